@@ -1,0 +1,2 @@
+// @proj/nn/init
+export {}

@@ -1,0 +1,2 @@
+// @proj/nn/utils
+export {}

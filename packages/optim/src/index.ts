@@ -1,0 +1,2 @@
+// Optimisers and learning-rate schedulers with the names of torch.optim.
+export {}

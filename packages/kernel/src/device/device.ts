@@ -1,0 +1,76 @@
+/**
+ * The device interface. A device compiles kernels and runs *programs*: tables of launches over numbered buffers, so that a whole evaluation
+ * (or training step) is one call into the device.
+ */
+import type { Kernel } from '../ir/ir.ts';
+
+export interface DeviceFeatures {
+  /** Bytes of the widest vector that is worth using; kernels are built with lanes = vectorBytes / element bytes. */
+  readonly vectorBytes: number;
+  /** Vector registers, which bounds register tiles. */
+  readonly vectorRegisters: number;
+  /** Whether `mulAdd` is one rounded operation. */
+  readonly fused: boolean;
+  /** Threads that a launch is split over. */
+  readonly threads: number;
+  /** Text for people and cache keys, e.g. `x86-64 avx512`. */
+  readonly description: string;
+}
+
+/** Memory of a device. Owned by the garbage collector; `dispose` gives it back at once and may be called twice. */
+export interface DeviceBuffer {
+  readonly device: Device;
+  readonly bytes: number;
+  readonly disposed: boolean;
+  dispose(): void;
+}
+
+/** A kernel made executable by a device. */
+export interface CompiledKernel {
+  readonly kernel: Kernel;
+}
+
+export type Argument =
+  /** Memory: binding `binding` of the program, `offset` bytes in. */
+  | { readonly kind: 'buffer'; readonly binding: number; readonly offset: number }
+  /** A number that is fixed in the program. i64 parameters take a bigint. */
+  | { readonly kind: 'constant'; readonly value: number | bigint }
+  /** A number that each run gives: entry `scalar` of its scalars. */
+  | { readonly kind: 'scalar'; readonly scalar: number };
+
+export interface Launch {
+  readonly kernel: CompiledKernel;
+  /** One for each parameter of the kernel, in order. */
+  readonly args: readonly Argument[];
+  readonly begin: number;
+  readonly end: number;
+  /** The range is split over threads when each would get at least this many items. */
+  readonly grain: number;
+  /** Parts begin at multiples of this (relative to `begin`). */
+  readonly align: number;
+}
+
+export interface Program {
+  /** Runs all launches in order. `buffers[i]` is binding i; `scalars[i]` is scalar i. Synchronous devices have finished on return. */
+  run(buffers: readonly DeviceBuffer[], scalars: readonly (number | bigint)[]): void;
+  dispose(): void;
+}
+
+export interface Device {
+  readonly name: string;
+  readonly features: DeviceFeatures;
+  /** At least `bytes` bytes, 64-byte aligned, contents undefined. */
+  allocate(bytes: number): DeviceBuffer;
+  /** Copies `data` into the buffer at `offset` bytes. */
+  write(buffer: DeviceBuffer, offset: number, data: Uint8Array): void;
+  /** A copy of `bytes` bytes from `offset`. */
+  read(buffer: DeviceBuffer, offset: number, bytes: number): Uint8Array<ArrayBuffer>;
+  /** Compiles kernels, all at once. Equal kernels (by hash) are compiled once per device. */
+  compile(kernels: readonly Kernel[]): CompiledKernel[];
+  program(launches: readonly Launch[], bindings: number): Program;
+  /** Limits the threads of later launches (1 … available cores). */
+  setThreads(threads: number): void;
+  /** Bytes that its buffers hold now, pooled free memory apart. */
+  memory(): { readonly used: number; readonly pooled: number };
+  dispose(): void;
+}

@@ -1,0 +1,13 @@
+export { attempt, attemptAsync, ProjError, toProjError, type ErrorCode, type ErrorDetails, type Result } from './errors.ts';
+export { isFloat, isInteger, isStorageOnly, isUnsigned, SCALARS, typeName, valueType, type ScalarType, type ValueType } from './ir/types.ts';
+export type {
+  BinaryOp, Block, Builtin, Carried, CompareOp, Constant, HorizontalOp, Kernel, Loop, Memory, Op, Parameter, ScalarParameter, Statement, UnaryOp, Value,
+} from './ir/ir.ts';
+export { buildKernel, KernelBuilder, vectorLoop, type Operand } from './ir/builder.ts';
+export { printKernel } from './ir/print.ts';
+export { hashKernel, hashText } from './ir/hash.ts';
+export { MAX_LOCAL_BYTES, verifyKernel } from './ir/verify.ts';
+export { liveValues } from './passes/dead-code.ts';
+export { coerce } from './passes/fold.ts';
+export type { Argument, CompiledKernel, Device, DeviceBuffer, DeviceFeatures, Launch, Program } from './device/device.ts';
+export { defaultDevice, deviceReport, getDevice, registerDevice, setDefaultDevice, type DeviceFactory, type DeviceReport } from './device/registry.ts';

@@ -1,0 +1,137 @@
+/** The verifier: rejects code that is ill-typed or uses a value outside its scope, naming the kernel and the printed line. */
+import { ProjError } from '../errors.ts';
+import type { Block, Kernel, Memory, Statement, Value } from './ir.ts';
+import { printKernel } from './print.ts';
+import { isFloat, isStorageOnly, typeName, valueType } from './types.ts';
+
+/** Most bytes of locals that a kernel may have: they live on a thread's stack. */
+export const MAX_LOCAL_BYTES = 256 * 1024;
+
+export function verifyKernel(kernel: Kernel): void {
+  const visible = new Set<Value>();
+  const memories = new Set<Memory>([...kernel.locals, ...kernel.parameters.filter((p) => p.kind === 'buffer')]);
+  let line = 0;
+  const fail = (message: string): never => {
+    const text = safePrint(kernel);
+    throw new ProjError('kernel-verification', `kernel ${kernel.name}, statement ${line}: ${message}${text === '' ? '' : `\n${text}`}`, { op: 'verifyKernel' });
+  };
+  const seen = (value: Value, role: string): void => {
+    if (value.op !== 'const' && !visible.has(value)) fail(`${role} ${value.op} (value ${value.id}) is used outside its scope`);
+  };
+  const requireType = (value: Value, expected: string, ok: boolean): void => {
+    if (!ok) fail(`${value.op} has type ${typeName(value.type)}, expected ${expected}`);
+  };
+  const access = (memory: Memory, index: Value, mode: 'read' | 'write', lanes: number): void => {
+    if (!memories.has(memory)) fail(`memory ${memory.name} does not belong to this kernel`);
+    if (mode === 'write' && memory.access === 'read') fail(`${memory.name} is read-only`);
+    if (index.type.scalar !== 'index' || (index.type.lanes !== 1 && index.type.lanes !== lanes)) fail(`index of ${memory.name} has type ${typeName(index.type)}`);
+  };
+  const mask = (m: Value | null | undefined, lanes: number): void => {
+    if (m === null || m === undefined) return;
+    seen(m, 'mask');
+    if (m.type !== valueType('bool', lanes)) fail(`mask has type ${typeName(m.type)}, expected bool of ${lanes} lanes`);
+  };
+  const define = (v: Value): void => {
+    v.args.forEach((arg) => seen(arg, `operand of ${v.op}`));
+    const { scalar, lanes } = v.type;
+    if (!Number.isInteger(lanes) || lanes < 1 || (lanes & (lanes - 1)) !== 0) fail(`${lanes} lanes: a power of two is needed`);
+    const sameAsArgs = (): void => v.args.forEach((arg) => requireType(arg, typeName(v.type), arg.type === v.type));
+    const arithmetic = (): void => {
+      if (isStorageOnly(scalar)) fail(`${v.op} on ${scalar}: cast to f32 first`);
+      sameAsArgs();
+    };
+    switch (v.op) {
+      case 'const': if (v.constant === undefined) fail('a constant without a value'); break;
+      case 'param': if (v.parameter === undefined || kernel.parameters[v.parameter.position] !== v.parameter) fail('a parameter of another kernel'); break;
+      case 'builtin': case 'iota': break;
+      case 'neg': case 'abs': case 'popcount': arithmetic(); break;
+      case 'sqrt': case 'floor': case 'ceil': case 'trunc': case 'round':
+        if (!isFloat(scalar)) fail(`${v.op} on ${scalar}`);
+        arithmetic(); break;
+      case 'not': sameAsArgs(); break;
+      case 'add': case 'sub': case 'mul': case 'div': case 'rem': case 'min': case 'max': case 'mulAdd':
+        if (scalar === 'bool') fail(`${v.op} on bool`);
+        if (v.op === 'rem' && isFloat(scalar)) fail('rem on floats');
+        arithmetic(); break;
+      case 'and': case 'or': case 'xor': case 'shl': case 'shr':
+        if (isFloat(scalar)) fail(`${v.op} on ${scalar}`);
+        sameAsArgs(); break;
+      case 'eq': case 'ne': case 'lt': case 'le': case 'gt': case 'ge':
+        requireType(v, 'bool', scalar === 'bool' && v.args[0].type === v.args[1].type && v.args[0].type.lanes === lanes); break;
+      case 'select':
+        requireType(v.args[0], 'bool', v.args[0].type === valueType('bool', lanes));
+        v.args.slice(1).forEach((arg) => requireType(arg, typeName(v.type), arg.type === v.type)); break;
+      case 'cast': if (v.args[0].type.lanes !== lanes) fail('cast changes the number of lanes'); break;
+      case 'bitcast': if (v.args[0].type.lanes !== lanes) fail('bitcast changes the number of lanes'); break;
+      case 'splat': requireType(v.args[0], scalar, v.args[0].type === valueType(scalar)); break;
+      case 'extract': if (v.lane === undefined || v.lane < 0 || v.lane >= v.args[0].type.lanes) fail(`lane ${v.lane} of ${typeName(v.args[0].type)}`); break;
+      case 'shuffle':
+        if (v.pattern === undefined || v.pattern.length !== lanes || v.pattern.some((p) => p < 0 || p >= 2 * v.args[0].type.lanes)) fail('shuffle pattern out of range');
+        break;
+      case 'dot4': break;
+      case 'reduceAdd': case 'reduceMul': case 'reduceMin': case 'reduceMax': requireType(v, 'a scalar', lanes === 1 && v.args[0].type.scalar === scalar); break;
+      case 'load': case 'gather': {
+        if (v.memory === undefined) return fail(`${v.op} without memory`);
+        access(v.memory, v.args[0], 'read', v.op === 'gather' ? lanes : 1);
+        if (v.memory.element !== scalar) fail(`${v.op} of ${v.memory.element} as ${scalar}`);
+        mask(v.args[1], lanes); break;
+      }
+      case 'loopVariable': case 'carried': case 'result': fail(`${v.op} outside a loop header`); break;
+      default: v.op satisfies never;
+    }
+    visible.add(v);
+  };
+  const statement = (s: Statement): void => {
+    line++;
+    switch (s.kind) {
+      case 'let': define(s.value); return;
+      case 'store':
+        seen(s.index, 'index'); seen(s.value, 'stored value');
+        access(s.memory, s.index, 'write', 1);
+        if (s.value.type.scalar !== s.memory.element) fail(`a store of ${typeName(s.value.type)} into ${s.memory.element}`);
+        mask(s.mask, s.value.type.lanes); return;
+      case 'scatter':
+        seen(s.indices, 'index'); seen(s.value, 'stored value');
+        access(s.memory, s.indices, 'write', s.value.type.lanes);
+        if (s.value.type.scalar !== s.memory.element) fail(`a scatter of ${typeName(s.value.type)} into ${s.memory.element}`);
+        mask(s.mask, s.value.type.lanes); return;
+      case 'prefetch': seen(s.index, 'index'); return;
+      case 'for': {
+        seen(s.start, 'loop start'); seen(s.end, 'loop end');
+        s.carried.forEach((c) => seen(c.initial, 'initial value'));
+        const inner = [s.variable, ...s.carried.map((c) => c.inner)];
+        inner.forEach((v) => visible.add(v));
+        block(s.body, () => s.carried.forEach((c) => {
+          seen(c.next, 'carried value');
+          if (c.next.type !== c.inner.type) fail(`carried value changes from ${typeName(c.inner.type)} to ${typeName(c.next.type)}`);
+        }));
+        inner.forEach((v) => visible.delete(v));
+        s.carried.forEach((c) => visible.add(c.result)); return;
+      }
+      case 'if':
+        seen(s.condition, 'condition');
+        if (s.condition.type !== valueType('bool')) fail(`condition has type ${typeName(s.condition.type)}`);
+        block(s.then); if (s.otherwise !== null) block(s.otherwise); return;
+      default: s satisfies never;
+    }
+  };
+  const block = (b: Block, atEnd?: () => void): void => {
+    b.statements.forEach(statement);
+    atEnd?.();
+    for (const s of b.statements) {
+      if (s.kind === 'let') visible.delete(s.value);
+      if (s.kind === 'for') s.carried.forEach((c) => visible.delete(c.result));
+    }
+  };
+  const bytes = kernel.locals.reduce((sum, local) => sum + local.length * 8, 0);
+  if (bytes > MAX_LOCAL_BYTES) fail(`${bytes} bytes of locals, at most ${MAX_LOCAL_BYTES}`);
+  block(kernel.body);
+}
+
+function safePrint(kernel: Kernel): string {
+  try {
+    return printKernel(kernel);
+  } catch {
+    return '';
+  }
+}

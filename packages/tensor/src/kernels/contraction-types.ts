@@ -1,0 +1,52 @@
+/** What the contraction template needs to know of its operands and result: how to read an element, and what to do with a finished one. */
+import type { DeviceFeatures, KernelBuilder, Memory, ScalarType, Value } from '@proj/kernel';
+
+/** Position of an element of an operand: `outer` is the row of the left operand, the column of the right one. */
+export interface OperandPosition {
+  readonly batch: Value;
+  readonly outer: Value;
+  readonly depth: Value;
+}
+
+export interface ContractionOperand {
+  /** `lanes` elements along `axis`, beginning at `at`, all in range, as values of the element type. */
+  load(b: KernelBuilder, at: OperandPosition, axis: 'outer' | 'depth', lanes: number): Value;
+  /** The axis along which `load` is one contiguous vector load; 'none' when it gathers. */
+  readonly contiguous: 'outer' | 'depth' | 'none';
+  /** Set for a plain strided array: element (batch, outer, depth) is at offset + batch·strides.batch + … in `memory`. */
+  readonly strided: { readonly memory: Memory; readonly offset: number; readonly batch: number; readonly outer: number; readonly depth: number } | null;
+}
+
+export interface ContractionSpec {
+  readonly name: string;
+  readonly element: ScalarType;
+  readonly batch: number;
+  readonly rows: number;
+  readonly columns: number;
+  readonly depth: number;
+  readonly features: DeviceFeatures;
+  /**
+   * Declares the kernel's buffers (other than the workspace, which the template declares after them) and returns the operands and the store.
+   * `store` receives finished sums of `lanes` consecutive columns and applies the epilogue; it is called once per element.
+   */
+  declare(b: KernelBuilder): {
+    readonly left: ContractionOperand;
+    readonly right: ContractionOperand;
+    store(b: KernelBuilder, at: { readonly batch: Value; readonly row: Value; readonly column: Value }, value: Value, lanes: number): void;
+  };
+}
+
+/** One launch of a built contraction. Buffer arguments: those that `declare` made, in order, then the workspace when `workspaceBytes` > 0. */
+export interface ContractionLaunch {
+  readonly kernel: import('@proj/kernel').Kernel;
+  readonly begin: number;
+  readonly end: number;
+  readonly grain: number;
+  readonly align: number;
+}
+
+export interface BuiltContraction {
+  readonly launches: readonly ContractionLaunch[];
+  /** Bytes of one workspace shared by the launches (all threads together, 64-byte aligned), 0 for none. */
+  readonly workspaceBytes: number;
+}

@@ -1,7 +1,7 @@
 // One run for the whole monorepo, from source: the `source` condition of each package's exports points at its TypeScript.
-import { defineConfig } from 'vitest/config'
+import { defineConfig } from 'vitest/config';
 
-const conditions = ['source', 'import', 'module', 'node', 'default']
+const conditions = ['source', 'import', 'module', 'node', 'default'];
 
 export default defineConfig({
   resolve: { conditions },
@@ -16,4 +16,4 @@ export default defineConfig({
     hookTimeout: 30_000,
     passWithNoTests: true,
   },
-})
+});

@@ -1,1 +1,1 @@
-export { default } from '../../tooling/build/src/tsup.ts'
+export { default } from '@proj/build';

@@ -1,2 +1,2 @@
 // Gradients of any order as a graph transform over lazy tensors.
-export {}
+export {};

@@ -1,2 +1,2 @@
 // Datasets and data loaders with the names of torch.utils.data.
-export {}
+export {};

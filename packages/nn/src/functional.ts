@@ -1,2 +1,2 @@
 // @proj/nn/functional
-export {}
+export {};

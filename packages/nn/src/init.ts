@@ -1,2 +1,2 @@
 // @proj/nn/init
-export {}
+export {};

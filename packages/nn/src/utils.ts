@@ -1,2 +1,2 @@
 // @proj/nn/utils
-export {}
+export {};

@@ -1,2 +1,2 @@
 // Optimisers and learning-rate schedulers with the names of torch.optim.
-export {}
+export {};

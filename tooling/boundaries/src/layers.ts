@@ -8,32 +8,34 @@ export const layers: readonly { readonly name: string; readonly packages: readon
   { name: 'differentiation', packages: ['@proj/autograd'] },
   { name: 'training', packages: ['@proj/nn', '@proj/optim', '@proj/data', '@proj/onnx', '@proj/distributed'] },
   { name: 'research', packages: ['@proj/snn', '@proj/quant-jit', '@proj/operator-bank', '@proj/dynonn'] },
-]
+];
 
-const rankOf = new Map(layers.flatMap((layer, rank) => layer.packages.map((name) => [name, rank] as const)))
-const isDevice = (name: string): boolean => name.startsWith('@proj/device-')
+const rankOf = new Map(layers.flatMap((layer, rank) => layer.packages.map((name) => [name, rank] as const)));
+const isDevice = (name: string): boolean => name.startsWith('@proj/device-');
 
 /** Who imports: the name and kind of its package, and the file's path inside the package (`src/…`). */
 export interface Importer {
-  readonly packageName: string
-  readonly kind: 'packages' | 'apps' | 'tooling'
-  readonly file: string
+  readonly packageName: string;
+  readonly kind: 'packages' | 'apps' | 'tooling';
+  readonly file: string;
 }
 
 /** Why `importer` may not import the workspace package `target`, or undefined when it may. */
 export function forbiddenImport(importer: Importer, target: string): string | undefined {
-  const targetRank = rankOf.get(target)
-  if (targetRank === undefined) return `${target} is an app or a tool, and nothing imports those`
-  if (target === importer.packageName) return `a package imports its own files by relative path`
-  if (importer.kind !== 'packages') return undefined
-  const rank = rankOf.get(importer.packageName)
-  if (rank === undefined) return `${importer.packageName} has no layer: give it one in tooling/boundaries/src/layers.ts`
+  const targetRank = rankOf.get(target);
+  if (targetRank === undefined) return `${target} is an app or a tool, and nothing imports those`;
+  if (target === importer.packageName) return `a package imports its own files by relative path`;
+  if (importer.kind !== 'packages') return undefined;
+  const rank = rankOf.get(importer.packageName);
+  if (rank === undefined)
+    return `${importer.packageName} has no layer: give it one in tooling/boundaries/src/layers.ts`;
   if (targetRank >= rank) {
-    return `${importer.packageName} (${layers[rank].name}) may not import ${target} (${layers[targetRank].name}): imports point down`
+    return `${importer.packageName} (${layers[rank].name}) may not import ${target} (${layers[targetRank].name}): imports point down`;
   }
-  if (isDevice(target)) return `${importer.packageName} may not import a concrete device: devices register themselves, and apps choose`
+  if (isDevice(target))
+    return `${importer.packageName} may not import a concrete device: devices register themselves, and apps choose`;
   if (importer.packageName === '@proj/snn' && target !== '@proj/kernel' && !importer.file.startsWith('src/surrogate')) {
-    return `@proj/snn's engine imports @proj/kernel and nothing above it (only its surrogate sub-path may)`
+    return `@proj/snn's engine imports @proj/kernel and nothing above it (only its surrogate sub-path may)`;
   }
-  return undefined
+  return undefined;
 }

@@ -1,17 +1,17 @@
 // The tsup configuration of every package: one entry per sub-path of the package's `exports`, taken from its `source` condition.
 // Declarations come from `tsc -p tsconfig.build.json`, since TypeScript 7 offers no compiler API to tsup.
-import { readFileSync } from 'node:fs'
-import { defineConfig } from 'tsup'
+import { readFileSync } from 'node:fs';
+import { defineConfig } from 'tsup';
 
 interface Manifest {
-  readonly exports: Readonly<Record<string, string | { readonly source?: string }>>
+  readonly exports: Readonly<Record<string, string | { readonly source?: string }>>;
 }
 
-const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as Manifest
-const entry: Record<string, string> = {}
+const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as Manifest;
+const entry: Record<string, string> = {};
 for (const target of Object.values(manifest.exports)) {
-  if (typeof target === 'string' || target.source === undefined) continue
-  entry[target.source.replace(/^\.\/src\//, '').replace(/\.ts$/, '')] = target.source
+  if (typeof target === 'string' || target.source === undefined) continue;
+  entry[target.source.replace(/^\.\/src\//, '').replace(/\.ts$/, '')] = target.source;
 }
 
 export default defineConfig({
@@ -26,4 +26,4 @@ export default defineConfig({
   treeshake: true,
   clean: true,
   silent: true,
-})
+});

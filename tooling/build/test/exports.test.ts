@@ -1,33 +1,35 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
-import { describe, expect, it } from 'vitest'
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
 
-const packagesFolder = new URL('../../../packages/', import.meta.url)
+const packagesFolder = new URL('../../../packages/', import.meta.url);
 
 interface Manifest {
-  readonly exports: Readonly<Record<string, string | Readonly<Record<string, string>>>>
-  readonly publishConfig: { readonly exports: unknown }
+  readonly exports: Readonly<Record<string, string | Readonly<Record<string, string>>>>;
+  readonly publishConfig: { readonly exports: unknown };
 }
 
 describe.each(readdirSync(packagesFolder))('the exports of %s', (folder) => {
-  const manifest = JSON.parse(readFileSync(new URL(`${folder}/package.json`, packagesFolder), 'utf8')) as Manifest
+  const manifest = JSON.parse(readFileSync(new URL(`${folder}/package.json`, packagesFolder), 'utf8')) as Manifest;
 
   it('publishes every sub-path that the workspace uses, without the source condition', () => {
     const published = Object.fromEntries(
       Object.entries(manifest.exports).map(([subPath, target]) => {
-        if (typeof target === 'string') return [subPath, target]
-        const { source: _source, ...rest } = target
-        return [subPath, rest]
+        if (typeof target === 'string') return [subPath, target];
+        const { source: _source, ...rest } = target;
+        return [subPath, rest];
       }),
-    )
-    expect(manifest.publishConfig.exports).toEqual(published)
-  })
+    );
+    expect(manifest.publishConfig.exports).toEqual(published);
+  });
 
   it('has a source file behind every sub-path', () => {
     for (const [subPath, target] of Object.entries(manifest.exports)) {
-      const file = typeof target === 'string' ? target : target.source
-      expect(file, subPath).toBeDefined()
-      expect(existsSync(fileURLToPath(new URL(`${folder}/${file}`, packagesFolder))), `${subPath} → ${file}`).toBe(true)
+      const file = typeof target === 'string' ? target : target.source;
+      expect(file, subPath).toBeDefined();
+      expect(existsSync(fileURLToPath(new URL(`${folder}/${file}`, packagesFolder))), `${subPath} → ${file}`).toBe(
+        true,
+      );
     }
-  })
-})
+  });
+});

@@ -13,8 +13,14 @@ export interface ContractionOperand {
   load(b: KernelBuilder, at: OperandPosition, axis: 'outer' | 'depth', lanes: number): Value;
   /** The axis along which `load` is one contiguous vector load; 'none' when it gathers. */
   readonly contiguous: 'outer' | 'depth' | 'none';
-  /** Set for a plain strided array: element (batch, outer, depth) is at offset + batch·strides.batch + … in `memory`. */
-  readonly strided: { readonly memory: Memory; readonly offset: number; readonly batch: number; readonly outer: number; readonly depth: number } | null;
+  /** Set for a strided array: element (batch, outer, depth) is at base(batch) + outer·outerStride + depth·depthStride in `memory`. The scheduler copies anything else first, so in practice it is always set. */
+  readonly strided: {
+    readonly memory: Memory;
+    /** First element of a batch; `batch` is the flat batch index (several batch dimensions are decomposed inside). */
+    base(b: KernelBuilder, batch: Value): Value;
+    readonly outer: number;
+    readonly depth: number;
+  } | null;
 }
 
 export interface ContractionSpec {

@@ -11,3 +11,4 @@ export { liveValues } from './passes/dead-code.ts';
 export { coerce } from './passes/fold.ts';
 export type { Argument, CompiledKernel, Device, DeviceBuffer, DeviceFeatures, Launch, Program } from './device/device.ts';
 export { defaultDevice, deviceReport, getDevice, registerDevice, setDefaultDevice, type DeviceFactory, type DeviceReport } from './device/registry.ts';
+export { DTYPES, isDType, type DType, type DTypeInfo } from './dtypes/dtype.ts';

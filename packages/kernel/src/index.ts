@@ -12,3 +12,10 @@ export { coerce } from './passes/fold.ts';
 export type { Argument, CompiledKernel, Device, DeviceBuffer, DeviceFeatures, Launch, Program } from './device/device.ts';
 export { defaultDevice, deviceReport, getDevice, registerDevice, setDefaultDevice, type DeviceFactory, type DeviceReport } from './device/registry.ts';
 export { DTYPES, isDType, type DType, type DTypeInfo } from './dtypes/dtype.ts';
+export { JS_ARRAYS, compileJs, renderJs, type JsArgument, type JsFunction, type JsOptions, type JsTypedArray } from './targets/js.ts';
+export { JsBuffer, JsDevice } from './device/js-device.ts';
+export { bfloatBitsToFloat, floatToBfloatBits, floatToHalfBits, halfBitsToFloat } from './dtypes/half.ts';
+import { JsDevice } from './device/js-device.ts';
+import { registerDevice } from './device/registry.ts';
+
+registerDevice({ name: 'js', priority: 0, create: () => new JsDevice() });

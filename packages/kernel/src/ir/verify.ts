@@ -9,7 +9,7 @@ export const MAX_LOCAL_BYTES = 256 * 1024;
 
 export function verifyKernel(kernel: Kernel): void {
   const visible = new Set<Value>();
-  const memories = new Set<Memory>([...kernel.locals, ...kernel.parameters.filter((p) => p.kind === 'buffer')]);
+  const memories = new Set<Memory>([...kernel.locals, ...kernel.parameters.filter((p): p is Memory => p.kind === 'buffer')]);
   let line = 0;
   const fail = (message: string): never => {
     const text = safePrint(kernel);

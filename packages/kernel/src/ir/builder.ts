@@ -3,12 +3,12 @@
  * operands exist, and merged with an equal value that is already there.
  */
 import { ProjError } from '../errors.ts';
-import { coerce, foldBinary, foldCompare, foldUnary } from '../passes/fold.ts';
+import { coerce, foldBinary, foldCast, foldCompare, foldUnary } from '../passes/fold.ts';
 import { simplifyBinary } from '../passes/simplify.ts';
 import type {
   BinaryOp, Block, Builtin, Carried, CompareOp, Constant, HorizontalOp, Kernel, Memory, Op, Parameter, ScalarParameter, Statement, UnaryOp, Value,
 } from './ir.ts';
-import { isFloat, type ScalarType, type ValueType, typeName, valueType } from './types.ts';
+import { isFloat, isStorageOnly, type ScalarType, type ValueType, typeName, valueType } from './types.ts';
 
 /** Anything that a builder method takes as an operand: a value, or a constant of the other operand's type. */
 export type Operand = Value | number | bigint | boolean;
@@ -86,10 +86,13 @@ export class KernelBuilder {
     const type = valueType(x.type.scalar, lanes);
     return x.op === 'const' && x.constant !== undefined ? this.constant(x.constant, type) : this.#emit('splat', type, [x]);
   }
+  /** `x` as another element type. To and from `f16` and `bf16` the way goes through `f32`. */
   cast(x: Value, scalar: ScalarType): Value {
-    if (x.type.scalar === scalar) return x;
-    const type = valueType(scalar, x.type.lanes);
-    return x.op === 'const' && x.constant !== undefined ? this.constant(x.constant, type) : this.#emit('cast', type, [x]);
+    const from = x.type.scalar;
+    if (from === scalar) return x;
+    if (x.op === 'const' && x.constant !== undefined) return this.constant(foldCast(x.constant, from, scalar), valueType(scalar, x.type.lanes));
+    if ((isStorageOnly(from) && scalar !== 'f32') || (isStorageOnly(scalar) && from !== 'f32')) return this.cast(this.cast(x, 'f32'), scalar);
+    return this.#emit('cast', valueType(scalar, x.type.lanes), [x]);
   }
   /** The same bits as another type of the same width and number of lanes. */
   bitcast(x: Value, scalar: ScalarType): Value {
@@ -163,9 +166,9 @@ export class KernelBuilder {
   }
   select(condition: Value, a: Operand, b: Operand): Value {
     const [x, y] = this.#pair(a, b, 'select');
-    if (condition.op === 'const') return condition.constant === true ? x : y;
-    if (x === y) return x;
     const lanes = Math.max(condition.type.lanes, x.type.lanes);
+    if (condition.op === 'const') return this.splat(condition.constant === true ? x : y, lanes);
+    if (x === y) return this.splat(x, lanes);
     return this.#emit('select', valueType(x.type.scalar, lanes), [this.splat(condition, lanes), this.splat(x, lanes), this.splat(y, lanes)]);
   }
 
@@ -212,6 +215,7 @@ export class KernelBuilder {
   }
   store(memory: Memory, index: Operand, value: Value, mask: Value | null = null): void {
     this.#requireWritable(memory);
+    if (mask?.op === 'const' && mask.constant === false) return;
     const condition = mask === null || (mask.op === 'const' && mask.constant === true) ? null : this.splat(mask, value.type.lanes);
     this.#push({ kind: 'store', memory, index: this.#index(index), value: this.#stored(value, memory), mask: condition });
   }
@@ -274,6 +278,25 @@ export class KernelBuilder {
     this.#push({ kind: 'if', condition, then: thenBlock, otherwise: otherwiseBlock });
   }
 
+  /** The block that code is being added to. */
+  get block(): Block {
+    return this.#block;
+  }
+
+  /** Adds the code that `body` makes to an enclosing block, before the loops that are still open inside it. */
+  within<T>(block: Block, body: () => T): T {
+    const current = this.#block;
+    let enclosing: Block | null = current;
+    while (enclosing !== null && enclosing !== block) enclosing = enclosing.parent;
+    this.#require(enclosing === block, 'within() of a block that does not enclose this code');
+    this.#block = block;
+    try {
+      return body();
+    } finally {
+      this.#block = current;
+    }
+  }
+
   /** The finished kernel. */
   build(): Kernel {
     return { name: this.name, parameters: this.#parameters, locals: this.#locals, body: this.#root };
@@ -329,7 +352,7 @@ export class KernelBuilder {
   #place(op: Op, args: readonly Value[], attributes: Attributes): Block {
     if (op === 'const' || op === 'param' || op === 'builtin' || op === 'iota') return this.#root;
     if (attributes.memory !== undefined) return this.#block;
-    if ((op === 'div' || op === 'rem') && !isFloat(args[0].type.scalar) && args[1].op !== 'const') return this.#block;
+    if ((op === 'div' || op === 'rem') && !isFloat(args[0].type.scalar) && !safeDivisor(args[1])) return this.#block;
     let deepest = this.#root;
     for (const arg of args) if (arg.block.depth > deepest.depth) deepest = arg.block;
     return deepest;
@@ -353,6 +376,9 @@ export class KernelBuilder {
     return new ProjError('kernel-verification', `kernel ${this.name}: ${message}`);
   }
 }
+
+/** Whether an integer division by `value` can never fault. */
+const safeDivisor = (value: Value): boolean => value.op === 'const' && Number(value.constant) !== 0 && Number(value.constant) !== -1;
 
 function valueKey(op: Op, type: ValueType, args: readonly Value[], a: Attributes): string {
   let key = `${op}:${type.scalar}:${type.lanes}`;

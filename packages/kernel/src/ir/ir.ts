@@ -5,10 +5,11 @@
  * carried values, and branches without results. Memory is reached through `Memory` objects (parameters and locals), never through raw
  * pointers, so that the same kernel means the same on machine code, on WebAssembly and on typed arrays.
  *
- * Numbers: integer arithmetic wraps; `div` and `rem` of integers truncate towards zero (x / 0 is undefined: guard it); shifts take the count
+ * Numbers: integer arithmetic wraps; `div` and `rem` of integers truncate towards zero (x / 0, and the smallest number / -1, are undefined: guard them); shifts take the count
  * modulo the width; comparisons are ordered but for `ne`; `min` is `a < b ? a : b` and `max` is `a > b ? a : b` (so a NaN in `b` comes
  * through, one in `a` does not); `round` is half to even; `mulAdd` is a·b+c, fused where the target can; casts from float to integer
- * truncate and saturate (NaN gives 0), from integer to a narrower integer wrap, to `bool` compare with zero.
+ * truncate and saturate (NaN gives 0), from integer to a narrower integer wrap, to `bool` compare with zero (NaN is
+ * true). `f16` and `bf16` are cast to and from `f32` only, rounding to nearest even. Memory has no `index` elements.
  */
 import type { ScalarType, ValueType } from './types.ts';
 

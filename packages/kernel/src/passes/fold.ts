@@ -1,12 +1,20 @@
 /** Constant folding: an operation on constants becomes its result, in the exact arithmetic of the type. */
 import type { BinaryOp, CompareOp, Constant, UnaryOp } from '../ir/ir.ts';
-import { isFloat, type ScalarType } from '../ir/types.ts';
+import { bfloatBitsToFloat, floatToBfloatBits, floatToHalfBits, halfBitsToFloat } from '../dtypes/half.ts';
+import { isFloat, isInteger, type ScalarType } from '../ir/types.ts';
+import { bigintToF32, roundHalfEven } from '../ir/arithmetic.ts';
 
-const f32 = Math.fround;
+const f32 = (value: Constant): number => (typeof value === 'bigint' ? bigintToF32(value) : Math.fround(Number(value)));
 
-/** `value` as a constant of `type`: rounded, wrapped or truncated as the cast does. */
+/** A constant of type `from` cast to `type`. */
+export function foldCast(value: Constant, from: ScalarType, type: ScalarType): Constant {
+  if (isFloat(from) && isInteger(type) && type !== 'i64' && type !== 'index') return saturate(Number(value), type);
+  return coerce(value, type);
+}
+
+/** `value` as a constant of `type`: integers wrap, fractions truncate and saturate, floats round. */
 export function coerce(value: Constant, type: ScalarType): Constant {
-  if (type === 'bool') return Boolean(value);
+  if (type === 'bool') return typeof value === 'number' ? value !== 0 : Boolean(value);
   if (type === 'i64') {
     if (typeof value === 'bigint') return BigInt.asIntN(64, value);
     const number = Number(value);
@@ -15,22 +23,26 @@ export function coerce(value: Constant, type: ScalarType): Constant {
     if (number <= -(2 ** 63)) return -(2n ** 63n);
     return BigInt(Math.trunc(number));
   }
-  if (isFloat(type)) return type === 'f64' ? Number(value) : f32(Number(value));
-  if (type === 'index') return Math.trunc(Number(value));
-  const fromInteger = typeof value === 'bigint' || Number.isInteger(value);
-  const bits = type === 'i8' || type === 'u8' ? 8 : type === 'i16' || type === 'u16' ? 16 : 32;
-  const unsigned = type.startsWith('u');
-  if (fromInteger) {
-    const wrapped = unsigned ? BigInt.asUintN(bits, BigInt(value)) : BigInt.asIntN(bits, BigInt(value));
-    return Number(wrapped);
-  }
-  const [low, high] = unsigned ? [0, 2 ** bits - 1] : [-(2 ** (bits - 1)), 2 ** (bits - 1) - 1];
-  const number = Number(value);
-  return Number.isNaN(number) ? 0 : Math.trunc(Math.min(high, Math.max(low, number)));
+  if (type === 'f64') return Number(value);
+  if (type === 'f32') return f32(value);
+  if (type === 'f16') return halfBitsToFloat(floatToHalfBits(f32(value)));
+  if (type === 'bf16') return bfloatBitsToFloat(floatToBfloatBits(f32(value)));
+  if (type === 'index') return Number.isNaN(Number(value)) ? 0 : Math.trunc(Number(value)) + 0;
+  if (typeof value === 'number' && !Number.isInteger(value)) return saturate(value, type);
+  const bits = bitsOf(type);
+  return Number(type.startsWith('u') ? BigInt.asUintN(bits, BigInt(value)) : BigInt.asIntN(bits, BigInt(value)));
+}
+
+const bitsOf = (type: ScalarType): number => (type === 'i8' || type === 'u8' ? 8 : type === 'i16' || type === 'u16' ? 16 : 32);
+
+function saturate(number: number, type: ScalarType): number {
+  const bits = bitsOf(type);
+  const [low, high] = type.startsWith('u') ? [0, 2 ** bits - 1] : [-(2 ** (bits - 1)), 2 ** (bits - 1) - 1];
+  return Number.isNaN(number) ? 0 : Math.trunc(Math.min(high, Math.max(low, number))) + 0;
 }
 
 export function foldUnary(op: UnaryOp, type: ScalarType, a: Constant): Constant | null {
-  if (op === 'not') return type === 'bool' ? !a : coerce(typeof a === 'bigint' ? ~a : ~Number(a), type);
+  if (op === 'not') return type === 'bool' ? !a : coerce(typeof a === 'bigint' ? ~a : -1 - Number(a), type);
   if (typeof a !== 'number' || type === 'i64') return typeof a === 'bigint' && op === 'neg' ? coerce(-a, type) : null;
   switch (op) {
     case 'neg': return coerce(-a, type);
@@ -43,13 +55,6 @@ export function foldUnary(op: UnaryOp, type: ScalarType, a: Constant): Constant 
     case 'popcount': return null;
     default: return op satisfies never;
   }
-}
-
-function roundHalfEven(x: number): number {
-  const below = Math.floor(x);
-  const rest = x - below;
-  if (rest !== 0.5) return Math.round(x);
-  return below % 2 === 0 ? below : below + 1;
 }
 
 export function foldBinary(op: BinaryOp, type: ScalarType, a: Constant, b: Constant): Constant | null {
@@ -88,8 +93,8 @@ export function foldBinary(op: BinaryOp, type: ScalarType, a: Constant, b: Const
     case 'and': return type === 'index' ? Number(BigInt(a) & BigInt(b)) : coerce(a & b, type);
     case 'or': return type === 'index' ? Number(BigInt(a) | BigInt(b)) : coerce(a | b, type);
     case 'xor': return type === 'index' ? Number(BigInt(a) ^ BigInt(b)) : coerce(a ^ b, type);
-    case 'shl': return null;
-    case 'shr': return null;
+    case 'shl': return type === 'index' ? (b < 32 ? coerce(a * 2 ** b, type) : null) : coerce(a << (b & (bitsOf(type) - 1)), type);
+    case 'shr': return type === 'index' ? (b < 32 ? Math.floor(a / 2 ** b) : null) : coerce(type === 'u32' ? a >>> (b & 31) : a >> (b & (bitsOf(type) - 1)), type);
     default: return op satisfies never;
   }
 }

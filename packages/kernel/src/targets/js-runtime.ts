@@ -1,23 +1,11 @@
 /** What generated JavaScript calls for operations that the language has no operator for. */
 import { bfloatBitsToFloat, floatToBfloatBits, floatToHalfBits, halfBitsToFloat } from '../dtypes/half.ts';
+import { bigintToF32, popcount32, roundHalfEven } from '../ir/arithmetic.ts';
 
 const f64 = new Float64Array(1);
 const f32 = new Float32Array(f64.buffer);
 const u32 = new Uint32Array(f64.buffer);
 const i64 = new BigInt64Array(f64.buffer);
-
-function roundHalfEven(x: number): number {
-  const magnitude = Math.abs(x);
-  if (!(magnitude < 2 ** 52)) return x;
-  const rounded = magnitude + 2 ** 52 - 2 ** 52;
-  return x < 0 || Object.is(x, -0) ? -rounded : rounded;
-}
-
-function popcount32(x: number): number {
-  let v = x - ((x >>> 1) & 0x55555555);
-  v = (v & 0x33333333) + ((v >>> 2) & 0x33333333);
-  return Math.imul((v + (v >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
-}
 
 const popcount64 = (x: bigint): bigint => BigInt(popcount32(Number(BigInt.asIntN(32, x))) + popcount32(Number(BigInt.asIntN(32, x >> 32n))));
 
@@ -29,15 +17,6 @@ function saturate64(x: number): bigint {
   if (x >= 2 ** 63) return 2n ** 63n - 1n;
   if (x <= -(2 ** 63)) return -(2n ** 63n);
   return BigInt(Math.trunc(x));
-}
-
-/** i64 to f32 with one rounding: bits that f64 would lose are kept as a sticky bit. */
-export function bigintToF32(x: bigint): number {
-  const magnitude = x < 0n ? -x : x;
-  if (magnitude < 2n ** 53n) return Math.fround(Number(x));
-  const kept = (magnitude >> 11n) | ((magnitude & 0x7ffn) === 0n ? 0n : 1n);
-  const rounded = Math.fround(Number(kept) * 2048);
-  return x < 0n ? -rounded : rounded;
 }
 
 const small = (a: number): boolean => (a | 0) === a;

@@ -17,7 +17,10 @@ const destinations = {
   test: { throughPackageManager: true, script: 'tooling/bootstrap/checks.ts' },
 };
 
-/** Runs a command in the root with our terminal. The terminal sends Ctrl-C to the whole group, so we only wait for the child to finish its work. */
+/**
+ * Runs a command in the root with our terminal. The terminal sends Ctrl-C to the whole group, so we only wait for the child
+ * to finish its work. npm's shell does not pass signals on: when npm has gone, the child is asked to end.
+ */
 function run(command, args, environment = {}) {
   return new Promise((resolve) => {
     const child = spawn(command, args, {
@@ -31,7 +34,14 @@ function run(command, args, environment = {}) {
     process.on('SIGINT', wait);
     process.on('SIGTERM', forward);
     process.on('SIGHUP', forward);
+    const parent = process.ppid;
+    const watch = setInterval(() => {
+      if (process.ppid === parent) return;
+      clearInterval(watch);
+      child.kill('SIGTERM');
+    }, 500);
     const finish = (status) => {
+      clearInterval(watch);
       process.off('SIGINT', wait);
       process.off('SIGTERM', forward);
       process.off('SIGHUP', forward);

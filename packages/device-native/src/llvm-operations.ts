@@ -1,201 +1,334 @@
-/** How each pure operation of the kernel language is said in LLVM assembly. No fast-math flags: the meaning is the language's, bit for bit. */
-import { type BinaryOp, type CompareOp, type HorizontalOp, isFloat, isUnsigned, type ScalarType, SCALARS, type UnaryOp, type ValueType, valueType } from '@proj/kernel';
-import { constantText, elementType, type FunctionText, laneList, type RenderFeatures, splatText, suffixOf, typeText, vectorOf } from './llvm-text.ts';
+/** How each value-producing operation of the kernel language is written in LLVM IR. */
+import { isFloat, isUnsigned, SCALARS, valueType, type BinaryOp, type CompareOp, type HorizontalOp, type ScalarType, type UnaryOp, type Value, type ValueType } from '@proj/kernel';
+import type { CpuTarget } from './cpu.ts';
+import { lanesOf, literal, llvmType, mangled, scalarLiteral, vectorLiteral } from './llvm-types.ts';
 
-const constant = (value: number | boolean, type: ValueType): string =>
-  splatText(constantText(type.scalar === 'i64' ? BigInt(value) : value, type.scalar), elementType(type.scalar), type.lanes);
-
-const suffix = (type: ValueType): string => suffixOf(elementType(type.scalar), type.lanes);
-
-const UNARY_INTRINSICS = { sqrt: 'sqrt', floor: 'floor', ceil: 'ceil', trunc: 'trunc', round: 'roundeven' } as const;
-
-export function unaryText(f: FunctionText, op: UnaryOp, type: ValueType, x: string): string {
-  const text = typeText(type);
-  switch (op) {
-    case 'neg': return f.value(isFloat(type.scalar) ? `fneg ${text} ${x}` : `sub ${text} ${constant(0, type)}, ${x}`);
-    case 'abs':
-      if (isFloat(type.scalar)) return f.call(`llvm.fabs.${suffix(type)}`, text, [[text, x]]);
-      return isUnsigned(type.scalar) ? x : f.call(`llvm.abs.${suffix(type)}`, text, [[text, x], ['i1', 'false']]);
-    case 'sqrt': case 'floor': case 'ceil': case 'trunc': case 'round':
-      return f.call(`llvm.${UNARY_INTRINSICS[op]}.${suffix(type)}`, text, [[text, x]]);
-    case 'not': return f.value(`xor ${text} ${x}, ${constant(type.scalar === 'bool' ? true : -1, type)}`);
-    case 'popcount': return f.call(`llvm.ctpop.${suffix(type)}`, text, [[text, x]]);
-    default: return op satisfies never;
-  }
+/** Where the text of a function gathers. */
+export interface Emitter {
+  readonly cpu: CpuTarget;
+  /** Writes `%n = text` and gives `%n`. */
+  define(text: string): string;
+  /** Writes a statement. */
+  line(text: string): void;
+  /** Calls an intrinsic, declaring it: `call result @name(type operand, …)`. `result` may be `void`. */
+  call(result: string, name: string, operands: readonly (readonly [type: string, operand: string])[]): string;
+  /** The name or the literal of a value. */
+  operand(value: Value): string;
 }
 
-export function binaryText(f: FunctionText, op: BinaryOp, type: ValueType, a: string, b: string, constantDivisor: boolean): string {
-  const { scalar } = type;
-  const float = isFloat(scalar);
-  const plain = (name: string): string => f.value(`${name} ${typeText(type)} ${a}, ${b}`);
-  // Addresses do not overflow, and saying so lets LLVM fold them into addressing modes.
-  const integer = (name: string): string => plain(scalar === 'index' ? `${name} nsw` : name);
-  switch (op) {
-    case 'add': return float ? plain('fadd') : integer('add');
-    case 'sub': return float ? plain('fsub') : integer('sub');
-    case 'mul': return float ? plain('fmul') : integer('mul');
-    case 'div': case 'rem': return float ? plain('fdiv') : divisionText(f, op, type, a, b, constantDivisor);
-    case 'min': return selectText(f, type, compareText(f, 'lt', type, a, b), a, b);
-    case 'max': return selectText(f, type, compareText(f, 'gt', type, a, b), a, b);
-    case 'and': case 'or': case 'xor': return plain(op);
-    case 'shl': case 'shr': {
-      if (scalar === 'bool') return a;
-      const count = f.value(`and ${typeText(type)} ${b}, ${constant(8 * SCALARS[scalar].bytes - 1, type)}`);
-      return f.value(`${op === 'shl' ? 'shl' : isUnsigned(scalar) ? 'lshr' : 'ashr'} ${typeText(type)} ${a}, ${count}`);
-    }
-    default: return op satisfies never;
-  }
-}
-
-/** Integer division that cannot trap: a divisor of 0 counts as 1, and of -1 negates. */
-function divisionText(f: FunctionText, op: 'div' | 'rem', type: ValueType, a: string, b: string, constantDivisor: boolean): string {
-  const text = typeText(type);
-  const unsigned = isUnsigned(type.scalar);
-  const name = `${unsigned ? 'u' : 's'}${op}`;
-  if (constantDivisor) return f.value(`${name} ${text} ${a}, ${b}`);
-  const guard = (is: string, divisor: string): string => selectText(f, type, is, constant(1, type), divisor);
-  const nonZero = guard(compareText(f, 'eq', type, b, constant(0, type)), b);
-  if (unsigned) return f.value(`${name} ${text} ${a}, ${nonZero}`);
-  const minusOne = compareText(f, 'eq', type, b, constant(-1, type));
-  const quotient = f.value(`${name} ${text} ${a}, ${guard(minusOne, nonZero)}`);
-  return selectText(f, type, minusOne, op === 'rem' ? constant(0, type) : unaryText(f, 'neg', type, a), quotient);
-}
-
-const FLOAT_COMPARES: Record<CompareOp, string> = { eq: 'oeq', ne: 'une', lt: 'olt', le: 'ole', gt: 'ogt', ge: 'oge' };
-
-/** `type` is that of the operands. */
-export function compareText(f: FunctionText, op: CompareOp, type: ValueType, a: string, b: string): string {
-  if (isFloat(type.scalar)) return f.value(`fcmp ${FLOAT_COMPARES[op]} ${typeText(type)} ${a}, ${b}`);
-  const sign = op === 'eq' || op === 'ne' ? '' : isUnsigned(type.scalar) || type.scalar === 'bool' ? 'u' : 's';
-  return f.value(`icmp ${sign}${op} ${typeText(type)} ${a}, ${b}`);
-}
-
-export function selectText(f: FunctionText, type: ValueType, condition: string, a: string, b: string): string {
-  return f.value(`select ${vectorOf('i1', type.lanes)} ${condition}, ${typeText(type)} ${a}, ${typeText(type)} ${b}`);
-}
-
-export function mulAddText(f: FunctionText, features: RenderFeatures, type: ValueType, a: string, b: string, c: string): string {
-  const text = typeText(type);
-  if (isFloat(type.scalar) && features.fused) return f.call(`llvm.fma.${suffix(type)}`, text, [[text, a], [text, b], [text, c]]);
-  return binaryText(f, 'add', type, binaryText(f, 'mul', type, a, b, false), c, false);
-}
-
-export function splatValue(f: FunctionText, type: ValueType, x: string): string {
-  const text = typeText(type);
-  const one = f.value(`insertelement ${text} poison, ${elementType(type.scalar)} ${x}, i64 0`);
-  return f.value(`shufflevector ${text} ${one}, ${text} poison, ${vectorOf('i32', type.lanes)} zeroinitializer`);
-}
-
-export function iotaText(type: ValueType): string {
-  return laneList(Array.from({ length: type.lanes }, (_, i) => constantText(type.scalar === 'i64' ? BigInt(i) : i, type.scalar)), elementType(type.scalar));
-}
-
-/** `from` is the type of `a` and `b`. */
-export function shuffleText(f: FunctionText, from: ValueType, a: string, b: string, pattern: readonly number[]): string {
-  const text = typeText(from);
-  if (from.lanes === 1) {
-    if (pattern.length === 1) return pattern[0] === 0 ? a : b;
-    let vector = 'poison';
-    pattern.forEach((lane, i) => {
-      vector = f.value(`insertelement ${vectorOf(text, pattern.length)} ${vector}, ${text} ${lane === 0 ? a : b}, i64 ${i}`);
-    });
-    return vector;
-  }
-  if (pattern.length === 1) return f.value(`extractelement ${text} ${pattern[0] < from.lanes ? a : b}, i64 ${pattern[0] % from.lanes}`);
-  return f.value(`shufflevector ${text} ${a}, ${text} ${b}, ${vectorOf('i32', pattern.length)} ${laneList(pattern.map(String), 'i32')}`);
-}
-
-const HORIZONTAL: Record<HorizontalOp, BinaryOp> = { reduceAdd: 'add', reduceMul: 'mul', reduceMin: 'min', reduceMax: 'max' };
-
-/** Lane i with lane i + lanes/2, until one is left. */
-export function horizontalText(f: FunctionText, op: HorizontalOp, from: ValueType, x: string): string {
-  let vector = x;
-  for (let type = from; type.lanes > 1;) {
-    const half = type.lanes / 2;
-    const low = Array.from({ length: half }, (_, i) => i);
-    const a = shuffleText(f, type, vector, 'poison', low);
-    const b = shuffleText(f, type, vector, 'poison', low.map((lane) => lane + half));
-    type = valueType(type.scalar, half);
-    vector = binaryText(f, HORIZONTAL[op], type, a, b, false);
-  }
-  return vector;
-}
-
-/** acc + the four products of adjacent bytes: one instruction with VNNI, else pairs of 16-bit products (the shape of `pmaddwd`). */
-export function dot4Text(f: FunctionText, features: RenderFeatures, type: ValueType, acc: string, a: string, b: string): string {
-  const { lanes } = type;
-  const words = typeText(type);
-  const bytes = vectorOf('i8', 4 * lanes);
-  if (features.dotBytes.includes(4 * lanes)) {
-    const whole = (x: string): string => f.value(`bitcast ${bytes} ${x} to ${words}`);
-    return f.call(`llvm.x86.avx512.vpdpbusd.${32 * lanes}`, words, [[words, acc], [words, whole(a)], [words, whole(b)]]);
-  }
-  const bytesType = valueType('i8', 4 * lanes);
-  const part = (x: string, k: number, extend: string): string => {
-    const every4th = shuffleText(f, bytesType, x, x, Array.from({ length: lanes }, (_, i) => 4 * i + k));
-    return f.value(`${extend} ${vectorOf('i8', lanes)} ${every4th} to ${words}`);
-  };
-  let sum = acc;
-  for (let k = 0; k < 4; k++) sum = f.value(`add ${words} ${sum}, ${f.value(`mul ${words} ${part(a, k, 'zext')}, ${part(b, k, 'sext')}`)}`);
-  return sum;
-}
-
-const KIND = (scalar: ScalarType): 'bool' | 'integer' | 'half' | 'brain' | 'float' => {
-  if (scalar === 'bool') return 'bool';
-  if (scalar === 'f16') return 'half';
-  if (scalar === 'bf16') return 'brain';
-  return isFloat(scalar) ? 'float' : 'integer';
+const INTEGER_INSTRUCTION: Readonly<Record<Exclude<BinaryOp, 'div' | 'rem' | 'min' | 'max' | 'shl' | 'shr'>, string>> = {
+  add: 'add', sub: 'sub', mul: 'mul', and: 'and', or: 'or', xor: 'xor',
 };
 
-export function castText(f: FunctionText, from: ValueType, to: ValueType, x: string): string {
-  const target = KIND(to.scalar);
-  const source = KIND(from.scalar);
-  const f32 = valueType('f32', from.lanes);
-  if (source === 'half') return castText(f, f32, to, fromHalf(f, from.lanes, x));
-  if (source === 'brain') return castText(f, f32, to, fromBrain(f, from.lanes, x));
-  if (from.scalar === to.scalar) return x;
-  if (target === 'bool') return compareText(f, 'ne', from, x, constant(0, from));
-  if (target === 'half') return toHalf(f, source === 'float' ? from : f32, source === 'float' ? x : castText(f, from, f32, x));
-  if (target === 'brain') return toBrain(f, from.lanes, castText(f, from, f32, x));
-  const said = (name: string): string => f.value(`${name} ${typeText(from)} ${x} to ${typeText(to)}`);
-  if (source === 'bool') return said(target === 'float' ? 'uitofp' : 'zext');
-  if (source === 'float') {
-    if (target === 'float') return said(to.scalar === 'f64' ? 'fpext' : 'fptrunc');
-    return f.call(`llvm.fpto${isUnsigned(to.scalar) ? 'u' : 's'}i.sat.${suffix(to)}.${suffix(from)}`, typeText(to), [[typeText(from), x]]);
+const FLOAT_INTRINSIC: Readonly<Record<Exclude<UnaryOp, 'neg' | 'not' | 'popcount'>, string>> = {
+  abs: 'fabs', sqrt: 'sqrt', floor: 'floor', ceil: 'ceil', trunc: 'trunc', round: 'roundeven',
+};
+
+/** A unary operation. */
+export function unary(e: Emitter, op: UnaryOp, value: Value, x: string): string {
+  const { scalar } = value.type;
+  const type = llvmType(value.type);
+  switch (op) {
+    case 'neg':
+      return isFloat(scalar) ? e.define(`fneg ${type} ${x}`) : e.define(`sub ${type} ${literal(0, value.type)}, ${x}`);
+    case 'not':
+      return e.define(`xor ${type} ${x}, ${scalar === 'bool' ? literal(true, value.type) : literal(-1, value.type)}`);
+    case 'popcount':
+      return e.call(type, `llvm.ctpop.${mangled(type)}`, [[type, x]]);
+    case 'abs':
+      if (!isFloat(scalar)) return isUnsigned(scalar) ? x : e.call(type, `llvm.abs.${mangled(type)}`, [[type, x], ['i1', 'false']]);
+      return e.call(type, `llvm.fabs.${mangled(type)}`, [[type, x]]);
+    case 'sqrt': case 'floor': case 'ceil': case 'trunc': case 'round':
+      return e.call(type, `llvm.${FLOAT_INTRINSIC[op]}.${mangled(type)}`, [[type, x]]);
+    default:
+      return op satisfies never;
   }
-  if (target === 'float') return said(isUnsigned(from.scalar) ? 'uitofp' : 'sitofp');
-  const [wide, narrow] = [SCALARS[from.scalar].bytes, SCALARS[to.scalar].bytes];
-  if (wide === narrow) return x;
-  return said(wide > narrow ? 'trunc' : isUnsigned(from.scalar) ? 'zext' : 'sext');
 }
 
-function fromHalf(f: FunctionText, lanes: number, x: string): string {
-  const half = f.value(`bitcast ${vectorOf('i16', lanes)} ${x} to ${vectorOf('half', lanes)}`);
-  return f.value(`fpext ${vectorOf('half', lanes)} ${half} to ${vectorOf('float', lanes)}`);
+/** A binary operation on values of one type. */
+export function binary(e: Emitter, op: BinaryOp, type: ValueType, x: string, y: string, divisor: Value): string {
+  const { scalar } = type;
+  const spelled = llvmType(type);
+  const float = isFloat(scalar);
+  switch (op) {
+    case 'add': case 'sub': case 'mul':
+      if (float) return e.define(`f${op} ${spelled} ${x}, ${y}`);
+      return e.define(`${op} ${scalar === 'index' ? 'nsw ' : ''}${spelled} ${x}, ${y}`);
+    case 'and': case 'or': case 'xor':
+      return e.define(`${INTEGER_INSTRUCTION[op]} ${spelled} ${x}, ${y}`);
+    case 'div': case 'rem':
+      return float ? e.define(`f${op} ${spelled} ${x}, ${y}`) : divide(e, op, type, x, y, divisor);
+    case 'min': case 'max': {
+      if (float) {
+        const condition = e.define(`fcmp ${op === 'min' ? 'olt' : 'ogt'} ${spelled} ${x}, ${y}`);
+        return e.define(`select ${lanesOf('i1', type)} ${condition}, ${spelled} ${x}, ${spelled} ${y}`);
+      }
+      return e.call(spelled, `llvm.${isUnsigned(scalar) || scalar === 'bool' ? 'u' : 's'}${op}.${mangled(spelled)}`, [[spelled, x], [spelled, y]]);
+    }
+    case 'shl': case 'shr': {
+      const count = e.define(`and ${spelled} ${y}, ${literal(SCALARS[scalar].bytes * 8 - 1, type)}`);
+      return e.define(`${op === 'shl' ? 'shl' : isUnsigned(scalar) ? 'lshr' : 'ashr'} ${spelled} ${x}, ${count}`);
+    }
+    default:
+      return op satisfies never;
+  }
 }
 
-function toHalf(f: FunctionText, from: ValueType, x: string): string {
-  const half = f.value(`fptrunc ${typeText(from)} ${x} to ${vectorOf('half', from.lanes)}`);
-  return f.value(`bitcast ${vectorOf('half', from.lanes)} ${half} to ${vectorOf('i16', from.lanes)}`);
+/** Division by zero, or of the least number by -1, would stop the process: such lanes divide by 1 instead. */
+function divide(e: Emitter, op: 'div' | 'rem', type: ValueType, x: string, y: string, divisor: Value): string {
+  const spelled = llvmType(type);
+  const signed = !isUnsigned(type.scalar);
+  const constant = divisor.op === 'const' ? Number(divisor.constant) : undefined;
+  let safe = y;
+  if (constant === undefined || constant === 0) {
+    const zero = e.define(`icmp eq ${spelled} ${y}, ${literal(0, type)}`);
+    safe = e.define(`select ${lanesOf('i1', type)} ${zero}, ${spelled} ${literal(1, type)}, ${spelled} ${y}`);
+  }
+  if (signed && type.scalar !== 'index' && (constant === undefined || constant === -1)) {
+    const minusOne = e.define(`icmp eq ${spelled} ${safe}, ${literal(-1, type)}`);
+    const positive = e.define(`select ${lanesOf('i1', type)} ${minusOne}, ${spelled} ${literal(1, type)}, ${spelled} ${safe}`);
+    const result = e.define(`s${op} ${spelled} ${x}, ${positive}`);
+    if (op === 'rem') return result;
+    const negated = e.define(`sub ${spelled} ${literal(0, type)}, ${x}`);
+    return e.define(`select ${lanesOf('i1', type)} ${minusOne}, ${spelled} ${negated}, ${spelled} ${result}`);
+  }
+  return e.define(`${signed ? 's' : 'u'}${op} ${spelled} ${x}, ${safe}`);
 }
 
-function fromBrain(f: FunctionText, lanes: number, x: string): string {
-  const i32 = valueType('i32', lanes);
-  const wide = f.value(`zext ${vectorOf('i16', lanes)} ${x} to ${typeText(i32)}`);
-  const bits = f.value(`shl ${typeText(i32)} ${wide}, ${constant(16, i32)}`);
-  return f.value(`bitcast ${typeText(i32)} ${bits} to ${vectorOf('float', lanes)}`);
+/** A comparison of `x` and `y`, which have type `type`. */
+export function compare(e: Emitter, op: CompareOp, type: ValueType, x: string, y: string): string {
+  if (isFloat(type.scalar)) return e.define(`fcmp ${op === 'ne' ? 'une' : `o${op}`} ${llvmType(type)} ${x}, ${y}`);
+  const sign = op === 'eq' || op === 'ne' ? '' : isUnsigned(type.scalar) || type.scalar === 'bool' ? 'u' : 's';
+  return e.define(`icmp ${sign}${op} ${llvmType(type)} ${x}, ${y}`);
 }
 
-/** Round to nearest even on the bits; a NaN keeps its upper half and stays quiet. */
-function toBrain(f: FunctionText, lanes: number, x: string): string {
-  const type = valueType('u32', lanes);
-  const text = typeText(type);
-  const bits = f.value(`bitcast ${vectorOf('float', lanes)} ${x} to ${text}`);
-  const upper = f.value(`lshr ${text} ${bits}, ${constant(16, type)}`);
-  const odd = f.value(`and ${text} ${upper}, ${constant(1, type)}`);
-  const biased = f.value(`add ${text} ${f.value(`add ${text} ${bits}, ${constant(0x7fff, type)}`)}, ${odd}`);
-  const rounded = f.value(`lshr ${text} ${biased}, ${constant(16, type)}`);
-  const quiet = f.value(`or ${text} ${upper}, ${constant(0x40, type)}`);
-  const nan = f.value(`fcmp uno ${vectorOf('float', lanes)} ${x}, ${constant(0, valueType('f32', lanes))}`);
-  return f.value(`trunc ${text} ${selectText(f, type, nan, quiet, rounded)} to ${vectorOf('i16', lanes)}`);
+/** a·b + c in one rounding where the processor can. */
+export function mulAdd(e: Emitter, type: ValueType, a: string, b: string, c: string): string {
+  const spelled = llvmType(type);
+  if (!isFloat(type.scalar)) return e.define(`add ${spelled} ${e.define(`mul ${spelled} ${a}, ${b}`)}, ${c}`);
+  if (fuses(e.cpu)) return e.call(spelled, `llvm.fma.${mangled(spelled)}`, [[spelled, a], [spelled, b], [spelled, c]]);
+  return e.define(`fadd ${spelled} ${e.define(`fmul ${spelled} ${a}, ${b}`)}, ${c}`);
+}
+
+/** Whether the processor has a fused multiply-add. */
+export const fuses = (cpu: CpuTarget): boolean => cpu.architecture === 'arm64' || cpu.has('fma');
+
+/** All lanes equal to `x`. */
+export function splat(e: Emitter, type: ValueType, x: string): string {
+  const spelled = llvmType(type);
+  const first = e.define(`insertelement ${spelled} poison, ${llvmType(valueType(type.scalar))} ${x}, i64 0`);
+  return e.define(`shufflevector ${spelled} ${first}, ${spelled} poison, ${lanesOf('i32', type)} zeroinitializer`);
+}
+
+/** 0, 1, 2, … */
+export function iota({ scalar, lanes }: ValueType): string {
+  return vectorLiteral(llvmType(valueType(scalar)), Array.from({ length: lanes }, (_, lane) => scalarLiteral(scalar === 'bool' ? lane !== 0 : lane, scalar)));
+}
+
+/** One lane of a vector. */
+export const extract = (e: Emitter, type: ValueType, x: string, lane: number): string => e.define(`extractelement ${llvmType(type)} ${x}, i64 ${lane}`);
+
+/** Lanes of `x` and `y`, which have type `type`, by `pattern`. */
+export function shuffle(e: Emitter, type: ValueType, x: string, y: string, pattern: readonly number[]): string {
+  const [lane = 0] = pattern;
+  if (pattern.length === 1) return lane < type.lanes ? extract(e, type, x, lane) : extract(e, type, y, lane - type.lanes);
+  const spelled = llvmType(type);
+  return e.define(`shufflevector ${spelled} ${x}, ${spelled} ${y}, <${pattern.length} x i32> ${vectorLiteral('i32', pattern)}`);
+}
+
+const REDUCTION: Readonly<Record<HorizontalOp, BinaryOp>> = { reduceAdd: 'add', reduceMul: 'mul', reduceMin: 'min', reduceMax: 'max' };
+
+/** Combines the upper half of the lanes with the lower one until one is left. */
+export function horizontal(e: Emitter, op: HorizontalOp, value: Value, x: string): string {
+  const { scalar } = value.type;
+  let current = x;
+  for (let lanes = value.type.lanes; lanes > 1; lanes /= 2) {
+    const full = valueType(scalar, lanes);
+    const half = lanes / 2;
+    const combine = (type: ValueType, low: string, high: string): string => binary(e, REDUCTION[op], type, low, high, value);
+    if (half === 1) return combine(valueType(scalar), extract(e, full, current, 0), extract(e, full, current, 1));
+    const take = (first: number): string => shuffle(e, full, current, 'poison', Array.from({ length: half }, (_, lane) => first + lane));
+    current = combine(valueType(scalar, half), take(0), take(half));
+  }
+  return current;
+}
+
+/** Bounds of a float value that follow from clamps by constants; undefined when nothing is known or it may be NaN. */
+function floatBounds(value: Value): { readonly low: number; readonly high: number } | undefined {
+  const [x, y] = value.args;
+  switch (value.op) {
+    case 'const': {
+      const constant = Number(value.constant);
+      return Number.isNaN(constant) ? undefined : { low: constant, high: constant };
+    }
+    case 'floor': case 'ceil': case 'trunc': case 'round': {
+      const inner = x === undefined ? undefined : floatBounds(x);
+      return inner === undefined ? undefined : { low: Math.floor(inner.low), high: Math.ceil(inner.high) };
+    }
+    case 'min': case 'max': {
+      // The second operand comes through when the first is NaN, so a known second operand bounds the result.
+      const second = y === undefined ? undefined : floatBounds(y);
+      if (second === undefined || x === undefined) return undefined;
+      const first = floatBounds(x) ?? { low: -Infinity, high: Infinity };
+      const pick = value.op === 'min' ? Math.min : Math.max;
+      return { low: pick(first.low, second.low), high: pick(first.high, second.high) };
+    }
+    case 'splat':
+      return x === undefined ? undefined : floatBounds(x);
+    default:
+      return undefined;
+  }
+}
+
+/** Conversion of a value to another element type. */
+export function cast(e: Emitter, from: Value, to: ValueType): string {
+  const source = from.type.scalar;
+  const target = to.scalar;
+  const x = e.operand(from);
+  if (source === 'f16' || source === 'bf16') {
+    const wide = valueType('f32', to.lanes);
+    const widened = source === 'bf16' ? bf16ToF32(e, wide, x) : f16ToF32(e, wide, x);
+    return target === 'f32' ? widened : convert(e, widened, wide, to, undefined);
+  }
+  return convert(e, x, from.type, to, from);
+}
+
+function convert(e: Emitter, x: string, from: ValueType, to: ValueType, value: Value | undefined): string {
+  const source = from.scalar;
+  const target = to.scalar;
+  const fromType = llvmType(from);
+  const toType = llvmType(to);
+  if (target === 'f16' || target === 'bf16') {
+    const wide = valueType('f32', to.lanes);
+    const float = source === 'f32' ? x : convert(e, x, from, wide, value);
+    return target === 'bf16' ? f32ToBf16(e, wide, float) : f32ToF16(e, wide, float);
+  }
+  if (target === 'bool') return isFloat(source) ? e.define(`fcmp une ${fromType} ${x}, ${literal(0, from)}`) : e.define(`icmp ne ${fromType} ${x}, ${literal(0, from)}`);
+  if (source === 'bool') return e.define(`${isFloat(target) ? 'uitofp' : 'zext'} ${fromType} ${x} to ${toType}`);
+  if (isFloat(source)) {
+    if (isFloat(target)) return e.define(`${SCALARS[source].bytes < SCALARS[target].bytes ? 'fpext' : 'fptrunc'} ${fromType} ${x} to ${toType}`);
+    return floatToInteger(e, x, from, to, value);
+  }
+  if (isFloat(target)) return e.define(`${isUnsigned(source) ? 'uitofp' : 'sitofp'} ${fromType} ${x} to ${toType}`);
+  const difference = SCALARS[target].bytes - SCALARS[source].bytes;
+  if (difference === 0) return x;
+  return e.define(`${difference < 0 ? 'trunc' : isUnsigned(source) ? 'zext' : 'sext'} ${fromType} ${x} to ${toType}`);
+}
+
+function floatToInteger(e: Emitter, x: string, from: ValueType, to: ValueType, value: Value | undefined): string {
+  const fromType = llvmType(from);
+  const toType = llvmType(to);
+  const unsigned = isUnsigned(to.scalar);
+  const bits = SCALARS[to.scalar].bytes * 8;
+  const [low, high] = unsigned ? [0, 2 ** bits] : [-(2 ** (bits - 1)), 2 ** (bits - 1)];
+  const bounds = value === undefined ? undefined : floatBounds(value);
+  if (bounds !== undefined && bounds.low >= low && bounds.high < high) return e.define(`fpto${unsigned ? 'u' : 's'}i ${fromType} ${x} to ${toType}`);
+  return e.call(toType, `llvm.fpto${unsigned ? 'u' : 's'}i.sat.${mangled(toType)}.${mangled(fromType)}`, [[fromType, x]]);
+}
+
+function bf16ToF32(e: Emitter, wide: ValueType, x: string): string {
+  const words = lanesOf('i32', wide);
+  const word = e.define(`zext ${lanesOf('i16', wide)} ${x} to ${words}`);
+  const shifted = e.define(`shl ${words} ${word}, ${literal(16, valueType('i32', wide.lanes))}`);
+  return e.define(`bitcast ${words} ${shifted} to ${llvmType(wide)}`);
+}
+
+/** Rounds half to even; a NaN stays a (quiet) NaN. */
+function f32ToBf16(e: Emitter, wide: ValueType, x: string): string {
+  const integers = valueType('i32', wide.lanes);
+  const words = llvmType(integers);
+  const word = e.define(`bitcast ${llvmType(wide)} ${x} to ${words}`);
+  const upper = e.define(`lshr ${words} ${word}, ${literal(16, integers)}`);
+  const odd = e.define(`and ${words} ${upper}, ${literal(1, integers)}`);
+  const bias = e.define(`add ${words} ${odd}, ${literal(0x7fff, integers)}`);
+  const rounded = e.define(`lshr ${words} ${e.define(`add ${words} ${word}, ${bias}`)}, ${literal(16, integers)}`);
+  const quiet = e.define(`or ${words} ${upper}, ${literal(0x40, integers)}`);
+  const nan = e.define(`fcmp uno ${llvmType(wide)} ${x}, ${x}`);
+  const chosen = e.define(`select ${lanesOf('i1', wide)} ${nan}, ${words} ${quiet}, ${words} ${rounded}`);
+  return e.define(`trunc ${words} ${chosen} to ${lanesOf('i16', wide)}`);
+}
+
+const hasHalf = (cpu: CpuTarget): boolean => cpu.architecture === 'arm64' || cpu.has('f16c');
+
+/** Without F16C, LLVM would call a function of the compiler's library for each lane: integer arithmetic does it instead. */
+function f16ToF32(e: Emitter, wide: ValueType, x: string): string {
+  const halves = lanesOf('half', wide);
+  if (hasHalf(e.cpu)) return e.define(`fpext ${halves} ${e.define(`bitcast ${lanesOf('i16', wide)} ${x} to ${halves}`)} to ${llvmType(wide)}`);
+  const integers = valueType('i32', wide.lanes);
+  const words = llvmType(integers);
+  const floats = llvmType(wide);
+  const mask = lanesOf('i1', wide);
+  const word = e.define(`zext ${lanesOf('i16', wide)} ${x} to ${words}`);
+  const sign = e.define(`shl ${words} ${e.define(`and ${words} ${word}, ${literal(0x8000, integers)}`)}, ${literal(16, integers)}`);
+  const magnitude = e.define(`and ${words} ${word}, ${literal(0x7fff, integers)}`);
+  // Exponent and mantissa in place, then times 2^112 moves the bias and normalises what was subnormal.
+  const placed = e.define(`bitcast ${words} ${e.define(`shl ${words} ${magnitude}, ${literal(13, integers)}`)} to ${floats}`);
+  const scaled = e.define(`bitcast ${floats} ${e.define(`fmul ${floats} ${placed}, ${literal(2 ** 112, wide)}`)} to ${words}`);
+  const special = e.define(`icmp uge ${words} ${magnitude}, ${literal(0x7c00, integers)}`);
+  const infinite = e.define(`or ${words} ${scaled}, ${literal(0x7f800000, integers)}`);
+  const chosen = e.define(`select ${mask} ${special}, ${words} ${infinite}, ${words} ${scaled}`);
+  return e.define(`bitcast ${words} ${e.define(`or ${words} ${chosen}, ${sign}`)} to ${floats}`);
+}
+
+function f32ToF16(e: Emitter, wide: ValueType, x: string): string {
+  const halves = lanesOf('half', wide);
+  const result = lanesOf('i16', wide);
+  if (hasHalf(e.cpu)) return e.define(`bitcast ${halves} ${e.define(`fptrunc ${llvmType(wide)} ${x} to ${halves}`)} to ${result}`);
+  const integers = valueType('i32', wide.lanes);
+  const words = llvmType(integers);
+  const floats = llvmType(wide);
+  const mask = lanesOf('i1', wide);
+  const constant = (value: number): string => literal(value, integers);
+  const word = e.define(`bitcast ${floats} ${x} to ${words}`);
+  const sign = e.define(`and ${words} ${e.define(`lshr ${words} ${word}, ${constant(16)}`)}, ${constant(0x8000)}`);
+  const magnitude = e.define(`and ${words} ${word}, ${constant(0x7fffffff)}`);
+  // Normal results: move the bias, round half to even on the 13 bits that go.
+  const odd = e.define(`and ${words} ${e.define(`lshr ${words} ${magnitude}, ${constant(13)}`)}, ${constant(1)}`);
+  const biased = e.define(`add ${words} ${magnitude}, ${constant(0xfff - (112 << 23))}`);
+  const normal = e.define(`lshr ${words} ${e.define(`add ${words} ${biased}, ${odd}`)}, ${constant(13)}`);
+  // Subnormal results: adding 0.5 makes the adder shift and round.
+  const added = e.define(`fadd ${floats} ${e.define(`bitcast ${words} ${magnitude} to ${floats}`)}, ${literal(0.5, wide)}`);
+  const subnormal = e.define(`sub ${words} ${e.define(`bitcast ${floats} ${added} to ${words}`)}, ${constant(0x3f000000)}`);
+  const tiny = e.define(`icmp ult ${words} ${magnitude}, ${constant(113 << 23)}`);
+  const huge = e.define(`icmp uge ${words} ${magnitude}, ${constant(143 << 23)}`);
+  const nan = e.define(`icmp ugt ${words} ${magnitude}, ${constant(0x7f800000)}`);
+  const finite = e.define(`select ${mask} ${tiny}, ${words} ${subnormal}, ${words} ${normal}`);
+  const limited = e.define(`select ${mask} ${huge}, ${words} ${constant(0x7c00)}, ${words} ${finite}`);
+  const chosen = e.define(`select ${mask} ${nan}, ${words} ${constant(0x7e00)}, ${words} ${limited}`);
+  return e.define(`trunc ${words} ${e.define(`or ${words} ${chosen}, ${sign}`)} to ${result}`);
+}
+
+const VNNI_WIDTHS: Readonly<Record<number, string>> = { 4: '128', 8: '256', 16: '512' };
+
+function hasDot4(cpu: CpuTarget, lanes: number): boolean {
+  if (lanes === 16) return cpu.has('avx512vnni');
+  return (lanes === 4 || lanes === 8) && ((cpu.has('avx512vnni') && cpu.has('avx512vl')) || cpu.has('avxvnni'));
+}
+
+/** acc + the sums of four products of unsigned with signed bytes. */
+export function dot4(e: Emitter, type: ValueType, acc: string, a: string, b: string): string {
+  const { lanes } = type;
+  const words = llvmType(type);
+  const bytes = `<${lanes * 4} x i8>`;
+  if (hasDot4(e.cpu, lanes)) {
+    const operands = [a, b].map((name): readonly [string, string] => [words, e.define(`bitcast ${bytes} ${name} to ${words}`)]);
+    return e.call(words, `llvm.x86.avx512.vpdpbusd.${VNNI_WIDTHS[lanes]}`, [[words, acc], ...operands]);
+  }
+  if (lanes === 4 && e.cpu.architecture === 'arm64' && e.cpu.has('i8mm')) return e.call(words, 'llvm.aarch64.neon.usdot.v4i32.v16i8', [[words, acc], [bytes, a], [bytes, b]]);
+  // Products of adjacent pairs in 16 bits fit 32; LLVM turns the pairs into vpmaddwd where that exists.
+  const wide = `<${lanes * 4} x i32>`;
+  const product = e.define(`mul nsw ${wide} ${e.define(`zext ${bytes} ${a} to ${wide}`)}, ${e.define(`sext ${bytes} ${b} to ${wide}`)}`);
+  let current = product;
+  for (let width = lanes * 4; width > lanes; width /= 2) {
+    const pick = (first: number): string => shuffle(e, valueType('i32', width), current, 'poison', Array.from({ length: width / 2 }, (_, lane) => 2 * lane + first));
+    current = e.define(`add ${llvmType(valueType('i32', width / 2))} ${pick(0)}, ${pick(1)}`);
+  }
+  return e.define(`add ${words} ${current}, ${acc}`);
+}
+
+/** The same bits as another type of the same width. */
+export function bitcast(e: Emitter, from: ValueType, to: ValueType, x: string): string {
+  const before = llvmType(from);
+  const after = llvmType(to);
+  return before === after ? x : e.define(`bitcast ${before} ${x} to ${after}`);
 }

@@ -1,84 +1,146 @@
 /**
- * The `llvm` target: kernels as text of LLVM assembly, vectors as LLVM vectors.
+ * The `llvm` target: a kernel as the text of an LLVM module.
  *
- * Each kernel becomes two functions. The entry has the launch ABI of every target, `void (ptr args, i64 begin, i64 end, i64 thread)`: it
- * loads the parameters from their 8-byte slots and calls the body, whose pointers are `noalias`. Values of the kernel are in single
- * assignment already, so that rendering is one walk; loops are guarded, then run from their latch.
+ * The module exports `kernel(args, begin, end, thread)`, which loads the parameters from their slots and calls the body. The body is a
+ * function of its own because only parameters can say `noalias`. So a buffer may be bound to two parameters of a launch only where each
+ * element is read and written by the same item of the range, reads first (in-place elementwise work).
+ *
+ * Kernels arrive vectorised and simplified; arithmetic carries no fast-math flags, so results are those of the kernel as written.
  */
-import { type Block, hashKernel, type Kernel, liveValues, type Memory, type Parameter, ProjError, SCALARS, type ScalarType, type Statement, type Value } from '@proj/kernel';
-import {
-  binaryText, castText, compareText, dot4Text, horizontalText, iotaText, mulAddText, selectText, shuffleText, splatValue, unaryText,
-} from './llvm-operations.ts';
-import { constantText, elementType, FunctionText, memoryType, type RenderFeatures, splatText, suffixOf, typeText, vectorOf } from './llvm-text.ts';
+import { statSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { liveValues, ProjError, SCALARS, valueType, type Block, type Kernel, type Loop, type Memory, type Statement, type Value } from '@proj/kernel';
+import type { CpuTarget } from './cpu.ts';
+import { binary, bitcast, cast, compare, dot4, extract, horizontal, iota, mulAdd, shuffle, splat, unary, type Emitter } from './llvm-operations.ts';
+import { lanesOf, literal, llvmType, mangled, memoryType } from './llvm-types.ts';
 
-export type { RenderFeatures } from './llvm-text.ts';
+/** The symbol that every rendered module exports. */
+export const KERNEL_SYMBOL = 'kernel';
 
-export interface RenderOptions {
-  readonly features: RenderFeatures;
-  /** The name of a kernel's entry point; by its hash unless given. */
-  readonly symbol?: (kernel: Kernel) => string;
-  /** LLVM's name of the processor whose timings to schedule for. */
-  readonly tuneCpu?: string;
+/** Changes whenever the code of this target does, so that objects of another state of it are not taken from a cache. */
+export function rendererIdentity(): string {
+  const { size, mtimeMs } = statSync(fileURLToPath(import.meta.url));
+  return `${size}:${Math.floor(mtimeMs)}`;
 }
 
-/** The entry point of a kernel: equal kernels have equal symbols. */
-export const kernelSymbol = (kernel: Kernel): string => `kernel_${hashKernel(kernel)}`;
-
-/** One module with an entry point for each kernel. */
-export function renderLLVM(kernels: readonly Kernel[], options: RenderOptions): string {
-  const declarations = new Set<string>();
-  const functions = kernels.map((kernel) => new KernelRenderer(kernel, options, declarations).render());
-  // Both widths at 512: LLVM would split wide vectors on processors that it tunes for 256 bits.
-  const tuning = options.tuneCpu === undefined ? '' : ` "tune-cpu"="${options.tuneCpu}"`;
-  const attributes = `attributes #0 = { nounwind noinline "min-legal-vector-width"="512" "prefer-vector-width"="512"${tuning} }`;
-  return `${[...declarations].join('\n')}\n\n${functions.join('\n\n')}\n\n${attributes}\n`;
+/** The attributes of functions that run on `cpu`. */
+export function functionAttributes(cpu: CpuTarget): string {
+  return `nounwind "target-cpu"="${cpu.baseCpu}" "tune-cpu"="${cpu.tuneCpu}" "target-features"="${cpu.featureString}" "prefer-vector-width"="${cpu.vectorBytes * 8}" "min-legal-vector-width"="${cpu.vectorBytes * 8}" "no-trapping-math"="true"`;
 }
 
-const parameterType = (p: Parameter): string => (p.kind === 'buffer' ? 'ptr' : p.kind === 'scalar' ? elementType(p.type) : 'ptr');
+/** The text of the module that holds `kernel`. */
+export function renderLlvm(kernel: Kernel, cpu: CpuTarget): string {
+  return new Renderer(kernel, cpu).module();
+}
 
-class KernelRenderer {
+class Renderer implements Emitter {
+  readonly cpu: CpuTarget;
   readonly #kernel: Kernel;
-  readonly #features: RenderFeatures;
-  readonly #symbol: string;
-  readonly #f: FunctionText;
   readonly #live: ReadonlyMap<Value, number>;
   readonly #names = new Map<Value, string>();
+  readonly #declarations = new Map<string, string>();
+  readonly #lines: string[] = [];
+  #count = 0;
+  /** The label of the LLVM block that is being written. */
+  #label = 'entry';
 
-  constructor(kernel: Kernel, options: RenderOptions, declarations: Set<string>) {
+  constructor(kernel: Kernel, cpu: CpuTarget) {
     this.#kernel = kernel;
-    this.#features = options.features;
-    this.#symbol = (options.symbol ?? kernelSymbol)(kernel);
-    this.#f = new FunctionText(declarations);
+    this.cpu = cpu;
     this.#live = liveValues(kernel);
   }
 
-  render(): string {
-    const { parameters, locals } = this.#kernel;
-    for (const local of locals) this.#f.line(`${this.#base(local)} = alloca [${local.length} x ${memoryType(local.element)}], align 64`);
-    this.#block(this.#kernel.body);
-    this.#f.line('ret void');
-    const declared = parameters.map((p) => {
-      if (p.kind !== 'buffer') return `${parameterType(p)} %p${p.position}`;
-      return `ptr noalias ${p.access === 'read' ? 'readonly ' : ''}%p${p.position}`;
-    });
-    const body = `define internal void @${this.#symbol}.body(${[...declared, 'i64 %begin', 'i64 %end', 'i64 %thread'].join(', ')}) #0 {\nentry:\n${this.#f.lines.join('\n')}\n}`;
-    return `${this.#entry()}\n\n${body}`;
+  module(): string {
+    const { parameters, locals, body } = this.#kernel;
+    for (const { position, element, length } of locals) this.line(`%local.${position} = alloca [${length} x ${memoryType(valueType(element))}], align 64`);
+    this.#block(body);
+    this.line('ret void');
+    const formal = parameters.map((p) => (p.kind === 'scalar' ? `${llvmType(valueType(p.type))} %p${p.position}` : `ptr noalias ${p.access === 'read' ? 'readonly ' : ''}%p${p.position}`));
+    return [
+      `define internal void @body(${[...formal, 'i64 %begin', 'i64 %end', 'i64 %thread'].join(', ')}) noinline #0 {`,
+      'entry:',
+      ...this.#lines,
+      '}',
+      ...this.#entryPoint(),
+      ...this.#declarations.values(),
+      `attributes #0 = { ${functionAttributes(this.cpu)} }`,
+      '',
+    ].join('\n');
   }
 
-  #entry(): string {
-    const f = new FunctionText(this.#f.declarations);
-    const args = this.#kernel.parameters.map((p) => {
-      const slot = f.value(`getelementptr inbounds i64, ptr %args, i64 ${p.position}`);
-      if (p.kind !== 'scalar') return `ptr ${f.value(`load ptr, ptr ${slot}, align 8`)}`;
-      const raw = f.value(`load ${memoryType(p.type)}, ptr ${slot}, align 8`);
-      return `${elementType(p.type)} ${p.type === 'bool' ? f.value(`icmp ne i8 ${raw}, 0`) : raw}`;
+  #entryPoint(): string[] {
+    const lines: string[] = [];
+    const actual = this.#kernel.parameters.map((p) => {
+      const slot = `%s${p.position}`;
+      lines.push(`  ${slot} = getelementptr i64, ptr %args, i64 ${p.position}`);
+      if (p.kind === 'scalar' && p.type === 'bool') {
+        lines.push(`  %b${p.position} = load i8, ptr ${slot}, align 8`, `  %v${p.position} = icmp ne i8 %b${p.position}, 0`);
+        return `i1 %v${p.position}`;
+      }
+      const type = p.kind === 'scalar' ? llvmType(valueType(p.type)) : 'ptr';
+      lines.push(`  %v${p.position} = load ${type}, ptr ${slot}, align 8`);
+      return `${type} %v${p.position}`;
     });
-    f.line(`call void @${this.#symbol}.body(${[...args, 'i64 %begin', 'i64 %end', 'i64 %thread'].join(', ')})`);
-    f.line('ret void');
-    return `define void @${this.#symbol}(ptr readonly %args, i64 %begin, i64 %end, i64 %thread) #0 {\nentry:\n${f.lines.join('\n')}\n}`;
+    return [
+      `define void @${KERNEL_SYMBOL}(ptr %args, i64 %begin, i64 %end, i64 %thread) #0 {`,
+      ...lines,
+      `  call void @body(${[...actual, 'i64 %begin', 'i64 %end', 'i64 %thread'].join(', ')})`,
+      '  ret void',
+      '}',
+    ];
+  }
+
+  // Emitter
+
+  define(text: string): string {
+    const name = `%${this.#fresh('t')}`;
+    this.line(`${name} = ${text}`);
+    return name;
+  }
+
+  line(text: string): void {
+    this.#lines.push(`  ${text}`);
+  }
+
+  call(result: string, name: string, operands: readonly (readonly [type: string, operand: string])[]): string {
+    if (!this.#declarations.has(name)) this.#declarations.set(name, `declare ${result} @${name}(${operands.map(([type]) => type).join(', ')})`);
+    const text = `call ${result} @${name}(${operands.map((operand) => operand.join(' ')).join(', ')})`;
+    if (result !== 'void') return this.define(text);
+    this.line(text);
+    return '';
+  }
+
+  operand(value: Value): string {
+    const known = this.#names.get(value);
+    if (known !== undefined) return known;
+    const text = this.#implicit(value);
+    this.#names.set(value, text);
+    return text;
+  }
+
+  /** Values that need no instruction. */
+  #implicit(value: Value): string {
+    if (value.op === 'const' && value.constant !== undefined) return literal(value.constant, value.type);
+    if (value.op === 'param' && value.parameter !== undefined) return `%p${value.parameter.position}`;
+    if (value.op === 'builtin' && value.builtin !== undefined) return `%${value.builtin}`;
+    if (value.op === 'iota') return iota(value.type);
+    throw this.#broken(`value ${value.id} (${value.op}) is used before it is defined`);
+  }
+
+  #broken(what: string): ProjError {
+    return new ProjError('kernel-verification', `kernel ${this.#kernel.name}: ${what}`, { op: 'renderLlvm', cure: 'Run verifyKernel on it' });
   }
 
   // Statements
+
+  #fresh(prefix: string): string {
+    return `${prefix}${this.#count++}`;
+  }
+
+  #start(label: string): void {
+    this.#lines.push(`${label}:`);
+    this.#label = label;
+  }
 
   #block(block: Block): void {
     for (const statement of block.statements) this.#statement(statement);
@@ -87,189 +149,212 @@ class KernelRenderer {
   #statement(s: Statement): void {
     switch (s.kind) {
       case 'let':
-        if (this.#live.has(s.value)) this.#define(s.value);
+        if (this.#live.has(s.value)) this.#names.set(s.value, this.#value(s.value));
         return;
-      case 'store': return this.#store(s.memory, s.index, s.value, s.mask);
-      case 'scatter': return this.#scatter(s.memory, s.indices, s.value, s.mask);
-      case 'prefetch': {
-        const address = this.#f.value(`getelementptr ${memoryType(s.memory.element)}, ptr ${this.#base(s.memory)}, i64 ${this.#use(s.index)}`);
-        this.#f.call('llvm.prefetch.p0', 'void', [['ptr', address], ['i32', '0'], ['i32', '3'], ['i32', '1']]);
+      case 'store':
+        return this.#store(s.memory, this.operand(s.index), s.value, s.mask);
+      case 'scatter': {
+        const { type } = s.value;
+        const stored = this.#toMemory(s.value);
+        const pointers = this.#pointers(s.memory, s.indices);
+        const elements = memoryType(type);
+        const pointerType = lanesOf('ptr', type);
+        const mask = s.mask === null ? literal(true, valueType('bool', type.lanes)) : this.operand(s.mask);
+        this.call('void', `llvm.masked.scatter.${mangled(elements)}.${mangled(pointerType)}`, [
+          [elements, stored], [pointerType, pointers], ['i32', String(SCALARS[s.memory.element].bytes)], [lanesOf('i1', type), mask],
+        ]);
         return;
       }
-      case 'for': return this.#loop(s);
-      case 'if': return this.#branch(this.#use(s.condition), () => this.#block(s.then), s.otherwise === null ? null : () => this.#block(s.otherwise as Block));
-      default: s satisfies never;
+      case 'prefetch':
+        this.call('void', 'llvm.prefetch.p0', [['ptr', this.#pointer(s.memory, this.operand(s.index))], ['i32', '0'], ['i32', '3'], ['i32', '1']]);
+        return;
+      case 'for':
+        return this.#loop(s);
+      case 'if': {
+        const then = this.#fresh('then');
+        const end = this.#fresh('end');
+        const otherwise = s.otherwise === null ? end : this.#fresh('else');
+        this.line(`br i1 ${this.operand(s.condition)}, label %${then}, label %${otherwise}`);
+        this.#start(then);
+        this.#block(s.then);
+        this.line(`br label %${end}`);
+        if (s.otherwise !== null) {
+          this.#start(otherwise);
+          this.#block(s.otherwise);
+          this.line(`br label %${end}`);
+        }
+        this.#start(end);
+        return;
+      }
+      default:
+        s satisfies never;
     }
   }
 
-  #loop(loop: Extract<Statement, { kind: 'for' }>): void {
-    const f = this.#f;
-    const [start, end] = [this.#use(loop.start), this.#use(loop.end)];
-    const carried = loop.carried.filter((c) => this.#live.has(c.inner) || this.#live.has(c.result));
-    const initial = carried.map((c) => this.#use(c.initial));
-    const [head, exit] = [f.fresh('loop'), f.fresh('done')];
-    const before = f.label;
-    const runs = loop.start.op === 'const' && loop.end.op === 'const' && Number(loop.start.constant) < Number(loop.end.constant);
-    if (runs) f.line(`br label %${head}`);
-    else f.line(`br i1 ${f.value(`icmp slt i64 ${start}, ${end}`)}, label %${head}, label %${exit}`);
-    f.begin(head);
-    const variable = f.fresh('%i');
-    const next = f.fresh('%n');
+  /** A loop with its test at the bottom, behind a test whether it runs at all. */
+  #loop(loop: Loop): void {
+    const carried = loop.carried.filter((c) => this.#live.has(c.result) || this.#live.has(c.inner));
+    const before = this.#label;
+    const head = this.#fresh('loop');
+    const end = this.#fresh('end');
+    const start = this.operand(loop.start);
+    const limit = this.operand(loop.end);
+    const initial = carried.map((c) => this.operand(c.initial));
+    this.line(`br i1 ${this.define(`icmp slt i64 ${start}, ${limit}`)}, label %${head}, label %${end}`);
+    this.#start(head);
+    // The latch is known when the body is written: its incoming edges are filled in then.
+    const latchMark = `<latch of ${head}>`;
+    const variable = `%${this.#fresh('i')}`;
+    const next = `${variable}.next`;
+    const firstPhi = this.#lines.length;
+    this.line(`${variable} = phi i64 [ ${start}, %${before} ], [ ${next}, %${latchMark} ]`);
     this.#names.set(loop.variable, variable);
-    const inner = carried.map((c) => {
-      const name = f.fresh('%c');
+    carried.forEach((c, position) => {
+      const name = `%${this.#fresh('c')}`;
       this.#names.set(c.inner, name);
-      return name;
+      this.line(`${name} = phi ${llvmType(c.inner.type)} [ ${initial[position]}, %${before} ], [ <next ${position}>, %${latchMark} ]`);
     });
-    const phis = f.lines.length;
     this.#block(loop.body);
-    const after = carried.map((c) => this.#use(c.next));
-    f.line(`${next} = add nsw i64 ${variable}, ${loop.step}`);
-    const latch = f.label;
-    f.line(`br i1 ${f.value(`icmp slt i64 ${next}, ${end}`)}, label %${head}, label %${exit}`);
-    const types = carried.map((c) => typeText(c.inner.type));
-    f.lines.splice(phis, 0, `  ${variable} = phi i64 [ ${start}, %${before} ], [ ${next}, %${latch} ]`,
-      ...carried.map((_, k) => `  ${inner[k]} = phi ${types[k]} [ ${initial[k]}, %${before} ], [ ${after[k]}, %${latch} ]`));
-    f.begin(exit);
-    carried.forEach((c, k) => {
-      this.#names.set(c.result, runs ? after[k] : f.value(`phi ${types[k]} [ ${initial[k]}, %${before} ], [ ${after[k]}, %${latch} ]`));
+    const following = carried.map((c) => this.operand(c.next));
+    const latch = this.#label;
+    for (let at = firstPhi; at <= firstPhi + carried.length; at++) {
+      this.#lines[at] = (this.#lines[at] ?? '').replace(latchMark, latch).replace(/<next (\d+)>/, (_, position: string) => following[Number(position)] ?? '');
+    }
+    this.line(`${next} = add nsw i64 ${variable}, ${loop.step}`);
+    this.line(`br i1 ${this.define(`icmp slt i64 ${next}, ${limit}`)}, label %${head}, label %${end}`);
+    this.#start(end);
+    carried.forEach((c, position) => {
+      this.#names.set(c.result, this.define(`phi ${llvmType(c.result.type)} [ ${initial[position]}, %${before} ], [ ${following[position]}, %${latch} ]`));
     });
   }
 
-  #branch(condition: string, then: () => void, otherwise: (() => void) | null): void {
-    const f = this.#f;
-    const [yes, no, done] = [f.fresh('then'), f.fresh('else'), f.fresh('done')];
-    f.line(`br i1 ${condition}, label %${yes}, label %${otherwise === null ? done : no}`);
-    f.begin(yes);
-    then();
-    f.line(`br label %${done}`);
-    if (otherwise !== null) {
-      f.begin(no);
-      otherwise();
-      f.line(`br label %${done}`);
+  // Values
+
+  #value(value: Value): string {
+    const { op, type, args } = value;
+    const [a, b, c] = args;
+    switch (op) {
+      case 'const': case 'param': case 'builtin': case 'iota':
+        return this.operand(value);
+      case 'loopVariable': case 'carried': case 'result':
+        throw this.#broken(`${op} outside a loop header`);
+      case 'load': case 'gather':
+        return this.#load(value);
+      default:
     }
-    f.begin(done);
+    if (a === undefined) throw this.#broken(`${op} without operands`);
+    const x = this.operand(a);
+    switch (op) {
+      case 'neg': case 'abs': case 'sqrt': case 'floor': case 'ceil': case 'trunc': case 'round': case 'not': case 'popcount':
+        return unary(this, op, value, x);
+      case 'cast':
+        return cast(this, a, type);
+      case 'bitcast':
+        return bitcast(this, a.type, type, x);
+      case 'splat':
+        return splat(this, type, x);
+      case 'extract':
+        return extract(this, a.type, x, value.lane ?? 0);
+      case 'reduceAdd': case 'reduceMul': case 'reduceMin': case 'reduceMax':
+        return horizontal(this, op, a, x);
+      default:
+    }
+    if (b === undefined) throw this.#broken(`${op} with one operand`);
+    const y = this.operand(b);
+    switch (op) {
+      case 'add': case 'sub': case 'mul': case 'div': case 'rem': case 'min': case 'max': case 'and': case 'or': case 'xor': case 'shl': case 'shr':
+        return binary(this, op, type, x, y, b);
+      case 'eq': case 'ne': case 'lt': case 'le': case 'gt': case 'ge':
+        return compare(this, op, a.type, x, y);
+      case 'shuffle':
+        return shuffle(this, a.type, x, y, value.pattern ?? []);
+      default:
+    }
+    if (c === undefined) throw this.#broken(`${op} with two operands`);
+    const z = this.operand(c);
+    switch (op) {
+      case 'mulAdd':
+        return mulAdd(this, type, x, y, z);
+      case 'select':
+        return this.define(`select ${lanesOf('i1', type)} ${x}, ${llvmType(type)} ${y}, ${llvmType(type)} ${z}`);
+      case 'dot4':
+        return dot4(this, type, x, y, z);
+      default:
+        return op satisfies never;
+    }
   }
 
   // Memory
 
   #base(memory: Memory): string {
-    return memory.kind === 'local' ? `%local${memory.position}` : `%p${memory.position}`;
+    return memory.kind === 'local' ? `%local.${memory.position}` : `%p${memory.position}`;
   }
 
-  #address(memory: Memory, index: Value): string {
-    return this.#f.value(`getelementptr inbounds ${memoryType(memory.element)}, ptr ${this.#base(memory)}, i64 ${this.#use(index)}`);
+  #pointer(memory: Memory, index: string): string {
+    return this.define(`getelementptr inbounds ${memoryType(valueType(memory.element))}, ptr ${this.#base(memory)}, i64 ${index}`);
   }
 
-  #addresses(memory: Memory, indices: Value): string {
-    return this.#f.value(`getelementptr inbounds ${memoryType(memory.element)}, ptr ${this.#base(memory)}, ${typeText(indices.type)} ${this.#use(indices)}`);
+  #pointers(memory: Memory, indices: Value): string {
+    return this.define(`getelementptr inbounds ${memoryType(valueType(memory.element))}, ptr ${this.#base(memory)}, ${llvmType(indices.type)} ${this.operand(indices)}`);
   }
 
-  #load(memory: Memory, index: Value, lanes: number, mask: Value | undefined): string {
-    const f = this.#f;
-    const element = memoryType(memory.element);
-    const type = vectorOf(element, lanes);
+  #load(value: Value): string {
+    const { memory, type, args } = value;
+    const [index, mask] = args;
+    if (memory === undefined || index === undefined) throw this.#broken(`${value.op} without memory`);
+    const elements = memoryType(type);
     const align = SCALARS[memory.element].bytes;
-    if (mask === undefined) return this.#loaded(memory.element, lanes, f.value(`load ${type}, ptr ${this.#address(memory, index)}, align ${align}`));
-    if (lanes > 1) {
-      const args = [['ptr', this.#address(memory, index)], ['i32', String(align)], [vectorOf('i1', lanes), this.#use(mask)], [type, 'zeroinitializer']] as const;
-      return this.#loaded(memory.element, lanes, f.call(`llvm.masked.load.${suffixOf(element, lanes)}.p0`, type, args));
+    const zero = elements.includes('float') || elements.includes('double') ? (type.lanes === 1 ? '0.0' : 'zeroinitializer') : type.lanes === 1 ? '0' : 'zeroinitializer';
+    if (value.op === 'gather') {
+      const pointerType = lanesOf('ptr', type);
+      const condition = mask === undefined ? literal(true, valueType('bool', type.lanes)) : this.operand(mask);
+      return this.#fromMemory(type, this.call(elements, `llvm.masked.gather.${mangled(elements)}.${mangled(pointerType)}`, [
+        [pointerType, this.#pointers(memory, index)], ['i32', String(align)], [lanesOf('i1', type), condition], [elements, zero],
+      ]));
     }
-    const before = f.label;
-    const condition = this.#use(mask);
-    let read = '';
-    let from = '';
-    this.#branch(condition, () => {
-      read = f.value(`load ${type}, ptr ${this.#address(memory, index)}, align ${align}`);
-      from = f.label;
-    }, null);
-    const zero = splatText(constantText(memory.element === 'i64' ? 0n : 0, memory.element === 'bool' ? 'i8' : memory.element), element, 1);
-    return this.#loaded(memory.element, 1, f.value(`phi ${type} [ ${zero}, %${before} ], [ ${read}, %${from} ]`));
+    const pointer = this.#pointer(memory, this.operand(index));
+    if (mask === undefined) return this.#fromMemory(type, this.define(`load ${elements}, ptr ${pointer}, align ${align}`));
+    if (type.lanes > 1) {
+      return this.#fromMemory(type, this.call(elements, `llvm.masked.load.${mangled(elements)}.p0`, [['ptr', pointer], ['i32', String(align)], [lanesOf('i1', type), this.operand(mask)], [elements, zero]]));
+    }
+    const before = this.#label;
+    const then = this.#fresh('then');
+    const end = this.#fresh('end');
+    this.line(`br i1 ${this.operand(mask)}, label %${then}, label %${end}`);
+    this.#start(then);
+    const loaded = this.define(`load ${elements}, ptr ${pointer}, align ${align}`);
+    this.line(`br label %${end}`);
+    this.#start(end);
+    return this.#fromMemory(type, this.define(`phi ${elements} [ ${loaded}, %${then} ], [ ${zero}, %${before} ]`));
   }
 
-  #gather(memory: Memory, indices: Value, mask: Value | undefined): string {
-    const { lanes } = indices.type;
-    const element = memoryType(memory.element);
-    const type = vectorOf(element, lanes);
-    const condition = mask === undefined ? splatText('true', 'i1', lanes) : this.#use(mask);
-    const args = [[vectorOf('ptr', lanes), this.#addresses(memory, indices)], ['i32', String(SCALARS[memory.element].bytes)], [vectorOf('i1', lanes), condition], [type, 'zeroinitializer']] as const;
-    return this.#loaded(memory.element, lanes, this.#f.call(`llvm.masked.gather.${suffixOf(element, lanes)}.${suffixOf('ptr', lanes)}`, type, args));
-  }
-
-  #store(memory: Memory, index: Value, value: Value, mask: Value | null): void {
-    const f = this.#f;
-    const { lanes } = value.type;
-    const element = memoryType(memory.element);
-    const type = vectorOf(element, lanes);
+  #store(memory: Memory, index: string, value: Value, mask: Value | null): void {
+    const elements = memoryType(value.type);
     const align = SCALARS[memory.element].bytes;
-    const stored = this.#stored(memory.element, value);
-    if (mask === null) return f.line(`store ${type} ${stored}, ptr ${this.#address(memory, index)}, align ${align}`);
-    if (lanes === 1) return this.#branch(this.#use(mask), () => f.line(`store ${type} ${stored}, ptr ${this.#address(memory, index)}, align ${align}`), null);
-    f.call(`llvm.masked.store.${suffixOf(element, lanes)}.p0`, 'void', [[type, stored], ['ptr', this.#address(memory, index)], ['i32', String(align)], [vectorOf('i1', lanes), this.#use(mask)]]);
-  }
-
-  /** LLVM's masked scatter writes in lane order too. */
-  #scatter(memory: Memory, indices: Value, value: Value, mask: Value | null): void {
-    const { lanes } = value.type;
-    const element = memoryType(memory.element);
-    const condition = mask === null ? splatText('true', 'i1', lanes) : this.#use(mask);
-    this.#f.call(`llvm.masked.scatter.${suffixOf(element, lanes)}.${suffixOf('ptr', lanes)}`, 'void', [
-      [vectorOf(element, lanes), this.#stored(memory.element, value)], [vectorOf('ptr', lanes), this.#addresses(memory, indices)],
-      ['i32', String(SCALARS[memory.element].bytes)], [vectorOf('i1', lanes), condition],
-    ]);
-  }
-
-  #loaded(scalar: ScalarType, lanes: number, x: string): string {
-    return scalar === 'bool' ? this.#f.value(`icmp ne ${vectorOf('i8', lanes)} ${x}, ${splatText('0', 'i8', lanes)}`) : x;
-  }
-
-  #stored(scalar: ScalarType, value: Value): string {
-    const x = this.#use(value);
-    return scalar === 'bool' ? this.#f.value(`zext ${typeText(value.type)} ${x} to ${vectorOf('i8', value.type.lanes)}`) : x;
-  }
-
-  // Values
-
-  #use(value: Value): string {
-    if (value.op === 'const') {
-      const lane = constantText(value.constant ?? 0, value.type.scalar);
-      return splatText(lane, elementType(value.type.scalar), value.type.lanes);
+    const stored = this.#toMemory(value);
+    const pointer = this.#pointer(memory, index);
+    if (mask === null) return this.line(`store ${elements} ${stored}, ptr ${pointer}, align ${align}`);
+    if (value.type.lanes > 1) {
+      this.call('void', `llvm.masked.store.${mangled(elements)}.p0`, [[elements, stored], ['ptr', pointer], ['i32', String(align)], [lanesOf('i1', value.type), this.operand(mask)]]);
+      return;
     }
-    const name = this.#names.get(value);
-    if (name === undefined) throw new ProjError('kernel-verification', `kernel ${this.#kernel.name}: ${value.op} (value ${value.id}) is used before it is defined`, { op: 'renderLLVM' });
-    return name;
+    const then = this.#fresh('then');
+    const end = this.#fresh('end');
+    this.line(`br i1 ${this.operand(mask)}, label %${then}, label %${end}`);
+    this.#start(then);
+    this.line(`store ${elements} ${stored}, ptr ${pointer}, align ${align}`);
+    this.line(`br label %${end}`);
+    this.#start(end);
   }
 
-  #define(value: Value): void {
-    if (value.op !== 'const') this.#names.set(value, this.#text(value));
+  /** A loaded value: a boolean is one bit of its byte. */
+  #fromMemory(type: Value['type'], loaded: string): string {
+    if (type.scalar !== 'bool') return loaded;
+    return this.define(`icmp ne ${memoryType(type)} ${loaded}, ${literal(0, valueType('u8', type.lanes))}`);
   }
 
-  #text(v: Value): string {
-    const f = this.#f;
-    const arg = (i: number): string => this.#use(v.args[i]);
-    switch (v.op) {
-      case 'const': return '';
-      case 'param': return `%p${v.parameter?.position}`;
-      case 'builtin': return `%${v.builtin}`;
-      case 'iota': return iotaText(v.type);
-      case 'neg': case 'abs': case 'sqrt': case 'floor': case 'ceil': case 'trunc': case 'round': case 'not': case 'popcount':
-        return unaryText(f, v.op, v.type, arg(0));
-      case 'add': case 'sub': case 'mul': case 'div': case 'rem': case 'min': case 'max': case 'and': case 'or': case 'xor': case 'shl': case 'shr':
-        return binaryText(f, v.op, v.type, arg(0), arg(1), v.args[1].op === 'const');
-      case 'eq': case 'ne': case 'lt': case 'le': case 'gt': case 'ge': return compareText(f, v.op, v.args[0].type, arg(0), arg(1));
-      case 'mulAdd': return mulAddText(f, this.#features, v.type, arg(0), arg(1), arg(2));
-      case 'select': return selectText(f, v.type, arg(0), arg(1), arg(2));
-      case 'cast': return castText(f, v.args[0].type, v.type, arg(0));
-      case 'bitcast': return typeText(v.type) === typeText(v.args[0].type) ? arg(0) : f.value(`bitcast ${typeText(v.args[0].type)} ${arg(0)} to ${typeText(v.type)}`);
-      case 'splat': return splatValue(f, v.type, arg(0));
-      case 'extract': return f.value(`extractelement ${typeText(v.args[0].type)} ${arg(0)}, i64 ${v.lane}`);
-      case 'shuffle': return shuffleText(f, v.args[0].type, arg(0), arg(1), v.pattern ?? []);
-      case 'dot4': return dot4Text(f, this.#features, v.type, arg(0), arg(1), arg(2));
-      case 'reduceAdd': case 'reduceMul': case 'reduceMin': case 'reduceMax': return horizontalText(f, v.op, v.args[0].type, arg(0));
-      case 'load': return this.#load(v.memory as Memory, v.args[0], v.type.lanes, v.args[1]);
-      case 'gather': return this.#gather(v.memory as Memory, v.args[0], v.args[1]);
-      case 'loopVariable': case 'carried': case 'result': return this.#use(v);
-      default: return v.op satisfies never;
-    }
+  #toMemory(value: Value): string {
+    const x = this.operand(value);
+    return value.type.scalar === 'bool' ? this.define(`zext ${llvmType(value.type)} ${x} to ${memoryType(value.type)}`) : x;
   }
 }

@@ -1,0 +1,141 @@
+/**
+ * Memory of the native device: array buffers of V8, which accounts for and collects them by itself, even in a loop that never awaits.
+ *
+ * Disposed buffers go to a pool of size classes and are handed out again, because touching fresh pages costs more than most kernels.
+ * (Size-keyed pools as in MLX.)
+ */
+import { ProjError, type Device, type DeviceBuffer } from '@proj/kernel';
+import { addressOf, cLibrary, type Address } from './ffi.ts';
+
+const ALIGNMENT = 64;
+const SMALLEST = 256;
+/** From this size on, huge pages are asked for and buffers begin on a page. */
+const HUGE_FROM = 4 << 20;
+const PAGE_BYTES = 4096;
+/** The pool keeps at most this share of what is in use, and never less than the floor. */
+const POOL_FLOOR = 64 << 20;
+const MOST_BYTES = 2 ** 47;
+
+/** The capacity that serves `bytes`: four classes to each power of two, so that at most a fifth is unused. */
+export function sizeClass(bytes: number): number {
+  if (bytes <= SMALLEST) return SMALLEST;
+  const step = 2 ** Math.floor(Math.log2(bytes - 1)) / 4;
+  return Math.ceil(bytes / step) * step;
+}
+
+/** A piece of memory, aligned, with its address looked up once. */
+interface Block {
+  readonly memory: ArrayBuffer;
+  readonly address: Address;
+  /** First aligned byte in `memory`. */
+  readonly offset: number;
+  readonly capacity: number;
+}
+
+/** A buffer of the native device. */
+export class NativeBuffer implements DeviceBuffer {
+  readonly device: Device;
+  readonly bytes: number;
+  readonly #pool: BufferPool;
+  #block: Block | undefined;
+
+  constructor(device: Device, pool: BufferPool, block: Block, bytes: number) {
+    this.device = device;
+    this.bytes = bytes;
+    this.#pool = pool;
+    this.#block = block;
+  }
+
+  get disposed(): boolean {
+    return this.#block === undefined;
+  }
+
+  /** Where its first byte lies. */
+  get address(): Address {
+    return this.#live().address;
+  }
+
+  /** Its bytes, without a copy. */
+  view(): Uint8Array<ArrayBuffer> {
+    const { memory, offset } = this.#live();
+    return new Uint8Array(memory, offset, this.bytes);
+  }
+
+  dispose(): void {
+    const block = this.#block;
+    if (block === undefined) return;
+    this.#block = undefined;
+    this.#pool.giveBack(this, block);
+  }
+
+  #live(): Block {
+    if (this.#block === undefined) throw new ProjError('invalid-argument', 'the buffer was disposed of', { op: 'native device', cure: 'Keep it until its last reader has run' });
+    return this.#block;
+  }
+}
+
+/** Hands out blocks and takes them back. */
+export class BufferPool {
+  readonly #free = new Map<number, Block[]>();
+  #used = 0;
+  #pooled = 0;
+  readonly #collected = new FinalizationRegistry<number>((capacity) => {
+    this.#used -= capacity;
+  });
+
+  get used(): number {
+    return this.#used;
+  }
+  get pooled(): number {
+    return this.#pooled;
+  }
+
+  allocate(device: Device, bytes: number): NativeBuffer {
+    if (!Number.isSafeInteger(bytes) || bytes < 0) throw new ProjError('invalid-argument', `a buffer of ${bytes} bytes`, { op: 'allocate' });
+    const block = this.#take(sizeClass(bytes), bytes);
+    this.#used += block.capacity;
+    const buffer = new NativeBuffer(device, this, block, bytes);
+    this.#collected.register(buffer, block.capacity, buffer);
+    return buffer;
+  }
+
+  giveBack(buffer: NativeBuffer, block: Block): void {
+    this.#collected.unregister(buffer);
+    this.#used -= block.capacity;
+    if (this.#pooled + block.capacity > Math.max(POOL_FLOOR, this.#used)) return;
+    const free = this.#free.get(block.capacity);
+    if (free === undefined) this.#free.set(block.capacity, [block]);
+    else free.push(block);
+    this.#pooled += block.capacity;
+  }
+
+  /** Lets go of all pooled memory. */
+  clear(): void {
+    this.#free.clear();
+    this.#pooled = 0;
+  }
+
+  #take(capacity: number, bytes: number): Block {
+    const block = this.#free.get(capacity)?.pop();
+    if (block !== undefined) {
+      this.#pooled -= capacity;
+      return block;
+    }
+    try {
+      return create(capacity);
+    } catch (cause) {
+      this.clear();
+      throw new ProjError('out-of-memory', `no room for ${bytes} bytes (${this.#used} are in use)`, { op: 'allocate', cause });
+    }
+  }
+}
+
+function create(capacity: number): Block {
+  if (capacity > MOST_BYTES) throw new RangeError('more than the processor can address');
+  const alignment = capacity >= HUGE_FROM ? PAGE_BYTES : ALIGNMENT;
+  const memory = new ArrayBuffer(capacity + alignment);
+  const start = addressOf(memory);
+  const address = Math.ceil(start / alignment) * alignment;
+  if (capacity >= HUGE_FROM) cLibrary().adviseHuge(address, capacity);
+  return { memory, address, offset: address - start, capacity };
+}

@@ -1,0 +1,167 @@
+/** From kernels to callable code: the cache first, LLVM for what is not in it (opened only then), our loader for both. */
+import { readFileSync } from 'node:fs';
+import { hashKernel, hashText, ProjError, verifyKernel, type Kernel } from '@proj/kernel';
+import type { CpuTarget } from './cpu.ts';
+import type { Address } from './ffi.ts';
+import { LlvmLibrary, type CompileOptions, type LlvmSearch } from './llvm-library.ts';
+import { KERNEL_SYMBOL, renderLlvm, rendererIdentity } from './llvm-renderer.ts';
+import type { ObjectCache } from './object-cache.ts';
+import { loadObjects, type LoadedCode } from './object-loader.ts';
+
+/**
+ * Kernels arrive vectorised, folded and hoisted by the kernel language, so that only cleaning up is left to LLVM's middle end.
+ * docs/decisions says what the alternatives cost.
+ */
+export const KERNEL_PASSES = 'function(early-cse,instcombine<no-verify-fixpoint>,simplifycfg)';
+const KERNEL_PASSES_BEFORE_18 = 'function(early-cse,instcombine,simplifycfg)';
+const RUNTIME_PASSES = 'default<O2>';
+
+/** A module of ours in LLVM IR, with what is known about it before it is rendered. */
+interface Source {
+  /** Identifies the code that results. */
+  readonly key: string;
+  readonly name: string;
+  readonly passes: string;
+  /** The text of LLVM IR. Throws when the source is not valid. */
+  text(): string;
+}
+
+export interface CompilerOptions {
+  readonly cpu: CpuTarget;
+  readonly llvm: LlvmSearch;
+  readonly cache: ObjectCache | undefined;
+}
+
+function packageVersion(): string {
+  const manifest: unknown = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
+  return typeof manifest === 'object' && manifest !== null && 'version' in manifest ? String(manifest.version) : '';
+}
+
+/** Compiles and loads code for one processor target. */
+export class Compiler {
+  readonly cpu: CpuTarget;
+  /** What the cache and LLVM were used for so far. */
+  readonly statistics = { cached: 0, compiled: 0, compileMs: 0 };
+  readonly #llvm: LlvmSearch;
+  readonly #cache: ObjectCache | undefined;
+  readonly #context: string;
+  readonly #addresses = new Map<string, Address>();
+  readonly #loaded: LoadedCode[] = [];
+  #library: LlvmLibrary | undefined;
+
+  constructor({ cpu, llvm, cache }: CompilerOptions) {
+    this.cpu = cpu;
+    this.#llvm = llvm;
+    this.#cache = cache;
+    this.#context = `${packageVersion()} ${rendererIdentity()} ${cpu.architecture} ${cpu.baseCpu} ${cpu.tuneCpu} ${cpu.vectorBytes} ${cpu.featureString}`;
+  }
+
+  /** The addresses of `kernel(args, begin, end, thread)`, for each kernel. Equal kernels are compiled once. */
+  kernels(kernels: readonly Kernel[]): Address[] {
+    const hashes = kernels.map(hashKernel);
+    const missing = new Map(kernels.flatMap((kernel, i): [string, Kernel][] => (this.#addresses.has(hashes[i] ?? '') ? [] : [[hashes[i] ?? '', kernel]])));
+    if (missing.size > 0) {
+      const code = this.#load([...missing].map(([hash, kernel]) => this.#kernelSource(hash, kernel)));
+      [...missing.keys()].forEach((hash, i) => this.#addresses.set(hash, symbolOf(code, i, KERNEL_SYMBOL)));
+    }
+    return hashes.map((hash) => this.#addresses.get(hash) ?? 0);
+  }
+
+  /** Loads a module of text that stands for itself (the runtime, measurements). */
+  module(name: string, text: string): LoadedCode {
+    return this.#load([{ key: hashText(`${name} ${RUNTIME_PASSES} ${text} ${this.#context}`), name, passes: RUNTIME_PASSES, text: () => text }]);
+  }
+
+  /** The optimised LLVM IR and the assembly of a kernel, for people. */
+  inspect(kernel: Kernel): { readonly ir: string; readonly assembly: string } {
+    const library = this.#open();
+    const source = this.#kernelSource(hashKernel(kernel), kernel);
+    const text = source.text();
+    return { ir: library.optimised(text, this.#options(source)), assembly: library.assembly(text, this.#options(source)) };
+  }
+
+  /** Unmaps all code that was loaded. */
+  dispose(): void {
+    for (const code of this.#loaded) code.dispose();
+    this.#addresses.clear();
+  }
+
+  #kernelSource(hash: string, kernel: Kernel): Source {
+    return {
+      key: hashText(`${hash} ${KERNEL_PASSES} ${this.#context}`),
+      name: kernel.name,
+      passes: KERNEL_PASSES,
+      text: () => {
+        verifyKernel(kernel);
+        return renderLlvm(kernel, this.cpu);
+      },
+    };
+  }
+
+  #load(sources: readonly Source[]): LoadedCode {
+    const objects = sources.map(({ key }) => this.#cache?.get(key));
+    let code: LoadedCode;
+    try {
+      code = loadObjects(this.#complete(sources, objects));
+    } catch (error) {
+      // An entry that is whole but of no use: forget what came from the cache and compile everything.
+      if (!objects.some((object) => object !== undefined) || !(error instanceof ProjError) || error.code === 'device-unavailable' || error.code === 'kernel-verification') throw error;
+      for (const { key } of sources) this.#cache?.discard(key);
+      code = loadObjects(this.#complete(sources, sources.map(() => undefined)));
+    }
+    this.#loaded.push(code);
+    return code;
+  }
+
+  #complete(sources: readonly Source[], objects: readonly (Uint8Array | undefined)[]): Uint8Array[] {
+    return sources.map((source, i) => {
+      const cached = objects[i];
+      if (cached !== undefined) {
+        this.statistics.cached++;
+        return cached;
+      }
+      const object = this.#compile(source);
+      this.#cache?.put(source.key, object);
+      return object;
+    });
+  }
+
+  #compile(source: Source): Uint8Array {
+    const text = source.text();
+    const library = this.#open();
+    const started = performance.now();
+    try {
+      const [object] = library.compile([text], this.#options(source));
+      if (object === undefined) throw new ProjError('kernel-compilation', 'LLVM gave no object', { op: source.name });
+      return object;
+    } catch (cause) {
+      if (cause instanceof ProjError) throw new ProjError(cause.code, `kernel ${source.name}: ${cause.message}`, { cause });
+      throw cause;
+    } finally {
+      this.statistics.compiled++;
+      this.statistics.compileMs += performance.now() - started;
+    }
+  }
+
+  #options({ passes }: Source): CompileOptions {
+    const old = passes === KERNEL_PASSES && Number.parseInt(this.#library?.version ?? '0', 10) < 18;
+    return { cpu: this.cpu, passes: old ? KERNEL_PASSES_BEFORE_18 : passes, optLevel: 3 };
+  }
+
+  #open(): LlvmLibrary {
+    if (this.#library !== undefined) return this.#library;
+    if (this.#llvm.found === undefined) {
+      throw new ProjError('device-unavailable', `a kernel has to be compiled, and ${this.#llvm.reason}`, {
+        op: 'native device',
+        cure: 'Install libllvm19 (or 15 to 22), set PROJ_LLVM to the path of its shared library, or use the wasm device',
+      });
+    }
+    return (this.#library = new LlvmLibrary(this.#llvm.found.path));
+  }
+}
+
+function symbolOf(code: LoadedCode, index: number, name: string): Address {
+  const address = code.symbols[index]?.get(name);
+  if (address === undefined) throw new ProjError('serialization', `a compiled object has no ${name}`, { op: 'native device' });
+  return address;
+}

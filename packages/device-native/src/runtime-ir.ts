@@ -1,0 +1,362 @@
+/**
+ * The runtime in machine code, as LLVM IR: it runs a table of launches and splits large ones over a fork-join pool of threads.
+ *
+ * Terms: an *entry* is one launch (see {@link ENTRY}); a *part* is what one thread does of it; a *worker* is a thread other than the caller,
+ * which is thread 0. Each worker has a mailbox on cache lines of its own: a generation that the caller advances to hand it a part, and a
+ * flag that says it sleeps. Workers spin for a while (longer while a table is running, since the next launch is near) and then sleep in the
+ * kernel (futex on Linux, ulock on macOS). The caller spins, yields, then sleeps until the parts are done.
+ *
+ * Node never forks without executing another program, so the pool need not survive a fork.
+ */
+
+/** Layout of an entry, in 8-byte slots. */
+export const ENTRY = { code: 0, args: 1, begin: 2, end: 3, grain: 4, align: 5, chunk: 6, slots: 8 } as const;
+
+/** Threads there can be, the caller included. */
+export const MAX_THREADS = 256;
+
+/** Spin limits, in pause instructions (20 to 50 ns each). */
+export interface SpinLimits {
+  /** A worker, while a table is running. */
+  readonly active: number;
+  /** A worker, after the table has ended. */
+  readonly idle: number;
+  /** The caller, waiting for the last part, before it starts to yield. */
+  readonly join: number;
+  /** Yields of the caller before it sleeps. */
+  readonly yields: number;
+}
+
+const LINUX_FUTEX_NUMBER = { x64: 202, arm64: 98 } as const;
+
+/** Sleep until `address` differs from `expected` (spurious wake-ups allowed), and wake one sleeper. */
+function sleepAndWake(platform: NodeJS.Platform, architecture: 'x64' | 'arm64'): string {
+  if (platform === 'darwin') {
+    return `
+declare i32 @__ulock_wait(i32, ptr, i64, i32)
+declare i32 @__ulock_wake(i32, ptr, i64)
+define internal void @sleep_while(ptr %address, i32 %expected) nounwind {
+  %wide = zext i32 %expected to i64
+  %r = call i32 @__ulock_wait(i32 1, ptr %address, i64 %wide, i32 0)
+  ret void
+}
+define internal void @wake(ptr %address) nounwind {
+  %r = call i32 @__ulock_wake(i32 1, ptr %address, i64 0)
+  ret void
+}`;
+  }
+  const futex = LINUX_FUTEX_NUMBER[architecture];
+  return `
+declare i64 @syscall(i64, ...)
+define internal void @sleep_while(ptr %address, i32 %expected) nounwind {
+  %r = call i64 (i64, ...) @syscall(i64 ${futex}, ptr %address, i32 128, i32 %expected, ptr null, ptr null, i32 0)
+  ret void
+}
+define internal void @wake(ptr %address) nounwind {
+  %r = call i64 (i64, ...) @syscall(i64 ${futex}, ptr %address, i32 129, i32 1, ptr null, ptr null, i32 0)
+  ret void
+}`;
+}
+
+/** The runtime for a platform. Exports `proj_run`, `proj_start`, `proj_stop`. */
+export function runtimeIr(platform: NodeJS.Platform, architecture: 'x64' | 'arm64', spin: SpinLimits): string {
+  const pause = architecture === 'arm64' ? '@llvm.aarch64.hint(i32 1)' : '@llvm.x86.sse2.pause()';
+  const setMask = platform === 'darwin' ? 3 : 2;
+  return `
+declare void ${architecture === 'arm64' ? '@llvm.aarch64.hint(i32)' : '@llvm.x86.sse2.pause()'}
+declare i32 @pthread_create(ptr, ptr, ptr, ptr)
+declare i32 @pthread_join(i64, ptr)
+declare i32 @pthread_sigmask(i32, ptr, ptr)
+declare i32 @sched_yield()
+declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
+${sleepAndWake(platform, architecture)}
+
+%Entry = type { ptr, ptr, i64, i64, i64, i64, i64, i64 }
+; The launch that is being split: an entry, and the number of parts.
+@task = internal global { ptr, i64, [14 x i64] } zeroinitializer, align 128
+; Dynamic launches: items handed out so far.
+@handed = internal global [16 x i64] zeroinitializer, align 128
+; Parts of workers that are not finished; whether the caller sleeps on it.
+@pending = internal global [32 x i32] zeroinitializer, align 128
+@joining = internal global [32 x i32] zeroinitializer, align 128
+; Whether a table is running; whether workers shall end.
+@active = internal global [32 x i32] zeroinitializer, align 128
+@stopping = internal global [32 x i32] zeroinitializer, align 128
+; Workers: generation, sleeping.
+@mail = internal global [${MAX_THREADS} x [32 x i32]] zeroinitializer, align 128
+@handles = internal global [${MAX_THREADS} x i64] zeroinitializer, align 128
+@started = internal global i32 1, align 4
+
+; Thread %t's part of the current task.
+define internal void @run_part(i64 %t) nounwind {
+entry:
+  %e = load ptr, ptr @task, align 8
+  %parts = load i64, ptr getelementptr (i8, ptr @task, i64 8), align 8
+  %code = load ptr, ptr %e, align 8
+  %pa = getelementptr %Entry, ptr %e, i64 0, i32 1
+  %args = load ptr, ptr %pa, align 8
+  %pb = getelementptr %Entry, ptr %e, i64 0, i32 2
+  %begin = load i64, ptr %pb, align 8
+  %pe = getelementptr %Entry, ptr %e, i64 0, i32 3
+  %end = load i64, ptr %pe, align 8
+  %pl = getelementptr %Entry, ptr %e, i64 0, i32 5
+  %align = load i64, ptr %pl, align 8
+  %pc = getelementptr %Entry, ptr %e, i64 0, i32 6
+  %chunk = load i64, ptr %pc, align 8
+  %dynamic = icmp sgt i64 %chunk, 0
+  br i1 %dynamic, label %claim, label %fixed
+fixed:
+  %n = sub i64 %end, %begin
+  %n1 = add i64 %n, %align
+  %n2 = sub i64 %n1, 1
+  %units = udiv i64 %n2, %align
+  %m0 = mul i64 %units, %t
+  %u0 = udiv i64 %m0, %parts
+  %t1 = add i64 %t, 1
+  %m1 = mul i64 %units, %t1
+  %u1 = udiv i64 %m1, %parts
+  %o0 = mul i64 %u0, %align
+  %o1 = mul i64 %u1, %align
+  %b = add i64 %begin, %o0
+  %f0 = add i64 %begin, %o1
+  %fc = icmp slt i64 %f0, %end
+  %f = select i1 %fc, i64 %f0, i64 %end
+  %some = icmp slt i64 %b, %f
+  br i1 %some, label %call, label %done
+call:
+  call void %code(ptr %args, i64 %b, i64 %f, i64 %t)
+  br label %done
+claim:
+  %o = atomicrmw add ptr @handed, i64 %chunk monotonic
+  %cb = add i64 %begin, %o
+  %left = icmp slt i64 %cb, %end
+  br i1 %left, label %piece, label %done
+piece:
+  %ce0 = add i64 %cb, %chunk
+  %cc = icmp slt i64 %ce0, %end
+  %ce = select i1 %cc, i64 %ce0, i64 %end
+  call void %code(ptr %args, i64 %cb, i64 %ce, i64 %t)
+  br label %claim
+done:
+  ret void
+}
+
+define internal ptr @worker(ptr %arg) nounwind {
+entry:
+  ; Signals belong to Node's own threads.
+  %mask = alloca [16 x i64], align 16
+  call void @llvm.memset.p0.i64(ptr %mask, i8 -1, i64 128, i1 false)
+  %ms = call i32 @pthread_sigmask(i32 ${setMask}, ptr %mask, ptr null)
+  %t = ptrtoint ptr %arg to i64
+  %gen = getelementptr [32 x i32], ptr @mail, i64 %t, i64 0
+  %sleeping = getelementptr [32 x i32], ptr @mail, i64 %t, i64 1
+  br label %wait
+wait:
+  %seen = phi i32 [0, %entry], [%g, %finished], [%seen, %awake]
+  br label %spin
+spin:
+  %k = phi i32 [0, %wait], [%k1, %rest]
+  %g = load atomic i32, ptr %gen acquire, align 4
+  %new = icmp ne i32 %g, %seen
+  br i1 %new, label %work, label %rest
+rest:
+  call void ${pause}
+  %k1 = add i32 %k, 1
+  %running = load atomic i32, ptr @active monotonic, align 4
+  %hot = icmp ne i32 %running, 0
+  %limit = select i1 %hot, i32 ${spin.active}, i32 ${spin.idle}
+  %more = icmp ult i32 %k1, %limit
+  br i1 %more, label %spin, label %bed
+bed:
+  %x1 = atomicrmw xchg ptr %sleeping, i32 1 seq_cst
+  %g2 = load atomic i32, ptr %gen seq_cst, align 4
+  %still = icmp eq i32 %g2, %seen
+  br i1 %still, label %asleep, label %awake
+asleep:
+  call void @sleep_while(ptr %gen, i32 %seen)
+  br label %awake
+awake:
+  store atomic i32 0, ptr %sleeping release, align 4
+  br label %wait
+work:
+  %stop = load atomic i32, ptr @stopping acquire, align 4
+  %quit = icmp ne i32 %stop, 0
+  br i1 %quit, label %out, label %go
+go:
+  call void @run_part(i64 %t)
+  %before = atomicrmw sub ptr @pending, i32 1 seq_cst
+  %last = icmp eq i32 %before, 1
+  br i1 %last, label %tell, label %finished
+tell:
+  %j = load atomic i32, ptr @joining seq_cst, align 4
+  %sleeps = icmp ne i32 %j, 0
+  br i1 %sleeps, label %rouse, label %finished
+rouse:
+  call void @wake(ptr @pending)
+  br label %finished
+finished:
+  br label %wait
+out:
+  ret ptr null
+}
+
+; Hands worker %t something to do.
+define internal void @post(i64 %t) nounwind {
+  %gen = getelementptr [32 x i32], ptr @mail, i64 %t, i64 0
+  %sleeping = getelementptr [32 x i32], ptr @mail, i64 %t, i64 1
+  %g = atomicrmw add ptr %gen, i32 1 seq_cst
+  %s = load atomic i32, ptr %sleeping seq_cst, align 4
+  %asleep = icmp ne i32 %s, 0
+  br i1 %asleep, label %up, label %done
+up:
+  call void @wake(ptr %gen)
+  br label %done
+done:
+  ret void
+}
+
+define internal void @fork_join(ptr %e, i64 %parts) nounwind {
+entry:
+  store ptr %e, ptr @task, align 8
+  store i64 %parts, ptr getelementptr (i8, ptr @task, i64 8), align 8
+  store i64 0, ptr @handed, align 8
+  %workers = sub i64 %parts, 1
+  %w32 = trunc i64 %workers to i32
+  store atomic i32 %w32, ptr @pending release, align 4
+  br label %each
+each:
+  %t = phi i64 [1, %entry], [%t1, %each]
+  call void @post(i64 %t)
+  %t1 = add i64 %t, 1
+  %more = icmp slt i64 %t1, %parts
+  br i1 %more, label %each, label %mine
+mine:
+  call void @run_part(i64 0)
+  br label %join
+join:
+  %k = phi i32 [0, %mine], [%k1, %again]
+  %p = load atomic i32, ptr @pending acquire, align 4
+  %over = icmp eq i32 %p, 0
+  br i1 %over, label %done, label %busy
+busy:
+  %k1 = add i32 %k, 1
+  %spins = icmp ult i32 %k, ${spin.join}
+  br i1 %spins, label %rest, label %slow
+rest:
+  call void ${pause}
+  br label %again
+slow:
+  %yields = icmp ult i32 %k, ${spin.join + spin.yields}
+  br i1 %yields, label %give, label %bed
+give:
+  %y = call i32 @sched_yield()
+  br label %again
+bed:
+  %x = atomicrmw xchg ptr @joining, i32 1 seq_cst
+  %p2 = load atomic i32, ptr @pending seq_cst, align 4
+  %wait = icmp ne i32 %p2, 0
+  br i1 %wait, label %asleep, label %awake
+asleep:
+  call void @sleep_while(ptr @pending, i32 %p2)
+  br label %awake
+awake:
+  store atomic i32 0, ptr @joining seq_cst, align 4
+  br label %again
+again:
+  br label %join
+done:
+  ret void
+}
+
+; Runs %count entries in order, each over at most %threads threads.
+define void @proj_run(ptr %entries, i64 %count, i64 %threads) nounwind {
+entry:
+  store atomic i32 1, ptr @active monotonic, align 4
+  %any = icmp sgt i64 %count, 0
+  br i1 %any, label %each, label %done
+each:
+  %i = phi i64 [0, %entry], [%i1, %next]
+  %e = getelementptr %Entry, ptr %entries, i64 %i
+  %pb = getelementptr %Entry, ptr %e, i64 0, i32 2
+  %begin = load i64, ptr %pb, align 8
+  %pe = getelementptr %Entry, ptr %e, i64 0, i32 3
+  %end = load i64, ptr %pe, align 8
+  %n = sub i64 %end, %begin
+  %some = icmp sgt i64 %n, 0
+  br i1 %some, label %split, label %next
+split:
+  %pg = getelementptr %Entry, ptr %e, i64 0, i32 4
+  %grain = load i64, ptr %pg, align 8
+  %fit = udiv i64 %n, %grain
+  %c = icmp ult i64 %fit, %threads
+  %parts = select i1 %c, i64 %fit, i64 %threads
+  %many = icmp sgt i64 %parts, 1
+  br i1 %many, label %fork, label %serial
+fork:
+  call void @fork_join(ptr %e, i64 %parts)
+  br label %next
+serial:
+  %code = load ptr, ptr %e, align 8
+  %pa = getelementptr %Entry, ptr %e, i64 0, i32 1
+  %args = load ptr, ptr %pa, align 8
+  call void %code(ptr %args, i64 %begin, i64 %end, i64 0)
+  br label %next
+next:
+  %i1 = add i64 %i, 1
+  %more = icmp slt i64 %i1, %count
+  br i1 %more, label %each, label %done
+done:
+  store atomic i32 0, ptr @active monotonic, align 4
+  ret void
+}
+
+; Starts workers until there are %n threads in all; answers how many there are.
+define i32 @proj_start(i32 %n) nounwind {
+entry:
+  br label %check
+check:
+  %have = load i32, ptr @started, align 4
+  %enough = icmp sge i32 %have, %n
+  br i1 %enough, label %done, label %create
+create:
+  %t = zext i32 %have to i64
+  %gen = getelementptr [32 x i32], ptr @mail, i64 %t, i64 0
+  store atomic i32 0, ptr %gen seq_cst, align 4
+  %h = getelementptr i64, ptr @handles, i64 %t
+  %arg = inttoptr i64 %t to ptr
+  %rc = call i32 @pthread_create(ptr %h, ptr null, ptr @worker, ptr %arg)
+  %ok = icmp eq i32 %rc, 0
+  br i1 %ok, label %count, label %done
+count:
+  %have1 = add i32 %have, 1
+  store i32 %have1, ptr @started, align 4
+  br label %check
+done:
+  %total = load i32, ptr @started, align 4
+  ret i32 %total
+}
+
+; Ends all workers.
+define void @proj_stop() nounwind {
+entry:
+  store atomic i32 1, ptr @stopping seq_cst, align 4
+  %have = load i32, ptr @started, align 4
+  %n = zext i32 %have to i64
+  %any = icmp sgt i64 %n, 1
+  br i1 %any, label %each, label %done
+each:
+  %t = phi i64 [1, %entry], [%t1, %each]
+  call void @post(i64 %t)
+  %h = getelementptr i64, ptr @handles, i64 %t
+  %handle = load i64, ptr %h, align 8
+  %rc = call i32 @pthread_join(i64 %handle, ptr null)
+  %t1 = add i64 %t, 1
+  %more = icmp slt i64 %t1, %n
+  br i1 %more, label %each, label %done
+done:
+  store i32 1, ptr @started, align 4
+  store atomic i32 0, ptr @stopping seq_cst, align 4
+  ret void
+}
+`;
+}

@@ -152,6 +152,8 @@ table.update({
     "torch.nonzero": ["Tensor input, *, bool as_tuple=False"],
     "Tensor.nonzero": ["Tensor input, *, bool as_tuple=False"],
     "Tensor.norm": ["input, p=\"fro\", dim=None, keepdim=False, dtype=None"],
+    "torch.nn.functional.logsigmoid": ["Tensor input"],
+    "torch.lu": ["Tensor A, bool pivot=True, bool get_infos=False"],
     "Tensor.item": ["Tensor input"],
     "Tensor.tolist": ["Tensor input"],
     "Tensor.size": ["Tensor input, int? dim=None"],

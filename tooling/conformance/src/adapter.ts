@@ -1,0 +1,422 @@
+// Every assumption of the runner about our packages stands in this file: where a PyTorch name lives, how options are written, how a tensor is
+// made and read, how gradients, modules and state are reached. The mapping follows the API rule of architecture.md §4.1 and the op tables.
+import { readFileSync } from 'node:fs';
+import { MissingOperation } from './compare.ts';
+import { isTuple, PyValue } from './encoded.ts';
+import type { TensorData } from './encoded.ts';
+import type { Call, Library } from './library.ts';
+import { camelCase, candidateNames, plainOperators, reflectedOperators } from './names.ts';
+import { bindCall, parseSignature, toCallForm } from './signature.ts';
+import type { Parameter } from './signature.ts';
+
+type Module = Readonly<Record<string, unknown>>;
+type AnyFunction = (...args: unknown[]) => unknown;
+type Bag = Record<string, unknown>;
+
+/** A row of an op table, as `@proj/tensor` and `@proj/nn/functional` export them. */
+interface OpRow {
+  readonly name: string;
+  readonly torch: readonly string[];
+  readonly signature: string;
+  readonly fn: AnyFunction;
+}
+
+/** PyTorch's namespaces and the modules that hold their names, in the order in which they are searched. */
+const homes: Readonly<Record<string, readonly string[]>> = {
+  torch: ['@proj/tensor', '@proj/autograd'],
+  'torch.linalg': ['@proj/tensor/linalg'],
+  'torch.fft': ['@proj/tensor/fft'],
+  'torch.special': ['@proj/tensor/special'],
+  'torch.sparse': ['@proj/tensor/sparse'],
+  'torch.nn': ['@proj/nn'],
+  'torch.nn.functional': ['@proj/nn/functional'],
+  'torch.nn.init': ['@proj/nn/init'],
+  'torch.nn.utils': ['@proj/nn/utils'],
+  'torch.nn.utils.rnn': ['@proj/nn/utils', '@proj/nn'],
+  'torch.nn.utils.parametrize': ['@proj/nn/utils'],
+  'torch.nn.utils.parametrizations': ['@proj/nn/utils'],
+  'torch.nn.utils.prune': ['@proj/nn/utils'],
+  'torch.optim': ['@proj/optim'],
+  'torch.optim.lr_scheduler': ['@proj/optim'],
+  'torch.optim.swa_utils': ['@proj/optim'],
+  'torch.utils.data': ['@proj/data'],
+  'torch.autograd': ['@proj/autograd'],
+  'torch.autograd.functional': ['@proj/autograd'],
+  'torch.autograd.forward_ad': ['@proj/autograd'],
+  'torch.ao.quantization': ['@proj/nn/quantization', '@proj/nn'],
+};
+
+/** Options of PyTorch that have no meaning for us and never change a result on one device. */
+const droppedOptions: ReadonlySet<string> = new Set([
+  'device',
+  'layout',
+  'pin_memory',
+  'memory_format',
+  'out',
+  'names',
+  '_stacklevel',
+  'non_blocking',
+]);
+
+const isFunction = (value: unknown): value is AnyFunction => typeof value === 'function';
+const isObject = (value: unknown): value is object =>
+  (typeof value === 'object' && value !== null) || typeof value === 'function';
+
+async function importModule(specifier: string): Promise<Module | null> {
+  try {
+    return (await import(specifier)) as Module;
+  } catch (error) {
+    const code = (error as { code?: string }).code;
+    const absent =
+      code === 'ERR_PACKAGE_PATH_NOT_EXPORTED' ||
+      (code === 'ERR_MODULE_NOT_FOUND' && String(error).includes(specifier));
+    if (!absent)
+      process.stderr.write(
+        `conformance: ${specifier} could not be loaded: ${error instanceof Error ? error.message : String(error)}\n`,
+      );
+    return null;
+  }
+}
+
+function dtypeName(value: unknown): string | undefined {
+  if (typeof value === 'string') return value;
+  const name = isObject(value) ? (value as { name?: unknown }).name : undefined;
+  return typeof name === 'string' ? name : undefined;
+}
+
+function halfToNumber(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 31;
+  const fraction = bits & 1023;
+  if (exponent === 0) return sign * fraction * 2 ** -24;
+  if (exponent === 31) return fraction === 0 ? sign * Infinity : NaN;
+  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+}
+
+const scratch = new DataView(new ArrayBuffer(4));
+function bfloatToNumber(bits: number): number {
+  scratch.setUint32(0, bits << 16);
+  return scratch.getFloat32(0);
+}
+
+/** Our packages behind the interface of the runner. */
+export class ProjLibrary implements Library {
+  readonly #modules: ReadonlyMap<string, Module | null>;
+  readonly #rows: ReadonlyMap<string, OpRow>;
+  readonly #signatures: Readonly<Record<string, readonly string[]>>;
+  readonly #tensorClass: AnyFunction & { prototype: object };
+  readonly #fromArray: AnyFunction;
+
+  private constructor(
+    modules: ReadonlyMap<string, Module | null>,
+    signatures: Readonly<Record<string, readonly string[]>>,
+  ) {
+    this.#modules = modules;
+    this.#signatures = signatures;
+    const rows = new Map<string, OpRow>();
+    for (const [specifier, table] of [
+      ['@proj/tensor', 'opTable'],
+      ['@proj/nn/functional', 'functionalTable'],
+    ] as const) {
+      const list = modules.get(specifier)?.[table];
+      if (Array.isArray(list))
+        for (const row of list as OpRow[]) for (const name of row.torch) if (!rows.has(name)) rows.set(name, row);
+    }
+    this.#rows = rows;
+    const tensor = modules.get('@proj/tensor');
+    if (!isFunction(tensor?.Tensor)) throw new Error('@proj/tensor does not export the class Tensor');
+    if (!isFunction(tensor.fromArray)) throw new Error('@proj/tensor does not export fromArray(data, shape, dtype)');
+    this.#tensorClass = tensor.Tensor as AnyFunction & { prototype: object };
+    this.#fromArray = tensor.fromArray;
+  }
+
+  /** Loads the packages; `device` becomes the default device. */
+  static async load(device: string | undefined): Promise<ProjLibrary> {
+    const kernel = await importModule('@proj/kernel');
+    await importModule('@proj/device-native');
+    const modules = new Map<string, Module | null>();
+    for (const specifier of new Set(Object.values(homes).flat())) modules.set(specifier, await importModule(specifier));
+    const library = new ProjLibrary(
+      modules,
+      JSON.parse(readFileSync(new URL('../signatures.json', import.meta.url), 'utf8')) as Readonly<
+        Record<string, readonly string[]>
+      >,
+    );
+    if (device !== undefined) {
+      const set = [modules.get('@proj/tensor'), kernel].map((module) => module?.setDefaultDevice).find(isFunction);
+      if (set === undefined) throw new Error('no package exports setDefaultDevice(name), so --device cannot be obeyed');
+      set(device);
+    }
+    return library;
+  }
+
+  // --- values -------------------------------------------------------------------------------------------------------------------------
+
+  tensor(data: TensorData, requiresGrad = false): unknown {
+    const t = this.#fromArray(Array.from(data.data), [...data.shape], data.dtype);
+    return requiresGrad ? (t as { requiresGrad_(on?: boolean): unknown }).requiresGrad_() : t;
+  }
+
+  sparseCoo(indices: unknown, values: unknown, shape: readonly number[], _dtype: string, coalesced: boolean): unknown {
+    const t = this.call({ name: 'torch.sparse_coo_tensor', args: [indices, values, [...shape]], kwargs: {} });
+    return coalesced ? this.call({ name: 'Tensor.coalesce', args: [t], kwargs: {} }) : t;
+  }
+
+  sparseCompressed(
+    layout: 'csr' | 'csc',
+    compressed: unknown,
+    plain: unknown,
+    values: unknown,
+    shape: readonly number[],
+  ): unknown {
+    return this.call({
+      name: `torch.sparse_${layout}_tensor`,
+      args: [compressed, plain, values, [...shape]],
+      kwargs: {},
+    });
+  }
+
+  isTensor(value: unknown): boolean {
+    return value instanceof this.#tensorClass;
+  }
+
+  read(tensor: unknown): TensorData {
+    const t = tensor as { data(): ArrayLike<number | bigint>; shape: readonly number[]; dtype: unknown };
+    const dtype = dtypeName(t.dtype) ?? 'unknown';
+    let data = t.data();
+    if (data instanceof Uint16Array && (dtype === 'float16' || dtype === 'bfloat16')) {
+      data = Array.from(data, dtype === 'float16' ? halfToNumber : bfloatToNumber);
+    }
+    return { dtype, shape: [...t.shape], data };
+  }
+
+  scalar(value: unknown): number | bigint | boolean | readonly [number, number] | undefined {
+    if (typeof value === 'number' || typeof value === 'bigint' || typeof value === 'boolean') return value;
+    if (isObject(value) && 're' in value && 'im' in value) return [Number(value.re), Number(value.im)];
+    return undefined;
+  }
+
+  dtypeName(value: unknown): string | undefined {
+    return dtypeName(value);
+  }
+
+  part(value: unknown, name: string): unknown {
+    return isObject(value) ? this.property(value, name.replace(/^_(indices|values)$/, '$1')) : undefined;
+  }
+
+  /** A Python value as our functions take it. */
+  #argument(value: unknown): unknown {
+    if (value instanceof PyValue) {
+      switch (value.kind) {
+        case 'dtype':
+        case 'device':
+        case 'layout':
+        case 'memory_format':
+          return value.value;
+        case 'complex': {
+          const [re, im] = value.value as readonly [number, number];
+          const make = this.#modules.get('@proj/tensor')?.complexScalar;
+          return isFunction(make) ? make(re, im) : { re, im };
+        }
+        case 'slice': {
+          const [start, stop, step] = (value.value as readonly (number | null)[]).map((x) => x ?? undefined);
+          const make = this.#modules.get('@proj/tensor')?.slice;
+          return isFunction(make) ? make(start, stop, step) : { start, stop, step };
+        }
+        case 'ellipsis':
+          return '...';
+        default:
+          return value.kind satisfies never;
+      }
+    }
+    if (Array.isArray(value)) return value.map((entry) => this.#argument(entry));
+    if (isObject(value) && Object.getPrototypeOf(value) === Object.prototype) {
+      return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, this.#argument(entry)]));
+    }
+    return value;
+  }
+
+  #options(options: Readonly<Bag>): Bag {
+    const out: Bag = {};
+    for (const [name, value] of Object.entries(options))
+      if (!droppedOptions.has(name)) out[camelCase(name)] = this.#argument(value);
+    return out;
+  }
+
+  /** Arguments in our form; the last is the options object when there are any. */
+  #arguments(
+    signatures: readonly string[],
+    ours: readonly Parameter[] | null,
+    args: readonly unknown[],
+    kwargs: Readonly<Bag>,
+  ): unknown[] {
+    const bound = bindCall(signatures, args, kwargs, (v) => this.isTensor(v));
+    const form = bound === null ? { positional: args, options: kwargs } : toCallForm(bound, ours);
+    const options = this.#options(form.options);
+    const positional = form.positional.map((value) => this.#argument(value) ?? undefined);
+    return Object.keys(options).length > 0 ? [...positional, options] : positional;
+  }
+
+  #signaturesOf(name: string, extra: readonly string[] = []): readonly string[] {
+    const twin = name.startsWith('Tensor.') ? name.replace('Tensor.', 'torch.') : name.replace(/^torch\./, 'Tensor.');
+    const plain = name.replace(/_$/, '');
+    for (const key of [name, twin, plain, plain.replace('Tensor.', 'torch.')]) {
+      const found = this.#signatures[key];
+      if (found !== undefined && found.length > 0) return found;
+    }
+    return extra;
+  }
+
+  // --- calls --------------------------------------------------------------------------------------------------------------------------
+
+  #find(name: string): AnyFunction | undefined {
+    const row = this.#rows.get(name);
+    if (row !== undefined) return row.fn;
+    const dot = name.lastIndexOf('.');
+    const leaf = name.slice(dot + 1);
+    for (const specifier of homes[name.slice(0, dot)] ?? []) {
+      const module = this.#modules.get(specifier);
+      for (const candidate of candidateNames(leaf)) if (isFunction(module?.[candidate])) return module[candidate];
+    }
+    return undefined;
+  }
+
+  has(name: string): boolean {
+    if (!name.startsWith('Tensor.')) return this.#find(name) !== undefined;
+    const leaf = name.slice('Tensor.'.length);
+    return (
+      candidateNames(leaf).some((key) => key in this.#tensorClass.prototype) ||
+      leaf in plainOperators ||
+      leaf in reflectedOperators
+    );
+  }
+
+  call({ name, args, kwargs, signatures }: Call): unknown {
+    if (name.startsWith('Tensor.')) return this.#callMethod(name, args, kwargs, signatures);
+    const fn = this.#find(name);
+    if (fn === undefined) throw new MissingOperation(`${name} does not exist`);
+    const row = this.#rows.get(name);
+    const ours = row === undefined ? null : parseSignature(row.signature);
+    return fn(...this.#arguments(this.#signaturesOf(name, signatures), ours, args, kwargs));
+  }
+
+  #callMethod(
+    name: string,
+    args: readonly unknown[],
+    kwargs: Readonly<Bag>,
+    signatures: readonly string[] | undefined,
+  ): unknown {
+    const leaf = name.slice('Tensor.'.length);
+    const [self, ...rest] = args;
+    const reflected = reflectedOperators[leaf];
+    if (reflected !== undefined) return this.#callReflected(reflected, self, rest[0]);
+    const operator = plainOperators[leaf];
+    if (operator !== undefined) return this.#callMethod(`Tensor.${operator}`, args, kwargs, signatures);
+    if (!isObject(self)) throw new MissingOperation(`${name} of a ${typeof self}`);
+    const key = candidateNames(leaf).find((candidate) => candidate in self);
+    if (key === undefined) throw new MissingOperation(`${name} does not exist`);
+    const member = (self as Bag)[key];
+    if (!isFunction(member)) return member;
+    if (leaf === '__getitem__') return member.call(self, ...this.#indices(rest[0]));
+    if (leaf === '__setitem__') return member.call(self, this.#indices(rest[0]), this.#argument(rest[1]));
+    const row = this.#rows.get(name);
+    const ours = row === undefined ? null : parseSignature(row.signature);
+    const form = this.#arguments(this.#signaturesOf(name, signatures), ours, args, kwargs);
+    return member.call(self, ...form.slice(1));
+  }
+
+  #callReflected(operator: string, self: unknown, other: unknown): unknown {
+    const left = this.isTensor(other) ? other : this.call({ name: 'torch.tensor', args: [other], kwargs: {} });
+    return this.call({ name: `torch.${operator}`, args: [left, self], kwargs: {} });
+  }
+
+  #indices(key: unknown): unknown[] {
+    const keys = Array.isArray(key) && isTuple(key) ? key : [key];
+    return keys.map((entry: unknown) => this.#argument(entry));
+  }
+
+  construct(name: string, args: readonly unknown[], kwargs: Readonly<Bag>): object {
+    const constructor = this.#find(name) as unknown as (new (...args: unknown[]) => object) | undefined;
+    if (constructor === undefined) throw new MissingOperation(`${name} does not exist`);
+    return new constructor(...this.#arguments(this.#signaturesOf(name), null, args, kwargs));
+  }
+
+  method(object: unknown, className: string, name: string, args: readonly unknown[], kwargs: Readonly<Bag>): unknown {
+    const key = isObject(object) ? candidateNames(name).find((candidate) => candidate in object) : undefined;
+    const member = key === undefined ? undefined : (object as Bag)[key];
+    if (!isFunction(member)) throw new MissingOperation(`${className}.${name} does not exist`);
+    return member.call(object, ...this.#arguments(this.#signatures[`${className}.${name}`] ?? [], null, args, kwargs));
+  }
+
+  property(object: unknown, name: string): unknown {
+    if (!isObject(object)) return undefined;
+    const key = candidateNames(name).find((candidate) => candidate in object);
+    if (key === undefined) return undefined;
+    const value = (object as Bag)[key];
+    return isFunction(value) ? value.call(object) : value;
+  }
+
+  setProperty(object: unknown, name: string, value: unknown): void {
+    (object as Bag)[camelCase(name)] = this.#argument(value);
+  }
+
+  // --- gradients ----------------------------------------------------------------------------------------------------------------------
+
+  grad(outputs: readonly unknown[], inputs: readonly unknown[], cotangents: readonly unknown[]): unknown[] {
+    const grad = this.#modules.get('@proj/autograd')?.grad;
+    if (!isFunction(grad)) throw new MissingOperation('torch.autograd.grad does not exist');
+    const result = grad([...outputs], [...inputs], { gradOutputs: [...cotangents], allowUnused: true });
+    return Array.isArray(result) ? result : [result];
+  }
+
+  setGradEnabled(enabled: boolean): void {
+    const set = [this.#modules.get('@proj/autograd'), this.#modules.get('@proj/tensor')]
+      .map((m) => m?.setGradEnabled)
+      .find(isFunction);
+    if (set === undefined) throw new MissingOperation('torch.set_grad_enabled does not exist');
+    set(enabled);
+  }
+
+  evaluate(tensors: readonly unknown[]): void {
+    const module = this.#modules.get('@proj/tensor');
+    const evaluate = [module?.evaluate, module?.evaluateAll, module?.realize].find(isFunction);
+    if (evaluate !== undefined && tensors.length > 0) evaluate([...tensors]);
+  }
+
+  // --- modules ------------------------------------------------------------------------------------------------------------------------
+
+  #entries(value: unknown): [string, unknown][] {
+    if (value instanceof Map) return [...(value as Map<string, unknown>)];
+    if (isObject(value) && Symbol.iterator in value) return [...(value as Iterable<[string, unknown]>)];
+    return Object.entries(value as Bag);
+  }
+
+  stateDict(module: object): [string, unknown][] {
+    return this.#entries(this.method(module, 'torch.nn.Module', 'state_dict', [], {}));
+  }
+
+  loadStateDict(module: object, entries: readonly (readonly [string, unknown])[]): void {
+    this.method(module, 'torch.nn.Module', 'load_state_dict', [Object.fromEntries(entries)], {});
+  }
+
+  namedParameters(module: object): [string, unknown][] {
+    return this.#entries(this.method(module, 'torch.nn.Module', 'named_parameters', [], {}));
+  }
+
+  setTraining(module: object, training: boolean): void {
+    this.method(module, 'torch.nn.Module', training ? 'train' : 'eval', [], {});
+  }
+
+  forward(module: object, className: string, args: readonly unknown[], kwargs: Readonly<Bag>): unknown {
+    const bag = module as Bag;
+    const call = isFunction(module) ? module : [bag.forward].find(isFunction);
+    if (call === undefined) throw new MissingOperation(`${className}.forward does not exist`);
+    const options = this.#options(kwargs);
+    const positional = args.map((value) => this.#argument(value) ?? undefined);
+    return call.call(module, ...positional, ...(Object.keys(options).length > 0 ? [options] : []));
+  }
+
+  collect(): void {
+    globalThis.gc?.();
+  }
+}

@@ -1,0 +1,221 @@
+// Python-like signatures: parsing (`Tensor input, int[1]? dim, bool keepdim=False, *, ScalarType? dtype=None`), the choice of an overload, and
+// the binding of a call's arguments to parameters, so that the API rule (required positional, the rest in options) can be applied.
+import { PyValue } from './encoded.ts';
+
+/** One parameter; `type` is empty where only Python's inspect knows the function. */
+export interface Parameter {
+  readonly name: string;
+  readonly type: string;
+  readonly required: boolean;
+  readonly keywordOnly: boolean;
+  readonly variadic: boolean;
+}
+
+/** A parameter with the value that a call gives it. */
+export interface Bound {
+  readonly parameter: Parameter;
+  readonly value: unknown;
+}
+
+function splitTopLevel(text: string): string[] {
+  const parts: string[] = [];
+  let depth = 0;
+  let quoted = false;
+  let start = 0;
+  for (let i = 0; i < text.length; i++) {
+    const c = text[i];
+    if (c === '"' || c === "'") quoted = !quoted;
+    if (quoted) continue;
+    if (c === '[' || c === '(') depth++;
+    if (c === ']' || c === ')') depth--;
+    if (c === ',' && depth === 0) {
+      parts.push(text.slice(start, i));
+      start = i + 1;
+    }
+  }
+  parts.push(text.slice(start));
+  return parts.map((part) => part.trim()).filter((part) => part !== '');
+}
+
+const cache = new Map<string, readonly Parameter[]>();
+
+/** Parses a signature as `signatures.json` and the op tables write it; a leading `name(` and trailing `) -> …` are tolerated. */
+export function parseSignature(text: string): readonly Parameter[] {
+  const known = cache.get(text);
+  if (known !== undefined) return known;
+  let body = text.replace(/^py: /, '');
+  const call = /^[\w.]*\((.*)\)(?: -> .*)?$/s.exec(body);
+  if (call !== null) body = call[1] ?? '';
+  let keywordOnly = false;
+  const parameters: Parameter[] = [];
+  for (const part of splitTopLevel(body)) {
+    if (part === '*') {
+      keywordOnly = true;
+      continue;
+    }
+    if (part.startsWith('**') || part === '/') continue;
+    const equals = part.indexOf('=');
+    let head = (equals < 0 ? part : part.slice(0, equals)).trim();
+    let type = '';
+    const variadic = head.startsWith('*');
+    if (variadic) head = head.slice(1);
+    const colon = head.indexOf(':');
+    if (colon >= 0) head = head.slice(0, colon).trim();
+    const space = head.lastIndexOf(' ');
+    if (space >= 0) {
+      type = head.slice(0, space).replace(/\([^)]*\)/g, '');
+      head = head.slice(space + 1);
+    }
+    if (head.endsWith('?')) {
+      parameters.push({ name: head.slice(0, -1), type, required: false, keywordOnly, variadic });
+      continue;
+    }
+    if (head === 'self') head = 'input';
+    parameters.push({ name: head, type, required: equals < 0 && !variadic, keywordOnly, variadic });
+    if (variadic) keywordOnly = true;
+  }
+  cache.set(text, parameters);
+  return parameters;
+}
+
+type IsTensor = (value: unknown) => boolean;
+
+function hasKind(value: unknown, kind: PyValue['kind']): boolean {
+  return value instanceof PyValue && value.kind === kind;
+}
+
+function acceptsBase(base: string, value: unknown, isTensor: IsTensor): boolean {
+  switch (base) {
+    case 'Tensor':
+      return isTensor(value);
+    case 'Scalar':
+      return (
+        typeof value === 'number' ||
+        typeof value === 'bigint' ||
+        typeof value === 'boolean' ||
+        hasKind(value, 'complex') ||
+        isTensor(value)
+      );
+    case 'int':
+    case 'SymInt':
+      return (typeof value === 'number' && Number.isInteger(value)) || typeof value === 'bigint' || isTensor(value);
+    case 'float':
+      return typeof value === 'number' || isTensor(value);
+    case 'bool':
+      return typeof value === 'boolean';
+    case 'str':
+      return typeof value === 'string';
+    case 'ScalarType':
+      return hasKind(value, 'dtype');
+    case 'Device':
+      return hasKind(value, 'device') || typeof value === 'string';
+    case 'Layout':
+      return hasKind(value, 'layout');
+    case 'MemoryFormat':
+      return hasKind(value, 'memory_format');
+    default:
+      return true;
+  }
+}
+
+/** True when Python would accept the value for the type of an operator schema. */
+export function accepts(type: string, value: unknown, isTensor: IsTensor): boolean {
+  if (type === '') return true;
+  if (value === null || value === undefined) return type.endsWith('?');
+  const bare = type.endsWith('?') ? type.slice(0, -1) : type;
+  const list = /^(.*)\[(\d*)\]$/.exec(bare);
+  if (list === null) return acceptsBase(bare, value, isTensor);
+  const [, element = '', size = ''] = list;
+  if (Array.isArray(value)) return value.every((entry) => accepts(element, entry, isTensor));
+  return size !== '' && acceptsBase(element, value, isTensor);
+}
+
+const isIntegerList = (type: string): boolean => /^(int|SymInt)\[\]\??$/.test(type);
+
+/** Binds the arguments to one overload; null when their number or names do not fit. Without `strict` types are not looked at. */
+export function bindOverload(
+  parameters: readonly Parameter[],
+  args: readonly unknown[],
+  kwargs: Readonly<Record<string, unknown>>,
+  isTensor: IsTensor,
+  strict: boolean,
+): Bound[] | null {
+  const bound: Bound[] = [];
+  const taken = new Set<string>();
+  let next = 0;
+  for (const parameter of parameters) {
+    if (parameter.keywordOnly || next >= args.length) break;
+    let value = args[next++];
+    if (parameter.variadic) {
+      value = args.slice(next - 1);
+      next = args.length;
+    } else if (isIntegerList(parameter.type) && typeof value === 'number') {
+      const rest: unknown[] = [value];
+      while (next < args.length && typeof args[next] === 'number') rest.push(args[next++]);
+      value = rest;
+    }
+    bound.push({ parameter, value });
+    taken.add(parameter.name);
+  }
+  if (next < args.length) return null;
+  for (const [name, value] of Object.entries(kwargs)) {
+    const parameter = parameters.find((p) => p.name === name || (p.name === 'input' && name === 'self'));
+    if (parameter === undefined || taken.has(parameter.name)) return null;
+    bound.push({ parameter, value });
+    taken.add(parameter.name);
+  }
+  for (const parameter of parameters) if (parameter.required && !taken.has(parameter.name)) return null;
+  if (strict && !bound.every(({ parameter, value }) => parameter.variadic || accepts(parameter.type, value, isTensor)))
+    return null;
+  const order = new Map(parameters.map((parameter, i) => [parameter.name, i]));
+  return bound.sort((a, b) => (order.get(a.parameter.name) ?? 0) - (order.get(b.parameter.name) ?? 0));
+}
+
+/** The arguments bound to the first overload that takes them, by types first and then by names alone. */
+export function bindCall(
+  overloads: readonly string[],
+  args: readonly unknown[],
+  kwargs: Readonly<Record<string, unknown>>,
+  isTensor: IsTensor,
+): Bound[] | null {
+  const parsed = overloads.map(parseSignature);
+  for (const strict of [true, false]) {
+    for (const parameters of parsed) {
+      const bound = bindOverload(parameters, args, kwargs, isTensor, strict);
+      if (bound !== null) return bound;
+    }
+  }
+  return null;
+}
+
+/** Arguments in our form: positional ones, then the options (names still as in Python). */
+export interface CallForm {
+  readonly positional: readonly unknown[];
+  readonly options: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * Applies the API rule to bound arguments: a parameter without a default is positional (in the matched overload or in our own row), everything
+ * else goes to the options. An option that is None is left out.
+ */
+export function toCallForm(bound: readonly Bound[], ours: readonly Parameter[] | null): CallForm {
+  const requiredByUs = new Set((ours ?? []).filter((p) => p.required).map((p) => p.name));
+  const positional: unknown[] = [];
+  const options: Record<string, unknown> = {};
+  let open = true;
+  for (const { parameter, value } of bound) {
+    if (open && parameter.variadic) {
+      positional.push(...(value as unknown[]));
+      continue;
+    }
+    const required = (parameter.required && !parameter.keywordOnly) || requiredByUs.has(parameter.name);
+    if (open && required) {
+      positional.push(value);
+      continue;
+    }
+    open = false;
+    if (value !== null && value !== undefined) options[parameter.name] = value;
+  }
+  while (positional.length > 1 && (positional.at(-1) === null || positional.at(-1) === undefined)) positional.pop();
+  return { positional, options };
+}

@@ -1,0 +1,136 @@
+/**
+ * The runner's side of the wire: answers the driver's requests with a peer's (or our) code. A runner only says how to prepare a case and how
+ * to run it once; warming up, batching short runs and timing are the same for all and live here.
+ */
+import { performance } from 'node:perf_hooks';
+import { createInterface } from 'node:readline';
+import type { CaseSpec } from './cases.ts';
+import { checkPositions } from './cases.ts';
+import { decodeRequest, encode } from './protocol.ts';
+import type { PrepareReply, Reply, RunReply, Scalars } from './protocol.ts';
+
+/** A case made ready: inputs in place, code compiled as far as the peer does that ahead. */
+export interface Prepared {
+  /** Does the work once, to the point where the result can be read. */
+  run(): unknown;
+  /** The output, or a part of it, for {@link checkPositions}. */
+  output?(): ArrayLike<number | bigint> | Promise<ArrayLike<number | bigint>>;
+  /** What else is worth knowing after the runs: losses, resident size, the backend used. */
+  detail?(): Scalars;
+  dispose?(): void;
+  /** Run once only, without warming up: the run is itself a measurement over many steps. */
+  readonly single?: boolean;
+}
+
+export interface LoadedRunner {
+  readonly version: string;
+  readonly detail?: Scalars;
+  prepare(spec: CaseSpec): Prepared | Promise<Prepared>;
+}
+
+/** Runs shorter than this are timed in batches. */
+const SAMPLE_MS = 0.2;
+const WARM_MS = 150;
+const WARM_RUNS = 3;
+const SLOW_MS = 1500;
+
+/** Reads requests from stdin until it closes. `load` imports the peer; when it throws, the peer is reported as missing. */
+export async function serve(load: () => LoadedRunner | Promise<LoadedRunner>): Promise<void> {
+  const write = process.stdout.write.bind(process.stdout);
+  const send = (reply: Reply): void => void write(encode(reply));
+  // What a peer prints must not come between the replies.
+  console.log = console.info = console.error;
+  let runner: LoadedRunner;
+  try {
+    runner = await load();
+  } catch (error) {
+    send({ op: 'missing', reason: error instanceof Error ? error.message : String(error) });
+    return;
+  }
+  send({ op: 'hello', version: runner.version, detail: runner.detail ?? {} });
+  let current: { prepared: Prepared; batch: number } | undefined;
+  for await (const line of createInterface({ input: process.stdin })) {
+    const request = decodeRequest(line);
+    if (request === undefined) continue;
+    const { id } = request;
+    try {
+      switch (request.op) {
+        case 'prepare': {
+          current?.prepared.dispose?.();
+          current = undefined;
+          const prepared = await runner.prepare(request.spec);
+          const { reply, batch } = await warmUp(prepared);
+          current = { prepared, batch };
+          send({ op: 'ok', id, result: reply });
+          break;
+        }
+        case 'run': {
+          if (current === undefined) throw new RangeError('run before prepare');
+          send({
+            op: 'ok',
+            id,
+            result: await measure(current.prepared, current.batch, request.minMs, request.maxRuns),
+          });
+          break;
+        }
+        case 'release':
+          current?.prepared.dispose?.();
+          current = undefined;
+          send({ op: 'ok', id, result: null });
+          break;
+        default:
+          request satisfies never;
+      }
+    } catch (error) {
+      send({ op: 'error', id, message: messageOf(error) });
+    }
+  }
+  process.exit(0);
+}
+
+async function warmUp(prepared: Prepared): Promise<{ reply: PrepareReply; batch: number }> {
+  if (prepared.single === true) return { reply: { check: [], firstMs: 0, detail: {} }, batch: 1 };
+  const began = performance.now();
+  await prepared.run();
+  const firstMs = performance.now() - began;
+  const output = prepared.output === undefined ? [] : await prepared.output();
+  const check = output.length === 0 ? [] : checkPositions(output.length).map((position) => Number(output[position]));
+  const warmFrom = performance.now();
+  for (let runs = 1; firstMs < SLOW_MS && (runs < WARM_RUNS || performance.now() - warmFrom < WARM_MS); runs++)
+    await prepared.run();
+  const once = (await timeBatch(prepared, 1)) || 1e-4;
+  const batch = Math.max(1, Math.ceil(SAMPLE_MS / once));
+  return { reply: { check, firstMs, detail: prepared.detail?.() ?? {} }, batch };
+}
+
+async function measure(prepared: Prepared, batch: number, minMs: number, maxRuns: number): Promise<RunReply> {
+  const times: number[] = [];
+  const cpuBefore = process.cpuUsage();
+  const began = performance.now();
+  do times.push((await timeBatch(prepared, batch)) / batch);
+  while (prepared.single !== true && times.length < maxRuns && performance.now() - began < minMs);
+  const cpu = process.cpuUsage(cpuBefore);
+  return { times, batch, cpuMs: (cpu.user + cpu.system) / 1000, detail: prepared.detail?.() ?? {} };
+}
+
+/** Milliseconds for `batch` runs. A synchronous run is not awaited, so that it does not pay for a microtask. */
+async function timeBatch(prepared: Prepared, batch: number): Promise<number> {
+  const began = performance.now();
+  for (let i = 0; i < batch; i++) {
+    const pending = prepared.run();
+    if (pending instanceof Promise) await pending;
+  }
+  return performance.now() - began;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message).split('\n').slice(0, 4).join(' | ') : String(error);
+}
+
+/** Resident set size in MB, and its peak (`VmHWM`) where the system tells (Linux), else NaN. */
+export async function residentMegabytes(): Promise<{ now: number; peak: number }> {
+  const { readFile } = await import('node:fs/promises');
+  const status = await readFile('/proc/self/status', 'utf8').catch(() => '');
+  const peak = /VmHWM:\s+(\d+) kB/.exec(status)?.[1];
+  return { now: process.memoryUsage().rss / 2 ** 20, peak: peak === undefined ? Number.NaN : Number(peak) / 1024 };
+}

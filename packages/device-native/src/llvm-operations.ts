@@ -131,6 +131,11 @@ export const extract = (e: Emitter, type: ValueType, x: string, lane: number): s
 /** Lanes of `x` and `y`, which have type `type`, by `pattern`. */
 export function shuffle(e: Emitter, type: ValueType, x: string, y: string, pattern: readonly number[]): string {
   const [lane = 0] = pattern;
+  if (type.lanes === 1) {
+    const vector = llvmType(valueType(type.scalar, pattern.length));
+    const lanes = pattern.map((from) => (from === 0 ? x : y));
+    return pattern.length === 1 ? (lanes[0] ?? x) : lanes.reduce((made, value, at) => e.define(`insertelement ${vector} ${made}, ${llvmType(type)} ${value}, i64 ${at}`), 'poison');
+  }
   if (pattern.length === 1) return lane < type.lanes ? extract(e, type, x, lane) : extract(e, type, y, lane - type.lanes);
   const spelled = llvmType(type);
   return e.define(`shufflevector ${spelled} ${x}, ${spelled} ${y}, <${pattern.length} x i32> ${vectorLiteral('i32', pattern)}`);

@@ -1,6 +1,162 @@
-/** Our devices: placeholder head, replaced below. */
-import { serve } from '../serve.ts';
+/** Our devices: `ours.ts native|wasm|js THREADS`. Written as a user would write it; a step is captured with `compile` but for the eager cases. */
+import { getDevice, setDefaultDevice } from '@proj/kernel';
+import { compile, tensor } from '@proj/tensor';
+import type { Tensor } from '@proj/tensor';
+import { conv2d, crossEntropy, layerNorm } from '@proj/nn/functional';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import type { CaseSpec } from '../cases.ts';
+import { labels, uniform } from '../inputs.ts';
+import { residentMegabytes, serve } from '../serve.ts';
+import type { Prepared } from '../serve.ts';
+import { fmaPeak } from './fma-peak.ts';
+import { stepOf } from './ours-models.ts';
 
-await serve(() => {
-  throw new Error('not built yet');
+const [, , deviceName = 'js', threadsText = '1'] = process.argv;
+
+await serve(async () => {
+  if (deviceName === 'native') await import('@proj/device-native');
+  const device = getDevice(deviceName);
+  setDefaultDevice(device);
+  device.setThreads(Number(threadsText));
+  return {
+    version: versionOf(),
+    detail: { features: device.features.description },
+    prepare: (spec) => (spec.kind === 'fma-peak' ? fmaPeak(device, Number(threadsText)) : prepare(spec)),
+  };
 });
+
+function versionOf(): string {
+  const manifest = createRequire(import.meta.url).resolve('@proj/tensor/package.json');
+  return (JSON.parse(readFileSync(manifest, 'utf8')) as { version: string }).version;
+}
+
+function input(seed: number, shape: readonly number[]): Tensor {
+  return tensor(
+    uniform(
+      shape.reduce((a, b) => a * b, 1),
+      seed,
+    ),
+  )
+    .reshape(shape)
+    .realize();
+}
+
+function targets(length: number, classes: number): Tensor {
+  return tensor(labels(length, classes), { dtype: 'int64' }).realize();
+}
+
+/** Evaluates `fn`'s result, and frees it at once, as the peers do. */
+function forward(fn: () => Tensor): Prepared {
+  const compiled = compile(fn);
+  return {
+    run: () => {
+      compiled().realize().dispose();
+    },
+    output: () => compiled().data() as ArrayLike<number>,
+  };
+}
+
+function prepare(spec: CaseSpec): Prepared {
+  switch (spec.kind) {
+    case 'matmul': {
+      const [a, b] = [input(1, [spec.m, spec.k]), input(2, [spec.k, spec.n])];
+      return forward(() => a.matmul(b));
+    }
+    case 'chain': {
+      const a = input(1, [spec.elements]);
+      if (spec.inputs === 1) return forward(() => a.mul(1.5).add(0.25).relu().mul(0.5).sub(a).abs().sqrt());
+      const [b, c] = [input(2, [spec.elements]), input(3, [spec.elements])];
+      return forward(() => a.mul(b).add(c).relu().mul(0.5).sub(a).abs().sqrt());
+    }
+    case 'exp': {
+      const a = input(1, [spec.elements]);
+      return forward(() => a.exp());
+    }
+    case 'softmax': {
+      const a = input(1, [spec.rows, spec.columns]);
+      return forward(() => a.softmax(-1));
+    }
+    case 'layer-norm': {
+      const [a, weight, bias] = [
+        input(1, [spec.rows, spec.columns]),
+        input(2, [spec.columns]),
+        input(3, [spec.columns]),
+      ];
+      return forward(() => layerNorm(a, [spec.columns], { weight, bias }));
+    }
+    case 'cross-entropy': {
+      const [a, y] = [input(1, [spec.rows, spec.columns]), targets(spec.rows, spec.columns)];
+      return forward(() => crossEntropy(a, y));
+    }
+    case 'conv2d': {
+      const { batch, channels, size, filters, kernel, stride, padding, groups } = spec;
+      const [x, w] = [input(1, [batch, channels, size, size]), input(2, [filters, channels / groups, kernel, kernel])];
+      return forward(() => conv2d(x, w, { stride, padding, groups }));
+    }
+    case 'train':
+      return training(stepOf(spec.model, true));
+    case 'tiny-step':
+      return training(stepOf('tiny', spec.captured));
+    case 'tiny-graph': {
+      const [a, b] = [input(1, [16]), input(2, [16])];
+      return { run: () => a.add(b).mul(a).sum().item() };
+    }
+    case 'memory-steps':
+      return memorySteps(spec);
+    case 'memory-gpt': {
+      let detail: Record<string, number> = {};
+      return {
+        single: true,
+        async run() {
+          const base = (await residentMegabytes()).now;
+          const step = stepOf('gpt', true);
+          for (let i = 0; i < spec.steps; i++) step();
+          detail = { baseMB: base, peakMB: (await residentMegabytes()).peak };
+        },
+        detail: () => detail,
+      };
+    }
+    case 'fma-peak':
+    case 'memcpy':
+    case 'cold-start':
+      throw new RangeError(`'${spec.kind}' is not measured here`);
+    default:
+      return spec satisfies never;
+  }
+}
+
+function training(step: () => number): Prepared {
+  let [first, last] = [Number.NaN, Number.NaN];
+  return {
+    run() {
+      last = step();
+      if (Number.isNaN(first)) first = last;
+    },
+    detail: () => ({ firstLoss: first, lastLoss: last }),
+  };
+}
+
+/** The resident size after an early and a late step, in a loop that never waits, one that gives way, or one with a captured step. */
+function memorySteps({ mode, early, late }: CaseSpec & { kind: 'memory-steps' }): Prepared {
+  let detail: Record<string, number> = {};
+  return {
+    single: true,
+    async run() {
+      const step = stepOf('small', mode === 'captured');
+      const until = async (from: number, to: number): Promise<void> => {
+        for (let i = from; i < to; i++) {
+          step();
+          // As a loader that reads from a file gives way: a turn of the event loop, in which finalizers run.
+          if (mode === 'await') await new Promise((resolve) => setImmediate(resolve));
+        }
+      };
+      await until(0, early);
+      const { now: atEarly } = await residentMegabytes();
+      await until(early, late);
+      const { now, peak } = await residentMegabytes();
+      detail = { earlyMB: atEarly, lateMB: now, peakMB: peak, growth: now / atEarly - 1 };
+    },
+    detail: () => detail,
+  };
+}

@@ -130,6 +130,17 @@ export function accepts(type: string, value: unknown, isTensor: IsTensor): boole
   return size !== '' && acceptsBase(element, value, isTensor);
 }
 
+/** Keywords that PyTorch's argument parser takes everywhere, whatever the schema says. */
+const universalKeywords: ReadonlySet<string> = new Set([
+  'requires_grad',
+  'device',
+  'layout',
+  'pin_memory',
+  'memory_format',
+  'out',
+  'need_attn_weights',
+]);
+
 const isIntegerList = (type: string): boolean => /^(int|SymInt)\[\]\??$/.test(type);
 
 /** Binds the arguments to one overload; null when their number or names do not fit. Without `strict` types are not looked at. */
@@ -204,6 +215,8 @@ export function toCallForm(bound: readonly Bound[], ours: readonly Parameter[] |
   const options: Record<string, unknown> = {};
   let open = true;
   for (const { parameter, value } of bound) {
+    // Our tensors live on one device at a time, so a device that PyTorch takes by position is left out.
+    if (parameter.name === 'device') continue;
     if (open && parameter.variadic) {
       positional.push(...(value as unknown[]));
       continue;

@@ -129,13 +129,15 @@ class Worker {
 /** Runs all batches; every record gets exactly one outcome. */
 export async function runBatches(batches: readonly Batch[], options: PoolOptions): Promise<void> {
   const queue = [...batches];
+  let broken: string | null = null;
   const runWorker = async (): Promise<void> => {
     const worker = new Worker(options);
     try {
       for (let batch = queue.shift(); batch !== undefined; batch = queue.shift()) {
         const current = batch;
-        const ended = await worker.run(current);
+        const ended: Ended = broken === null ? await worker.run(current) : { how: 'broken', detail: broken };
         if (ended.how === 'broken') {
+          broken = ended.detail;
           const detail = `our packages do not load: ${ended.detail}`;
           for (const line of current.lines) options.onOutcome(current, outcomeOf(line, { kind: 'crash', detail }));
         } else if (ended.how === 'done') for (const outcome of ended.outcomes) options.onOutcome(current, outcome);

@@ -171,6 +171,11 @@ export function bindOverload(
   if (next < args.length) return null;
   for (const [name, value] of Object.entries(kwargs)) {
     const parameter = parameters.find((p) => p.name === name || (p.name === 'input' && name === 'self'));
+    if (parameter === undefined && universalKeywords.has(name)) {
+      if (value === true)
+        bound.push({ parameter: { name, type: '', required: false, keywordOnly: true, variadic: false }, value });
+      continue;
+    }
     if (parameter === undefined || taken.has(parameter.name)) return null;
     bound.push({ parameter, value });
     taken.add(parameter.name);
@@ -179,7 +184,8 @@ export function bindOverload(
   if (strict && !bound.every(({ parameter, value }) => parameter.variadic || accepts(parameter.type, value, isTensor)))
     return null;
   const order = new Map(parameters.map((parameter, i) => [parameter.name, i]));
-  return bound.sort((a, b) => (order.get(a.parameter.name) ?? 0) - (order.get(b.parameter.name) ?? 0));
+  const place = ({ parameter }: Bound): number => order.get(parameter.name) ?? parameters.length;
+  return bound.sort((a, b) => place(a) - place(b));
 }
 
 /** The arguments bound to the first overload that takes them, by types first and then by names alone. */

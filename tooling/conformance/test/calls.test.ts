@@ -96,6 +96,23 @@ describe('the mapping of arguments', () => {
     });
   });
 
+  it('takes requires_grad everywhere and leaves the device out', () => {
+    const eye = [
+      'int n, *, ScalarType? dtype=None, Device? device=None',
+      'int n, int m, *, ScalarType? dtype=None, Device? device=None',
+    ];
+    expect(form(eye, [2], { device: 'cpu', requires_grad: false })).toEqual({ positional: [2], options: {} });
+    expect(form(eye, [2, 3], { requires_grad: true })).toEqual({
+      positional: [2, 3],
+      options: { requires_grad: true },
+    });
+    const to = ['Tensor input, Device device, ScalarType dtype, bool copy=False'];
+    expect(form(to, [x, 'cpu', new PyValue('dtype', 'int8'), true])).toEqual({
+      positional: [x, new PyValue('dtype', 'int8')],
+      options: { copy: true },
+    });
+  });
+
   it('spreads variadic parameters and refuses what does not fit', () => {
     expect(form(['str equation, *operands'], ['ij->i', x, y])).toEqual({ positional: ['ij->i', x, y], options: {} });
     expect(form(['Tensor input'], [x, y])).toBeNull();

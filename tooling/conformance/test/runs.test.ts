@@ -253,7 +253,7 @@ describe('worker processes', () => {
 process.on('message', ({ lines }) => {
   for (const line of lines) {
     process.send({ kind: 'started', line })
-    if (line === 3) process.abort()
+    if (line === 3) process.kill(process.pid, 'SIGKILL')
     if (line === 5) for (;;);
   }
   process.send({ kind: 'done', outcomes: lines.map((line) => ({ line, id: String(line), operation: 'x', status: 'passed' })) })

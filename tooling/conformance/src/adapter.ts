@@ -84,21 +84,6 @@ function dtypeName(value: unknown): string | undefined {
   return typeof name === 'string' ? name : undefined;
 }
 
-function halfToNumber(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 31;
-  const fraction = bits & 1023;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  if (exponent === 31) return fraction === 0 ? sign * Infinity : NaN;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
-}
-
-const scratch = new DataView(new ArrayBuffer(4));
-function bfloatToNumber(bits: number): number {
-  scratch.setUint32(0, bits << 16);
-  return scratch.getFloat32(0);
-}
-
 /** Our packages behind the interface of the runner. */
 export class ProjLibrary implements Library {
   readonly #modules: ReadonlyMap<string, Module | null>;
@@ -181,13 +166,8 @@ export class ProjLibrary implements Library {
   }
 
   read(tensor: unknown): TensorData {
-    const t = tensor as { data(): ArrayLike<number | bigint>; shape: readonly number[]; dtype: unknown };
-    const dtype = dtypeName(t.dtype) ?? 'unknown';
-    let data = t.data();
-    if (data instanceof Uint16Array && (dtype === 'float16' || dtype === 'bfloat16')) {
-      data = Array.from(data, dtype === 'float16' ? halfToNumber : bfloatToNumber);
-    }
-    return { dtype, shape: [...t.shape], data };
+    const t = tensor as { toTypedArray(): ArrayLike<number | bigint>; shape: readonly number[]; dtype: unknown };
+    return { dtype: dtypeName(t.dtype) ?? 'unknown', shape: [...t.shape], data: t.toTypedArray() };
   }
 
   scalar(value: unknown): number | bigint | boolean | readonly [number, number] | undefined {

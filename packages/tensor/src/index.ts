@@ -1,2 +1,16 @@
-// Lazy tensors with PyTorch semantics over the kernel language: graph, scheduler with fusion, compile(), scan().
-export {};
+/** Lazy tensors with PyTorch's names and semantics, compiled for the machine they run on. */
+import { installMethods } from './methods.ts';
+
+installMethods();
+
+export { attempt, attemptAsync, defaultDevice, deviceReport, getDevice, ProjError, setDefaultDevice, type Device, type DType, type Result } from '@proj/kernel';
+export { Tensor, type NestedArray } from './tensor.ts';
+export { FloatScalar, getDefaultDtype, promoteTypes, setDefaultDtype, type Scalar } from './promotion.ts';
+export { opTable } from './op-table.ts';
+export type { OpRow, Sample, SampleMaker } from './ops/table.ts';
+export * from './ops/creation.ts';
+export * from './ops/elementwise.ts';
+export * from './ops/views.ts';
+export * from './ops/reductions.ts';
+export * from './ops/products.ts';
+export { evaluate } from './evaluate.ts';

@@ -1,5 +1,5 @@
 /** What the contraction template needs to know of its operands and result: how to read an element, and what to do with a finished one. */
-import type { DeviceFeatures, KernelBuilder, Memory, ScalarType, Value } from '@proj/kernel';
+import type { DeviceFeatures, Kernel, KernelBuilder, Memory, ScalarType, Value } from '@proj/kernel';
 
 /** Position of an element of an operand: `outer` is the row of the left operand, the column of the right one. */
 export interface OperandPosition {
@@ -31,20 +31,24 @@ export interface ContractionSpec {
   readonly columns: number;
   readonly depth: number;
   readonly features: DeviceFeatures;
-  /**
-   * Declares the kernel's buffers (other than the workspace, which the template declares after them) and returns the operands and the store.
-   * `store` receives finished sums of `lanes` consecutive columns and applies the epilogue; it is called once per element.
-   */
-  declare(b: KernelBuilder): {
-    readonly left: ContractionOperand;
-    readonly right: ContractionOperand;
-    store(b: KernelBuilder, at: { readonly batch: Value; readonly row: Value; readonly column: Value }, value: Value, lanes: number): void;
-  };
+  /** `store` is a few instructions (a plain store, a bias): its code may be repeated for each vector of a tile. */
+  readonly simpleStore?: boolean;
+  /** Always pack the right operand in a launch of its own, because the caller keeps the workspace and runs that launch only once. */
+  readonly prepackRight?: boolean;
+  /** Declares the kernel's buffers (other than the workspace, which the template declares after them). Called for each kernel. */
+  declare(b: KernelBuilder): ContractionDeclaration;
+}
+
+export interface ContractionDeclaration {
+  readonly left: ContractionOperand;
+  readonly right: ContractionOperand;
+  /** Receives finished sums of `lanes` consecutive columns (a power of two) and applies the epilogue; it is called once per element. */
+  store(b: KernelBuilder, at: { readonly batch: Value; readonly row: Value; readonly column: Value }, value: Value, lanes: number): void;
 }
 
 /** One launch of a built contraction. Buffer arguments: those that `declare` made, in order, then the workspace when `workspaceBytes` > 0. */
 export interface ContractionLaunch {
-  readonly kernel: import('@proj/kernel').Kernel;
+  readonly kernel: Kernel;
   readonly begin: number;
   readonly end: number;
   readonly grain: number;
@@ -55,4 +59,6 @@ export interface BuiltContraction {
   readonly launches: readonly ContractionLaunch[];
   /** Bytes of one workspace shared by the launches (all threads together, 64-byte aligned), 0 for none. */
   readonly workspaceBytes: number;
+  /** How many of the first launches depend on the right operand and the workspace only: with a constant right operand they need to run once. */
+  readonly prepackedLaunches: number;
 }

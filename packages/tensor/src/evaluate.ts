@@ -1,0 +1,26 @@
+/** Evaluation: turning pending nodes into memory. */
+import type { Storage, Tensor } from './tensor.ts';
+import { realize } from './schedule/realize.ts';
+
+/** Storages that were written in place and not computed since: they are computed along with the next evaluation, so that chains stay short. */
+let pending = new Set<Storage>();
+
+export function markPending(storage: Storage): void {
+  pending.add(storage);
+}
+
+/** Takes the set of pending storages (a capture does, to make them outputs). */
+export function takePending(): ReadonlySet<Storage> {
+  const taken = pending;
+  pending = new Set();
+  return taken;
+}
+
+/** Computes the values of `tensors`, and of all tensors that were changed in place, now. */
+export function evaluate(tensors: readonly Tensor[]): void {
+  const nodes = tensors.map((tensor) => tensor.node);
+  if (pending.size > 0) {
+    for (const storage of takePending()) nodes.push(storage.node);
+  }
+  realize(nodes);
+}

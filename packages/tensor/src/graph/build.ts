@@ -1,0 +1,153 @@
+/** Node constructors: one for each primitive, with its shape and dtype rule. Arguments are normalised (dims are non-negative) by the ops above. */
+import { ProjError, type Device, type DeviceBuffer, type DType } from '@proj/kernel';
+import { type AnyNode, elementCount, makeNode, Node, sameShape, type Shape } from './node.ts';
+import { type Attributes, type BinaryPrimitive, type CumulateOperation, isComparison, type ReduceOperation, type ScatterMode, type UnaryPrimitive } from './primitives.ts';
+
+export function bufferNode(device: Device, dtype: DType, shape: Shape, data: DeviceBuffer): AnyNode {
+  const node = new Node('buffer', device, dtype, shape, [], null, false) as AnyNode;
+  node.data = data;
+  return node;
+}
+
+export function constantNode(device: Device, dtype: DType, shape: Shape, value: number | bigint | boolean, provider: (() => number) | null = null): AnyNode {
+  const scalar = new Node('constant', device, dtype, [], [], { value, provider }, false) as AnyNode;
+  return shape.length === 0 ? scalar : expandNode(scalar, shape);
+}
+
+export function iotaNode(device: Device, dtype: DType, length: number, start: number, step: number): AnyNode {
+  return new Node('iota', device, dtype, [length], [], { start, step }, false) as AnyNode;
+}
+
+/** Random bits of the given shape; `seed` and `offset` are 0-dim int64 constants. */
+export function randomNode(shape: Shape, seed: AnyNode, offset: AnyNode): AnyNode {
+  return makeNode('random', 'int64', shape, [seed, offset], null);
+}
+
+export function unaryNode(fn: UnaryPrimitive, x: AnyNode): AnyNode {
+  return makeNode('unary', x.dtype, x.shape, [x], { fn });
+}
+
+export function binaryNode(fn: BinaryPrimitive, a: AnyNode, b: AnyNode): AnyNode {
+  if (!sameShape(a.shape, b.shape) || a.dtype !== b.dtype) {
+    throw new ProjError('shape-mismatch', 'operands of a binary primitive differ', { op: fn, shapes: [a.shape, b.shape], dtypes: [a.dtype, b.dtype] });
+  }
+  return makeNode('binary', isComparison(fn) ? 'bool' : a.dtype, a.shape, [a, b], { fn });
+}
+
+export function whereNode(condition: AnyNode, a: AnyNode, b: AnyNode): AnyNode {
+  return makeNode('where', a.dtype, a.shape, [condition, a, b], null);
+}
+
+export function castNode(x: AnyNode, dtype: DType): AnyNode {
+  return x.dtype === dtype ? x : makeNode('cast', dtype, x.shape, [x], null);
+}
+
+export function bitcastNode(x: AnyNode, dtype: DType): AnyNode {
+  return x.dtype === dtype ? x : makeNode('bitcast', dtype, x.shape, [x], null);
+}
+
+export function contiguousNode(x: AnyNode): AnyNode {
+  return x.op === 'contiguous' || x.data !== null ? x : makeNode('contiguous', x.dtype, x.shape, [x], null);
+}
+
+export function detachNode(x: AnyNode): AnyNode {
+  if (!x.requiresGrad) return x;
+  const node = new Node('detach', x.device, x.dtype, x.shape, [x], null, false) as AnyNode;
+  return node;
+}
+
+/** `x` as a leaf that requires a gradient. */
+export function leafNode(x: AnyNode): AnyNode {
+  return new Node('leaf', x.device, x.dtype, x.shape, [x], null, true) as AnyNode;
+}
+
+export function reshapeNode(x: AnyNode, shape: Shape): AnyNode {
+  if (sameShape(x.shape, shape)) return x;
+  if (x.op === 'reshape') return reshapeNode(x.sources[0], shape);
+  return makeNode('reshape', x.dtype, shape, [x], null);
+}
+
+export function permuteNode(x: AnyNode, order: readonly number[]): AnyNode {
+  if (order.every((dim, i) => dim === i)) return x;
+  if (x.op === 'permute') {
+    const inner = (x.attr as Attributes['permute']).order;
+    return permuteNode(x.sources[0], order.map((dim) => inner[dim]));
+  }
+  return makeNode('permute', x.dtype, order.map((dim) => x.shape[dim]), [x], { order });
+}
+
+/** Broadcasts: missing leading dimensions are added, dimensions of size 1 repeated. */
+export function expandNode(x: AnyNode, shape: Shape): AnyNode {
+  const aligned = x.shape.length === shape.length ? x : reshapeNode(x, [...new Array<number>(shape.length - x.shape.length).fill(1), ...x.shape]);
+  return sameShape(aligned.shape, shape) ? aligned : makeNode('expand', x.dtype, shape, [aligned], null);
+}
+
+export function padNode(x: AnyNode, before: readonly number[], after: readonly number[], value = 0): AnyNode {
+  if (before.every((n) => n === 0) && after.every((n) => n === 0)) return x;
+  return makeNode('pad', x.dtype, x.shape.map((size, i) => size + before[i] + after[i]), [x], { before, after, value });
+}
+
+export function sliceNode(x: AnyNode, starts: readonly number[], sizes: readonly number[], steps: readonly number[]): AnyNode {
+  if (sameShape(sizes, x.shape) && starts.every((s) => s === 0) && steps.every((s) => s === 1)) return x;
+  return makeNode('slice', x.dtype, sizes, [x], { starts, steps });
+}
+
+export interface WindowOptions {
+  readonly size: number;
+  readonly stride: number;
+  readonly dilation: number;
+  readonly padding: number;
+}
+
+/** Windows over `dim`; `count` of them (so that ceil modes and right padding are the caller's choice). */
+export function windowNode(x: AnyNode, dim: number, count: number, options: WindowOptions): AnyNode {
+  const shape = [...x.shape];
+  shape[dim] = count;
+  return makeNode('window', x.dtype, [...shape, options.size], [x], { dim, ...options });
+}
+
+export function foldNode(x: AnyNode, dim: number, length: number, options: WindowOptions): AnyNode {
+  const shape = x.shape.slice(0, -1);
+  shape[dim] = length;
+  return makeNode('fold', x.dtype, shape, [x], { dim, ...options });
+}
+
+/** Reduces `axes` away. */
+export function reduceNode(fn: ReduceOperation, x: AnyNode, axes: readonly number[]): AnyNode {
+  if (axes.length === 0) return x;
+  return makeNode('reduce', x.dtype, x.shape.filter((_, dim) => !axes.includes(dim)), [x], { fn, axes: [...axes].sort((a, b) => a - b) });
+}
+
+export function contractNode(a: AnyNode, b: AnyNode): AnyNode {
+  return makeNode('contract', a.dtype, [a.shape[0], a.shape[1], b.shape[2]], [a, b], null);
+}
+
+export function takeNode(x: AnyNode, index: AnyNode): AnyNode {
+  return makeNode('take', x.dtype, [...index.shape, ...x.shape.slice(1)], [x, index], null);
+}
+
+export function scatterNode(mode: ScatterMode, base: AnyNode, index: AnyNode, updates: AnyNode): AnyNode {
+  return makeNode('scatter', base.dtype, base.shape, [base, index, updates], { mode });
+}
+
+export function concatNode(parts: readonly AnyNode[], dim: number): AnyNode {
+  if (parts.length === 1) return parts[0];
+  const shape = [...parts[0].shape];
+  shape[dim] = parts.reduce((sum, part) => sum + part.shape[dim], 0);
+  return makeNode('concat', parts[0].dtype, shape, parts, { dim });
+}
+
+export function accumulateSlicesNode(base: AnyNode, parts: readonly AnyNode[], regions: Attributes['accumulateSlices']['regions']): AnyNode {
+  return makeNode('accumulateSlices', base.dtype, base.shape, [base, ...parts], { regions });
+}
+
+/** Running reduction along the last dimension. */
+export function cumulateNode(fn: CumulateOperation, x: AnyNode): AnyNode {
+  return makeNode('cumulate', x.dtype, x.shape, [x], { fn });
+}
+
+export function argsortNode(x: AnyNode, descending: boolean): AnyNode {
+  return makeNode('argsort', 'int64', x.shape, [x], { descending });
+}
+
+export { elementCount };

@@ -1,0 +1,60 @@
+/** Between the bytes of a device and JavaScript's typed arrays. */
+import { type DType, bfloatBitsToFloat, floatToBfloatBits, floatToHalfBits, halfBitsToFloat, ProjError } from '@proj/kernel';
+import { type AnyNode, elementCount } from '../graph/node.ts';
+
+/** float16 and bfloat16 are given as Float32Array (exact); bool as Uint8Array of 0 and 1; complex64 as interleaved pairs. */
+export type ElementArray = Float32Array | Float64Array | BigInt64Array | Int32Array | Int16Array | Int8Array | Uint8Array;
+
+type FromBytes = (bytes: Uint8Array<ArrayBuffer>) => ElementArray;
+
+const FROM_BYTES: Record<DType, FromBytes> = {
+  float32: (b) => new Float32Array(b.buffer, b.byteOffset, b.byteLength / 4),
+  float64: (b) => new Float64Array(b.buffer, b.byteOffset, b.byteLength / 8),
+  float16: (b) => Float32Array.from(new Uint16Array(b.buffer, b.byteOffset, b.byteLength / 2), halfBitsToFloat),
+  bfloat16: (b) => Float32Array.from(new Uint16Array(b.buffer, b.byteOffset, b.byteLength / 2), bfloatBitsToFloat),
+  int64: (b) => new BigInt64Array(b.buffer, b.byteOffset, b.byteLength / 8),
+  int32: (b) => new Int32Array(b.buffer, b.byteOffset, b.byteLength / 4),
+  int16: (b) => new Int16Array(b.buffer, b.byteOffset, b.byteLength / 2),
+  int8: (b) => new Int8Array(b.buffer, b.byteOffset, b.byteLength),
+  uint8: (b) => b,
+  bool: (b) => b,
+  complex64: (b) => new Float32Array(b.buffer, b.byteOffset, b.byteLength / 4),
+};
+
+const toBigInt = (x: number | bigint | boolean): bigint => {
+  if (typeof x === 'bigint') return x;
+  const n = Number(x);
+  if (!Number.isFinite(n)) throw new ProjError('dtype', `${n} is not an integer`, { cure: 'Use a floating-point dtype' });
+  return BigInt(Math.trunc(n));
+};
+
+type Numbers = ArrayLike<number | bigint | boolean>;
+const asBytes = (a: ArrayBufferView): Uint8Array => new Uint8Array(a.buffer, a.byteOffset, a.byteLength);
+const numbers = (data: Numbers): number[] | Float32Array | Float64Array => (data instanceof Float32Array || data instanceof Float64Array ? data : Array.from(data, Number));
+
+const TO_BYTES: Record<DType, (data: Numbers) => Uint8Array> = {
+  float32: (d) => asBytes(d instanceof Float32Array ? d : Float32Array.from(numbers(d))),
+  float64: (d) => asBytes(d instanceof Float64Array ? d : Float64Array.from(numbers(d))),
+  float16: (d) => asBytes(Uint16Array.from(numbers(d), floatToHalfBits)),
+  bfloat16: (d) => asBytes(Uint16Array.from(numbers(d), floatToBfloatBits)),
+  int64: (d) => asBytes(d instanceof BigInt64Array ? d : BigInt64Array.from(Array.from(d, toBigInt))),
+  int32: (d) => asBytes(d instanceof Int32Array ? d : Int32Array.from(numbers(d))),
+  int16: (d) => asBytes(d instanceof Int16Array ? d : Int16Array.from(numbers(d))),
+  int8: (d) => asBytes(d instanceof Int8Array ? d : Int8Array.from(numbers(d))),
+  uint8: (d) => (d instanceof Uint8Array ? d : Uint8Array.from(numbers(d))),
+  bool: (d) => Uint8Array.from(Array.from(d, (x) => (Number(x) === 0 ? 0 : 1))),
+  complex64: (d) => asBytes(Float32Array.from(numbers(d))),
+};
+
+/** The bytes of `data` as elements of `dtype`. */
+export const elementBytes = (data: Numbers, dtype: DType): Uint8Array => TO_BYTES[dtype](data);
+
+export const elementsFromBytes = (bytes: Uint8Array<ArrayBuffer>, dtype: DType): ElementArray => FROM_BYTES[dtype](bytes);
+
+/** The elements of a realised node. */
+export function readElements(node: AnyNode): ElementArray {
+  if (node.data === null) throw new ProjError('invalid-argument', 'the value has not been computed', { op: 'readElements' });
+  return elementsFromBytes(node.device.read(node.data, 0, elementCount(node.shape) * ITEM_BYTES[node.dtype]), node.dtype);
+}
+
+export const ITEM_BYTES: Record<DType, number> = { float32: 4, float64: 8, float16: 2, bfloat16: 2, int64: 8, int32: 4, int16: 2, int8: 1, uint8: 1, bool: 1, complex64: 8 };

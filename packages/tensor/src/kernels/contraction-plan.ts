@@ -1,0 +1,184 @@
+/**
+ * How a contraction is cut: which register tile, which blocks, what is packed.
+ *
+ * Terms: a *tile* is the part of the result whose sums live in registers (`tileRows` rows by `tileVectors` vectors of columns); a *panel* is
+ * all columns of one tile; a *block* is a number of row tiles that share a panel while their rows stay in the second-level cache. The scheme
+ * (panels, blocks, one outer-product tile in registers) is that of Goto and van de Geijn, "Anatomy of high-performance matrix multiplication".
+ *
+ * All numbers depend on the shape, the operands' layout and the vector registers, never on the number of threads.
+ */
+import { type DeviceFeatures, SCALARS, type ScalarType } from '@proj/kernel';
+
+/** Where an operand is read from: in place, from a panel that the thread packs just before use, or from panels that an earlier launch packed. */
+export type OperandSource = 'direct' | 'local' | 'shared';
+
+/** What the planner knows of an operand: strides in elements, or null for one that is only reachable through its `load`. */
+export interface OperandLayout {
+  readonly outer: number;
+  readonly depth: number;
+  /** Whether every batch reads the same elements. */
+  readonly batchInvariant: boolean;
+}
+
+export interface ContractionShape {
+  readonly element: ScalarType;
+  readonly batch: number;
+  readonly rows: number;
+  readonly columns: number;
+  readonly depth: number;
+  readonly features: DeviceFeatures;
+  readonly left: OperandLayout | null;
+  readonly right: OperandLayout | null;
+  /** The caller keeps the packed right operand across runs. */
+  readonly prepackRight: boolean;
+}
+
+/** Outer products: lanes are columns, an element of the left operand is broadcast. */
+export interface OuterPlan {
+  readonly kind: 'outer';
+  readonly lanes: number;
+  readonly tileRows: number;
+  readonly tileVectors: number;
+  /** Columns of a panel. */
+  readonly width: number;
+  readonly panels: number;
+  readonly rowTiles: number;
+  /** Row tiles of a block; the last block may have fewer. */
+  readonly blockTiles: number;
+  /** Depth that is summed in registers before partial sums go to memory. */
+  readonly depthBlock: number;
+  readonly unroll: number;
+  readonly left: Exclude<OperandSource, 'local'>;
+  readonly right: OperandSource;
+  /** Parts of the depth that are summed apart and combined in pairs. */
+  readonly parts: number;
+  readonly partDepth: number;
+  /** Elements ahead at which the right operand is prefetched, 0 for not. */
+  readonly prefetch: number;
+}
+
+/** Inner products: lanes are depth, sums are combined across lanes at the end. For long rows of both operands and few results. */
+export interface InnerPlan {
+  readonly kind: 'inner';
+  readonly lanes: number;
+  readonly tileRows: number;
+  readonly tileColumns: number;
+  readonly rowTiles: number;
+  readonly columnTiles: number;
+  readonly parts: number;
+  readonly partDepth: number;
+}
+
+export type ContractionPlan = OuterPlan | InnerPlan;
+
+const L1_BYTES = 32 * 1024;
+/** What a block of the left operand may take of the second-level cache. */
+const BLOCK_BYTES = 768 * 1024;
+/** A right operand up to this size is read in place when its columns are contiguous. */
+const DIRECT_BYTES = 320 * 1024;
+const FMA_LATENCY = 4;
+const DEPTH_BLOCK = 1280;
+
+const up = (x: number, multiple: number): number => Math.ceil(x / multiple) * multiple;
+
+/** Lanes of a vector of `element`: bounded, since wide vectors of small integers are multiplied in many steps. */
+export const lanesOf = (element: ScalarType, features: DeviceFeatures): number => Math.min(16, Math.max(1, features.vectorBytes / SCALARS[element].bytes));
+
+export function planContraction(shape: ContractionShape): ContractionPlan {
+  const outer = planOuter(shape);
+  const inner = planInner(shape);
+  return inner !== null && inner.cost < outer.cost ? inner.plan : outer.plan;
+}
+
+/** Register tile with the fewest cycles for a whole product of `rows` by `vectors` vectors, with an estimate of those cycles per depth. */
+function chooseTile(rows: number, vectors: number, depth: number, features: DeviceFeatures, streams: boolean): { rows: number; vectors: number; cycles: number } {
+  const registers = features.vectorRegisters;
+  const most = Math.floor(registers * 0.78);
+  let best = { rows: 1, vectors: 1, cycles: Infinity };
+  for (let v = 1; v <= Math.min(vectors, 8); v++) {
+    for (let r = 1; r <= Math.min(rows, most); r++) {
+      if (r * v > most || r * v + v + 1 > registers) break;
+      const tiles = Math.ceil(rows / r) * Math.ceil(vectors / v);
+      // Two multiply-adds and two loads a cycle; each sum waits for its last addition; a panel larger than L1 arrives at 40 bytes a cycle.
+      const fetch = streams ? (v * features.vectorBytes) / 40 : 0;
+      const cycles = tiles * (Math.max((r * v) / 2, (r + v) / 2, FMA_LATENCY, fetch) + 0.05 * (r + v) + (12 + r * v) / depth);
+      if (cycles < best.cycles * 0.999) best = { rows: r, vectors: v, cycles };
+    }
+  }
+  return best;
+}
+
+function planOuter(shape: ContractionShape): { plan: OuterPlan; cost: number } {
+  const { element, batch, rows, columns, depth, features, left, right, prepackRight } = shape;
+  const bytes = SCALARS[element].bytes;
+  const lanes = lanesOf(element, features);
+  const vectors = Math.ceil(columns / lanes);
+  const blocks = Math.ceil(depth / DEPTH_BLOCK);
+  const unroll = depth % 4 === 0 ? 4 : depth % 2 === 0 ? 2 : 1;
+  const streams = Math.min(depth, DEPTH_BLOCK) * 4 * features.vectorBytes > L1_BYTES;
+  const tile = chooseTile(rows, vectors, depth, features, streams);
+  const tileRows = tile.rows;
+  const tileVectors = tile.vectors;
+  const width = tileVectors * lanes;
+  const panels = Math.ceil(vectors / tileVectors);
+  const rowTiles = Math.ceil(rows / tileRows);
+
+  const contiguous = right !== null && right.outer === 1 && columns >= lanes;
+  const rightBytes = depth * columns * bytes;
+  const fewRows = rows <= 2 * tileRows;
+  const inPlace = contiguous && !prepackRight && (rightBytes <= DIRECT_BYTES || fewRows || rows < 32);
+  const packOnce = prepackRight || (batch === 1 || right?.batchInvariant === true) && rows > 4 * tileRows && rightBytes > 128 * 1024 && rows * columns * depth > 4e6;
+  const rightSource: OperandSource = inPlace ? 'direct' : packOnce ? 'shared' : 'local';
+  // Rows of a block stay in cache while panels pass; small products need no blocks.
+  const blockTiles = rightSource === 'local' ? rowTiles : chooseBlock(rowTiles, tileRows, depth * bytes);
+  // A left operand whose rows are far apart along depth touches a page for each step; packing pays when many panels use it.
+  const scattered = left === null || (left.depth !== 1 && left.depth * bytes >= 2048 && depth > 256 && panels > 4);
+  const tiles = batch * rowTiles * panels;
+  const parts = tiles < 8 && depth >= 4096 && rightSource !== 'shared' ? Math.min(16, Math.floor(depth / 1024)) : 1;
+  const partDepth = parts === 1 ? depth : up(Math.ceil(depth / parts), unroll);
+  const packing = rightSource === 'direct' ? 0 : columns * depth * (right?.outer === 1 ? 0.15 : 0.6);
+  const plan: OuterPlan = {
+    kind: 'outer', lanes, tileRows, tileVectors, width, panels, rowTiles, blockTiles, unroll, left: scattered ? 'shared' : 'direct', right: rightSource,
+    parts: Math.ceil(depth / partDepth), partDepth,
+    depthBlock: parts > 1 ? Math.min(partDepth, up(Math.ceil(partDepth / Math.ceil(partDepth / DEPTH_BLOCK)), unroll)) : up(Math.ceil(depth / blocks), unroll),
+    prefetch: rightSource === 'direct' && rightBytes > 2 * DIRECT_BYTES ? 8 : rightSource === 'shared' && rows <= 2 * tileRows ? 4096 / bytes : 0,
+  };
+  return { plan, cost: tile.cycles * depth * batch + packing * batch };
+}
+
+/** Row tiles of a block: about as many as the cache holds, such that the last block is nearly whole. */
+function chooseBlock(rowTiles: number, tileRows: number, rowBytes: number): number {
+  const most = Math.max(4, Math.min(24, Math.floor(BLOCK_BYTES / (rowBytes * tileRows))));
+  if (rowTiles <= most) return rowTiles;
+  let best = most;
+  for (let tiles = most; tiles >= Math.max(4, most * 0.6); tiles--) {
+    const waste = (x: number): number => Math.ceil(rowTiles / x) * x - rowTiles;
+    if (waste(tiles) < waste(best)) best = tiles;
+  }
+  return best;
+}
+
+function planInner({ element, batch, rows, columns, depth, features, left, right, prepackRight }: ContractionShape): { plan: InnerPlan; cost: number } | null {
+  const lanes = lanesOf(element, features);
+  if (lanes === 1 || prepackRight || left === null || right === null || left.depth !== 1 || right.depth !== 1 || depth < 4 * lanes) return null;
+  const most = Math.floor(features.vectorRegisters * 0.78);
+  let best = { rows: 1, columns: 1, cycles: Infinity };
+  for (let r = 1; r <= Math.min(rows, 8); r++) {
+    for (let c = 1; c <= Math.min(columns, 8); c++) {
+      if (r * c > most || r * c + Math.min(r, c) + 1 > features.vectorRegisters) break;
+      const tiles = Math.ceil(rows / r) * Math.ceil(columns / c);
+      const cycles = tiles * (Math.max((r * c) / 2, (r + c) / 2, FMA_LATENCY) * (depth / lanes) + r * c * (2 * Math.log2(lanes) + 2) + 20);
+      if (cycles < best.cycles) best = { rows: r, columns: c, cycles };
+    }
+  }
+  const tiles = batch * Math.ceil(rows / best.rows) * Math.ceil(columns / best.columns);
+  const wanted = tiles < 8 && depth >= 4096 ? Math.min(16, Math.floor(depth / 1024)) : 1;
+  const partDepth = wanted === 1 ? depth : up(Math.ceil(depth / wanted), 4 * lanes);
+  return {
+    plan: {
+      kind: 'inner', lanes, tileRows: best.rows, tileColumns: best.columns, rowTiles: Math.ceil(rows / best.rows), columnTiles: Math.ceil(columns / best.columns),
+      parts: Math.ceil(depth / partDepth), partDepth,
+    },
+    cost: batch * best.cycles,
+  };
+}

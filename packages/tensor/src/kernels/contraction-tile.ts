@@ -1,0 +1,137 @@
+/** One register tile of outer products: the loop over depth, and what becomes of its sums. */
+import { type KernelBuilder, type Memory, type Value } from '@proj/kernel';
+import { fetch, type OperandAt, powersOf, slice } from './contraction-operand.ts';
+import { vectorStart } from './contraction-pack.ts';
+import type { OuterPlan } from './contraction-plan.ts';
+
+/** Where the tile finds a row of its panel of the right operand. */
+export type PanelSource =
+  | { readonly kind: 'direct'; readonly at: OperandAt }
+  /** Element (k, j) of the panel is at `at` + k · width + j. */
+  | { readonly kind: 'packed'; readonly memory: Memory; readonly at: Value };
+
+/** The same for the rows of the left operand; packed panels are `[depth][tileRows]`. */
+export type RowSource = PanelSource;
+
+export interface TileRequest {
+  readonly plan: OuterPlan;
+  readonly rows: number;
+  readonly columns: number;
+  /** Row tile and panel. */
+  readonly tile: Value;
+  readonly panel: Value;
+  readonly begin: Value;
+  readonly end: Value;
+  readonly left: RowSource;
+  readonly right: PanelSource;
+}
+
+/** First row of tile `tile`: the last tile begins early, so that it is whole. */
+export const firstRow = (b: KernelBuilder, tile: Value, plan: OuterPlan, rows: number): Value =>
+  rows % plan.tileRows === 0 ? b.mul(tile, plan.tileRows) : b.min(b.mul(tile, plan.tileRows), rows - plan.tileRows);
+
+/** First column of vector `v` of a panel. */
+const firstColumn = (b: KernelBuilder, panel: Value, v: number, { width, lanes }: OuterPlan, columns: number): Value =>
+  vectorStart(b, b.add(b.mul(panel, width), v * lanes), lanes, columns, columns % width === 0);
+
+/** initial + the products of depths `[begin, end)`; sums are in row order, `tileVectors` for each row. */
+export function multiplyTile(b: KernelBuilder, request: TileRequest, initial: readonly Value[]): Value[] {
+  const { plan, columns, tile, panel, left, right, rows } = request;
+  const { tileRows, tileVectors, width, lanes } = plan;
+  const row = firstRow(b, tile, plan, rows);
+  // Where no vector has to begin early, the columns of a panel differ by constants, which addresses absorb.
+  const whole = columns % width === 0;
+  const starts = Array.from({ length: tileVectors }, (_, v) => firstColumn(b, panel, whole ? 0 : v, plan, columns));
+  const offset = (v: number): number => (whole ? v * lanes : 0);
+  return b.for(request.begin, request.end, plan.unroll, initial, (k, ...entering) => {
+    let sums = entering;
+    for (let u = 0; u < plan.unroll; u++) {
+      const vectors: Value[] = [];
+      for (let v = 0; v < tileVectors; v++) {
+        if (right.kind === 'packed') {
+          const at = b.add(b.add(right.at, b.mul(k, width)), u * width + v * lanes);
+          vectors.push(b.load(right.memory, at, lanes));
+          if (plan.prefetch > 0) b.prefetch(right.memory, b.add(at, plan.prefetch));
+        } else {
+          vectors.push(fetch(b, right.at, starts[v], k, 'outer', lanes, { outer: offset(v), depth: u }));
+          if (plan.prefetch > 0) prefetchRow(b, right.at, starts[v], k, u + plan.prefetch);
+        }
+      }
+      const next: Value[] = [];
+      for (let i = 0; i < tileRows; i++) {
+        const element = left.kind === 'packed'
+          ? b.load(left.memory, b.add(b.add(left.at, b.mul(k, tileRows)), u * tileRows + i))
+          : fetch(b, left.at, row, k, 'depth', 1, { outer: i, depth: u });
+        const broadcast = b.splat(element, lanes);
+        for (let v = 0; v < tileVectors; v++) next.push(b.mulAdd(broadcast, vectors[v], sums[i * tileVectors + v]));
+      }
+      sums = next;
+    }
+    return sums;
+  });
+}
+
+function prefetchRow(b: KernelBuilder, { operand, base }: OperandAt, outer: Value, depth: Value, ahead: number): void {
+  const { strided } = operand;
+  if (strided === null || base === null) return;
+  b.prefetch(strided.memory, b.add(b.add(b.add(base, b.mul(outer, strided.outer)), b.mul(depth, strided.depth)), ahead * strided.depth));
+}
+
+/** Receives finished sums: `lanes` columns of one row. */
+export type StoreSums = (row: Value, column: Value, value: Value) => void;
+
+/**
+ * Hands the sums of a tile to `store`, each element once: rows and columns that a tile repeats because it began early are left out. Small
+ * stores are written out for each vector; others are one loop over the tile, held in `spill`, so that their code exists once.
+ */
+export function storeTile(b: KernelBuilder, request: TileRequest, sums: readonly Value[], store: StoreSums, spill: Memory | null): void {
+  const { plan, rows, columns, tile, panel } = request;
+  const { tileRows, tileVectors, lanes, width } = plan;
+  const row = firstRow(b, tile, plan, rows);
+  const ownRow = b.mul(tile, tileRows);
+  const repeated = rows % tileRows === 0 ? 0 : tileRows - (rows % tileRows);
+  const rest = columns % lanes;
+  const lastVector = Math.floor(columns / lanes) % tileVectors;
+  const panelColumn = b.mul(panel, width);
+
+  const storeVector = (at: Value, nominal: Value, value: () => Value, canBeLast: boolean): void => {
+    const pieces = (): void => {
+      let lane = columns < lanes ? 0 : lanes - rest;
+      let column = columns - rest;
+      for (const piece of powersOf(rest)) {
+        store(at, b.index(column), slice(b, value(), lane, piece));
+        lane += piece;
+        column += piece;
+      }
+    };
+    if (columns < lanes) pieces();
+    else if (columns % width === 0) store(at, nominal, value());
+    else {
+      const partial = rest === 0 || !canBeLast ? undefined : () => b.if(b.lt(nominal, columns), pieces);
+      b.if(b.le(nominal, columns - lanes), () => store(at, nominal, value()), partial);
+    }
+  };
+  const storeRow = (i: Value, mayRepeat: boolean, body: (at: Value) => void): void => {
+    const at = b.add(row, i);
+    if (mayRepeat) b.if(b.ge(at, ownRow), () => body(at));
+    else body(at);
+  };
+
+  if (spill === null) {
+    for (let i = 0; i < tileRows; i++) {
+      storeRow(b.index(i), i < repeated, (at) => {
+        for (let v = 0; v < tileVectors; v++) storeVector(at, b.add(panelColumn, v * lanes), () => sums[i * tileVectors + v], v === lastVector);
+      });
+    }
+    return;
+  }
+  sums.forEach((sum, n) => b.store(spill, n * lanes, sum));
+  b.for(0, tileRows, 1, [], (i) => {
+    storeRow(i, repeated > 0, (at) => {
+      b.for(0, tileVectors, 1, [], (v) => {
+        const place = b.mul(b.add(b.mul(i, tileVectors), v), lanes);
+        storeVector(at, b.add(panelColumn, b.mul(v, lanes)), () => b.load(spill, place, lanes), true);
+      });
+    });
+  });
+}

@@ -1,0 +1,220 @@
+/**
+ * Symbolic index arithmetic: where an element of a view lies, as a sum of multiples of loop variables. Movement operations become affine
+ * expressions; floor divisions and remainders that do not simplify away become symbols of their own. The idea of carrying views as index
+ * expressions with known ranges is tinygrad's.
+ */
+import type { Value } from '@proj/kernel';
+
+export type SymbolDefinition =
+  | { readonly kind: 'loop' }
+  | { readonly kind: 'div'; readonly of: IndexExpression; readonly by: number }
+  | { readonly kind: 'mod'; readonly of: IndexExpression; readonly by: number }
+  /** An index that was loaded; a vector when it differs between lanes. */
+  | { readonly kind: 'runtime'; readonly value: Value };
+
+export interface IndexSymbol {
+  readonly id: number;
+  /** Values are min … max. */
+  readonly min: number;
+  readonly max: number;
+  readonly definition: SymbolDefinition;
+}
+
+export interface IndexExpression {
+  /** Sorted by symbol id, no zero coefficients. */
+  readonly terms: readonly (readonly [IndexSymbol, number])[];
+  readonly constant: number;
+}
+
+let symbols = 0;
+
+/** A loop variable that runs over 0 … size-1. */
+export function loopSymbol(size: number): IndexSymbol {
+  return { id: symbols++, min: 0, max: Math.max(0, size - 1), definition: { kind: 'loop' } };
+}
+
+export function runtimeSymbol(value: Value, size: number): IndexSymbol {
+  return { id: symbols++, min: 0, max: Math.max(0, size - 1), definition: { kind: 'runtime', value } };
+}
+
+export const constantIndex = (constant: number): IndexExpression => ({ terms: [], constant });
+export const symbolIndex = (symbol: IndexSymbol): IndexExpression => ({ terms: [[symbol, 1]], constant: 0 });
+
+export function keyOf(e: IndexExpression): string {
+  let key = String(e.constant);
+  for (const [symbol, coefficient] of e.terms) key += `+${coefficient}s${symbol.id}`;
+  return key;
+}
+
+export const sameIndex = (a: IndexExpression, b: IndexExpression): boolean =>
+  a.constant === b.constant && a.terms.length === b.terms.length && a.terms.every(([s, c], i) => s === b.terms[i][0] && c === b.terms[i][1]);
+
+export function rangeOf(e: IndexExpression): { min: number; max: number } {
+  let min = e.constant;
+  let max = e.constant;
+  for (const [symbol, c] of e.terms) {
+    min += c > 0 ? c * symbol.min : c * symbol.max;
+    max += c > 0 ? c * symbol.max : c * symbol.min;
+  }
+  return { min, max };
+}
+
+export function addIndex(a: IndexExpression, b: IndexExpression): IndexExpression {
+  const terms: [IndexSymbol, number][] = [];
+  let i = 0;
+  let j = 0;
+  while (i < a.terms.length || j < b.terms.length) {
+    const left = a.terms[i];
+    const right = b.terms[j];
+    if (right === undefined || (left !== undefined && left[0].id < right[0].id)) {
+      terms.push([left[0], left[1]]);
+      i++;
+    } else if (left === undefined || right[0].id < left[0].id) {
+      terms.push([right[0], right[1]]);
+      j++;
+    } else {
+      if (left[1] + right[1] !== 0) terms.push([left[0], left[1] + right[1]]);
+      i++;
+      j++;
+    }
+  }
+  return rejoin({ terms, constant: a.constant + b.constant });
+}
+
+/** c·k·(e div k) + c·(e mod k) is c·e. */
+function rejoin(e: IndexExpression): IndexExpression {
+  for (const [symbol, c] of e.terms) {
+    const mod = symbol.definition;
+    if (mod.kind !== 'mod') continue;
+    const partner = e.terms.find(([other, k]) => {
+      const div = other.definition;
+      return div.kind === 'div' && div.by === mod.by && k === c * mod.by && sameIndex(div.of, mod.of);
+    });
+    if (partner !== undefined) {
+      const rest = { terms: e.terms.filter(([s]) => s !== symbol && s !== partner[0]), constant: e.constant };
+      return addIndex(rest, scaleIndex(mod.of, c));
+    }
+  }
+  return e;
+}
+
+export function scaleIndex(e: IndexExpression, factor: number): IndexExpression {
+  if (factor === 0) return constantIndex(0);
+  return factor === 1 ? e : { terms: e.terms.map(([s, c]) => [s, c * factor] as const), constant: e.constant * factor };
+}
+
+export const offsetIndex = (e: IndexExpression, constant: number): IndexExpression => (constant === 0 ? e : { terms: e.terms, constant: e.constant + constant });
+
+const derived = new Map<string, IndexSymbol>();
+
+function derivedSymbol(kind: 'div' | 'mod', of: IndexExpression, by: number, min: number, max: number): IndexSymbol {
+  const key = `${kind}${by}:${keyOf(of)}`;
+  let symbol = derived.get(key);
+  if (symbol === undefined) derived.set(key, (symbol = { id: symbols++, min, max, definition: { kind, of, by } }));
+  return symbol;
+}
+
+/** Forgets derived symbols; called between kernels so that the table does not grow. */
+export function resetSymbols(): void {
+  derived.clear();
+}
+
+/** Splits e into by·quotient + rest, where every term of the rest has a coefficient that `by` does not divide. */
+function split(e: IndexExpression, by: number): { quotient: IndexExpression; rest: IndexExpression } {
+  const whole = e.terms.filter(([, c]) => c % by === 0).map(([s, c]) => [s, c / by] as const);
+  const parts = e.terms.filter(([, c]) => c % by !== 0);
+  const high = Math.floor(e.constant / by);
+  return { quotient: { terms: whole, constant: high }, rest: { terms: parts, constant: e.constant - high * by } };
+}
+
+const gcd = (a: number, b: number): number => (b === 0 ? Math.abs(a) : gcd(b, a % b));
+
+/** floor(e / by), by > 0. */
+export function divIndex(e: IndexExpression, by: number): IndexExpression {
+  if (by === 1) return e;
+  const { quotient, rest } = split(e, by);
+  const { min, max } = rangeOf(rest);
+  const low = Math.floor(min / by);
+  if (low === Math.floor(max / by)) return offsetIndex(quotient, low);
+  const common = rest.terms.reduce((g, [, c]) => gcd(g, c), by);
+  if (common > 1) {
+    const reduced = { terms: rest.terms.map(([s, c]) => [s, c / common] as const), constant: Math.floor(rest.constant / common) };
+    return addIndex(quotient, divIndex(reduced, by / common));
+  }
+  if (rest.terms.length === 1 && rest.constant === 0 && rest.terms[0][1] === 1) {
+    const inner = rest.terms[0][0].definition;
+    if (inner.kind === 'div') return addIndex(quotient, divIndex(inner.of, inner.by * by));
+    if (inner.kind === 'mod' && inner.by % by === 0) return addIndex(quotient, modIndex(divIndex(inner.of, by), inner.by / by));
+  }
+  return addIndex(quotient, symbolIndex(derivedSymbol('div', rest, by, low, Math.floor(max / by))));
+}
+
+/** e - by·floor(e / by). */
+export function modIndex(e: IndexExpression, by: number): IndexExpression {
+  if (by === 1) return constantIndex(0);
+  const { rest } = split(e, by);
+  const { min, max } = rangeOf(rest);
+  const low = Math.floor(min / by);
+  if (low === Math.floor(max / by)) return offsetIndex(rest, -low * by);
+  const common = rest.terms.reduce((g, [, c]) => gcd(g, c), by);
+  if (common > 1) {
+    const reduced = { terms: rest.terms.map(([s, c]) => [s, c / common] as const), constant: Math.floor(rest.constant / common) };
+    return offsetIndex(scaleIndex(modIndex(reduced, by / common), common), rest.constant - Math.floor(rest.constant / common) * common);
+  }
+  if (rest.terms.length === 1 && rest.constant === 0 && rest.terms[0][1] === 1) {
+    const inner = rest.terms[0][0].definition;
+    if (inner.kind === 'mod' && inner.by % by === 0) return modIndex(inner.of, by);
+  }
+  return symbolIndex(derivedSymbol('mod', rest, by, 0, by - 1));
+}
+
+/** Whether the value of `e` depends on `symbol`, in any way. */
+export function dependsOn(e: IndexExpression, symbol: IndexSymbol): boolean {
+  return e.terms.some(([s]) => s === symbol || symbolDependsOn(s, symbol));
+}
+
+function symbolDependsOn(s: IndexSymbol, symbol: IndexSymbol): boolean {
+  const d = s.definition;
+  return (d.kind === 'div' || d.kind === 'mod') && dependsOn(d.of, symbol);
+}
+
+/** The coefficient of `symbol`, or null when e depends on it in another way than as a plain term. */
+export function coefficientOf(e: IndexExpression, symbol: IndexSymbol): number | null {
+  let coefficient = 0;
+  for (const [s, c] of e.terms) {
+    if (s === symbol) coefficient = c;
+    else if (symbolDependsOn(s, symbol)) return null;
+  }
+  return coefficient;
+}
+
+/** Row-major position of `position` in an array of `shape`. */
+export function flatten(position: readonly IndexExpression[], shape: readonly number[]): IndexExpression {
+  let flat = constantIndex(0);
+  for (let i = 0; i < shape.length; i++) flat = addIndex(scaleIndex(flat, shape[i]), position[i]);
+  return flat;
+}
+
+/** The position in `shape` of the row-major index `flat`. */
+export function unflatten(flat: IndexExpression, shape: readonly number[]): IndexExpression[] {
+  const position = new Array<IndexExpression>(shape.length);
+  let rest = flat;
+  for (let i = shape.length - 1; i >= 0; i--) {
+    position[i] = i === 0 ? rest : modIndex(rest, shape[i]);
+    if (shape[i] === 1) position[i] = constantIndex(0);
+    if (i > 0) rest = divIndex(rest, shape[i]);
+  }
+  return position;
+}
+
+/** The position in `to` of the element at `position` in `from` (both of the same number of elements); equal leading and trailing dimensions pass through. */
+export function reshapePosition(position: readonly IndexExpression[], from: readonly number[], to: readonly number[]): IndexExpression[] {
+  let head = 0;
+  while (head < from.length && head < to.length && from[head] === to[head]) head++;
+  let tail = 0;
+  while (tail < from.length - head && tail < to.length - head && from[from.length - 1 - tail] === to[to.length - 1 - tail]) tail++;
+  const middleFrom = from.slice(head, from.length - tail);
+  const middleTo = to.slice(head, to.length - tail);
+  const middle = unflatten(flatten(position.slice(head, from.length - tail), middleFrom), middleTo);
+  return [...position.slice(0, head), ...middle, ...position.slice(from.length - tail)];
+}

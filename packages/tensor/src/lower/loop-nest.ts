@@ -1,0 +1,566 @@
+/**
+ * Lowers a group of fused nodes to one kernel: a parallel range over kept positions; inside it, phase by phase, loops over the reduced
+ * positions that accumulate reductions and store full-size results. A map is a nest without reductions; softmax and layer norm are rows of
+ * three phases; a sum over leading dimensions is vectorised across the kept ones.
+ */
+import { type DeviceFeatures, type Kernel, KernelBuilder, type Memory, type Value } from '@proj/kernel';
+import { type AnyNode, elementCount, type Shape } from '../graph/node.ts';
+import type { Attributes, ReduceOperation } from '../graph/primitives.ts';
+import { BINARY, castValue, storeValue } from './elementwise.ts';
+import { computeScalar, Emitter, type Environment, type Position, scalarOfDType } from './emitter.ts';
+import {
+  coefficientOf, constantIndex, flatten, type IndexExpression, type IndexSymbol, loopSymbol, reshapePosition, resetSymbols, sameIndex, symbolIndex, unflatten,
+} from './index-expression.ts';
+
+export type Reduction = AnyNode & { readonly op: 'reduce' | 'fold' };
+
+export interface StoredNode {
+  readonly node: AnyNode;
+  /** `row`: one element for each kept position; `full`: one for each kept and reduced position. */
+  readonly level: 'row' | 'full';
+}
+
+export interface LoopGroup {
+  readonly name: string;
+  readonly kept: Shape;
+  readonly reduced: Shape;
+  /** In dependency order. All have shape `kept`. */
+  readonly reductions: readonly Reduction[];
+  readonly stores: readonly StoredNode[];
+  /** Whether a node is read from memory rather than computed. */
+  inMemory(node: AnyNode): boolean;
+}
+
+/** What a kernel parameter is bound to. */
+export type KernelArgument =
+  | { readonly kind: 'node'; readonly node: AnyNode; readonly offset: number }
+  | { readonly kind: 'constant'; readonly node: AnyNode }
+  | { readonly kind: 'status' };
+
+export interface LoweredKernel {
+  readonly kernel: Kernel;
+  readonly args: readonly KernelArgument[];
+  readonly begin: number;
+  readonly end: number;
+  readonly grain: number;
+  readonly align: number;
+  /** Nodes whose indices are checked, by slot of the status buffer. */
+  readonly checks: readonly AnyNode[];
+}
+
+/** Thrown while a fusion is tried out: the nodes do not fit one nest. */
+export class NotFusable extends Error {}
+
+export interface Read {
+  readonly node: AnyNode;
+  readonly position: Position;
+}
+
+interface Dimension {
+  readonly symbol: IndexSymbol | null;
+  readonly size: number;
+  readonly index: IndexExpression;
+}
+
+const dimension = (size: number): Dimension => {
+  if (size === 1) return { symbol: null, size, index: constantIndex(0) };
+  const symbol = loopSymbol(size);
+  return { symbol, size, index: symbolIndex(symbol) };
+};
+
+/** The phase in which a value is known: reductions are known one phase after their body. */
+export function phases(group: Pick<LoopGroup, 'reductions' | 'inMemory'>): (node: AnyNode) => number {
+  const memo = new Map<AnyNode, number>();
+  const members = new Set<AnyNode>(group.reductions);
+  const phaseOf = (node: AnyNode): number => {
+    let phase = memo.get(node);
+    if (phase === undefined) {
+      phase = 0;
+      if (!group.inMemory(node)) for (const source of node.sources) phase = Math.max(phase, phaseOf(source));
+      if (members.has(node)) phase++;
+      memo.set(node, phase);
+    }
+    return phase;
+  };
+  return phaseOf;
+}
+
+interface Iteration {
+  readonly kept: readonly Dimension[];
+  readonly reduced: readonly Dimension[];
+  readonly keptPosition: Position;
+  readonly reducedPosition: Position;
+}
+
+function iteration(kept: readonly Dimension[], reduced: readonly Dimension[], group: LoopGroup, mergedKept: Shape, mergedReduced: Shape): Iteration {
+  const position = (dims: readonly Dimension[], merged: Shape, shape: Shape): Position => {
+    // Each merged dimension stands for a run of the shape's; it is taken apart again.
+    const result: IndexExpression[] = [];
+    let at = 0;
+    dims.forEach((dim, i) => {
+      const run: number[] = [];
+      let product = 1;
+      while (at < shape.length && (product < merged[i] || run.length === 0 || shape[at] === 1)) {
+        run.push(shape[at]);
+        product *= shape[at];
+        at++;
+      }
+      result.push(...unflatten(dim.index, run));
+    });
+    while (at < shape.length) {
+      result.push(constantIndex(0));
+      at++;
+    }
+    return result;
+  };
+  return { kept, reduced, keptPosition: position(kept, mergedKept, group.kept), reducedPosition: position(reduced, mergedReduced, group.reduced) };
+}
+
+class NestEnvironment implements Environment {
+  readonly b: KernelBuilder;
+  readonly args: KernelArgument[] = [];
+  readonly accesses: IndexExpression[] = [];
+  readonly reads: Read[] = [];
+  readonly checks: AnyNode[] = [];
+  readonly rowValues = new Map<AnyNode, Value>();
+  readonly spills = new Map<AnyNode, { memory: Memory; index: IndexExpression }>();
+  readonly #group: LoopGroup;
+  readonly #it: Iteration;
+  readonly #memories = new Map<string, Memory>();
+  readonly #scalars = new Map<AnyNode, Value>();
+  #status: Memory | null = null;
+
+  constructor(b: KernelBuilder, group: LoopGroup, it: Iteration) {
+    this.b = b;
+    this.#group = group;
+    this.#it = it;
+  }
+
+  memoryOf(node: AnyNode, constant: number, position: Position): Memory | null {
+    if (!this.#group.inMemory(node)) return null;
+    this.reads.push({ node, position });
+    const key = `${node.id}:${constant}`;
+    let memory = this.#memories.get(key);
+    if (memory === undefined) {
+      memory = this.b.buffer(`in${this.args.length}`, scalarOfDType(node.dtype));
+      this.args.push({ kind: 'node', node, offset: constant });
+      this.#memories.set(key, memory);
+    }
+    return memory;
+  }
+
+  output(node: AnyNode): Memory {
+    const memory = this.b.buffer(`out${this.args.length}`, scalarOfDType(node.dtype), 'write');
+    this.args.push({ kind: 'node', node, offset: 0 });
+    return memory;
+  }
+
+  scalarOf(node: AnyNode): Value {
+    let value = this.#scalars.get(node);
+    if (value === undefined) {
+      value = this.b.scalar(`s${this.args.length}`, computeScalar(node.dtype));
+      this.args.push({ kind: 'constant', node });
+      this.#scalars.set(node, value);
+    }
+    return value;
+  }
+
+  reducedValue(node: AnyNode, position: Position): Value | null {
+    const value = this.rowValues.get(node);
+    if (value === undefined) {
+      if (!this.#group.inMemory(node) && (node.op === 'reduce' || node.op === 'fold')) throw new NotFusable('a reduction is read before it is complete');
+      return null;
+    }
+    if (!position.every((e, i) => sameIndex(e, this.#it.keptPosition[i]))) throw new NotFusable('a reduction is read at another row');
+    return value;
+  }
+
+  spilled(node: AnyNode, position: Position, level: Emitter): Value | null {
+    const spill = this.spills.get(node);
+    if (spill === undefined) return null;
+    const here = [...this.#it.keptPosition, ...this.#it.reducedPosition];
+    if (position.length !== here.length || !position.every((e, i) => sameIndex(e, here[i]))) return null;
+    return castValue(this.b, this.b.load(spill.memory, level.indexValueOfFirstLane(spill.index), level.lanes), node.dtype, node.dtype);
+  }
+
+  boundsCheck(node: AnyNode): { memory: Memory; slot: number } {
+    if (this.#status === null) {
+      this.#status = this.b.buffer('status', 'i32', 'write');
+      this.args.push({ kind: 'status' });
+    }
+    let slot = this.checks.indexOf(node);
+    if (slot < 0) slot = this.checks.push(node) - 1;
+    return { memory: this.#status, slot };
+  }
+
+  onAccess(expression: IndexExpression): void {
+    this.accesses.push(expression);
+  }
+}
+
+const REDUCE: Record<ReduceOperation, { readonly binary: 'add' | 'mul' | 'maximum' | 'minimum'; readonly horizontal: 'reduceAdd' | 'reduceMul' | 'reduceMax' | 'reduceMin' }> = {
+  sum: { binary: 'add', horizontal: 'reduceAdd' },
+  prod: { binary: 'mul', horizontal: 'reduceMul' },
+  max: { binary: 'maximum', horizontal: 'reduceMax' },
+  min: { binary: 'minimum', horizontal: 'reduceMin' },
+};
+
+const operationOf = (node: Reduction): ReduceOperation => (node.op === 'reduce' ? node.attr.fn : 'sum');
+
+/** Accumulators are i32 for bool, so that `max` and `min` are any and all. */
+const accumulatorType = (node: Reduction): ReturnType<typeof computeScalar> => (node.dtype === 'bool' ? 'i32' : computeScalar(node.dtype));
+
+function identity(node: Reduction): number | bigint {
+  const fn = operationOf(node);
+  const type = accumulatorType(node);
+  if (fn === 'sum') return 0;
+  if (fn === 'prod') return 1;
+  const float = type === 'f32' || type === 'f64';
+  const sign = fn === 'max' ? -1 : 1;
+  if (float) return sign * Infinity;
+  const bits = type === 'i64' ? 64n : BigInt(Number(type.slice(1)));
+  if (type.startsWith('u')) return fn === 'max' ? 0n : (1n << bits) - 1n;
+  return fn === 'max' ? -(1n << (bits - 1n)) : (1n << (bits - 1n)) - 1n;
+}
+
+const combine = (b: KernelBuilder, node: Reduction, x: Value, y: Value): Value => {
+  const dtype = node.dtype === 'bool' ? 'int32' : node.dtype === 'float16' || node.dtype === 'bfloat16' ? 'float32' : node.dtype;
+  return BINARY[REDUCE[operationOf(node)].binary](b, x, y, dtype);
+};
+
+/** All lanes combined; a NaN in any lane survives `max` and `min`. */
+function horizontal(b: KernelBuilder, node: Reduction, x: Value): Value {
+  const fn = operationOf(node);
+  const float = x.type.scalar === 'f32' || x.type.scalar === 'f64';
+  if (!float || fn === 'sum' || fn === 'prod') return b.horizontal(REDUCE[fn].horizontal, x);
+  let value = x;
+  while (value.type.lanes > 1) {
+    const half = value.type.lanes / 2;
+    const low = b.shuffle(value, value, Array.from({ length: half }, (_, i) => i));
+    const high = b.shuffle(value, value, Array.from({ length: half }, (_, i) => half + i));
+    value = combine(b, node, low, high);
+  }
+  return b.extract(value, 0);
+}
+
+/** The element of a reduction's body at the current positions. */
+function bodyValue(emitter: Emitter, node: Reduction, it: Iteration): Value {
+  let value: Value;
+  if (node.op === 'fold') value = emitter.emitFold(node, it.keptPosition, it.reducedPosition[0]);
+  else {
+    const axes = new Set(node.attr.axes);
+    let kept = 0;
+    let reduced = 0;
+    const position = node.sources[0].shape.map((_, dim) => (axes.has(dim) ? it.reducedPosition[reduced++] : it.keptPosition[kept++]));
+    value = emitter.emit(node.sources[0], position);
+  }
+  return node.dtype === 'bool' ? emitter.b.cast(value, 'i32') : value;
+}
+
+const finish = (b: KernelBuilder, node: Reduction, value: Value): Value => {
+  if (node.dtype === 'bool') return b.cast(value, 'bool');
+  return node.dtype === 'float16' || node.dtype === 'bfloat16' ? castValue(b, b.cast(value, scalarOfDType(node.dtype)), node.dtype, node.dtype) : value;
+};
+
+const storePosition = (it: Iteration, group: LoopGroup, { node, level }: StoredNode): Position =>
+  level === 'row' ? reshapePosition(it.keptPosition, group.kept, node.shape) : reshapePosition([...it.keptPosition, ...it.reducedPosition], [...group.kept, ...group.reduced], node.shape);
+
+export interface Analysis {
+  readonly accesses: readonly IndexExpression[];
+  readonly reads: readonly Read[];
+  readonly it: Iteration;
+  /** Values that the body computes, roughly. */
+  readonly operations: number;
+}
+
+/** Emits the group once with a loop for every dimension, to learn what it reads where. Throws {@link NotFusable}. */
+export function analyse(group: LoopGroup): Analysis {
+  resetSymbols();
+  const b = new KernelBuilder('analysis');
+  const it = iteration(group.kept.map(dimension), group.reduced.map(dimension), group, group.kept, group.reduced);
+  const environment = new NestEnvironment(b, group, it);
+  const variables = new Map<IndexSymbol, Value>();
+  for (const dim of it.kept) if (dim.symbol !== null) variables.set(dim.symbol, b.scalar(`k${dim.symbol.id}`, 'index'));
+  const row = new Emitter(environment, null, variables);
+  let statements = 0;
+  const inner = new Map<IndexSymbol, Value>();
+  for (const dim of it.reduced) if (dim.symbol !== null) inner.set(dim.symbol, b.scalar(`r${dim.symbol.id}`, 'index'));
+  const sink = b.buffer('sink', 'u8', 'write');
+  const phaseOf = phases(group);
+  const last = Math.max(0, ...group.reductions.map(phaseOf), ...group.stores.map((s) => phaseOf(s.node)));
+  const results: [AnyNode, Value][] = [];
+  for (let phase = 0; phase <= last; phase++) {
+    b.for(0, 1, 1, [], () => {
+      const full = new Emitter(environment, row, inner);
+      for (const node of group.reductions) if (phaseOf(node) === phase + 1) results.push([node, bodyValue(full, node, it)]);
+      for (const stored of group.stores) {
+        if (stored.level === 'full' && phaseOf(stored.node) === phase) {
+          const position = storePosition(it, group, stored);
+          environment.onAccess(flatten(position, stored.node.shape));
+          full.emit(stored.node, position);
+        }
+      }
+      statements += b.block.statements.length;
+    });
+    for (const [node] of results) environment.rowValues.set(node, b.constant(0, computeScalar(node.dtype)));
+  }
+  for (const stored of group.stores) {
+    if (stored.level !== 'row') continue;
+    const position = storePosition(it, group, stored);
+    environment.onAccess(flatten(position, stored.node.shape));
+    row.emit(stored.node, position);
+  }
+  void sink;
+  return { accesses: environment.accesses, reads: environment.reads, it, operations: statements + row.block.statements.length };
+}
+
+/** Runs of dimensions that every access treats as one: coefficient of the outer = coefficient of the inner × its size. */
+function mergeDimensions(dims: readonly Dimension[], accesses: readonly IndexExpression[]): number[] {
+  const sizes: number[] = [];
+  let previous: Dimension | null = null;
+  for (const dim of dims) {
+    if (dim.symbol === null) continue;
+    const { symbol, size } = dim;
+    const before = previous?.symbol ?? null;
+    const fits = before !== null && accesses.every((e) => {
+      const outer = coefficientOf(e, before);
+      const inner = coefficientOf(e, symbol);
+      return outer !== null && inner !== null && outer === inner * size;
+    });
+    if (fits) sizes[sizes.length - 1] *= size;
+    else sizes.push(size);
+    previous = dim;
+  }
+  return sizes;
+}
+
+interface Score {
+  readonly contiguous: number;
+  readonly scattered: number;
+  readonly irregular: boolean;
+}
+
+function score(accesses: readonly IndexExpression[], symbol: IndexSymbol | null): Score {
+  let contiguous = 0;
+  let scattered = 0;
+  let irregular = false;
+  if (symbol !== null) {
+    for (const e of accesses) {
+      const c = coefficientOf(e, symbol);
+      if (c === 1) contiguous++;
+      else if (c === null) irregular = true;
+      else if (c !== 0) scattered++;
+    }
+  }
+  return { contiguous, scattered, irregular };
+}
+
+const lastSymbol = (dims: readonly Dimension[]): Dimension | null => dims.findLast((dim) => dim.symbol !== null) ?? null;
+
+/** Work (in elements times operations) below which a launch stays on one thread. */
+const WORK_PER_THREAD = 60_000;
+const TRANSCENDENTAL = new Set<string>(['exp', 'exp2', 'expm1', 'log', 'log2', 'log10', 'log1p', 'sin', 'cos', 'tan', 'tanh', 'erf', 'erfc', 'sigmoid', 'sinh', 'cosh', 'lgamma', 'digamma', 'erfinv', 'asin', 'acos', 'atan']);
+const MAX_SPILL_ELEMENTS = 8192;
+
+/** Expensive full-size values that more than one phase needs. */
+function spillable(group: LoopGroup, phaseOf: (node: AnyNode) => number): AnyNode[] {
+  if (group.reductions.length < 2 && !group.stores.some((s) => s.level === 'full')) return [];
+  const rowSize = elementCount(group.reduced);
+  if (rowSize > MAX_SPILL_ELEMENTS) return [];
+  const full = [...group.kept, ...group.reduced];
+  const usedIn = new Map<AnyNode, Set<number>>();
+  const visit = (node: AnyNode, phase: number, seen: Set<AnyNode>): void => {
+    if (seen.has(node) || group.inMemory(node) || (group.reductions as readonly AnyNode[]).includes(node)) return;
+    seen.add(node);
+    if (node.op === 'unary' && TRANSCENDENTAL.has((node.attr as Attributes['unary']).fn) && node.shape.length === full.length && node.shape.every((s, i) => s === full[i])) {
+      const phasesOfNode = usedIn.get(node) ?? new Set();
+      phasesOfNode.add(phase);
+      usedIn.set(node, phasesOfNode);
+    }
+    for (const source of node.sources) visit(source, phase, seen);
+  };
+  const perPhase = new Map<number, Set<AnyNode>>();
+  const seenIn = (phase: number): Set<AnyNode> => {
+    let seen = perPhase.get(phase);
+    if (seen === undefined) perPhase.set(phase, (seen = new Set()));
+    return seen;
+  };
+  for (const node of group.reductions) visit(node.sources[0], phaseOf(node) - 1, seenIn(phaseOf(node) - 1));
+  for (const { node, level } of group.stores) if (level === 'full') visit(node, phaseOf(node), seenIn(phaseOf(node)));
+  return [...usedIn].filter(([, set]) => set.size > 1).map(([node]) => node).slice(0, Math.max(1, Math.floor((3 * MAX_SPILL_ELEMENTS) / Math.max(1, rowSize) / 2)));
+}
+
+export function lowerLoops(group: LoopGroup, features: DeviceFeatures): LoweredKernel {
+  const analysis = analyse(group);
+  const { accesses } = analysis;
+  const phaseOf = phases(group);
+  const mergedKept = mergeDimensions(analysis.it.kept, accesses);
+  const mergedReduced = mergeDimensions(analysis.it.reduced, accesses);
+  resetSymbols();
+  const baseLanes = Math.max(1, Math.floor(features.vectorBytes / 4));
+  const hasRows = group.reductions.length > 0;
+
+  // Which dimension goes into the lanes.
+  const keptLast = lastSymbol(analysis.it.kept);
+  const reducedLast = lastSymbol(analysis.it.reduced);
+  const keptScore = score(accesses, keptLast?.symbol ?? null);
+  const reducedScore = score(accesses, reducedLast?.symbol ?? null);
+  const severalPhases = group.stores.some((s) => s.level === 'full') || group.reductions.some((node) => phaseOf(node) > 1);
+  const keptInner = mergedKept.at(-1) ?? 1;
+  const reducedInner = mergedReduced.at(-1) ?? 1;
+  const across = hasRows && !severalPhases && !keptScore.irregular && keptInner >= 2 &&
+    (keptScore.contiguous - keptScore.scattered > reducedScore.contiguous - reducedScore.scattered || (reducedInner < baseLanes && keptInner >= baseLanes) || reducedScore.irregular);
+  const useKept = !hasRows || across;
+  const chosen = useKept ? keptScore : reducedScore;
+  const vectorSize = useKept ? keptInner : reducedInner;
+  const scalarOnly = chosen.irregular || (chosen.contiguous === 0 && chosen.scattered > 0) || vectorSize < 2;
+  const laneChoices = scalarOnly ? [1] : laneList(baseLanes, analysis.operations, vectorSize, features);
+
+  const b = new KernelBuilder(group.name);
+  const kept = mergedKept.map(dimension);
+  const reduced = mergedReduced.map(dimension);
+  const it = iteration(kept, reduced, group, mergedKept, mergedReduced);
+  const environment = new NestEnvironment(b, group, it);
+  const memories = new Map(group.stores.map(({ node }) => [node, environment.output(node)]));
+
+  const store = (emitter: Emitter, stored: StoredNode): void => {
+    const memory = memories.get(stored.node);
+    if (memory === undefined) return;
+    const position = storePosition(it, group, stored);
+    const value = storeValue(b, b.splat(emitter.emit(stored.node, position), emitter.lanes), stored.node.dtype);
+    b.store(memory, emitter.indexValueOfFirstLane(flatten(position, stored.node.shape)), value);
+  };
+
+  /** Loops over `dims`, nested, carrying accumulators; the innermost is split by lanes when `vectorInner`. */
+  const nest = (parent: Emitter, dims: readonly Dimension[], lanes: number, vector: IndexSymbol | null, from: Value | number, to: Value | number, accumulators: readonly Value[],
+    body: (emitter: Emitter, accumulators: readonly Value[]) => readonly Value[], bound = new Map<IndexSymbol, Value>()): readonly Value[] => {
+    const [dim, ...rest] = dims;
+    if (dim === undefined) return body(new Emitter(environment, parent, bound, vector, lanes), accumulators);
+    const innermost = rest.length === 0;
+    const symbol = dim.symbol as IndexSymbol;
+    return b.for(innermost ? from : 0, innermost ? to : dim.size, innermost && vector === symbol ? lanes : 1, accumulators, (i, ...inner) =>
+      nest(parent, rest, lanes, vector, from, to, inner, body, new Map(bound).set(symbol, i)));
+  };
+
+  const spills = hasRows && !across ? spillable(group, phaseOf) : [];
+
+  /** Everything that happens for one row (or, across rows, for `lanes` of them). */
+  const row = (emitter: Emitter): void => {
+    environment.rowValues.clear();
+    environment.spills.clear();
+    const last = Math.max(0, ...group.reductions.map(phaseOf), ...group.stores.map((s) => (s.level === 'full' ? phaseOf(s.node) : 0)));
+    for (let phase = 0; phase <= last; phase++) {
+      const members = group.reductions.filter((node) => phaseOf(node) === phase + 1);
+      const stores = group.stores.filter((s) => s.level === 'full' && phaseOf(s.node) === phase);
+      if (members.length === 0 && stores.length === 0) continue;
+      const toSpill = spills.filter((node) => phaseOf(node) <= phase && !environment.spills.has(node) && isNeeded(group, node, members, stores));
+      const point = (inner: Emitter, accumulators: readonly Value[]): readonly Value[] => {
+        const next = members.map((node, i) => combine(b, node, b.splat(accumulators[i], inner.lanes), bodyValue(inner, node, it)));
+        for (const stored of stores) store(inner, stored);
+        for (const node of toSpill) spillValue(inner, node);
+        return next;
+      };
+      const totals = across || reduced.length === 0
+        ? nest(emitter, reduced, emitter.lanes, emitter.vector, 0, reduced.at(-1)?.size ?? 1, members.map((node) => b.constant(identity(node), accumulatorType(node))).map((v) => b.splat(v, emitter.lanes)), point)
+        : alongRow(emitter, members, point);
+      members.forEach((node, i) => environment.rowValues.set(node, finish(b, node, totals[i])));
+      for (const node of toSpill) environment.spills.set(node, spillPlace(node));
+    }
+    for (const stored of group.stores) if (stored.level === 'row') store(emitter, stored);
+  };
+
+  const spillMemories = new Map<AnyNode, Memory>();
+  const spillIndex = (): IndexExpression => flatten(it.reducedPosition, group.reduced);
+  const spillPlace = (node: AnyNode): { memory: Memory; index: IndexExpression } => {
+    let memory = spillMemories.get(node);
+    if (memory === undefined) spillMemories.set(node, (memory = b.local('kept', scalarOfDType(node.dtype), elementCount(group.reduced))));
+    return { memory, index: spillIndex() };
+  };
+  const spillValue = (inner: Emitter, node: AnyNode): void => {
+    const { memory, index } = spillPlace(node);
+    const value = inner.emit(node, [...it.keptPosition, ...it.reducedPosition]);
+    b.store(memory, inner.indexValueOfFirstLane(index), storeValue(b, b.splat(value, inner.lanes), node.dtype));
+  };
+
+  const alongRow = (emitter: Emitter, members: readonly Reduction[], point: (inner: Emitter, accumulators: readonly Value[]) => readonly Value[]): readonly Value[] => {
+    const inner = reduced[reduced.length - 1];
+    let from = 0;
+    let totals: Value[] | null = null;
+    for (const lanes of laneChoices) {
+      const to = from + Math.floor((inner.size - from) / lanes) * lanes;
+      if (to === from) continue;
+      const zero = members.map((node) => b.splat(b.constant(identity(node), accumulatorType(node)), lanes));
+      const sums = nest(emitter, reduced, lanes, inner.symbol, from, to, zero, point).map((v, i) => horizontal(b, members[i], v));
+      totals = totals === null ? sums : totals.map((t, i) => combine(b, members[i], t, sums[i]));
+      from = to;
+    }
+    return totals ?? members.map((node) => b.constant(identity(node), accumulatorType(node)));
+  };
+
+  // The parallel range.
+  const vectorDim = useKept ? kept.at(-1) ?? null : null;
+  const flat = useKept && kept.length === 1;
+  const rows = useKept ? elementCount(mergedKept.slice(0, -1)) : elementCount(mergedKept);
+  const overVector = (outer: ReadonlyMap<IndexSymbol, Value>, parent: Emitter | null, start: Value, end: Value): void => {
+    if (vectorDim === null || vectorDim.symbol === null) return row(new Emitter(environment, parent, outer));
+    const { symbol } = vectorDim;
+    let from = start;
+    for (const lanes of laneChoices) {
+      const last = lanes === laneChoices.at(-1) && lanes === 1;
+      const to = last ? end : b.add(from, b.mul(b.div(b.sub(end, from), b.index(lanes)), b.index(lanes)));
+      if (from === to) continue;
+      b.for(from, to, lanes, [], (i) => row(new Emitter(environment, parent, new Map(outer).set(symbol, i), symbol, lanes)));
+      from = to;
+    }
+  };
+  if (flat) overVector(new Map(), null, b.begin, b.end);
+  else {
+    b.for(b.begin, b.end, 1, [], (r) => {
+      const outerDims = useKept ? kept.slice(0, -1) : kept;
+      const variables = new Map<IndexSymbol, Value>();
+      let rest = r;
+      for (let i = outerDims.length - 1; i >= 0; i--) {
+        const { symbol, size } = outerDims[i];
+        if (symbol !== null) variables.set(symbol, i === 0 ? rest : b.rem(rest, b.index(size)));
+        if (i > 0) rest = b.div(rest, b.index(size));
+      }
+      if (useKept && vectorDim !== null) {
+        const outer = new Emitter(environment, null, variables);
+        overVector(new Map(), outer, b.index(0), b.index(vectorDim.size));
+      } else row(new Emitter(environment, null, variables));
+    });
+  }
+  const kernel = b.build();
+  const end = flat ? kept[0].size : rows;
+  const perItem = (flat ? 1 : useKept ? keptInner : 1) * elementCount(group.reduced) * Math.max(1, analysis.operations / 4);
+  return {
+    kernel, args: environment.args, begin: 0, end,
+    grain: Math.max(1, Math.ceil(WORK_PER_THREAD / Math.max(1, perItem))),
+    align: flat ? laneChoices[0] : 1,
+    checks: environment.checks,
+  };
+}
+
+/** Whether the loop of this phase computes `node` anyway. */
+function isNeeded(group: LoopGroup, wanted: AnyNode, members: readonly Reduction[], stores: readonly StoredNode[]): boolean {
+  const seen = new Set<AnyNode>();
+  const reaches = (node: AnyNode): boolean => {
+    if (node === wanted) return true;
+    if (seen.has(node) || group.inMemory(node) || (group.reductions as readonly AnyNode[]).includes(node)) return false;
+    seen.add(node);
+    return node.sources.some(reaches);
+  };
+  return members.some((node) => reaches(node.sources[0])) || stores.some((s) => reaches(s.node));
+}
+
+/** Lane counts to split a loop by, widest first, 1 last when there can be a rest. */
+function laneList(base: number, operations: number, size: number, features: DeviceFeatures): number[] {
+  const factor = features.vectorRegisters < 16 ? 1 : operations <= 24 ? 4 : operations <= 60 ? 2 : 1;
+  const list = [base * factor, base].filter((lanes, i, all) => lanes > 1 && lanes <= size && all.indexOf(lanes) === i);
+  if (list.length === 0 && base > 1) {
+    // A short row: the largest power of two that fits.
+    const lanes = 2 ** Math.floor(Math.log2(Math.max(1, size)));
+    if (lanes > 1) list.push(lanes);
+  }
+  return [...list, 1];
+}

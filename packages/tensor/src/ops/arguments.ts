@@ -1,0 +1,87 @@
+/** Normalising arguments: numbers to tensors, negative dims, shapes, dtypes, operands broadcast and promoted. Errors name the operation. */
+import { type Device, defaultDevice, type DType, getDevice, isDType, ProjError } from '@proj/kernel';
+import { castNode, constantNode, expandNode } from '../graph/build.ts';
+import type { AnyNode, Shape } from '../graph/node.ts';
+import { isScalar, type Promotable, resultType, type Scalar, scalarDType, scalarValue } from '../promotion.ts';
+import { Tensor } from '../tensor.ts';
+
+export type TensorLike = Tensor | Scalar;
+
+/** A dim in 0 … ndim-1 from one that may be negative. */
+export function normalizeDim(dim: number, ndim: number, op: string): number {
+  const rank = Math.max(1, ndim);
+  if (!Number.isInteger(dim) || dim < -rank || dim >= rank) {
+    throw new ProjError('index-out-of-range', `dim ${dim} is out of range for ${ndim} dimensions`, { op, cure: `Give a dim in ${-rank} … ${rank - 1}` });
+  }
+  return dim < 0 ? dim + rank : dim;
+}
+
+/** One dim, several, or all (undefined, null or []), sorted and without negatives. Errors on repeated dims. */
+export function normalizeDims(dims: number | readonly number[] | null | undefined, ndim: number, op: string): number[] {
+  if (dims === undefined || dims === null || (typeof dims !== 'number' && dims.length === 0)) return Array.from({ length: ndim }, (_, i) => i);
+  const list = (typeof dims === 'number' ? [dims] : [...dims]).map((dim) => normalizeDim(dim, ndim, op));
+  if (new Set(list).size !== list.length) throw new ProjError('invalid-argument', `dims [${list.join(', ')}] repeat`, { op });
+  return ndim === 0 ? [] : list.sort((a, b) => a - b);
+}
+
+/** The shape that both broadcast to. */
+export function broadcastShapes(op: string, ...shapes: readonly Shape[]): number[] {
+  const result: number[] = [];
+  for (const shape of shapes) {
+    for (let i = 1; i <= shape.length; i++) {
+      const size = shape[shape.length - i];
+      const known = result[result.length - i];
+      if (known === undefined) result.unshift(size);
+      else if (known === 1) result[result.length - i] = size;
+      else if (size !== 1 && size !== known) {
+        throw new ProjError('shape-mismatch', `sizes ${known} and ${size} at dimension ${-i} do not broadcast`, { op, shapes, cure: 'Sizes must be equal or 1, aligned at the last dimension' });
+      }
+    }
+  }
+  return result;
+}
+
+/** Makes `shape` from `[2, 3]` or `2, 3`. */
+export function shapeArgument(args: readonly (number | readonly number[])[], op: string): number[] {
+  const shape = args.length === 1 && typeof args[0] !== 'number' ? [...args[0]] : (args as readonly number[]).slice();
+  for (const size of shape) if (!Number.isInteger(size) || size < -1) throw new ProjError('invalid-argument', `size ${String(size)} in shape [${shape.join(', ')}]`, { op, cure: 'Sizes are non-negative integers' });
+  return shape;
+}
+
+/** A dtype by name. */
+export function dtypeArgument(dtype: string, op: string): DType {
+  if (!isDType(dtype)) throw new ProjError('dtype', `unknown dtype "${String(dtype)}"`, { op, cure: 'Use float32, float64, float16, bfloat16, int64, int32, int16, int8, uint8, bool or complex64' });
+  return dtype;
+}
+
+export const deviceArgument = (device: Device | string | undefined | null): Device => (device === undefined || device === null ? defaultDevice() : typeof device === 'string' ? getDevice(device) : device);
+
+/** The node of a tensor, or a constant for a number. */
+export function nodeOf(x: TensorLike, device: Device, dtype?: DType): AnyNode {
+  if (x instanceof Tensor) return dtype === undefined ? x.node : castNode(x.node, dtype);
+  if (!isScalar(x)) throw new ProjError('invalid-argument', `a tensor or a number is needed, got ${x === null ? 'null' : typeof x}`);
+  return constantNode(device, dtype ?? scalarDType(x), [], scalarValue(x));
+}
+
+const promotable = (x: TensorLike): Promotable => {
+  if (x instanceof Tensor) return { dtype: x.dtype, kind: x.ndim === 0 ? 'zeroDim' : 'dimensioned' };
+  if (!isScalar(x)) throw new ProjError('invalid-argument', `a tensor or a number is needed, got ${x === null ? 'null' : typeof x}`);
+  return { dtype: scalarDType(x), kind: 'number' };
+};
+
+/** The dtype of an operation on `operands`. */
+export const promotedType = (...operands: readonly TensorLike[]): DType => resultType(operands.map(promotable));
+
+export function deviceOf(op: string, ...operands: readonly TensorLike[]): Device {
+  for (const x of operands) if (x instanceof Tensor) return x.device;
+  throw new ProjError('invalid-argument', 'at least one operand must be a tensor', { op });
+}
+
+/** Operands as nodes of one dtype and shape. `dtype` overrides promotion. */
+export function unify(op: string, operands: readonly TensorLike[], dtype?: DType): AnyNode[] {
+  const device = deviceOf(op, ...operands);
+  const type = dtype ?? promotedType(...operands);
+  const nodes = operands.map((x) => nodeOf(x, device, type));
+  const shape = broadcastShapes(op, ...nodes.map((node) => node.shape));
+  return nodes.map((node) => expandNode(node, shape));
+}

@@ -1,0 +1,151 @@
+/** Making tensors: from JavaScript data, filled, as ranges. */
+import { type Device, type DType, ProjError } from '@proj/kernel';
+import { bufferNode, castNode, constantNode, expandNode, iotaNode } from '../graph/build.ts';
+import { elementCount, type Shape } from '../graph/node.ts';
+import { elementBytes, ITEM_BYTES } from '../io/elements.ts';
+import { getDefaultDtype, type Scalar, scalarDType, scalarValue, toFloat } from '../promotion.ts';
+import { type NestedArray, Tensor, wrap } from '../tensor.ts';
+import { deviceArgument, dtypeArgument, shapeArgument } from './arguments.ts';
+import { type OpRow, row } from './table.ts';
+
+export interface TensorOptions {
+  readonly dtype?: DType | null;
+  readonly device?: Device | string | null;
+  readonly requiresGrad?: boolean;
+}
+
+const finish = (tensor: Tensor, { requiresGrad = false }: TensorOptions): Tensor => (requiresGrad ? tensor.requiresGrad_() : tensor);
+
+type Numbers = ArrayLike<number | bigint | boolean>;
+
+/** A tensor of the given shape from flat data, row by row. Errors: the number of elements does not fit. */
+export function fromArray(data: Numbers, shape: Shape, dtype: DType = arrayDType(data), options: Omit<TensorOptions, 'dtype'> = {}): Tensor {
+  const type = dtypeArgument(dtype, 'fromArray');
+  const count = elementCount(shape) * (type === 'complex64' ? 2 : 1);
+  if (data.length !== count) throw new ProjError('shape-mismatch', `${data.length} elements for shape [${shape.join(', ')}], which has ${count}`, { op: 'fromArray' });
+  const device = deviceArgument(options.device);
+  const bytes = elementBytes(data, type);
+  const buffer = device.allocate(Math.max(1, elementCount(shape) * ITEM_BYTES[type]));
+  device.write(buffer, 0, bytes);
+  return finish(wrap(bufferNode(device, type, [...shape], buffer)), options);
+}
+
+function arrayDType(data: Numbers): DType {
+  if (data instanceof Float32Array) return 'float32';
+  if (data instanceof Float64Array) return 'float64';
+  if (data instanceof BigInt64Array) return 'int64';
+  if (data instanceof Int32Array) return 'int32';
+  if (data instanceof Int16Array) return 'int16';
+  if (data instanceof Int8Array) return 'int8';
+  if (data instanceof Uint8Array) return 'uint8';
+  let dtype: DType = data.length === 0 ? getDefaultDtype() : 'bool';
+  for (let i = 0; i < data.length; i++) {
+    const type = scalarDType(data[i]);
+    if (type === getDefaultDtype()) return type;
+    if (type === 'int64') dtype = 'int64';
+  }
+  return dtype;
+}
+
+/**
+ * A tensor from a number, nested arrays or a typed array. Whole numbers give int64, others the default float dtype, booleans bool, typed
+ * arrays their own. Errors: ragged nesting.
+ */
+export function tensor(data: NestedArray | Scalar | readonly unknown[] | Numbers | Tensor, options: TensorOptions = {}): Tensor {
+  if (data instanceof Tensor) return finish(wrap(castNode(data.detach().node, options.dtype ?? data.dtype)), options);
+  if (ArrayBuffer.isView(data)) return fromArray(data as unknown as Numbers, [(data as unknown as Numbers).length], options.dtype ?? undefined, options);
+  const shape: number[] = [];
+  for (let level: unknown = data; Array.isArray(level); level = level[0]) shape.push(level.length);
+  const flat: (number | bigint | boolean)[] = [];
+  const visit = (x: unknown, depth: number): void => {
+    if (Array.isArray(x)) {
+      if (depth >= shape.length || x.length !== shape[depth]) throw new ProjError('shape-mismatch', `nested arrays of unequal length at depth ${depth}`, { op: 'tensor' });
+      for (const y of x) visit(y, depth + 1);
+    } else if (depth !== shape.length) throw new ProjError('shape-mismatch', `nested arrays of unequal depth`, { op: 'tensor' });
+    else if (x instanceof Tensor) flat.push(x.item());
+    else flat.push(scalarValue(x as Scalar));
+  };
+  visit(data, 0);
+  const dtype = options.dtype ?? (shape.length === 0 ? scalarDType(data as Scalar) : arrayDType(flat));
+  return fromArray(flat, shape, dtype, options);
+}
+
+/** A 0-dim tensor whose value is asked for at each run, also when a captured step is replayed: learning rates, schedules. */
+export function scalarInput(provider: () => number, options: TensorOptions = {}): Tensor {
+  return wrap(constantNode(deviceArgument(options.device), options.dtype ?? getDefaultDtype(), [], provider(), provider));
+}
+
+type SizeArguments = readonly (number | readonly number[] | TensorOptions)[];
+
+function sizeAndOptions(args: SizeArguments, op: string): { shape: number[]; options: TensorOptions } {
+  const last = args.at(-1);
+  const hasOptions = last !== undefined && typeof last === 'object' && !Array.isArray(last);
+  return { shape: shapeArgument((hasOptions ? args.slice(0, -1) : args) as readonly (number | readonly number[])[], op), options: (hasOptions ? last : {}) as TensorOptions };
+}
+
+/** A tensor of `shape` with every element `value`. */
+export function full(shape: Shape, value: Scalar, options: TensorOptions = {}): Tensor {
+  return finish(wrap(constantNode(deviceArgument(options.device), options.dtype ?? scalarDType(value), [...shape], scalarValue(value))), options);
+}
+export function zeros(...size: SizeArguments): Tensor {
+  const { shape, options } = sizeAndOptions(size, 'zeros');
+  return full(shape, 0, { ...options, dtype: options.dtype ?? getDefaultDtype() });
+}
+export function ones(...size: SizeArguments): Tensor {
+  const { shape, options } = sizeAndOptions(size, 'ones');
+  return full(shape, 1, { ...options, dtype: options.dtype ?? getDefaultDtype() });
+}
+export const empty = zeros;
+const like = (value: number) => (input: Tensor, options: TensorOptions = {}): Tensor => full(input.shape, value, { device: input.device, ...options, dtype: options.dtype ?? input.dtype });
+export const zerosLike = like(0);
+export const onesLike = like(1);
+export const emptyLike = like(0);
+export function fullLike(input: Tensor, value: Scalar, options: TensorOptions = {}): Tensor {
+  return full(input.shape, value, { device: input.device, ...options, dtype: options.dtype ?? input.dtype });
+}
+
+/** start, start+step, … before end. `arange(end)`, `arange(start, end)` or `arange(start, end, step)`. */
+export function arange(...args: readonly (Scalar | TensorOptions)[]): Tensor {
+  const last = args.at(-1);
+  const hasOptions = typeof last === 'object' && last !== null && !('value' in last);
+  const options = (hasOptions ? last : {}) as TensorOptions;
+  const scalars = (hasOptions ? args.slice(0, -1) : args) as readonly Scalar[];
+  const values = scalars.map((s) => Number(scalarValue(s)));
+  const [start, end, step] = values.length === 1 ? [0, values[0], 1] : [values[0], values[1], values[2] ?? 1];
+  if (step === 0 || !Number.isFinite((end - start) / step) || (end - start) / step < 0) throw new ProjError('invalid-argument', `no range from ${start} to ${end} by ${step}`, { op: 'arange' });
+  const dtype = options.dtype ?? (scalars.every((s) => scalarDType(s) === 'int64') ? 'int64' : getDefaultDtype());
+  const length = Math.ceil((end - start) / step);
+  const device = deviceArgument(options.device);
+  if (Number.isInteger(start) && Number.isInteger(step)) return finish(wrap(iotaNode(device, dtype, length, start, step)), options);
+  return finish(fromArray(Float64Array.from({ length }, (_, i) => start + i * step), [length], dtype, options), options);
+}
+/** `steps` evenly spaced values from start to end, both included. */
+export function linspace(start: number, end: number, steps: number, options: TensorOptions = {}): Tensor {
+  const values = Float64Array.from({ length: steps }, (_, i) => (steps === 1 ? start : i < steps / 2 ? start + (i * (end - start)) / (steps - 1) : end - ((steps - 1 - i) * (end - start)) / (steps - 1)));
+  return fromArray(values, [steps], options.dtype ?? getDefaultDtype(), options);
+}
+export function logspace(start: number, end: number, steps: number, { base = 10, ...options }: TensorOptions & { base?: number } = {}): Tensor {
+  const values = Float64Array.from({ length: steps }, (_, i) => base ** (steps === 1 ? start : start + (i * (end - start)) / (steps - 1)));
+  return fromArray(values, [steps], options.dtype ?? getDefaultDtype(), options);
+}
+export function eye(n: number, m: number | TensorOptions | null = null, options: TensorOptions = {}): Tensor {
+  const opts = typeof m === 'object' && m !== null ? m : options;
+  const columns = typeof m === 'number' ? m : n;
+  const device = deviceArgument(opts.device);
+  const rows = expandNode(castNode(wrap(iotaNode(device, 'int64', n, 0, 1)).node, 'int64'), [columns, n]);
+  const mask = wrap(rows).transpose(0, 1).eq(wrap(expandNode(iotaNode(device, 'int64', columns, 0, 1), [n, columns])));
+  return finish(wrap(castNode(mask.node, opts.dtype ?? getDefaultDtype())), opts);
+}
+
+export const CREATION: readonly OpRow[] = [
+  row('tensor', tensor as never, 'data, *, dtype=None, device=None, requires_grad=False', { differentiable: false }),
+  row('zeros', zeros as never, 'size, *, dtype=None', { differentiable: false }), row('ones', ones as never, 'size, *, dtype=None', { differentiable: false }),
+  row('empty', empty as never, 'size, *, dtype=None', { differentiable: false }),
+  row('full', full, 'size, fill_value, *, dtype=None', { differentiable: false }),
+  row('zerosLike', zerosLike, 'input, *, dtype=None', { method: false, differentiable: false, torch: ['torch.zeros_like'] }), row('onesLike', onesLike, 'input, *, dtype=None', { method: false, differentiable: false, torch: ['torch.ones_like'] }),
+  row('emptyLike', emptyLike, 'input, *, dtype=None', { method: false, differentiable: false, torch: ['torch.empty_like'] }), row('fullLike', fullLike, 'input, fill_value, *, dtype=None', { method: false, differentiable: false, torch: ['torch.full_like'] }),
+  row('arange', arange as never, 'start, end, step', { differentiable: false }), row('linspace', linspace, 'start, end, steps, *, dtype=None', { differentiable: false }),
+  row('logspace', logspace, 'start, end, steps, *, base=10.0, dtype=None', { differentiable: false }), row('eye', eye as never, 'n, m=None, *, dtype=None', { differentiable: false }),
+];
+
+export { toFloat };

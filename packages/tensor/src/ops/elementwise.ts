@@ -1,0 +1,257 @@
+/** Elementwise arithmetic, comparison and functions. All broadcast and promote as PyTorch does. */
+import { DTYPES, type DType, ProjError } from '@proj/kernel';
+import { binaryNode, castNode, constantNode, expandNode, unaryNode, whereNode } from '../graph/build.ts';
+import type { AnyNode } from '../graph/node.ts';
+import type { BinaryPrimitive, UnaryPrimitive } from '../graph/primitives.ts';
+import { isIntegral, isScalar, type Scalar, scalarValue, toFloat } from '../promotion.ts';
+import { Tensor, wrap } from '../tensor.ts';
+import { broadcastShapes, deviceOf, nodeOf, promotedType, type TensorLike, unify } from './arguments.ts';
+import { type OpRow, row, type RowOptions } from './table.ts';
+
+/** A constant of `like`'s dtype and shape. */
+export const constantLike = (like: AnyNode, value: number | bigint | boolean): AnyNode => constantNode(like.device, like.dtype, like.shape, value);
+
+const floatUnary = (fn: UnaryPrimitive) => (input: Tensor): Tensor => wrap(unaryNode(fn, castNode(input.node, toFloat(input.dtype))));
+const plainUnary = (fn: UnaryPrimitive) => (input: Tensor): Tensor => wrap(unaryNode(fn, input.node));
+/** Rounding leaves integers as they are. */
+const roundingUnary = (fn: UnaryPrimitive) => (input: Tensor): Tensor => (isIntegral(input.dtype) ? wrap(input.node) : wrap(unaryNode(fn, input.node)));
+const binaryOp = (name: string, fn: BinaryPrimitive) => (input: TensorLike, other: TensorLike): Tensor => {
+  const [a, b] = unify(name, [input, other]);
+  return wrap(binaryNode(fn, a, b));
+};
+
+export const exp = floatUnary('exp');
+export const exp2 = floatUnary('exp2');
+export const expm1 = floatUnary('expm1');
+export const log = floatUnary('log');
+export const log2 = floatUnary('log2');
+export const log10 = floatUnary('log10');
+export const log1p = floatUnary('log1p');
+export const sqrt = floatUnary('sqrt');
+export const rsqrt = floatUnary('rsqrt');
+export const reciprocal = floatUnary('reciprocal');
+export const sin = floatUnary('sin');
+export const cos = floatUnary('cos');
+export const tan = floatUnary('tan');
+export const asin = floatUnary('asin');
+export const acos = floatUnary('acos');
+export const atan = floatUnary('atan');
+export const sinh = floatUnary('sinh');
+export const cosh = floatUnary('cosh');
+export const tanh = floatUnary('tanh');
+export const asinh = floatUnary('asinh');
+export const acosh = floatUnary('acosh');
+export const atanh = floatUnary('atanh');
+export const erf = floatUnary('erf');
+export const erfc = floatUnary('erfc');
+export const erfinv = floatUnary('erfinv');
+export const lgamma = floatUnary('lgamma');
+export const digamma = floatUnary('digamma');
+export const sigmoid = floatUnary('sigmoid');
+export const neg = (input: Tensor): Tensor => {
+  if (input.dtype === 'bool') throw new ProjError('dtype', 'negation of a bool tensor', { op: 'neg', cure: 'Use logicalNot (~)' });
+  return plainUnary('neg')(input);
+};
+export const abs = plainUnary('abs');
+export const sign = plainUnary('sign');
+export const relu = plainUnary('relu');
+export const floor = roundingUnary('floor');
+export const ceil = roundingUnary('ceil');
+export const trunc = roundingUnary('trunc');
+/** Rounds half to even, to `decimals` decimal places. */
+export function round(input: Tensor, { decimals = 0 }: { decimals?: number } = {}): Tensor {
+  if (decimals === 0) return roundingUnary('round')(input);
+  const scale = 10 ** Math.abs(decimals);
+  return decimals > 0 ? div(round(mul(input, scale)), scale) : mul(round(div(input, scale)), scale);
+}
+export function square(input: Tensor): Tensor {
+  return mul(input, input);
+}
+export function frac(input: Tensor): Tensor {
+  return sub(input, trunc(input));
+}
+export function positive(input: Tensor): Tensor {
+  return wrap(input.node);
+}
+
+interface AlphaOptions {
+  /** Factor of `other`. */
+  readonly alpha?: Scalar;
+}
+/** input + alpha · other. */
+export function add(input: TensorLike, other: TensorLike, { alpha = 1 }: AlphaOptions = {}): Tensor {
+  if (scalarValue(alpha) === 1) return binaryOp('add', 'add')(input, other);
+  return binaryOp('add', 'add')(input, other instanceof Tensor ? mul(other, alpha) : Number(scalarValue(other)) * Number(scalarValue(alpha)));
+}
+/** input - alpha · other. */
+export function sub(input: TensorLike, other: TensorLike, { alpha = 1 }: AlphaOptions = {}): Tensor {
+  if ([input, other].every((x) => (x instanceof Tensor ? x.dtype === 'bool' : typeof x === 'boolean'))) throw new ProjError('dtype', 'subtraction of bool tensors', { op: 'sub', cure: 'Use logicalXor' });
+  if (scalarValue(alpha) === 1) return binaryOp('sub', 'sub')(input, other);
+  return binaryOp('sub', 'sub')(input, other instanceof Tensor ? mul(other, alpha) : Number(scalarValue(other)) * Number(scalarValue(alpha)));
+}
+/** other - alpha · input. */
+export function rsub(input: Tensor, other: TensorLike, options: AlphaOptions = {}): Tensor {
+  return sub(other, input, options);
+}
+export const mul = binaryOp('mul', 'mul');
+
+export type RoundingMode = 'trunc' | 'floor' | null;
+/** True division; integers become floats unless `roundingMode` is 'trunc' or 'floor'. */
+export function div(input: TensorLike, other: TensorLike, { roundingMode = null }: { roundingMode?: RoundingMode } = {}): Tensor {
+  const type = promotedType(input, other);
+  if (roundingMode === null) {
+    const [a, b] = unify('div', [input, other], toFloat(type));
+    return wrap(binaryNode('div', a, b));
+  }
+  const [a, b] = unify('div', [input, other], type === 'bool' ? 'int64' : type);
+  if (roundingMode === 'floor') return wrap(binaryNode('floorDivide', a, b));
+  const quotient = binaryNode('div', a, b);
+  return wrap(isIntegral(quotient.dtype) ? quotient : unaryNode('trunc', quotient));
+}
+/** Rounds down, as PyTorch 1.13's floor_divide. */
+export function floorDivide(input: TensorLike, other: TensorLike): Tensor {
+  return div(input, other, { roundingMode: 'floor' });
+}
+/** The remainder that has the sign of the divisor. */
+export const remainder = binaryOp('remainder', 'remainder');
+/** The remainder that has the sign of the dividend. */
+export const fmod = binaryOp('fmod', 'fmod');
+export const maximum = binaryOp('maximum', 'maximum');
+export const minimum = binaryOp('minimum', 'minimum');
+export function pow(input: TensorLike, exponent: TensorLike): Tensor {
+  const type = promotedType(input, exponent);
+  if (!(exponent instanceof Tensor) && input instanceof Tensor) {
+    const e = Number(scalarValue(exponent));
+    if (isIntegral(type) && e < 0) throw new ProjError('invalid-argument', 'integers to negative integer powers', { op: 'pow', cure: 'Cast the base to a float dtype' });
+    const base = wrap(castNode(input.node, type));
+    if (e === 1) return base;
+    if (e === 2) return mul(base, base);
+    if (e === 0.5) return sqrt(base);
+  }
+  const [a, b] = unify('pow', [input, exponent], type);
+  return wrap(binaryNode('pow', a, b));
+}
+export function floatPower(input: TensorLike, exponent: TensorLike): Tensor {
+  const [a, b] = unify('floatPower', [input, exponent], 'float64');
+  return wrap(binaryNode('pow', a, b));
+}
+export function atan2(input: TensorLike, other: TensorLike): Tensor {
+  const [a, b] = unify('atan2', [input, other], toFloat(promotedType(input, other)));
+  return wrap(binaryNode('atan2', a, b));
+}
+
+export const eq = binaryOp('eq', 'eq');
+export const ne = binaryOp('ne', 'ne');
+export const lt = binaryOp('lt', 'lt');
+export const le = binaryOp('le', 'le');
+export const gt = binaryOp('gt', 'gt');
+export const ge = binaryOp('ge', 'ge');
+
+/** Nonzero as true. */
+export const truth = (node: AnyNode): AnyNode => castNode(node, 'bool');
+const logical = (name: string, fn: 'and' | 'or' | 'xor') => (input: Tensor, other: Tensor): Tensor => {
+  const shape = broadcastShapes(name, input.shape, other.shape);
+  return wrap(binaryNode(fn, expandNode(truth(input.node), shape), expandNode(truth(other.node), shape)));
+};
+export const logicalAnd = logical('logicalAnd', 'and');
+export const logicalOr = logical('logicalOr', 'or');
+export const logicalXor = logical('logicalXor', 'xor');
+export function logicalNot(input: Tensor): Tensor {
+  return wrap(unaryNode('not', truth(input.node)));
+}
+const bitwise = (name: string, fn: BinaryPrimitive) => (input: TensorLike, other: TensorLike): Tensor => {
+  const type = promotedType(input, other);
+  if (!isIntegral(type)) throw new ProjError('dtype', `bit operations on ${type}`, { op: name, cure: 'Use an integer or bool dtype' });
+  const [a, b] = unify(name, [input, other], type);
+  return wrap(binaryNode(fn, a, b));
+};
+export const bitwiseAnd = bitwise('bitwiseAnd', 'and');
+export const bitwiseOr = bitwise('bitwiseOr', 'or');
+export const bitwiseXor = bitwise('bitwiseXor', 'xor');
+export const bitwiseLeftShift = bitwise('bitwiseLeftShift', 'shiftLeft');
+export const bitwiseRightShift = bitwise('bitwiseRightShift', 'shiftRight');
+export function bitwiseNot(input: Tensor): Tensor {
+  if (!isIntegral(input.dtype)) throw new ProjError('dtype', `bitwiseNot of ${input.dtype}`, { op: 'bitwiseNot' });
+  return wrap(unaryNode('not', input.node));
+}
+
+/** input where condition, other elsewhere. */
+export function where(condition: Tensor, input: TensorLike, other: TensorLike): Tensor {
+  const device = deviceOf('where', condition, input, other);
+  const type = promotedType(input, other);
+  const a = nodeOf(input, device, type);
+  const b = nodeOf(other, device, type);
+  const shape = broadcastShapes('where', condition.shape, a.shape, b.shape);
+  return wrap(whereNode(expandNode(truth(condition.node), shape), expandNode(a, shape), expandNode(b, shape)));
+}
+/** Values limited to [min, max]; NaN stays. */
+export function clamp(input: Tensor, min?: TensorLike | null, max?: TensorLike | null): Tensor {
+  if ((min === undefined || min === null) && (max === undefined || max === null)) throw new ProjError('invalid-argument', 'at least one of min and max is needed', { op: 'clamp' });
+  const bounds = [min, max].filter((x): x is TensorLike => x !== undefined && x !== null);
+  const type = promotedType(input, ...bounds);
+  let result = wrap(castNode(input.node, type));
+  if (min !== undefined && min !== null) result = maximum(result, min);
+  if (max !== undefined && max !== null) result = minimum(result, max);
+  return wrap(castNode(result.node, type));
+}
+export function isnan(input: Tensor): Tensor {
+  return ne(input, input);
+}
+export function isfinite(input: Tensor): Tensor {
+  if (isIntegral(input.dtype)) return wrap(constantNode(input.device, 'bool', input.shape, true));
+  return lt(abs(input), Infinity);
+}
+export function isinf(input: Tensor): Tensor {
+  if (isIntegral(input.dtype)) return wrap(constantNode(input.device, 'bool', input.shape, false));
+  return eq(abs(input), Infinity);
+}
+/** The value as another dtype; the same tensor's value when it has it already. */
+export function cast(input: Tensor, dtype: DType): Tensor {
+  return wrap(castNode(input.node, dtype));
+}
+
+const unary = (name: string, fn: (input: Tensor) => Tensor, options: RowOptions = {}): OpRow => row(name, fn, 'input', { inPlace: true, ...options });
+const both = (name: string, fn: (a: TensorLike, b: TensorLike) => Tensor, options: RowOptions = {}): OpRow => row(name, fn as never, 'input, other', { inPlace: true, ...options });
+const alias = (torchName: string): readonly string[] => [`torch.${torchName}`, `Tensor.${torchName}`];
+
+export const ELEMENTWISE: readonly OpRow[] = [
+  unary('exp', exp), unary('exp2', exp2, { torch: ['torch.exp2', 'Tensor.exp2', 'torch.special.exp2'] }), unary('expm1', expm1, { torch: ['torch.expm1', 'Tensor.expm1', 'torch.special.expm1'] }),
+  unary('log', log), unary('log2', log2), unary('log10', log10), unary('log1p', log1p, { torch: ['torch.log1p', 'Tensor.log1p', 'torch.special.log1p'] }),
+  unary('sqrt', sqrt), unary('rsqrt', rsqrt), unary('reciprocal', reciprocal), unary('square', square),
+  unary('sin', sin), unary('cos', cos), unary('tan', tan),
+  unary('asin', asin), unary('acos', acos), unary('atan', atan),
+  unary('arcsin', asin, { torch: alias('arcsin') }), unary('arccos', acos, { torch: alias('arccos') }), unary('arctan', atan, { torch: alias('arctan') }),
+  unary('sinh', sinh), unary('cosh', cosh), unary('tanh', tanh, { torch: ['torch.tanh', 'Tensor.tanh', 'torch.nn.functional.tanh'] }),
+  unary('asinh', asinh), unary('acosh', acosh), unary('atanh', atanh),
+  unary('arcsinh', asinh, { torch: alias('arcsinh') }), unary('arccosh', acosh, { torch: alias('arccosh') }), unary('arctanh', atanh, { torch: alias('arctanh') }),
+  unary('erf', erf, { torch: ['torch.erf', 'Tensor.erf', 'torch.special.erf'] }), unary('erfc', erfc, { torch: ['torch.erfc', 'Tensor.erfc', 'torch.special.erfc'] }),
+  unary('erfinv', erfinv, { torch: ['torch.erfinv', 'Tensor.erfinv', 'torch.special.erfinv'] }),
+  unary('lgamma', lgamma, { torch: ['torch.lgamma', 'Tensor.lgamma', 'torch.special.gammaln'] }), unary('digamma', digamma, { torch: ['torch.digamma', 'Tensor.digamma', 'torch.special.digamma', 'torch.special.psi'] }),
+  unary('sigmoid', sigmoid, { torch: ['torch.sigmoid', 'Tensor.sigmoid', 'torch.special.expit', 'torch.nn.functional.sigmoid'] }),
+  unary('neg', neg), unary('negative', neg), unary('abs', abs, { torch: ['torch.abs', 'Tensor.abs', 'torch.absolute', 'Tensor.absolute'] }), unary('absolute', abs, { torch: [] }),
+  unary('sign', sign), unary('sgn', sign), unary('relu', relu, { torch: ['torch.relu', 'Tensor.relu', 'torch.nn.functional.relu'] }),
+  unary('floor', floor), unary('ceil', ceil), unary('trunc', trunc), unary('fix', trunc), unary('frac', frac), unary('positive', positive, { inPlace: false }),
+  row('round', round, 'input, *, decimals=0', { inPlace: true }),
+  row('add', add as never, 'input, other, *, alpha=1', { inPlace: true }),
+  row('sub', sub as never, 'input, other, *, alpha=1', { inPlace: true }), row('subtract', sub as never, 'input, other, *, alpha=1', { inPlace: true }),
+  row('rsub', rsub, 'input, other, *, alpha=1'),
+  both('mul', mul), both('multiply', mul),
+  row('div', div as never, 'input, other, *, rounding_mode=None', { inPlace: true }), row('divide', div as never, 'input, other, *, rounding_mode=None', { inPlace: true }),
+  both('trueDivide', (a, b) => div(a, b)), both('floorDivide', floorDivide), both('remainder', remainder), both('fmod', fmod),
+  both('maximum', maximum, { inPlace: false }), both('minimum', minimum, { inPlace: false }),
+  row('pow', pow as never, 'input, exponent', { inPlace: true }), row('floatPower', floatPower as never, 'input, exponent', { inPlace: true }),
+  both('atan2', atan2), both('arctan2', atan2),
+  both('eq', eq, { differentiable: false }), both('ne', ne, { differentiable: false }), both('lt', lt, { differentiable: false }), both('le', le, { differentiable: false }),
+  both('gt', gt, { differentiable: false }), both('ge', ge, { differentiable: false }),
+  both('notEqual', ne, { differentiable: false }), both('less', lt, { differentiable: false }), both('lessEqual', le, { differentiable: false }),
+  both('greater', gt, { differentiable: false }), both('greaterEqual', ge, { differentiable: false }),
+  row('logicalAnd', logicalAnd, 'input, other', { inPlace: true, differentiable: false }), row('logicalOr', logicalOr, 'input, other', { inPlace: true, differentiable: false }),
+  row('logicalXor', logicalXor, 'input, other', { inPlace: true, differentiable: false }), unary('logicalNot', logicalNot, { differentiable: false }),
+  both('bitwiseAnd', bitwiseAnd, { differentiable: false }), both('bitwiseOr', bitwiseOr, { differentiable: false }), both('bitwiseXor', bitwiseXor, { differentiable: false }),
+  both('bitwiseLeftShift', bitwiseLeftShift, { differentiable: false }), both('bitwiseRightShift', bitwiseRightShift, { differentiable: false }), unary('bitwiseNot', bitwiseNot, { differentiable: false }),
+  row('where', where as never, 'condition, input, other', { method: false }),
+  row('clamp', clamp, 'input, min=None, max=None', { inPlace: true }), row('clip', clamp, 'input, min=None, max=None', { inPlace: true }),
+  unary('isnan', isnan, { inPlace: false, differentiable: false }), unary('isfinite', isfinite, { inPlace: false, differentiable: false }), unary('isinf', isinf, { inPlace: false, differentiable: false }),
+];
+
+export { DTYPES, isScalar };

@@ -1,0 +1,84 @@
+/** Reductions over dimensions. `dim` may be one, several, or left out for all. */
+import { type DType, ProjError } from '@proj/kernel';
+import { castNode, reduceNode, reshapeNode } from '../graph/build.ts';
+import type { AnyNode } from '../graph/node.ts';
+import type { ReduceOperation } from '../graph/primitives.ts';
+import { toFloat, toSum } from '../promotion.ts';
+import { type Tensor, wrap } from '../tensor.ts';
+import { normalizeDims } from './arguments.ts';
+import { div, mul, sqrt, sub, truth } from './elementwise.ts';
+import { type OpRow, row } from './table.ts';
+
+export type Dims = number | readonly number[] | null;
+export interface ReduceOptions {
+  readonly keepdim?: boolean;
+  readonly dtype?: DType | null;
+}
+
+/** Reduces `dims` of a node, keeping them as size 1 where `keepdim`. */
+export function reduceDims(fn: ReduceOperation, node: AnyNode, dims: readonly number[], keepdim: boolean): AnyNode {
+  const reduced = reduceNode(fn, node, dims);
+  return keepdim ? reshapeNode(reduced, node.shape.map((size, i) => (dims.includes(i) ? 1 : size))) : reduced;
+}
+
+export function sum(input: Tensor, dim: Dims = null, { keepdim = false, dtype = null }: ReduceOptions = {}): Tensor {
+  return wrap(reduceDims('sum', castNode(input.node, dtype ?? toSum(input.dtype)), normalizeDims(dim, input.ndim, 'sum'), keepdim));
+}
+export function prod(input: Tensor, dim: Dims = null, { keepdim = false, dtype = null }: ReduceOptions = {}): Tensor {
+  return wrap(reduceDims('prod', castNode(input.node, dtype ?? toSum(input.dtype)), normalizeDims(dim, input.ndim, 'prod'), keepdim));
+}
+export function mean(input: Tensor, dim: Dims = null, { keepdim = false, dtype = null }: ReduceOptions = {}): Tensor {
+  const type = dtype ?? input.dtype;
+  if (toFloat(type) !== type) throw new ProjError('dtype', `mean of ${type}`, { op: 'mean', cure: 'Cast to a float dtype, or give dtype' });
+  const dims = normalizeDims(dim, input.ndim, 'mean');
+  const count = dims.reduce((product, d) => product * input.shape[d], 1);
+  return div(wrap(reduceDims('sum', castNode(input.node, type), dims, keepdim)), count);
+}
+function nonEmpty(input: Tensor, dims: readonly number[], op: string): void {
+  if (dims.some((d) => input.shape[d] === 0) || (input.ndim > 0 && input.numel() === 0 && dims.length === input.ndim)) {
+    throw new ProjError('shape-mismatch', 'a reduction without identity over an empty dimension', { op, shapes: [input.shape], dtypes: [input.dtype] });
+  }
+}
+export function amax(input: Tensor, dim: Dims = null, { keepdim = false }: ReduceOptions = {}): Tensor {
+  const dims = normalizeDims(dim, input.ndim, 'amax');
+  nonEmpty(input, dims, 'amax');
+  return wrap(reduceDims('max', input.node, dims, keepdim));
+}
+export function amin(input: Tensor, dim: Dims = null, { keepdim = false }: ReduceOptions = {}): Tensor {
+  const dims = normalizeDims(dim, input.ndim, 'amin');
+  nonEmpty(input, dims, 'amin');
+  return wrap(reduceDims('min', input.node, dims, keepdim));
+}
+export function any(input: Tensor, dim: Dims = null, { keepdim = false }: ReduceOptions = {}): Tensor {
+  const result = wrap(reduceDims('max', truth(input.node), normalizeDims(dim, input.ndim, 'any'), keepdim));
+  return input.dtype === 'uint8' ? wrap(castNode(result.node, 'uint8')) : result;
+}
+export function all(input: Tensor, dim: Dims = null, { keepdim = false }: ReduceOptions = {}): Tensor {
+  const result = wrap(reduceDims('min', truth(input.node), normalizeDims(dim, input.ndim, 'all'), keepdim));
+  return input.dtype === 'uint8' ? wrap(castNode(result.node, 'uint8')) : result;
+}
+export interface VarianceOptions extends ReduceOptions {
+  /** Subtracts 1 from the count (default true). */
+  readonly unbiased?: boolean;
+  /** Subtracted from the count; overrides `unbiased`. */
+  readonly correction?: number | null;
+}
+export function variance(input: Tensor, dim: Dims | boolean = null, { keepdim = false, unbiased = true, correction = null }: VarianceOptions = {}): Tensor {
+  const unbiasedGiven = typeof dim === 'boolean' ? dim : unbiased;
+  const dims = normalizeDims(typeof dim === 'boolean' ? null : dim, input.ndim, 'var');
+  const count = dims.reduce((product, d) => product * input.shape[d], 1);
+  const centered = sub(input, mean(input, dims.length === 0 ? null : dims, { keepdim: true }));
+  const total = wrap(reduceDims('sum', mul(centered, centered).node, dims, keepdim));
+  return div(total, Math.max(0, count - (correction ?? (unbiasedGiven ? 1 : 0))));
+}
+export function std(input: Tensor, dim: Dims | boolean = null, options: VarianceOptions = {}): Tensor {
+  return sqrt(variance(input, dim, options));
+}
+
+export const REDUCTIONS: readonly OpRow[] = [
+  row('sum', sum, 'input, dim=None, keepdim=False, *, dtype=None'), row('prod', prod, 'input, dim=None, keepdim=False, *, dtype=None'),
+  row('mean', mean, 'input, dim=None, keepdim=False, *, dtype=None'),
+  row('amax', amax, 'input, dim=(), keepdim=False'), row('amin', amin, 'input, dim=(), keepdim=False'),
+  row('any', any, 'input, dim=None, keepdim=False', { differentiable: false }), row('all', all, 'input, dim=None, keepdim=False', { differentiable: false }),
+  row('var', variance as never, 'input, dim=None, unbiased=True, keepdim=False, *, correction=None'), row('std', std as never, 'input, dim=None, unbiased=True, keepdim=False, *, correction=None'),
+];

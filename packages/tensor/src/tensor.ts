@@ -1,0 +1,267 @@
+/**
+ * The tensor: a handle on a value of the lazy graph. A tensor is (storage, view): writing through a view gives the storage a new value that
+ * every tensor on it sees, which is PyTorch's aliasing made of immutable nodes (functionalisation).
+ */
+import { type Device, DTYPES, type DType, ProjError } from '@proj/kernel';
+import { type AnyNode, elementCount, isDifferentiable, isGradEnabled, sameShape, type Shape } from './graph/node.ts';
+import { castNode, detachNode, expandNode, leafNode } from './graph/build.ts';
+import { evaluate, markPending } from './evaluate.ts';
+import { readElements, type ElementArray } from './io/elements.ts';
+import type { TensorMethods } from './methods.ts';
+
+/** A step of a view: how to see the base, and how a write to what is seen changes the base. */
+export interface ViewStep {
+  apply(base: AnyNode): AnyNode;
+  /** The base after `value` has been written to the viewed part; null when the view cannot be written to (an expansion). */
+  write: ((base: AnyNode, value: AnyNode) => AnyNode) | null;
+}
+
+export class Storage {
+  node: AnyNode;
+  /** Counts in-place writes. */
+  version = 0;
+  /** The leaf tensor that requires a gradient, when there is one. */
+  leaf: Tensor | null = null;
+  #leafNode: AnyNode | null = null;
+
+  constructor(node: AnyNode) {
+    this.node = node;
+  }
+
+  /** The value as gradients see it. */
+  get differentiable(): AnyNode {
+    if (this.leaf === null) return this.node;
+    if (this.#leafNode === null) {
+      this.#leafNode = leafNode(this.node);
+      leafTensors.set(this.#leafNode, this.leaf);
+    }
+    return this.#leafNode;
+  }
+
+  replace(node: AnyNode): void {
+    this.node = node;
+    this.#leafNode = null;
+    this.version++;
+    markPending(this);
+  }
+
+  resetLeaf(): void {
+    this.#leafNode = null;
+  }
+}
+
+/** Which tensor a leaf node of the gradient graph belongs to. */
+export const leafTensors = new WeakMap<AnyNode, Tensor>();
+/** Tensors that want the gradient of a node that is not a leaf (`retainGrad`). */
+export const retainedTensors = new WeakMap<AnyNode, Tensor>();
+export type GradientHook = (gradient: Tensor) => Tensor | void;
+/** Functions to call on the gradient of a node. */
+export const gradientHooks = new WeakMap<AnyNode, Set<GradientHook>>();
+
+// eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging
+export interface Tensor extends TensorMethods {}
+
+// eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging
+export class Tensor {
+  readonly storage: Storage;
+  readonly viewSteps: readonly ViewStep[];
+  readonly #detached: boolean;
+  #cached: AnyNode | null = null;
+  #cachedFrom: AnyNode | null = null;
+  /** The gradient that `backward` has accumulated, null before. */
+  grad: Tensor | null = null;
+
+  /** For the library's own use: see `tensor`, `zeros` and the other creation functions. */
+  constructor(storage: Storage | AnyNode, viewSteps: readonly ViewStep[] = [], detached = false) {
+    this.storage = storage instanceof Storage ? storage : new Storage(storage);
+    this.viewSteps = viewSteps;
+    this.#detached = detached;
+  }
+
+  /** The value as a node of the lazy graph. */
+  get node(): AnyNode {
+    const base = this.#detached ? this.storage.node : this.storage.differentiable;
+    if (this.#cached === null || this.#cachedFrom !== base) {
+      const viewed = this.viewSteps.reduce((node, step) => step.apply(node), base);
+      this.#cached = this.#detached ? detachNode(viewed) : viewed;
+      this.#cachedFrom = base;
+    }
+    return this.#cached;
+  }
+
+  get shape(): Shape { return this.node.shape; }
+  get dtype(): DType { return this.node.dtype; }
+  get device(): Device { return this.node.device; }
+  get ndim(): number { return this.shape.length; }
+  dim(): number { return this.shape.length; }
+  /** Number of elements. */
+  numel(): number { return elementCount(this.shape); }
+  get itemsize(): number { return DTYPES[this.dtype].bytes; }
+  elementSize(): number { return DTYPES[this.dtype].bytes; }
+  /** The shape, or its entry `dim`. */
+  size(): Shape;
+  size(dim: number): number;
+  size(dim?: number): Shape | number {
+    return dim === undefined ? this.shape : this.shape[dim < 0 ? dim + this.ndim : dim];
+  }
+  get version(): number { return this.storage.version; }
+
+  // Gradients
+
+  get requiresGrad(): boolean {
+    return this.node.requiresGrad;
+  }
+  set requiresGrad(value: boolean) {
+    this.requiresGrad_(value);
+  }
+  get isLeaf(): boolean {
+    return !this.requiresGrad || (this.storage.leaf === this && this.viewSteps.length === 0);
+  }
+  /** Makes this leaf record gradients (or not). Errors: not a leaf; not a floating-point dtype. */
+  requiresGrad_(value = true): this {
+    if (!this.isLeaf) {
+      if (value) return this;
+      throw new ProjError('autograd', 'requiresGrad can be switched off on leaves only', { op: 'requiresGrad_', cure: 'Use x.detach() for a value without gradient' });
+    }
+    if (value && !isDifferentiable(this.dtype)) throw new ProjError('autograd', 'only floating-point tensors can require gradients', { op: 'requiresGrad_', shapes: [this.shape], dtypes: [this.dtype] });
+    this.storage.leaf = value ? this : null;
+    this.storage.resetLeaf();
+    this.#cached = null;
+    return this;
+  }
+  /** The same memory, cut off from gradients. */
+  detach(): Tensor {
+    return new Tensor(this.storage, this.viewSteps, true);
+  }
+  /** As {@link detach}: the value without its history. */
+  get data(): Tensor {
+    return this.detach();
+  }
+  /** Keeps the gradient of this tensor, which is not a leaf, in `.grad`. */
+  retainGrad(): void {
+    if (!this.requiresGrad) throw new ProjError('autograd', 'this tensor does not require a gradient', { op: 'retainGrad' });
+    if (!this.isLeaf) retainedTensors.set(this.node, this);
+  }
+  get retainsGrad(): boolean {
+    return retainedTensors.get(this.node) === this;
+  }
+  /** Calls `hook` with the gradient of this tensor when it is computed; what it returns replaces it. Returns a handle that removes the hook. */
+  registerHook(hook: GradientHook): { remove(): void } {
+    if (!this.requiresGrad) throw new ProjError('autograd', 'a hook on a tensor that does not require a gradient would never be called', { op: 'registerHook' });
+    const { node } = this;
+    const hooks = gradientHooks.get(node) ?? new Set();
+    hooks.add(hook);
+    gradientHooks.set(node, hooks);
+    return { remove: () => void hooks.delete(hook) };
+  }
+
+  // Writing
+
+  /** A tensor that sees part of this one's memory. */
+  view_(step: ViewStep): Tensor {
+    return new Tensor(this.storage, [...this.viewSteps, step], this.#detached);
+  }
+
+  /** Replaces the elements seen by this tensor with those of `value`, broadcast and cast as needed. The basis of every in-place operation. */
+  assign(value: AnyNode, op = 'copy_'): this {
+    const { storage } = this;
+    if (storage.leaf !== null && isGradEnabled() && !this.#detached) {
+      throw new ProjError('autograd', 'a leaf that requires a gradient cannot be changed in place', { op, shapes: [this.shape], dtypes: [this.dtype], cure: 'Wrap the update in noGrad(() => …)' });
+    }
+    const { shape, dtype } = this;
+    if (DTYPES[value.dtype].category !== DTYPES[dtype].category && op !== 'copy_' && RANK[DTYPES[value.dtype].category] > RANK[DTYPES[dtype].category]) {
+      throw new ProjError('dtype', `the result type ${value.dtype} cannot be stored in a ${dtype} tensor`, { op, cure: 'Use the out-of-place form, or cast first' });
+    }
+    if (!broadcastsTo(value.shape, shape)) throw new ProjError('shape-mismatch', 'the value does not broadcast to the tensor that is written', { op, shapes: [shape, value.shape], dtypes: [dtype, value.dtype] });
+    const stored = expandNode(castNode(value, dtype), shape);
+    storage.replace(this.#writeThrough(this.#detached ? storage.node : storage.node, stored, 0, op));
+    return this;
+  }
+
+  #writeThrough(base: AnyNode, value: AnyNode, at: number, op: string): AnyNode {
+    const step = this.viewSteps[at];
+    if (step === undefined) return value;
+    if (step.write === null) throw new ProjError('invalid-argument', 'several elements of an expanded tensor share one memory location', { op, cure: 'Use .clone() before writing' });
+    const inner = step.apply(base);
+    return step.write(base, this.#writeThrough(inner, value, at + 1, op));
+  }
+
+  // Reading
+
+  /** Computes the value now and keeps it. */
+  realize(): this {
+    evaluate([this]);
+    return this;
+  }
+  /** All elements, row by row, in a new typed array (bool as Uint8Array, int64 as BigInt64Array). */
+  toTypedArray(): ElementArray {
+    evaluate([this]);
+    return readElements(this.node);
+  }
+  /** All elements as numbers, row by row. int64 beyond 2^53 throws: use `toTypedArray`. */
+  toFlatArray(): number[] {
+    return Array.from(this.toTypedArray() as ArrayLike<number | bigint>, (x) => {
+      const n = Number(x);
+      if (typeof x === 'bigint' && !Number.isSafeInteger(n)) throw new ProjError('dtype', `${x} is not exact as a JavaScript number`, { op: 'toFlatArray', cure: 'Use toTypedArray(), which gives bigints' });
+      return n;
+    });
+  }
+  /** Nested arrays of numbers (booleans for bool); a number for a 0-dim tensor. */
+  toArray(): NestedArray {
+    const flat: (number | boolean)[] = this.dtype === 'bool' ? this.toFlatArray().map(Boolean) : this.toFlatArray();
+    let at = 0;
+    const build = (dims: Shape): NestedArray => (dims.length === 0 ? flat[at++] : Array.from({ length: dims[0] }, () => build(dims.slice(1))));
+    return build(this.shape);
+  }
+  /** As {@link toArray}. */
+  tolist(): NestedArray {
+    return this.toArray();
+  }
+  /** The only element as a number (true/false for bool). Errors: more or fewer elements than one. */
+  item(): number {
+    if (this.numel() !== 1) throw new ProjError('shape-mismatch', 'item() needs exactly one element', { op: 'item', shapes: [this.shape], dtypes: [this.dtype], cure: 'Use toArray()' });
+    return this.toFlatArray()[0];
+  }
+  /** As {@link toTypedArray}, for asynchronous devices too; gives the event loop a turn, so that unused memory can be freed. */
+  async read(): Promise<ElementArray> {
+    const elements = this.toTypedArray();
+    await new Promise<void>((resolve) => (globalThis.setImmediate ?? globalThis.setTimeout)(resolve));
+    return elements;
+  }
+  /** Gives the memory back at once, if the value has any of its own. May be called twice. */
+  dispose(): void {
+    this.storage.node.data?.dispose();
+  }
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+  toString(): string {
+    return formatTensor(this);
+  }
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return formatTensor(this);
+  }
+}
+
+export type NestedArray = number | boolean | NestedArray[];
+
+const RANK = { bool: 0, integer: 1, float: 2, complex: 3 } as const;
+
+export const broadcastsTo = (from: Shape, to: Shape): boolean => from.length <= to.length && from.every((size, i) => size === 1 || size === to[to.length - from.length + i]);
+
+/** A new tensor whose value is `node`. */
+export const wrap = (node: AnyNode): Tensor => new Tensor(node);
+
+function formatTensor(t: Tensor): string {
+  const { shape, dtype } = t;
+  const suffix = `${dtype === 'float32' || dtype === 'int64' || dtype === 'bool' ? '' : `, dtype=${dtype}`}${t.requiresGrad ? ', requiresGrad' : ''}`;
+  if (t.numel() > 1000) return `tensor([${shape.join(', ')}] ${dtype}${suffix})`;
+  const show = (x: NestedArray, indent: number): string => {
+    if (!Array.isArray(x)) return typeof x === 'boolean' ? String(x) : Number.isInteger(x) ? (DTYPES[dtype].category === 'float' ? `${x}.` : String(x)) : x.toPrecision(4);
+    const inner = x.map((y) => show(y, indent + 1));
+    return `[${inner.join(Array.isArray(x[0]) ? `,\n${' '.repeat(indent + 1)}` : ', ')}]`;
+  };
+  return `tensor(${show(t.toArray(), 7)}${suffix})`;
+}
+
+export { sameShape };

@@ -5,7 +5,7 @@
  */
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { BenchCase } from './cases.ts';
+import type { BenchCase, CaseSpec } from './cases.ts';
 import { timeProcess } from './cold-start.ts';
 import { RunnerProcess } from './driver.ts';
 import type { ProcessSpec, Started } from './driver.ts';
@@ -179,7 +179,7 @@ async function measureApart(bench: BenchCase, threads: number, contenders: reado
       const busy = busyMs();
       const { times, cpuMs, detail } = await started.process.run(0, 1, RUN_MS);
       const wall = times[0] ?? Number.NaN;
-      const turn = { times, foreign: foreignLoad(busyMs() - busy, cpuMs, wall) };
+      const turn = { times: [wall / stepsOf(bench.spec)], foreign: foreignLoad(busyMs() - busy, cpuMs, wall) };
       rows.push(
         rowOf(bench, threads, contender.id, started.version, summarise([turn]), { ...started.detail, ...detail }),
       );
@@ -190,6 +190,12 @@ async function measureApart(bench: BenchCase, threads: number, contenders: reado
     }
   }
   return rows;
+}
+
+/** The training steps that one run of a memory case makes; its time is given for one step. */
+function stepsOf(spec: CaseSpec): number {
+  if (spec.kind === 'memory-steps') return spec.late;
+  return spec.kind === 'memory-gpt' ? spec.steps : 1;
 }
 
 async function measureColdStart(

@@ -9,11 +9,10 @@ import type { ObjectCache } from './object-cache.ts';
 import { loadObjects, type LoadedCode } from './object-loader.ts';
 
 /**
- * Kernels arrive vectorised, folded and hoisted by the kernel language, so that only cleaning up is left to LLVM's middle end.
- * docs/decisions says what the alternatives cost.
+ * Kernels arrive vectorised, folded and hoisted by the kernel language: LLVM's middle end has only to merge equal address arithmetic and join
+ * blocks. More passes cost compile time and gain nothing (`bench/gemm-tile.ts`: `instcombine` even loses 5 % on the tile of a matrix product).
  */
-export const KERNEL_PASSES = 'function(early-cse,instcombine<no-verify-fixpoint>,simplifycfg)';
-const KERNEL_PASSES_BEFORE_18 = 'function(early-cse,instcombine,simplifycfg)';
+export const KERNEL_PASSES = 'function(early-cse,simplifycfg)';
 const RUNTIME_PASSES = 'default<O2>';
 
 /** A module of ours in LLVM IR, with what is known about it before it is rendered. */
@@ -144,8 +143,7 @@ export class Compiler {
   }
 
   #options({ passes }: Source): CompileOptions {
-    const old = passes === KERNEL_PASSES && Number.parseInt(this.#library?.version ?? '0', 10) < 18;
-    return { cpu: this.cpu, passes: old ? KERNEL_PASSES_BEFORE_18 : passes, optLevel: 3 };
+    return { cpu: this.cpu, passes, optLevel: 3 };
   }
 
   #open(): LlvmLibrary {

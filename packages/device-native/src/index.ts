@@ -3,6 +3,7 @@ import { registerDevice } from '@proj/kernel';
 import { NativeDevice } from './native-device.ts';
 
 export { NativeDevice, type NativeDeviceOptions } from './native-device.ts';
+export { measurePeaks, type MeasureOptions, type Peaks } from './measure.ts';
 export { NativeBuffer } from './buffers.ts';
 export { cpuTarget, hostCpu, parseCpuInfo, type CpuLevel, type CpuTarget, type HostCpu } from './cpu.ts';
 export { findLlvm, LlvmLibrary, type CompileOptions, type LlvmFile, type LlvmSearch } from './llvm-library.ts';

@@ -64,7 +64,7 @@ export function sealObject(object: Uint8Array): Uint8Array {
 export function unsealObject(entry: Uint8Array): Uint8Array | undefined {
   if (entry.length < HEADER_BYTES) return undefined;
   const header = new DataView(entry.buffer, entry.byteOffset, entry.byteLength);
-  const object = entry.subarray(HEADER_BYTES);
+  const object = new Uint8Array(entry.buffer, entry.byteOffset + HEADER_BYTES, entry.byteLength - HEADER_BYTES);
   if (header.getBigUint64(0, true) !== MAGIC || header.getUint32(8, true) !== object.length || header.getUint32(20, true) !== 0) return undefined;
   const [a, b] = checksums(object);
   return header.getUint32(12, true) === a && header.getUint32(16, true) === b ? object : undefined;

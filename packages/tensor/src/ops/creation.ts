@@ -3,7 +3,7 @@ import { type Device, type DType, ProjError } from '@proj/kernel';
 import { bufferNode, castNode, constantNode, expandNode, iotaNode } from '../graph/build.ts';
 import { elementCount, type Shape } from '../graph/node.ts';
 import { elementBytes, ITEM_BYTES } from '../io/elements.ts';
-import { getDefaultDtype, type Scalar, scalarDType, scalarValue, toFloat } from '../promotion.ts';
+import { getDefaultDtype, type Scalar, scalarDType, scalarValue } from '../promotion.ts';
 import { type NestedArray, Tensor, wrap } from '../tensor.ts';
 import { deviceArgument, dtypeArgument, shapeArgument } from './arguments.ts';
 import { type OpRow, row } from './table.ts';
@@ -148,4 +148,3 @@ export const CREATION: readonly OpRow[] = [
   row('logspace', logspace, 'start, end, steps, *, base=10.0, dtype=None', { differentiable: false }), row('eye', eye as never, 'n, m=None, *, dtype=None', { differentiable: false }),
 ];
 
-export { toFloat };

@@ -1,9 +1,9 @@
 /** Elementwise arithmetic, comparison and functions. All broadcast and promote as PyTorch does. */
-import { DTYPES, type DType, ProjError } from '@proj/kernel';
+import { type DType, ProjError } from '@proj/kernel';
 import { binaryNode, castNode, constantNode, expandNode, unaryNode, whereNode } from '../graph/build.ts';
 import type { AnyNode } from '../graph/node.ts';
 import type { BinaryPrimitive, UnaryPrimitive } from '../graph/primitives.ts';
-import { isIntegral, isScalar, type Scalar, scalarValue, toFloat } from '../promotion.ts';
+import { isIntegral, type Scalar, scalarValue, toFloat } from '../promotion.ts';
 import { Tensor, wrap } from '../tensor.ts';
 import { broadcastShapes, deviceOf, nodeOf, promotedType, type TensorLike, unify } from './arguments.ts';
 import { type OpRow, row, type RowOptions } from './table.ts';
@@ -254,4 +254,3 @@ export const ELEMENTWISE: readonly OpRow[] = [
   unary('isnan', isnan, { inPlace: false, differentiable: false }), unary('isfinite', isfinite, { inPlace: false, differentiable: false }), unary('isinf', isinf, { inPlace: false, differentiable: false }),
 ];
 
-export { DTYPES, isScalar };

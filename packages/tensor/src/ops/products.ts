@@ -1,6 +1,6 @@
 /** Matrix products. Everything ends in the `contract` primitive: [B, M, K] × [B, K, N]. */
 import { ProjError } from '@proj/kernel';
-import { castNode, contractNode, expandNode, permuteNode, reshapeNode } from '../graph/build.ts';
+import { castNode, contractNode, expandNode, reshapeNode } from '../graph/build.ts';
 import { type AnyNode, elementCount } from '../graph/node.ts';
 import { type Tensor, wrap } from '../tensor.ts';
 import { broadcastShapes, promotedType } from './arguments.ts';
@@ -55,4 +55,3 @@ export const PRODUCTS: readonly OpRow[] = [
   row('matmul', matmul, 'input, other'), row('mm', mm, 'input, mat2'), row('mv', mv, 'input, vec'), row('dot', dot, 'input, other'), row('bmm', bmm, 'input, mat2'),
 ];
 
-export { permuteNode };

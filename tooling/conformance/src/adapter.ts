@@ -6,8 +6,9 @@ import { isTuple, PyValue } from './encoded.ts';
 import type { TensorData } from './encoded.ts';
 import type { Call, Library } from './library.ts';
 import { camelCase, candidateNames, plainOperators, reflectedOperators } from './names.ts';
+import { jsParameters } from './js-parameters.ts';
+import type { JsParameter } from './js-parameters.ts';
 import { bindCall, parseSignature, toCallForm } from './signature.ts';
-import type { Parameter } from './signature.ts';
 
 type Module = Readonly<Record<string, unknown>>;
 type AnyFunction = (...args: unknown[]) => unknown;
@@ -57,6 +58,8 @@ const droppedOptions: ReadonlySet<string> = new Set([
   '_stacklevel',
   'non_blocking',
 ]);
+
+const selfParameter: JsParameter = { name: 'input', kind: 'plain', keys: [] };
 
 const isFunction = (value: unknown): value is AnyFunction => typeof value === 'function';
 const isObject = (value: unknown): value is object =>
@@ -184,10 +187,15 @@ export class ProjLibrary implements Library {
     return isObject(value) ? this.property(value, name.replace(/^_(indices|values)$/, '$1')) : undefined;
   }
 
-  /** A Python value as our functions take it. */
-  #argument(value: unknown): unknown {
+  /** A Python value as our functions take it; `type` is that of the parameter, where a schema tells. */
+  #argument(value: unknown, type = ''): unknown {
     if (value instanceof PyValue) {
       switch (value.kind) {
+        case 'float': {
+          const scalar = this.#modules.get('@proj/tensor')?.FloatScalar;
+          const wrap = type.startsWith('Scalar') && isFunction(scalar);
+          return wrap ? new (scalar as unknown as new (x: unknown) => object)(value.value) : value.value;
+        }
         case 'dtype':
         case 'device':
         case 'layout':
@@ -200,8 +208,7 @@ export class ProjLibrary implements Library {
         }
         case 'slice': {
           const [start, stop, step] = (value.value as readonly (number | null)[]).map((x) => x ?? undefined);
-          const make = this.#modules.get('@proj/tensor')?.slice;
-          return isFunction(make) ? make(start, stop, step) : { start, stop, step };
+          return { start, stop, step };
         }
         case 'ellipsis':
           return '...';
@@ -216,25 +223,36 @@ export class ProjLibrary implements Library {
     return value;
   }
 
-  #options(options: Readonly<Bag>): Bag {
+  #options(options: readonly (readonly [name: string, value: unknown, type: string])[]): Bag {
     const out: Bag = {};
-    for (const [name, value] of Object.entries(options))
-      if (!droppedOptions.has(name)) out[camelCase(name)] = this.#argument(value);
+    for (const [name, value, type] of options) {
+      if (!droppedOptions.has(name)) out[camelCase(name)] = this.#argument(value, type);
+    }
     return out;
   }
 
-  /** Arguments in our form; the last is the options object when there are any. */
+  /** Arguments in our form: positional ones and the options object. `own` are the parameters of our function, where they can be read. */
   #arguments(
     signatures: readonly string[],
-    ours: readonly Parameter[] | null,
+    row: OpRow | undefined,
+    own: readonly JsParameter[] | null,
     args: readonly unknown[],
     kwargs: Readonly<Bag>,
   ): unknown[] {
     const bound = bindCall(signatures, args, kwargs, (v) => this.isTensor(v));
-    const form = bound === null ? { positional: args, options: kwargs } : toCallForm(bound, ours);
-    const options = this.#options(form.options);
-    const positional = form.positional.map((value) => this.#argument(value) ?? undefined);
-    return Object.keys(options).length > 0 ? [...positional, options] : positional;
+    if (bound === null) {
+      const options = this.#options(Object.entries(kwargs).map(([name, value]) => [name, value, '']));
+      const positional = args.map((value) => this.#argument(value) ?? undefined);
+      return Object.keys(options).length > 0 ? [...positional, options] : positional;
+    }
+    const form = toCallForm(bound, row === undefined ? null : parseSignature(row.signature), own);
+    const options = this.#options(form.options.map(({ parameter, value }) => [parameter.name, value, parameter.type]));
+    const out = form.positional.map((entry) =>
+      entry === null ? undefined : (this.#argument(entry.value, entry.parameter.type) ?? undefined),
+    );
+    if (Object.keys(options).length === 0) return out;
+    while (out.length < (form.optionsAt ?? 0)) out.push(undefined);
+    return [...out, options];
   }
 
   #signaturesOf(name: string, extra: readonly string[] = []): readonly string[] {
@@ -275,9 +293,9 @@ export class ProjLibrary implements Library {
     if (name.startsWith('Tensor.')) return this.#callMethod(name, args, kwargs, signatures);
     const fn = this.#find(name);
     if (fn === undefined) throw new MissingOperation(`${name} does not exist`);
-    const row = this.#rows.get(name);
-    const ours = row === undefined ? null : parseSignature(row.signature);
-    return fn(...this.#arguments(this.#signaturesOf(name, signatures), ours, args, kwargs));
+    return fn(
+      ...this.#arguments(this.#signaturesOf(name, signatures), this.#rows.get(name), jsParameters(fn), args, kwargs),
+    );
   }
 
   #callMethod(
@@ -299,9 +317,10 @@ export class ProjLibrary implements Library {
     if (!isFunction(member)) return member;
     if (leaf === '__getitem__') return member.call(self, ...this.#indices(rest[0]));
     if (leaf === '__setitem__') return member.call(self, this.#indices(rest[0]), this.#argument(rest[1]));
-    const row = this.#rows.get(name);
-    const ours = row === undefined ? null : parseSignature(row.signature);
-    const form = this.#arguments(this.#signaturesOf(name, signatures), ours, args, kwargs);
+    const row = this.#rows.get(name) ?? this.#rows.get(name.replace(/_$/, ''));
+    const own = jsParameters(row === undefined ? member : row.fn);
+    const withSelf = row === undefined && own !== null ? [selfParameter, ...own] : own;
+    const form = this.#arguments(this.#signaturesOf(name, signatures), row, withSelf, args, kwargs);
     return member.call(self, ...form.slice(1));
   }
 
@@ -318,14 +337,16 @@ export class ProjLibrary implements Library {
   construct(name: string, args: readonly unknown[], kwargs: Readonly<Bag>): object {
     const constructor = this.#find(name) as unknown as (new (...args: unknown[]) => object) | undefined;
     if (constructor === undefined) throw new MissingOperation(`${name} does not exist`);
-    return new constructor(...this.#arguments(this.#signaturesOf(name), null, args, kwargs));
+    const own = jsParameters(constructor as unknown as AnyFunction);
+    return new constructor(...this.#arguments(this.#signaturesOf(name), undefined, own, args, kwargs));
   }
 
   method(object: unknown, className: string, name: string, args: readonly unknown[], kwargs: Readonly<Bag>): unknown {
     const key = isObject(object) ? candidateNames(name).find((candidate) => candidate in object) : undefined;
     const member = key === undefined ? undefined : (object as Bag)[key];
     if (!isFunction(member)) throw new MissingOperation(`${className}.${name} does not exist`);
-    return member.call(object, ...this.#arguments(this.#signatures[`${className}.${name}`] ?? [], null, args, kwargs));
+    const signatures = this.#signatures[`${className}.${name}`] ?? [];
+    return member.call(object, ...this.#arguments(signatures, undefined, jsParameters(member), args, kwargs));
   }
 
   property(object: unknown, name: string): unknown {
@@ -391,9 +412,8 @@ export class ProjLibrary implements Library {
     const bag = module as Bag;
     const call = isFunction(module) ? module : [bag.forward].find(isFunction);
     if (call === undefined) throw new MissingOperation(`${className}.forward does not exist`);
-    const options = this.#options(kwargs);
-    const positional = args.map((value) => this.#argument(value) ?? undefined);
-    return call.call(module, ...positional, ...(Object.keys(options).length > 0 ? [options] : []));
+    const signatures = this.#signatures[`${className}.forward`] ?? [];
+    return call.call(module, ...this.#arguments(signatures, undefined, jsParameters(call), args, kwargs));
   }
 
   collect(): void {

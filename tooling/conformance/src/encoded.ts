@@ -43,7 +43,7 @@ export function isPlainObject(value: unknown): value is Readonly<Record<string, 
 
 /** Values of Python that have no counterpart in JavaScript; the adapter knows what our library takes in their place. */
 export class PyValue {
-  readonly kind: 'dtype' | 'device' | 'layout' | 'memory_format' | 'complex' | 'slice' | 'ellipsis';
+  readonly kind: 'float' | 'dtype' | 'device' | 'layout' | 'memory_format' | 'complex' | 'slice' | 'ellipsis';
   readonly value: Encoded;
   constructor(kind: PyValue['kind'], value: Encoded) {
     this.kind = kind;
@@ -137,8 +137,10 @@ export function decodeValue(value: Encoded | undefined, decoder: Decoder, path: 
   switch (value.$) {
     case 'tensor':
       return decoder.tensor(decodeTensorData(value), value.rg === 1, path);
-    case 'float':
-      return Number(decodeNumber(value.v));
+    case 'float': {
+      const number = Number(decodeNumber(value.v));
+      return Number.isInteger(number) ? new PyValue('float', number) : number;
+    }
     case 'bigint': {
       const big = BigInt(String(value.v));
       return Number.isSafeInteger(Number(big)) ? Number(big) : big;

@@ -1,6 +1,8 @@
 // Python-like signatures: parsing (`Tensor input, int[1]? dim, bool keepdim=False, *, ScalarType? dtype=None`), the choice of an overload, and
 // the binding of a call's arguments to parameters, so that the API rule (required positional, the rest in options) can be applied.
 import { PyValue } from './encoded.ts';
+import type { JsParameter } from './js-parameters.ts';
+import { camelCase } from './names.ts';
 
 /** One parameter; `type` is empty where only Python's inspect knows the function. */
 export interface Parameter {
@@ -91,6 +93,7 @@ function acceptsBase(base: string, value: unknown, isTensor: IsTensor): boolean 
     case 'Scalar':
       return (
         typeof value === 'number' ||
+        hasKind(value, 'float') ||
         typeof value === 'bigint' ||
         typeof value === 'boolean' ||
         hasKind(value, 'complex') ||
@@ -100,7 +103,7 @@ function acceptsBase(base: string, value: unknown, isTensor: IsTensor): boolean 
     case 'SymInt':
       return (typeof value === 'number' && Number.isInteger(value)) || typeof value === 'bigint' || isTensor(value);
     case 'float':
-      return typeof value === 'number' || isTensor(value);
+      return typeof value === 'number' || hasKind(value, 'float') || isTensor(value);
     case 'bool':
       return typeof value === 'boolean';
     case 'str':
@@ -205,36 +208,75 @@ export function bindCall(
   return null;
 }
 
-/** Arguments in our form: positional ones, then the options (names still as in Python). */
+/** Arguments in our form: positional ones (null where one is left out), then the options, with the parameters that they were bound to. */
 export interface CallForm {
-  readonly positional: readonly unknown[];
-  readonly options: Readonly<Record<string, unknown>>;
+  readonly positional: readonly (Bound | null)[];
+  readonly options: readonly Bound[];
+  /** Where the options object stands, when the function says so. */
+  readonly optionsAt?: number;
 }
 
 /**
  * Applies the API rule to bound arguments: a parameter without a default is positional (in the matched overload or in our own row), everything
- * else goes to the options. An option that is None is left out.
+ * else goes to the options. Where the function's own parameters are known, they say which of the rest are positional. An option that is None
+ * is left out.
  */
-export function toCallForm(bound: readonly Bound[], ours: readonly Parameter[] | null): CallForm {
+export function toCallForm(
+  bound: readonly Bound[],
+  ours: readonly Parameter[] | null,
+  own: readonly JsParameter[] | null = null,
+): CallForm {
+  // Our tensors live on one device at a time, so a device that PyTorch takes by position is left out.
+  const given = bound.filter(({ parameter }) => parameter.name !== 'device');
+  if (own === null || own.some(({ kind }) => kind === 'rest')) return byRule(given, ours);
+  return byParameters(given, own);
+}
+
+function byRule(bound: readonly Bound[], ours: readonly Parameter[] | null): CallForm {
   const requiredByUs = new Set((ours ?? []).filter((p) => p.required).map((p) => p.name));
-  const positional: unknown[] = [];
-  const options: Record<string, unknown> = {};
-  let open = true;
-  for (const { parameter, value } of bound) {
-    // Our tensors live on one device at a time, so a device that PyTorch takes by position is left out.
-    if (parameter.name === 'device') continue;
-    if (open && parameter.variadic) {
-      positional.push(...(value as unknown[]));
+  const positional: Bound[] = [];
+  const options: Bound[] = [];
+  for (const entry of bound) {
+    const { parameter, value } = entry;
+    if (options.length === 0 && parameter.variadic) {
+      positional.push(...(value as unknown[]).map((item) => ({ parameter, value: item })));
       continue;
     }
     const required = (parameter.required && !parameter.keywordOnly) || requiredByUs.has(parameter.name);
-    if (open && required) {
-      positional.push(value);
-      continue;
-    }
-    open = false;
-    if (value !== null && value !== undefined) options[parameter.name] = value;
+    if (options.length === 0 && required) positional.push(entry);
+    else if (value !== null && value !== undefined) options.push(entry);
   }
-  while (positional.length > 1 && (positional.at(-1) === null || positional.at(-1) === undefined)) positional.pop();
+  while (positional.length > 1 && isNone(positional.at(-1)?.value)) positional.pop();
   return { positional, options };
+}
+
+const isNone = (value: unknown): boolean => value === null || value === undefined;
+
+function byParameters(bound: readonly Bound[], own: readonly JsParameter[]): CallForm {
+  const plain = own.filter(({ kind }) => kind === 'plain');
+  const positional: (Bound | undefined)[] = new Array<undefined>(plain.length).fill(undefined);
+  const named = new Set(bound.map(({ parameter }) => camelCase(parameter.name)));
+  const options: Bound[] = [];
+  for (const [i, entry] of bound.entries()) {
+    const { parameter, value } = entry;
+    let at = plain.findIndex(({ name }) => name.replace(/_+$/, '') === camelCase(parameter.name));
+    const here = plain[i];
+    if (
+      at < 0 &&
+      parameter.required &&
+      !parameter.keywordOnly &&
+      here !== undefined &&
+      !named.has(here.name) &&
+      positional[i] === undefined
+    )
+      at = i;
+    if (at >= 0) positional[at] = entry;
+    else if (!isNone(value)) options.push(entry);
+  }
+  while (positional.length > 0 && isNone(positional.at(-1)?.value)) positional.pop();
+  return {
+    positional: Array.from(positional, (entry) => entry ?? null),
+    options,
+    optionsAt: own.findIndex(({ kind }) => kind === 'options'),
+  };
 }

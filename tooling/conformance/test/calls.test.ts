@@ -3,6 +3,7 @@ import { compareFactorisation } from '../src/compare-modes.ts';
 import { exactTolerance } from '../src/compare.ts';
 import { PyValue } from '../src/encoded.ts';
 import { camelCase } from '../src/names.ts';
+import { jsParameters } from '../src/js-parameters.ts';
 import { bindCall, parseSignature, toCallForm } from '../src/signature.ts';
 
 class T {}
@@ -14,9 +15,16 @@ const form = (
   args: unknown[],
   kwargs: Record<string, unknown> = {},
   ours: string | null = null,
+  fn: object | null = null,
 ): unknown => {
   const bound = bindCall(overloads, args, kwargs, isTensor);
-  return bound === null ? null : toCallForm(bound, ours === null ? null : parseSignature(ours));
+  if (bound === null) return null;
+  const own = fn === null ? null : jsParameters(fn as (...args: never[]) => unknown);
+  const { positional, options } = toCallForm(bound, ours === null ? null : parseSignature(ours), own);
+  return {
+    positional: positional.map((entry) => entry?.value),
+    options: Object.fromEntries(options.map(({ parameter, value }) => [parameter.name, value])),
+  };
 };
 
 describe('names', () => {
@@ -111,6 +119,42 @@ describe('the mapping of arguments', () => {
       positional: [x, new PyValue('dtype', 'int8')],
       options: { copy: true },
     });
+  });
+
+  it('obeys the parameters of the function itself', () => {
+    const sumLike = (input: T, dim: number | null = null, { keepdim = false } = {}): unknown => [input, dim, keepdim];
+    expect(form(sum, [x, 1, true], {}, null, sumLike)).toEqual({ positional: [x, 1], options: { keepdim: true } });
+    expect(
+      form(['Tensor input, int? dim=None, bool keepdim=False'], [x], { keepdim: true, dim: -1 }, null, sumLike),
+    ).toEqual({ positional: [x, -1], options: { keepdim: true } });
+    const clampLike = (input: T, min?: number, max?: number): unknown => [input, min, max];
+    const clamp = ['Tensor input, Scalar? min=None, Scalar? max=None'];
+    expect(form(clamp, [x, null, 3], {}, null, clampLike)).toEqual({ positional: [x, null, 3], options: {} });
+    const optionsOnly = (input: T, options: object = {}): unknown => [input, options];
+    expect(form(clamp, [x, null, 3], {}, null, optionsOnly)).toEqual({ positional: [x], options: { max: 3 } });
+    const renamed = (input: T, shape: number[]): unknown => [input, shape];
+    expect(form(['Tensor input, SymInt[] size'], [x, 2, 3], {}, null, renamed)).toEqual({
+      positional: [x, [2, 3]],
+      options: {},
+    });
+  });
+
+  it('reads parameters from functions, arrows and classes', () => {
+    class Base {
+      readonly sizes: unknown[];
+      constructor(a: number, b = ',)', { bias = true, eps: small = 1e-5 } = {}) {
+        this.sizes = [a, b, bias, small];
+      }
+    }
+    class Derived extends Base {}
+    const kinds = (fn: unknown): unknown =>
+      jsParameters(fn as (...args: never[]) => unknown)?.map(({ name, kind, keys }) =>
+        kind === 'plain' ? name : [kind, ...keys],
+      );
+    expect(kinds(Derived)).toEqual(['a', 'b', ['options', 'bias', 'eps']]);
+    expect(kinds((q: number) => q)).toEqual(['q']);
+    expect(kinds((first: number, ...others: number[]) => [first, others])).toEqual(['first', ['rest']]);
+    expect(jsParameters(Math.max)).toBeNull();
   });
 
   it('spreads variadic parameters and refuses what does not fit', () => {

@@ -40,11 +40,12 @@ describe('the value encoding', () => {
 
   it('reads Python values', () => {
     const read = (value: unknown): unknown => decodeValue(value as Tagged, decoder, 'v');
-    expect(read({ $: 'float', v: 2 })).toBe(2);
+    expect(read({ $: 'float', v: 2 })).toEqual(new PyValue('float', 2));
+    expect(read(2.5)).toBe(2.5);
     expect(read({ $: 'float', v: '-inf' })).toBe(-Infinity);
     expect(read({ $: 'size', v: [2, 3] })).toEqual([2, 3]);
     const tuple = read({ $: 'tuple', v: [1, { $: 'float', v: 3 }] });
-    expect(tuple).toEqual([1, 3]);
+    expect(tuple).toEqual([1, new PyValue('float', 3)]);
     expect([isTuple(tuple), isTuple(read([1, 2]))]).toEqual([true, false]);
     expect(read({ $: 'dtype', v: 'int8' })).toEqual(new PyValue('dtype', 'int8'));
     expect(read({ $: 'slice', v: [1, null, 2] })).toEqual(new PyValue('slice', [1, null, 2]));

@@ -66,9 +66,9 @@ export class Compiler {
     return hashes.map((hash) => this.#addresses.get(hash) ?? 0);
   }
 
-  /** Loads a module of text that stands for itself (the runtime, measurements). */
-  module(name: string, text: string): LoadedCode {
-    return this.#load([{ key: hashText(`${name} ${RUNTIME_PASSES} ${text} ${this.#context}`), name, passes: RUNTIME_PASSES, text: () => text }]);
+  /** Loads a module of LLVM IR that is no kernel; `identity` changes when its text does. */
+  module(name: string, identity: string, text: () => string): LoadedCode {
+    return this.#load([{ key: hashText(`${name} ${RUNTIME_PASSES} ${identity} ${this.#context}`), name, passes: RUNTIME_PASSES, text }]);
   }
 
   /** The optimised LLVM IR and the assembly of a kernel, for people. */

@@ -18,7 +18,7 @@ let loaded: Koffi | undefined;
 export function koffi(): Koffi {
   if (loaded !== undefined) return loaded;
   try {
-    loaded = createRequire(import.meta.url)('koffi') as Koffi;
+    loaded = load();
   } catch (cause) {
     throw new ProjError('device-unavailable', `koffi could not be loaded (${messageOf(cause)})`, {
       op: 'native device',
@@ -32,6 +32,24 @@ export function koffi(): Koffi {
   loaded.load(null);
   return loaded;
 }
+
+/**
+ * koffi's own package for this platform where it can be reached, which is all that the main package would load, without the 6 ms that its
+ * wrapper (compatibility with older interfaces) takes of a start of 25; else the main package.
+ */
+function load(): Koffi {
+  const ours = createRequire(import.meta.url);
+  try {
+    const binary = createRequire(ours.resolve('koffi'))(`@koromix/koffi-${process.platform}-${process.arch}`) as Koffi;
+    if (typeof binary.load === 'function' && binary.version === EXPECTED_VERSION) return binary;
+  } catch {
+    return ours('koffi') as Koffi;
+  }
+  return ours('koffi') as Koffi;
+}
+
+/** The version whose inner package was tried; others go through the main package. */
+const EXPECTED_VERSION = '3.3.4';
 
 /** The text of whatever was thrown. */
 export function messageOf(error: unknown): string {

@@ -6,7 +6,7 @@
  * cannot select) must be kept out by the renderer, which asks the CPU's features first.
  */
 import { existsSync, realpathSync, statSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { basename } from 'node:path';
 import { ProjError } from '@proj/kernel';
 import type { Address, CLibrary } from './ffi.ts';
 import { cLibrary, koffi, messageOf } from './ffi.ts';
@@ -32,23 +32,25 @@ function directories(environment: NodeJS.ProcessEnv): string[] {
 }
 
 /** Every place where a version of LLVM is installed by the usual means, best first. */
-export function llvmCandidates(platform: NodeJS.Platform = process.platform, environment: NodeJS.ProcessEnv = process.env): string[] {
+export function* llvmCandidates(platform: NodeJS.Platform = process.platform, environment: NodeJS.ProcessEnv = process.env): Generator<string> {
   if (platform === 'darwin') {
-    return ['/opt/homebrew/opt', '/usr/local/opt'].flatMap((root) => ['llvm', ...VERSIONS.map((v) => `llvm@${v}`)].map((name) => `${root}/${name}/lib/libLLVM.dylib`));
+    for (const root of ['/opt/homebrew/opt', '/usr/local/opt']) {
+      yield `${root}/llvm/lib/libLLVM.dylib`;
+      for (const v of VERSIONS) yield `${root}/llvm@${v}/lib/libLLVM.dylib`;
+    }
+    return;
   }
-  if (platform !== 'linux') return [];
+  if (platform !== 'linux') return;
   const folders = directories(environment);
-  return [
-    ...VERSIONS.flatMap((v) => [
-      ...folders.flatMap((folder) => [join(folder, `libLLVM.so.${v}.1`), join(folder, `libLLVM-${v}.so.1`), join(folder, `libLLVM-${v}.so`)]),
-      `/usr/lib/llvm-${v}/lib/libLLVM.so`,
-      `/usr/lib64/llvm${v}/lib/libLLVM.so`,
-      `/usr/lib/llvm${v}/lib/libLLVM.so`,
-      `/home/linuxbrew/.linuxbrew/opt/llvm@${v}/lib/libLLVM.so`,
-    ]),
-    '/home/linuxbrew/.linuxbrew/opt/llvm/lib/libLLVM.so',
-    ...folders.map((folder) => join(folder, 'libLLVM.so')),
-  ];
+  for (const v of VERSIONS) {
+    for (const folder of folders) {
+      yield `${folder}/libLLVM.so.${v}.1`;
+      yield `${folder}/libLLVM-${v}.so.1`;
+      yield `${folder}/libLLVM-${v}.so`;
+    }
+    for (const folder of [`/usr/lib/llvm-${v}`, `/usr/lib64/llvm${v}`, `/usr/lib/llvm${v}`, `/home/linuxbrew/.linuxbrew/opt/llvm@${v}`]) yield `${folder}/lib/libLLVM.so`;
+  }
+  for (const folder of ['/home/linuxbrew/.linuxbrew/opt/llvm/lib', ...folders]) yield `${folder}/libLLVM.so`;
 }
 
 /** Looks for LLVM. `PROJ_LLVM` is the path of a library, or `none`. */
@@ -58,8 +60,7 @@ export function findLlvm(environment: NodeJS.ProcessEnv = process.env): LlvmSear
   if (chosen !== undefined && chosen !== '') {
     return existsSync(chosen) ? { found: identify(chosen) } : { found: undefined, reason: `PROJ_LLVM names ${chosen}, which does not exist` };
   }
-  const path = llvmCandidates(process.platform, environment).find((candidate) => existsSync(candidate));
-  if (path !== undefined) return { found: identify(path) };
+  for (const path of llvmCandidates(process.platform, environment)) if (existsSync(path)) return { found: identify(path) };
   return { found: undefined, reason: `no LLVM library (${OLDEST} to ${VERSIONS[0]}) is installed` };
 }
 

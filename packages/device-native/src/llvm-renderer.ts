@@ -7,21 +7,17 @@
  *
  * Kernels arrive vectorised and simplified; arithmetic carries no fast-math flags, so results are those of the kernel as written.
  */
-import { statSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { liveValues, ProjError, SCALARS, valueType, type Block, type Kernel, type Loop, type Memory, type Statement, type Value } from '@proj/kernel';
 import type { CpuTarget } from './cpu.ts';
+import { fileIdentity } from './file-identity.ts';
 import { binary, bitcast, cast, compare, dot4, extract, horizontal, iota, mulAdd, shuffle, splat, unary, type Emitter } from './llvm-operations.ts';
 import { lanesOf, literal, llvmType, mangled, memoryType } from './llvm-types.ts';
 
 /** The symbol that every rendered module exports. */
 export const KERNEL_SYMBOL = 'kernel';
 
-/** Changes whenever the code of this target does, so that objects of another state of it are not taken from a cache. */
-export function rendererIdentity(): string {
-  const { size, mtimeMs } = statSync(fileURLToPath(import.meta.url));
-  return `${size}:${Math.floor(mtimeMs)}`;
-}
+/** Changes whenever this target does, so that objects of another state of it are not taken from a cache. */
+export const rendererIdentity = (): string => fileIdentity(import.meta.url);
 
 /** The attributes of functions that run on `cpu`. */
 export function functionAttributes(cpu: CpuTarget): string {

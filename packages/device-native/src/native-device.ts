@@ -9,7 +9,7 @@ import { fuses } from './llvm-operations.ts';
 import { NativeProgram } from './native-program.ts';
 import { cacheFolder, ObjectCache } from './object-cache.ts';
 import { defaultThreads, Runtime, SPIN } from './runtime.ts';
-import { runtimeIr } from './runtime-ir.ts';
+import { runtimeIdentity, runtimeIr } from './runtime-ir.ts';
 
 interface NativeKernel extends CompiledKernel {
   readonly address: Address;
@@ -47,7 +47,8 @@ export class NativeDevice implements Device {
     const folder = cacheFolder(environment);
     const cache = folder === undefined ? undefined : new ObjectCache({ folder, compiler: llvm.found?.identity });
     this.#compiler = new Compiler({ cpu: this.cpu, llvm, cache });
-    this.#runtime = new Runtime(this.#compiler.module('runtime', runtimeIr(process.platform, this.cpu.architecture, SPIN)));
+    const runtime = this.#compiler.module('runtime', `${runtimeIdentity()} ${Object.values(SPIN).join(' ')}`, () => runtimeIr(process.platform, this.cpu.architecture, SPIN));
+    this.#runtime = new Runtime(runtime);
     this.#runtime.setThreads(defaultThreads(environment));
     this.features = describe(this.cpu, llvm, this.#runtime);
   }

@@ -9,6 +9,11 @@
  * Node never forks without executing another program, so the pool need not survive a fork.
  */
 
+import { fileIdentity } from './file-identity.ts';
+
+/** Changes whenever the runtime does. */
+export const runtimeIdentity = (): string => fileIdentity(import.meta.url);
+
 /** Layout of an entry, in 8-byte slots. */
 export const ENTRY = { code: 0, args: 1, begin: 2, end: 3, grain: 4, align: 5, chunk: 6, slots: 8 } as const;
 

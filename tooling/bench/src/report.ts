@@ -59,7 +59,7 @@ const megabytes = (value: unknown): string => (typeof value === 'number' ? `${va
 const percent = (value: unknown): string =>
   typeof value === 'number' ? `${value < 0 ? '' : '+'}${(100 * value).toFixed(1)} %` : '?';
 
-/** Each of our devices against the best peer of each case, with the geometric mean of a suite; and the peers that were not there. */
+/** Each of our devices against its best peer in each case, with the geometric mean of a suite; and the peers that were not there. */
 export function summaryText(rows: readonly Row[]): string {
   const lines: string[] = [];
   const groups = Map.groupBy(rows, ({ suite, threads }) => `${suite}, ${threads} thread${threads === 1 ? '' : 's'}`);
@@ -84,11 +84,14 @@ export function summaryText(rows: readonly Row[]): string {
   return lines.join('\n');
 }
 
+/** WebAssembly and JavaScript are compared with their kind. */
+const PORTABLE: readonly string[] = ['onnxruntime-web', 'tfjs', 'jax-js'];
+
 function ratioToBest(rows: readonly Row[], ours: string): { name: string; ratio: number; peer: string }[] {
   const mine = rows.find(({ runner }) => runner === ours);
-  const peers = rows.filter(
-    ({ runner, medianMs }) => !runner.startsWith('ours:') && runner !== 'node' && medianMs !== null,
-  );
+  const eligible = (runner: string): boolean =>
+    ours === 'ours:native' ? !runner.startsWith('ours:') && runner !== 'node' : PORTABLE.includes(runner);
+  const peers = rows.filter(({ runner, medianMs }) => eligible(runner) && medianMs !== null);
   const best = peers.reduce<Row | undefined>(
     (low, row) => ((row.medianMs ?? Infinity) < (low?.medianMs ?? Infinity) ? row : low),
     undefined,

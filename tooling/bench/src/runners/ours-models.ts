@@ -1,6 +1,6 @@
 /** The models of the `train`, `overhead` and `memory` suites on our own packages, with PyTorch's names. */
 import '@proj/autograd';
-import { compile, tensor } from '@proj/tensor';
+import { arange, compile, fromArray } from '@proj/tensor';
 import type { Tensor } from '@proj/tensor';
 import {
   Conv2d,
@@ -68,10 +68,7 @@ class Gpt extends Module {
     this.blocks = new ModuleList(Array.from({ length: layers }, () => new Block(width, heads)));
     this.last = new LayerNorm(width);
     this.head = new Linear(width, vocabulary, { bias: false });
-    this.#where = tensor(
-      Int32Array.from({ length }, (_, i) => i),
-      { dtype: 'int64' },
-    );
+    this.#where = arange(length);
   }
 
   override forward(ids: Tensor): Tensor {
@@ -133,36 +130,45 @@ interface Task {
 }
 
 const floats = (shape: readonly number[]): Tensor =>
-  tensor(
+  fromArray(
     uniform(
       shape.reduce((a, b) => a * b, 1),
       9,
     ),
-  ).reshape(shape);
-const integers = (length: number, classes: number, factor = 7): Tensor =>
-  tensor(labels(length, classes, factor), { dtype: 'int64' });
+    shape,
+  );
+const integers = (shape: readonly number[], classes: number, factor = 7): Tensor =>
+  fromArray(
+    labels(
+      shape.reduce((a, b) => a * b, 1),
+      classes,
+      factor,
+    ),
+    shape,
+    'int64',
+  );
 
 const TASKS: Record<TrainModel | 'tiny' | 'small', () => Task> = {
-  mlp: () => ({ model: mlp(TRAIN_SHAPES.mlp.sizes), x: floats([128, 784]), y: integers(128, 10) }),
-  cnn: () => ({ model: cnn(), x: floats([64, 1, 28, 28]), y: integers(64, 10) }),
+  mlp: () => ({ model: mlp(TRAIN_SHAPES.mlp.sizes), x: floats([128, 784]), y: integers([128], 10) }),
+  cnn: () => ({ model: cnn(), x: floats([64, 1, 28, 28]), y: integers([64], 10) }),
   gpt: () => {
     const { batch, length, vocabulary } = TRAIN_SHAPES.gpt;
     return {
       model: new Gpt(),
-      x: integers(batch * length, vocabulary, 37).reshape([batch, length]),
-      y: integers(batch * length, vocabulary, 91),
+      x: integers([batch, length], vocabulary, 37),
+      y: integers([batch * length], vocabulary, 91),
     };
   },
   lstm: () => {
     const { batch, length, vocabulary } = TRAIN_SHAPES.lstm;
     return {
       model: new CharLstm(),
-      x: integers(batch * length, vocabulary, 37).reshape([batch, length]),
-      y: integers(batch * length, vocabulary, 91),
+      x: integers([batch, length], vocabulary, 37),
+      y: integers([batch * length], vocabulary, 91),
     };
   },
-  tiny: () => ({ model: mlp([4, 8, 2]), x: floats([4, 4]), y: integers(4, 2) }),
-  small: () => ({ model: mlp([784, 128, 10]), x: floats([32, 784]), y: integers(32, 10) }),
+  tiny: () => ({ model: mlp([4, 8, 2]), x: floats([4, 4]), y: integers([4], 2) }),
+  small: () => ({ model: mlp([784, 128, 10]), x: floats([32, 784]), y: integers([32], 10) }),
 };
 
 /** A step that trains the named model once and gives the loss; `captured` goes through `compile`. */

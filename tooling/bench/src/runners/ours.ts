@@ -1,8 +1,7 @@
 /** Our devices: `ours.ts native|wasm|js THREADS`. Written as a user would write it; a step is captured with `compile` but for the eager cases. */
 import { getDevice, setDefaultDevice } from '@proj/kernel';
-import { compile, tensor } from '@proj/tensor';
+import { compile, fromArray } from '@proj/tensor';
 import type { Tensor } from '@proj/tensor';
-import { conv2d, crossEntropy, layerNorm } from '@proj/nn/functional';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type { CaseSpec } from '../cases.ts';
@@ -10,7 +9,6 @@ import { labels, uniform } from '../inputs.ts';
 import { residentMegabytes, serve } from '../serve.ts';
 import type { Prepared } from '../serve.ts';
 import { fmaPeak } from './fma-peak.ts';
-import { stepOf } from './ours-models.ts';
 
 const [, , deviceName = 'js', threadsText = '1'] = process.argv;
 
@@ -32,18 +30,15 @@ function versionOf(): string {
 }
 
 function input(seed: number, shape: readonly number[]): Tensor {
-  return tensor(
-    uniform(
-      shape.reduce((a, b) => a * b, 1),
-      seed,
-    ),
-  )
-    .reshape(shape)
-    .realize();
+  return fromArray(uniform(elements(shape), seed), shape);
+}
+
+function elements(shape: readonly number[]): number {
+  return shape.reduce((a, b) => a * b, 1);
 }
 
 function targets(length: number, classes: number): Tensor {
-  return tensor(labels(length, classes), { dtype: 'int64' }).realize();
+  return fromArray(labels(length, classes), [length], 'int64');
 }
 
 /** Evaluates `fn`'s result, and frees it at once, as the peers do. */
@@ -53,11 +48,16 @@ function forward(fn: () => Tensor): Prepared {
     run: () => {
       compiled().realize().dispose();
     },
-    output: () => compiled().data() as ArrayLike<number>,
+    output: () => compiled().toTypedArray(),
   };
 }
 
-function prepare(spec: CaseSpec): Prepared {
+/** The packages above the tensors are loaded by the cases that need them. */
+function models(): Promise<typeof import('./ours-models.ts')> {
+  return import('./ours-models.ts');
+}
+
+async function prepare(spec: CaseSpec): Promise<Prepared> {
   switch (spec.kind) {
     case 'matmul': {
       const [a, b] = [input(1, [spec.m, spec.k]), input(2, [spec.k, spec.n])];
@@ -83,21 +83,24 @@ function prepare(spec: CaseSpec): Prepared {
         input(2, [spec.columns]),
         input(3, [spec.columns]),
       ];
+      const { layerNorm } = await import('@proj/nn/functional');
       return forward(() => layerNorm(a, [spec.columns], { weight, bias }));
     }
     case 'cross-entropy': {
       const [a, y] = [input(1, [spec.rows, spec.columns]), targets(spec.rows, spec.columns)];
+      const { crossEntropy } = await import('@proj/nn/functional');
       return forward(() => crossEntropy(a, y));
     }
     case 'conv2d': {
       const { batch, channels, size, filters, kernel, stride, padding, groups } = spec;
       const [x, w] = [input(1, [batch, channels, size, size]), input(2, [filters, channels / groups, kernel, kernel])];
+      const { conv2d } = await import('@proj/nn/functional');
       return forward(() => conv2d(x, w, { stride, padding, groups }));
     }
     case 'train':
-      return training(stepOf(spec.model, true));
+      return training((await models()).stepOf(spec.model, true));
     case 'tiny-step':
-      return training(stepOf('tiny', spec.captured));
+      return training((await models()).stepOf('tiny', spec.captured));
     case 'tiny-graph': {
       const [a, b] = [input(1, [16]), input(2, [16])];
       return { run: () => a.add(b).mul(a).sum().item() };
@@ -110,7 +113,7 @@ function prepare(spec: CaseSpec): Prepared {
         single: true,
         async run() {
           const base = (await residentMegabytes()).now;
-          const step = stepOf('gpt', true);
+          const step = (await models()).stepOf('gpt', true);
           for (let i = 0; i < spec.steps; i++) step();
           detail = { baseMB: base, peakMB: (await residentMegabytes()).peak };
         },
@@ -143,7 +146,7 @@ function memorySteps({ mode, early, late }: CaseSpec & { kind: 'memory-steps' })
   return {
     single: true,
     async run() {
-      const step = stepOf('small', mode === 'captured');
+      const step = (await models()).stepOf('small', mode === 'captured');
       const until = async (from: number, to: number): Promise<void> => {
         for (let i = from; i < to; i++) {
           step();

@@ -14,8 +14,13 @@ export { defaultDevice, deviceReport, getDevice, registerDevice, setDefaultDevic
 export { DTYPES, isDType, type DType, type DTypeInfo } from './dtypes/dtype.ts';
 export { JS_ARRAYS, compileJs, renderJs, type JsArgument, type JsFunction, type JsOptions, type JsTypedArray } from './targets/js.ts';
 export { JsBuffer, JsDevice } from './device/js-device.ts';
+export { WasmBuffer, WasmDevice, type WasmDeviceOptions } from './device/wasm-device.ts';
+export { renderWasm, type WasmFeatures, type WasmOptions } from './targets/wasm.ts';
 export { bfloatBitsToFloat, floatToBfloatBits, floatToHalfBits, halfBitsToFloat } from './dtypes/half.ts';
+export * as math from './math/index.ts';
 import { JsDevice } from './device/js-device.ts';
 import { registerDevice } from './device/registry.ts';
+import { wasmDevice } from './device/wasm-device.ts';
 
 registerDevice({ name: 'js', priority: 0, create: () => new JsDevice() });
+registerDevice(wasmDevice);

@@ -1,0 +1,314 @@
+/**
+ * The `wasm` device: kernels as WebAssembly SIMD in one linear memory, shared with worker threads where the platform has them. It needs
+ * nothing but the engine, so it is what everything falls back to that is not native.
+ *
+ * Environment: `PROJ_NUM_THREADS` limits the threads. `PROJ_WASM_REVECTORIZE=1` turns on V8's experimental fusing of 128-bit operations
+ * to 256 bits and `PROJ_WASM_OPTIMIZE=1` its optimising compiler at once (without it first calls run code that is about three times
+ * slower); both are flags of the whole process, so they are never set unless asked for.
+ */
+import { ProjError, toProjError } from '../errors.ts';
+import { hashKernel } from '../ir/hash.ts';
+import type { Kernel } from '../ir/ir.ts';
+import { renderWasm } from '../targets/wasm.ts';
+import { MAX_PAGES } from '../targets/wasm-bytes.ts';
+import type { WasmFeatures } from '../targets/wasm-vector.ts';
+import type { CompiledKernel, Device, DeviceBuffer, DeviceFeatures, Launch, Program } from './device.ts';
+import type { DeviceFactory } from './registry.ts';
+import { wasmApi, type WasmMemory, type WasmTable } from './wasm-api.ts';
+import { detectFeatures } from './wasm-features.ts';
+import { MemoryPool } from './wasm-pool.ts';
+import { WasmProgram } from './wasm-program.ts';
+import { encodeRunner, type RunnerExports, SHARED, STACK_BYTES, STACK_START } from './wasm-runner.ts';
+import { availableThreads, mayWait, WorkerThreads } from './wasm-threads.ts';
+
+const PAGE = 65536;
+/** A launch is cut into this many pieces for each thread, and a long one on a single thread into as many. */
+const PIECES_PER_THREAD = 4;
+
+export interface WasmDeviceOptions {
+  /** Most threads; by default the processors, or `PROJ_NUM_THREADS`. */
+  readonly threads?: number;
+  /** Most bytes of memory, at most 4 GiB. */
+  readonly maximumBytes?: number;
+  /** `false`: no shared memory and so no threads, as where SharedArrayBuffer is missing. */
+  readonly shared?: boolean;
+  /** Features to leave unused. */
+  readonly without?: Partial<Record<keyof WasmFeatures, true>>;
+}
+
+export interface WasmKernel extends CompiledKernel {
+  /** Its place in the function table. */
+  readonly index: number;
+}
+
+/** Memory of the `wasm` device: a block of its linear memory. */
+export class WasmBuffer implements DeviceBuffer {
+  readonly device: WasmDevice;
+  readonly bytes: number;
+  readonly address: number;
+  #disposed = false;
+
+  constructor(device: WasmDevice, bytes: number, address: number) {
+    this.device = device;
+    this.bytes = bytes;
+    this.address = address;
+  }
+  get disposed(): boolean {
+    return this.#disposed;
+  }
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    this.device.release(this, this.address);
+  }
+}
+
+export class WasmDevice implements Device {
+  readonly name = 'wasm';
+  readonly #wasm: WasmFeatures;
+  readonly #memory: WasmMemory;
+  readonly #shared: boolean;
+  readonly #maximum: number;
+  readonly #table: WasmTable;
+  readonly #stack: object;
+  readonly #runner: RunnerExports;
+  readonly #workers: WorkerThreads | null;
+  readonly #pool: MemoryPool;
+  readonly #kernels = new Map<string, WasmKernel>();
+  readonly #available: number;
+  readonly #collected: FinalizationRegistry<number>;
+  #functions = 0;
+  #threads: number;
+  #bytes: Uint8Array;
+  #view: DataView;
+  #disposed = false;
+
+  constructor(options: WasmDeviceOptions = {}) {
+    const api = wasmApi();
+    setEngineFlags();
+    const detected = detectFeatures();
+    const without = options.without ?? {};
+    this.#wasm = {
+      relaxed: detected.relaxed && without.relaxed !== true,
+      fused: detected.fused && without.fused !== true && without.relaxed !== true,
+      exactDot: detected.exactDot && without.exactDot !== true && without.relaxed !== true,
+    };
+    const scope = globalThis as { crossOriginIsolated?: boolean };
+    this.#shared = options.shared !== false && typeof SharedArrayBuffer !== 'undefined' && scope.crossOriginIsolated !== false;
+    [this.#memory, this.#maximum] = createMemory(options.maximumBytes ?? MAX_PAGES * PAGE, this.#shared);
+    this.#bytes = new Uint8Array(this.#memory.buffer);
+    this.#view = new DataView(this.#memory.buffer);
+    this.#table = new api.Table({ element: 'anyfunc', initial: 64 });
+    this.#stack = new api.Global({ value: 'i32', mutable: false }, STACK_START);
+    const runner = new api.Module(encodeRunner(this.#shared));
+    this.#runner = new api.Instance(runner, { e: { m: this.#memory, t: this.#table } }).exports as unknown as RunnerExports;
+    this.#workers = this.#shared ? new WorkerThreads(this.#memory, runner) : null;
+    this.#pool = new MemoryPool(STACK_START + STACK_BYTES, (end) => this.#grow(end));
+    this.#collected = new FinalizationRegistry((address) => this.#pool.free(address));
+    const limit = Number(globalThis.process?.env?.['PROJ_NUM_THREADS'] ?? Infinity);
+    const most = options.threads ?? Math.min(availableThreads(), limit >= 1 ? Math.floor(limit) : Infinity);
+    this.#available = this.#shared ? Math.max(1, most) : 1;
+    this.#threads = this.#available;
+    this.#view.setInt32(SHARED.mayWait, Number(mayWait()), true);
+    this.setThreads(this.#available);
+  }
+
+  get features(): DeviceFeatures {
+    const extras = [this.#wasm.relaxed ? 'relaxed' : '', this.#wasm.fused ? 'fused' : '', this.#shared ? 'shared memory' : ''].filter((text) => text !== '');
+    return {
+      vectorBytes: 16,
+      vectorRegisters: 16,
+      fused: this.#wasm.fused,
+      threads: this.#threads,
+      description: `WebAssembly SIMD128${extras.length === 0 ? '' : ` (${extras.join(', ')})`}, ${this.#threads} thread${this.#threads === 1 ? '' : 's'}`,
+    };
+  }
+
+  allocate(bytes: number): WasmBuffer {
+    if (!Number.isSafeInteger(bytes) || bytes < 0) throw new ProjError('invalid-argument', `a buffer of ${bytes} bytes`, { op: 'allocate' });
+    const address = this.reserve(bytes);
+    const buffer = new WasmBuffer(this, bytes, address);
+    this.#collected.register(buffer, address, buffer);
+    return buffer;
+  }
+
+  write(buffer: DeviceBuffer, offset: number, data: Uint8Array): void {
+    this.#fresh().#bytes.set(data, this.#range(buffer, offset, data.byteLength, 'write'));
+  }
+
+  read(buffer: DeviceBuffer, offset: number, bytes: number): Uint8Array<ArrayBuffer> {
+    const address = this.#range(buffer, offset, bytes, 'read');
+    const copy = new Uint8Array(bytes);
+    copy.set(this.#fresh().#bytes.subarray(address, address + bytes));
+    return copy;
+  }
+
+  compile(kernels: readonly Kernel[]): WasmKernel[] {
+    this.#requireAlive('compile');
+    const missing = new Map<string, Kernel>();
+    for (const kernel of kernels) if (!this.#kernels.has(hashKernel(kernel))) missing.set(hashKernel(kernel), kernel);
+    if (missing.size > 0) {
+      const first = this.#functions;
+      const bytes = renderWasm([...missing.values()], { features: this.#wasm, sharedMemory: this.#shared, tableStart: first });
+      const functions = first + missing.size;
+      if (this.#table.length < functions) this.#table.grow(2 * functions - this.#table.length);
+      const api = wasmApi();
+      try {
+        const module = new api.Module(bytes);
+        new api.Instance(module, { e: { m: this.#memory, t: this.#table, s: this.#stack } });
+        this.#workers?.publish(module, functions);
+      } catch (cause) {
+        const names = [...missing.values()].map((kernel) => kernel.name).join(', ');
+        throw new ProjError('kernel-compilation', `the engine rejects the code of ${names}: ${toProjError(cause).message}`, { op: 'compile', cause });
+      }
+      this.#functions = functions;
+      let index = first;
+      for (const [hash, kernel] of missing) this.#kernels.set(hash, { kernel, index: index++ });
+    }
+    return kernels.map((kernel) => this.#compiled(kernel));
+  }
+
+  program(launches: readonly Launch[], bindings: number): Program {
+    this.#requireAlive('program');
+    const kernels = launches.map((launch) => this.#compiled(launch.kernel.kernel));
+    return new WasmProgram(this, launches, kernels, bindings, (program, table) => this.#collected.register(program, table, program));
+  }
+
+  setThreads(threads: number): void {
+    if (!Number.isInteger(threads) || threads < 1) throw new ProjError('invalid-argument', `${threads} threads`, { op: 'setThreads' });
+    this.#threads = Math.min(threads, this.#available);
+    this.#fresh().#view.setInt32(SHARED.threads, this.#threads, true);
+    this.#view.setInt32(SHARED.maxPieces, this.#threads * PIECES_PER_THREAD, true);
+  }
+
+  memory(): { readonly used: number; readonly pooled: number } {
+    return { used: this.#pool.used, pooled: this.#pool.pooled };
+  }
+
+  /** Worker threads that take part in launches by now. They start with the first launch that is worth splitting, and not at once. */
+  get readyThreads(): number {
+    return 1 + Math.min(this.#workers?.ready ?? 0, this.#threads - 1);
+  }
+
+  dispose(): void {
+    this.#disposed = true;
+    this.#workers?.stop();
+    this.#kernels.clear();
+  }
+
+  // For the buffers and programs of this device
+
+  /** The address of a block of at least `bytes` bytes. */
+  reserve(bytes: number): number {
+    this.#requireAlive('allocate');
+    const address = this.#pool.allocate(bytes, this.#memory.buffer.byteLength);
+    if (address !== null) return address;
+    const inUse = Math.round(this.#pool.used / 2 ** 20);
+    throw new ProjError('out-of-memory', `no room for ${bytes} bytes: ${inUse} MiB of at most ${Math.round(this.#maximum / 2 ** 20)} MiB are in use`, {
+      op: 'allocate',
+      cure: 'Values that nobody needs are given back when the event loop turns: await now and then in a long loop, or use tidy() or dispose(); compile() keeps the memory of a training step constant; the native device has no such limit',
+    });
+  }
+
+  /** Gives a block back; `owner` was registered for it. */
+  release(owner: object, address: number): void {
+    this.#collected.unregister(owner);
+    this.#pool.free(address);
+  }
+
+  /** A view of the whole memory. */
+  view(): DataView {
+    return this.#fresh().#view;
+  }
+
+  addressOf(buffer: DeviceBuffer | undefined, binding: number): number {
+    if (!(buffer instanceof WasmBuffer) || buffer.device !== this) {
+      throw new ProjError('invalid-argument', buffer === undefined ? `binding ${binding} is missing` : `a buffer of device "${buffer.device.name}" given to another device "wasm"`, { op: 'run' });
+    }
+    if (buffer.disposed) throw new ProjError('invalid-argument', `the buffer of binding ${binding} was disposed of`, { op: 'run', cure: 'Keep it until its last reader has run' });
+    return buffer.address;
+  }
+
+  execute(table: number, count: number, parallel: boolean): void {
+    this.#requireAlive('run');
+    if (parallel && this.#workers !== null && this.#workers.started < this.#threads - 1) this.#workers.start(this.#threads - 1, () => this.#pool.allocate(STACK_BYTES, 0) ?? this.reserve(STACK_BYTES));
+    try {
+      this.#runner.run(table, count);
+    } catch (cause) {
+      if ((this.#workers?.ready ?? 0) > 0) this.#workers?.abandon();
+      throw new ProjError('index-out-of-range', `a kernel left its memory: ${toProjError(cause).message}`, { op: 'run', cause });
+    }
+    if (this.#workers !== null && this.#workers.failures() > 0) throw new ProjError('index-out-of-range', 'a kernel left its memory, on a worker thread', { op: 'run' });
+  }
+
+  // Internals
+
+  #compiled(kernel: Kernel): WasmKernel {
+    const compiled = this.#kernels.get(hashKernel(kernel));
+    if (compiled === undefined) throw new ProjError('invalid-argument', `kernel ${kernel.name} was not compiled by this device`, { op: 'program' });
+    return compiled;
+  }
+
+  /** Views are made anew when the memory has grown. */
+  #fresh(): this {
+    if (this.#bytes.buffer !== this.#memory.buffer) {
+      this.#bytes = new Uint8Array(this.#memory.buffer);
+      this.#view = new DataView(this.#memory.buffer);
+    }
+    return this;
+  }
+
+  /** Makes bytes below `end` exist: a quarter more than before at least, or just what is needed. */
+  #grow(end: number): boolean {
+    const present = this.#memory.buffer.byteLength;
+    if (end <= present) return true;
+    if (end > this.#maximum) return false;
+    const needed = Math.ceil((end - present) / PAGE);
+    const most = Math.floor(this.#maximum / PAGE) - present / PAGE;
+    for (const pages of [Math.min(most, Math.max(needed, Math.ceil(present / PAGE / 4), 256)), needed]) {
+      try {
+        this.#memory.grow(pages);
+        return true;
+      } catch {
+        continue;
+      }
+    }
+    return false;
+  }
+
+  #range(buffer: DeviceBuffer, offset: number, bytes: number, op: string): number {
+    if (!(buffer instanceof WasmBuffer) || buffer.device !== this) throw new ProjError('invalid-argument', `a buffer of device "${buffer.device.name}" given to another device "wasm"`, { op });
+    if (buffer.disposed) throw new ProjError('invalid-argument', 'the buffer was disposed of', { op, cure: 'Keep it until its last reader has run' });
+    if (!(offset >= 0 && bytes >= 0 && offset + bytes <= buffer.bytes)) throw new ProjError('index-out-of-range', `bytes ${offset} to ${offset + bytes} of a buffer of ${buffer.bytes}`, { op });
+    return buffer.address + offset;
+  }
+
+  #requireAlive(op: string): void {
+    if (this.#disposed) throw new ProjError('device-unavailable', 'the wasm device was disposed of', { op });
+  }
+}
+
+function createMemory(maximumBytes: number, shared: boolean): [WasmMemory, number] {
+  const api = wasmApi();
+  const initial = Math.ceil((STACK_START + STACK_BYTES) / PAGE) + 10;
+  let failure: unknown;
+  // Address space is reserved for the maximum; where it is scarce, less will do.
+  for (let pages = Math.max(initial, Math.floor(maximumBytes / PAGE)); pages >= initial; pages = pages >> 1) {
+    try {
+      return [new api.Memory({ initial, maximum: pages, shared }), pages * PAGE];
+    } catch (error) {
+      failure = error;
+    }
+  }
+  throw new ProjError('device-unavailable', 'no address space for a WebAssembly memory', { cause: failure });
+}
+
+function setEngineFlags(): void {
+  const env = globalThis.process?.env;
+  const v8 = globalThis.process?.getBuiltinModule?.('node:v8');
+  if (env?.['PROJ_WASM_REVECTORIZE'] === '1') v8?.setFlagsFromString('--experimental-wasm-revectorize');
+  if (env?.['PROJ_WASM_OPTIMIZE'] === '1') v8?.setFlagsFromString('--no-liftoff');
+}
+
+/** The factory that registers the device; it starts when it is first asked for. */
+export const wasmDevice: DeviceFactory = { name: 'wasm', priority: 50, create: () => new WasmDevice() };

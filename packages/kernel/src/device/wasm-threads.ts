@@ -1,0 +1,151 @@
+/**
+ * Worker threads of the WebAssembly device: worker_threads in Node, Web Workers in browsers, from the same source text (so that bundlers
+ * have nothing to do). A worker shares the memory, has its own function table with the same functions at the same places, and draws pieces
+ * of launches (wasm-runner.ts). While it draws it cannot hear messages: when modules are published it returns to its event loop, where
+ * they arrive in order.
+ */
+import { type WasmMemory, type WasmModule } from './wasm-api.ts';
+import { SHARED } from './wasm-runner.ts';
+
+/** What a worker is told: first how to start, then the modules, in the order in which they were compiled. */
+export type WorkerMessage =
+  | { readonly kind: 'start'; readonly memory: WasmMemory; readonly runner: WasmModule; readonly thread: number; readonly stack: number; readonly ready: number; readonly failed: number; readonly done: number }
+  | { readonly kind: 'module'; readonly module: WasmModule; readonly functions: number };
+
+const WORKER_SOURCE = `
+'use strict';
+const port = globalThis.process?.getBuiltinModule ? process.getBuiltinModule('node:worker_threads').parentPort : globalThis;
+let start, runner, words, table, stack, version = 0, functions = 0, held = 0;
+const count = (address) => { const done = Atomics.add(words, address >> 2, 1); Atomics.notify(words, address >> 2); return done; };
+const attempt = (work) => {
+  for (;;) {
+    try { return work(); } catch { Atomics.add(words, start.failed >> 2, 1); count(start.done); work = () => runner.work(start.thread, version, functions); }
+  }
+};
+const live = () => {
+  if (held !== 0) {
+    const ticket = held;
+    held = 0;
+    attempt(() => { runner.piece(start.thread, ticket); return 0; });
+  }
+  held = attempt(() => runner.work(start.thread, version, functions));
+};
+const hear = (message) => {
+  if (message.kind === 'start') {
+    start = message;
+    words = new Int32Array(start.memory.buffer);
+    table = new WebAssembly.Table({ element: 'anyfunc', initial: 64 });
+    stack = new WebAssembly.Global({ value: 'i32', mutable: false }, start.stack);
+    runner = new WebAssembly.Instance(start.runner, { e: { m: start.memory, t: table } }).exports;
+    Atomics.add(words, start.ready >> 2, 1);
+  } else {
+    if (table.length < message.functions) table.grow(2 * message.functions - table.length);
+    new WebAssembly.Instance(message.module, { e: { m: start.memory, t: table, s: stack } });
+    version++;
+    functions = message.functions;
+  }
+  live();
+};
+if (port === globalThis) port.onmessage = (event) => hear(event.data); else port.on('message', hear);
+`;
+
+interface WorkerHandle {
+  postMessage(message: WorkerMessage): void;
+  terminate(): unknown;
+  unref?(): void;
+  on?(event: 'error', listener: (error: unknown) => void): void;
+}
+
+interface BrowserScope {
+  readonly Worker?: new (url: string) => WorkerHandle;
+  readonly Blob: new (parts: string[], options: { type: string }) => object;
+  readonly URL: { createObjectURL(blob: object): string; revokeObjectURL(url: string): void };
+}
+
+function startWorker(): WorkerHandle | null {
+  const threads = globalThis.process?.getBuiltinModule?.('node:worker_threads');
+  if (threads !== undefined) {
+    const worker = new threads.Worker(WORKER_SOURCE, { eval: true, execArgv: [], name: 'proj-wasm' });
+    worker.unref();
+    return worker as unknown as WorkerHandle;
+  }
+  const scope = globalThis as unknown as BrowserScope;
+  if (scope.Worker === undefined) return null;
+  const url = scope.URL.createObjectURL(new scope.Blob([WORKER_SOURCE], { type: 'text/javascript' }));
+  return new scope.Worker(url);
+}
+
+/** Processors that this process may use. */
+export function availableThreads(): number {
+  const os = globalThis.process?.getBuiltinModule?.('node:os');
+  if (os !== undefined) return os.availableParallelism();
+  return (globalThis as { navigator?: { hardwareConcurrency?: number } }).navigator?.hardwareConcurrency ?? 1;
+}
+
+/** Whether this thread may sleep until another wakes it: not the main one of a browser. */
+export const mayWait = (): boolean => globalThis.process?.getBuiltinModule !== undefined || !('document' in globalThis);
+
+export class WorkerThreads {
+  readonly #memory: WasmMemory;
+  readonly #runner: WasmModule;
+  readonly #words: Int32Array;
+  readonly #workers: WorkerHandle[] = [];
+  readonly #modules: WorkerMessage[] = [];
+
+  constructor(memory: WasmMemory, runner: WasmModule) {
+    this.#memory = memory;
+    this.#runner = runner;
+    this.#words = new Int32Array(memory.buffer, 0, 1024);
+  }
+
+  get started(): number {
+    return this.#workers.length;
+  }
+  /** Workers that have begun to look for work. */
+  get ready(): number {
+    return Atomics.load(this.#words, SHARED.ready >> 2);
+  }
+
+  /** Starts workers until there are `count`; each gets the modules so far. It works as soon as it is up, nobody waits for it. */
+  start(count: number, stack: (thread: number) => number): void {
+    while (this.#workers.length < count) {
+      const worker = startWorker();
+      if (worker === null) return;
+      const thread = this.#workers.length + 1;
+      this.#workers.push(worker);
+      worker.postMessage({ kind: 'start', memory: this.#memory, runner: this.#runner, thread, stack: stack(thread), ready: SHARED.ready, failed: SHARED.failed, done: SHARED.done });
+      for (const message of this.#modules) worker.postMessage(message);
+      worker.unref?.();
+    }
+  }
+
+  /** Gives a module to all workers; `functions`: how long the function table is with it. */
+  publish(module: WasmModule, functions: number): void {
+    const message: WorkerMessage = { kind: 'module', module, functions };
+    this.#modules.push(message);
+    for (const worker of this.#workers) worker.postMessage(message);
+    Atomics.add(this.#words, SHARED.version >> 2, 1);
+    Atomics.add(this.#words, SHARED.sequence >> 2, 1);
+    if (this.#workers.length > 0) Atomics.notify(this.#words, SHARED.sequence >> 2);
+  }
+
+  /** After a trap on the calling thread: draws what is left, undone, and waits for the pieces that are out. */
+  abandon(): void {
+    const words = this.#words;
+    const left = Math.max(0, Atomics.exchange(words, SHARED.remaining >> 2, 0));
+    const out = words[SHARED.job.pieces >> 2] - left - 1;
+    while (Atomics.load(words, SHARED.done >> 2) < out);
+  }
+
+  /** How many kernels trapped on workers since the last question. */
+  failures(): number {
+    return this.#words[SHARED.failed >> 2] === 0 ? 0 : Atomics.exchange(this.#words, SHARED.failed >> 2, 0);
+  }
+
+  stop(): void {
+    for (const worker of this.#workers) worker.terminate();
+    this.#workers.length = 0;
+    Atomics.store(this.#words, SHARED.ready >> 2, 0);
+  }
+}
+

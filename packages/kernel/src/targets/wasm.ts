@@ -1,0 +1,409 @@
+/**
+ * The WebAssembly target: kernels as functions of one module, `(args, begin, end, thread)`, all i32. `args` points to 8-byte slots in
+ * linear memory, one a parameter: addresses and scalars. The module imports the memory `e.m`, the function table `e.t` (into which it puts
+ * its functions) and the global `e.s`, the address of the running thread's locals.
+ *
+ * Code is written in the order of the kernel: a value goes to a local where it is defined, unless its only use follows at once and takes it
+ * from the stack. The engine's own compiler allocates registers in that order, so the order in which a kernel is written matters.
+ */
+import { floatToBfloatBits, floatToHalfBits } from '../dtypes/half.ts';
+import { ProjError } from '../errors.ts';
+import type { Block, Kernel, Loop, Statement, Value } from '../ir/ir.ts';
+import { verifyKernel } from '../ir/verify.ts';
+import { SCALARS, typeName } from '../ir/types.ts';
+import { type Address, type AddressNode, isMemory } from './wasm-address.ts';
+import { encodeModule, FunctionBody, I32, V128 } from './wasm-bytes.ts';
+import { castHalfScalar, castInPlace, castVector } from './wasm-cast.ts';
+import { gather, loadMasked, loadScalar, loadSplat, loadVector, type MemoryEmitter, scatter, store } from './wasm-memory.ts';
+import { ARITHMETIC, COMPARE, INTEGER, laneBits, LOAD, stackType, wasmType } from './wasm-opcodes.ts';
+import { inPlaceCast, type Plan, planKernel } from './wasm-plan.ts';
+import { scalarBinary, scalarBitcast, scalarCast, scalarCompare, scalarUnary } from './wasm-scalar.ts';
+import {
+  convertMask, dot4, extract, horizontal, integerLanes, multiplyAdd, scalarMultiplyAdd, scalarSelect, shuffle, splat, vectorBinary, vectorCompare, vectorSelect,
+  vectorUnary, type WasmFeatures,
+} from './wasm-vector.ts';
+
+export type { WasmFeatures } from './wasm-vector.ts';
+
+const [ARGS, BEGIN, END, THREAD] = [0, 1, 2, 3];
+
+export interface WasmOptions {
+  readonly features: WasmFeatures;
+  readonly sharedMemory: boolean;
+  /** Index in the function table of the first kernel. */
+  readonly tableStart: number;
+}
+
+/** One module of all these kernels. */
+export function renderWasm(kernels: readonly Kernel[], options: WasmOptions): Uint8Array<ArrayBuffer> {
+  const functions = kernels.map((kernel) => {
+    verifyKernel(kernel);
+    try {
+      return { type: 0, body: new Renderer(kernel, options.features).render(), name: '' };
+    } catch (error) {
+      throw new ProjError('kernel-compilation', `kernel ${kernel.name} has no WebAssembly form: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    }
+  });
+  return encodeModule({
+    types: [{ parameters: [I32, I32, I32, I32], results: [] }],
+    functions,
+    sharedMemory: options.sharedMemory,
+    tableStart: options.tableStart,
+    stack: true,
+  });
+}
+
+class Renderer implements MemoryEmitter {
+  readonly code = new FunctionBody(4);
+  readonly features: WasmFeatures;
+  readonly #kernel: Kernel;
+  readonly #plan: Plan;
+  readonly #locals = new Map<Value, readonly number[]>();
+  /** Locals to give back at the end of each open block. */
+  readonly #open: number[][] = [[]];
+
+  constructor(kernel: Kernel, features: WasmFeatures) {
+    this.#kernel = kernel;
+    this.features = features;
+    this.#plan = planKernel(kernel);
+  }
+
+  render(): FunctionBody {
+    this.#enter();
+    this.#block(this.#kernel.body);
+    return this.code;
+  }
+
+  // What the vector and memory code uses
+
+  bits(value: Value): number {
+    return this.#plan.bits(value);
+  }
+  parts(value: Value): number {
+    return this.#plan.parts(value);
+  }
+  local(type: number): number {
+    const local = this.code.local(type);
+    this.#open[this.#open.length - 1].push(local);
+    return local;
+  }
+  hold(value: Value, part: number): number {
+    const locals = this.#locals.get(value);
+    if (locals !== undefined) return locals[part];
+    this.push(value, part);
+    const local = this.local(this.#typeOf(value));
+    this.code.set(local);
+    return local;
+  }
+  push(value: Value, part: number): void {
+    const locals = this.#locals.get(value);
+    if (locals !== undefined) this.code.get(locals[part]);
+    else if (value.op === 'const') this.#constant(value);
+    else if (value.type.lanes === 1) this.#scalar(value);
+    else this.#vector(value, part);
+  }
+  pushMask(value: Value, part: number, bits: number): void {
+    if (this.#plan.uniform(value)) this.push(value, 0);
+    else convertMask(this.code, this.bits(value), bits, this.parts(value), part, (p) => this.push(value, p));
+  }
+  addressOf(key: Parameters<MemoryEmitter['addressOf']>[0]): Address {
+    const address = this.#plan.addresses.get(key);
+    if (address === undefined) throw new TypeError('an access without an address');
+    return address;
+  }
+  pushAddress(address: Address): void {
+    this.#pushNode(address.node);
+  }
+
+  // Values
+
+  #typeOf(value: Value): number {
+    return value.type.lanes === 1 ? wasmType[stackType[value.type.scalar]] : V128;
+  }
+
+  /** Parameters, builtins, memories and the constants of loops. */
+  #enter(): void {
+    const c = this.code;
+    for (const [memory, node] of this.#plan.addressPlanner.memories()) {
+      node.local = this.local(I32);
+      if (memory.kind === 'buffer') c.get(ARGS).memory(LOAD.i32, 2, 8 * memory.position).set(node.local);
+      else {
+        const before = this.#kernel.locals.slice(0, memory.position).reduce((sum, m) => sum + Math.ceil((m.length * SCALARS[m.element].bytes) / 64) * 64, 0);
+        c.global(0).i32(before).op(ARITHMETIC.add.i32).set(node.local);
+      }
+    }
+    for (const value of this.#plan.uses.keys()) {
+      if (value.op === 'param' && value.parameter !== undefined) {
+        const type = stackType[value.type.scalar];
+        const local = this.local(wasmType[type]);
+        c.get(ARGS).memory(LOAD[type], 2, 8 * value.parameter.position).set(local);
+        this.#locals.set(value, [local]);
+      } else if (value.op === 'builtin') {
+        this.#locals.set(value, [value.builtin === 'begin' ? BEGIN : value.builtin === 'end' ? END : THREAD]);
+      } else if (value.op === 'const' && value.type.lanes > 1 && value.type.scalar !== 'bool' && this.#plan.loopConstants.has(value) && Number(value.constant) !== 0) {
+        this.#constant(value);
+        this.#keepUniform(value);
+      }
+    }
+  }
+
+  #keepUniform(value: Value): void {
+    const local = this.local(this.#typeOf(value));
+    this.code.set(local);
+    this.#locals.set(value, new Array<number>(this.parts(value)).fill(local));
+  }
+
+  #constant(value: Value): void {
+    const c = this.code;
+    const { scalar, lanes } = value.type;
+    const number = Number(value.constant);
+    if (lanes === 1) {
+      switch (stackType[scalar]) {
+        case 'i64': c.i64(BigInt(value.constant ?? 0)); return;
+        case 'f32': c.f32(number); return;
+        case 'f64': c.f64(number); return;
+        default: c.i32(scalar === 'f16' ? floatToHalfBits(number) : scalar === 'bf16' ? floatToBfloatBits(number) : number); return;
+      }
+    }
+    const bytes = new Uint8Array(16);
+    switch (scalar) {
+      case 'bool': bytes.fill(value.constant === true ? 0xff : 0); break;
+      case 'f32': new Float32Array(bytes.buffer).fill(number); break;
+      case 'f64': new Float64Array(bytes.buffer).fill(number); break;
+      case 'i64': new BigInt64Array(bytes.buffer).fill(BigInt(value.constant ?? 0)); break;
+      case 'f16': new Uint16Array(bytes.buffer).fill(floatToHalfBits(number)); break;
+      case 'bf16': new Uint16Array(bytes.buffer).fill(floatToBfloatBits(number)); break;
+      default: bytes.set(integerLanes(laneBits(scalar), BigInt(number)));
+    }
+    c.v128(bytes);
+  }
+
+  #scalar(v: Value): void {
+    const c = this.code;
+    const { scalar } = v.type;
+    const arg = (i: number) => (): void => this.push(v.args[i], 0);
+    switch (v.op) {
+      case 'neg': case 'abs': case 'sqrt': case 'floor': case 'ceil': case 'trunc': case 'round': case 'not': case 'popcount':
+        return scalarUnary(c, v.op, scalar, arg(0));
+      case 'add': case 'sub': case 'mul': case 'div': case 'rem': case 'min': case 'max': case 'and': case 'or': case 'xor': case 'shl': case 'shr':
+        return scalarBinary(c, v.op, scalar, arg(0), arg(1), v.args[1].op === 'const' ? Number(v.args[1].constant) : null);
+      case 'eq': case 'ne': case 'lt': case 'le': case 'gt': case 'ge':
+        arg(0)();
+        arg(1)();
+        return scalarCompare(c, v.op, v.args[0].type.scalar);
+      case 'mulAdd': return scalarMultiplyAdd(this, scalar, arg(0), arg(1), arg(2));
+      case 'select': return scalarSelect(this, arg(0), arg(1), arg(2));
+      case 'cast': {
+        const from = v.args[0].type.scalar;
+        const half = from === 'f16' || from === 'bf16' || scalar === 'f16' || scalar === 'bf16';
+        return half ? castHalfScalar(this, from, scalar, arg(0)) : scalarCast(c, from, scalar, arg(0));
+      }
+      case 'bitcast': return scalarBitcast(c, v.args[0].type.scalar, scalar, arg(0));
+      case 'extract': return extract(this, v.args[0], v.lane ?? 0);
+      case 'shuffle': return extract(this, v.args[(v.pattern?.[0] ?? 0) < v.args[0].type.lanes ? 0 : 1], (v.pattern?.[0] ?? 0) % v.args[0].type.lanes);
+      case 'dot4': return dot4(this, v, 0);
+      case 'reduceAdd': case 'reduceMul': case 'reduceMin': case 'reduceMax': return horizontal(this, v);
+      case 'load': case 'gather': return loadScalar(this, v);
+      case 'const': case 'param': case 'builtin': case 'loopVariable': case 'carried': case 'result': case 'splat': case 'iota':
+        throw new TypeError(`${v.op} (value ${v.id}: ${typeName(v.type)}) has no place`);
+      default: v.op satisfies never;
+    }
+  }
+
+  #vector(v: Value, part: number): void {
+    switch (v.op) {
+      case 'neg': case 'abs': case 'sqrt': case 'floor': case 'ceil': case 'trunc': case 'round': case 'not': case 'popcount':
+        return vectorUnary(this, v, part);
+      case 'add': case 'sub': case 'mul': case 'div': case 'rem': case 'min': case 'max': case 'and': case 'or': case 'xor': case 'shl': case 'shr':
+        return vectorBinary(this, v, part);
+      case 'eq': case 'ne': case 'lt': case 'le': case 'gt': case 'ge': return vectorCompare(this, v, part, v.op);
+      case 'mulAdd': return multiplyAdd(this, v.type.scalar, () => this.push(v.args[0], part), () => this.push(v.args[1], part), () => this.push(v.args[2], part));
+      case 'select': return vectorSelect(this, v, part);
+      case 'cast': return castInPlace(this, v, part);
+      case 'bitcast': return this.push(v.args[0], part);
+      case 'splat': {
+        const [x] = v.args;
+        if (x.op === 'load' && this.#plan.inlined.has(x) && loadSplat(this, x)) return;
+        return splat(this, v);
+      }
+      case 'iota': return this.#iota(v, part);
+      case 'dot4': return dot4(this, v, part);
+      case 'load': return loadVector(this, v, part);
+      case 'const': case 'param': case 'builtin': case 'loopVariable': case 'carried': case 'result': case 'extract': case 'shuffle': case 'gather':
+      case 'reduceAdd': case 'reduceMul': case 'reduceMin': case 'reduceMax':
+        throw new TypeError(`${v.op} (value ${v.id}: ${typeName(v.type)}) has no place`);
+      default: v.op satisfies never;
+    }
+  }
+
+  #iota(v: Value, part: number): void {
+    const { scalar, lanes } = v.type;
+    const bits = this.bits(v);
+    const bytes = new Uint8Array(16);
+    const view = new DataView(bytes.buffer);
+    const perPart = Math.min(lanes, 128 / bits);
+    for (let lane = 0; lane < perPart; lane++) {
+      const n = part * perPart + lane;
+      const at = (lane * bits) / 8;
+      switch (scalar) {
+        case 'f32': view.setFloat32(at, n, true); break;
+        case 'f64': view.setFloat64(at, n, true); break;
+        case 'i64': view.setBigInt64(at, BigInt(n), true); break;
+        case 'i32': case 'u32': case 'index': view.setInt32(at, n, true); break;
+        case 'i16': case 'u16': view.setUint16(at, n, true); break;
+        case 'f16': view.setUint16(at, floatToHalfBits(n), true); break;
+        case 'bf16': view.setUint16(at, floatToBfloatBits(n), true); break;
+        case 'i8': case 'u8': view.setUint8(at, n); break;
+        case 'bool': view.setUint8(at, n === 0 ? 0 : 0xff); break;
+        default: scalar satisfies never;
+      }
+    }
+    this.code.v128(bytes);
+  }
+
+  /** Computes a value into locals, where it is defined. */
+  #define(v: Value): void {
+    if (v.op === 'const' || this.#locals.has(v) || this.#plan.inlined.has(v) || !this.#plan.uses.has(v)) return;
+    const whole = this.#whole(v);
+    if (whole !== null) {
+      this.#locals.set(v, whole);
+      return;
+    }
+    if (this.#plan.uniform(v)) {
+      this.push(v, 0);
+      this.#keepUniform(v);
+      return;
+    }
+    const locals: number[] = [];
+    for (let part = 0; part < this.parts(v); part++) {
+      this.push(v, part);
+      const local = this.local(this.#typeOf(v));
+      this.code.set(local);
+      locals.push(local);
+    }
+    this.#locals.set(v, locals);
+  }
+
+  /** Vector operations that give all their parts at once. */
+  #whole(v: Value): number[] | null {
+    if (v.type.lanes === 1) return null;
+    switch (v.op) {
+      case 'cast': return inPlaceCast(v) ? null : castVector(this, v);
+      case 'shuffle': return shuffle(this, v);
+      case 'gather': return gather(this, v);
+      case 'load': return v.args.length > 1 ? loadMasked(this, v) : null;
+      default: return null;
+    }
+  }
+
+  #pushNode(node: AddressNode): void {
+    const c = this.code;
+    if (node.local >= 0) {
+      c.get(node.local);
+      return;
+    }
+    if (isMemory(node.base)) throw new TypeError(`memory ${node.base.name} has no address`);
+    this.#pushNode(node.base);
+    for (const [value, factor] of node.terms) {
+      if (factor === 1 || factor === -1) this.push(value, 0);
+      else {
+        this.push(value, 0);
+        if (factor > 0 && (factor & (factor - 1)) === 0) c.i32(31 - Math.clz32(factor)).op(INTEGER.shl.i32);
+        else c.i32(factor).op(ARITHMETIC.mul.i32);
+      }
+      c.op(factor === -1 ? ARITHMETIC.sub.i32 : ARITHMETIC.add.i32);
+    }
+    if (node.constant !== 0) c.i32(node.constant).op(ARITHMETIC.add.i32);
+    if (node.uses > 1) {
+      node.local = this.local(I32);
+      c.tee(node.local);
+    }
+  }
+
+  // Statements
+
+  #block(block: Block): void {
+    for (const s of block.statements) this.#statement(s);
+  }
+
+  #statement(s: Statement): void {
+    const c = this.code;
+    for (const node of this.#plan.before.get(s) ?? []) {
+      if (node.local >= 0) continue;
+      this.#pushNode(node);
+      if (node.local < 0) node.local = this.local(I32);
+      c.set(node.local);
+    }
+    switch (s.kind) {
+      case 'let': this.#define(s.value); return;
+      case 'store': store(this, s); return;
+      case 'scatter': scatter(this, s); return;
+      case 'prefetch': return;
+      case 'for': this.#loop(s); return;
+      case 'if':
+        this.push(s.condition, 0);
+        c.if();
+        this.#inside(s.then);
+        if (s.otherwise !== null) {
+          c.else();
+          this.#inside(s.otherwise);
+        }
+        c.end();
+        return;
+      default: s satisfies never;
+    }
+  }
+
+  #inside(block: Block, atEnd: () => void = () => {}): void {
+    this.#open.push([]);
+    this.#block(block);
+    atEnd();
+    for (const local of this.#open.pop() ?? []) this.code.release(local);
+  }
+
+  #loop(s: Loop): void {
+    const c = this.code;
+    const carried = s.carried.filter((one) => this.#plan.uses.has(one.inner));
+    const variable = this.local(I32);
+    this.push(s.start, 0);
+    c.set(variable);
+    this.#locals.set(s.variable, [variable]);
+    const end = s.end.op === 'const' ? -1 : this.hold(s.end, 0);
+    const pushEnd = (): void => {
+      if (end < 0) this.push(s.end, 0);
+      else c.get(end);
+    };
+    for (const { inner, initial, result } of carried) {
+      const locals: number[] = [];
+      for (let part = 0; part < this.parts(inner); part++) {
+        this.#pushCarried(initial, inner, part);
+        const local = this.local(this.#typeOf(inner));
+        c.set(local);
+        locals.push(local);
+      }
+      this.#locals.set(inner, locals);
+      this.#locals.set(result, locals);
+    }
+    const surelyEntered = s.start.op === 'const' && s.end.op === 'const' && Number(s.start.constant) < Number(s.end.constant);
+    if (!surelyEntered) {
+      c.get(variable);
+      pushEnd();
+      c.op(COMPARE.lt.i32).if();
+    }
+    c.loop();
+    this.#inside(s.body, () => {
+      for (const { inner, next } of carried) for (let part = 0; part < this.parts(inner); part++) this.#pushCarried(next, inner, part);
+      for (const { inner } of [...carried].reverse()) for (const local of [...(this.#locals.get(inner) ?? [])].reverse()) c.set(local);
+      c.get(variable).i32(s.step).op(ARITHMETIC.add.i32).tee(variable);
+      pushEnd();
+      c.op(COMPARE.lt.i32).branchIf(0);
+    });
+    c.end();
+    if (!surelyEntered) c.end();
+  }
+
+  #pushCarried(value: Value, inner: Value, part: number): void {
+    if (value.type.scalar === 'bool' && value.type.lanes > 1) this.pushMask(value, part, this.bits(inner));
+    else this.push(value, part);
+  }
+}

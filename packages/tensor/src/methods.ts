@@ -1,5 +1,6 @@
 /** Operations as methods of Tensor: their types from the functions, their implementation from the op table. */
 import { ProjError } from '@proj/kernel';
+import { nextNodeId } from './graph/node.ts';
 import type { InPlaceMethodName, MethodName } from './method-names.ts';
 import { opTable } from './op-table.ts';
 import type * as operations from './operations.ts';
@@ -26,9 +27,10 @@ export function installMethods(): void {
     };
     if (!inPlace) continue;
     prototype[`${name}_`] = function (this: Tensor, ...args: unknown[]) {
+      const since = nextNodeId();
       const result = call(this, ...args);
       if (result.shape.length > this.shape.length) throw new ProjError('shape-mismatch', 'the result does not fit the tensor that is written', { op: `${name}_`, shapes: [this.shape, result.shape] });
-      return this.assign(result.node, `${name}_`);
+      return this.assign(result.node, `${name}_`, since);
     };
   }
 }

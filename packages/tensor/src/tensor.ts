@@ -26,6 +26,11 @@ export class Storage {
 
   constructor(node: AnyNode) {
     this.node = node;
+    this.#own(node);
+  }
+
+  #own(node: AnyNode): void {
+    owners.set(node, owners.has(node) ? null : this);
   }
 
   /** The value as gradients see it. */
@@ -38,8 +43,12 @@ export class Storage {
     return this.#leafNode;
   }
 
-  replace(node: AnyNode): void {
+  /** `since`: the first node id of the operation that writes; what it reads itself is not overwritten yet. */
+  replace(node: AnyNode, since = node.id): void {
+    if (owners.get(this.node) === this) overwrittenNodes.set(this.node, since);
+    if (this.#leafNode !== null) overwrittenNodes.set(this.#leafNode, since);
     this.node = node;
+    this.#own(node);
     this.#leafNode = null;
     this.version++;
     markPending(this);
@@ -54,9 +63,28 @@ export class Storage {
 export const leafTensors = new WeakMap<AnyNode, Tensor>();
 /** Tensors that want the gradient of a node that is not a leaf (`retainGrad`). */
 export const retainedTensors = new WeakMap<AnyNode, Tensor>();
+/** The storage whose value a node is; null when several share it (copies are free, so an overwritten one says nothing about the others). */
+const owners = new WeakMap<AnyNode, Storage | null>();
+/** Nodes whose memory was overwritten in place, with the id before which their readers were made: no gradient may be computed from them. */
+export const overwrittenNodes = new WeakMap<AnyNode, number>();
 export type GradientHook = (gradient: Tensor) => Tensor | void;
-/** Functions to call on the gradient of a node. */
-export const gradientHooks = new WeakMap<AnyNode, Set<GradientHook>>();
+/** Functions to call on the gradient of a node, or of a leaf tensor (whose node changes with every update). */
+export const gradientHooks = new WeakMap<AnyNode | Tensor, Set<GradientHook>>();
+
+export interface BackwardOptions {
+  /** Keeps what a second backward through the same graph needs (default: `createGraph`). */
+  readonly retainGraph?: boolean;
+  /** Records the gradients themselves, for derivatives of higher order. */
+  readonly createGraph?: boolean;
+  /** Accumulate into these tensors only. */
+  readonly inputs?: Tensor | readonly Tensor[];
+}
+export type BackwardEngine = (tensors: readonly Tensor[], gradients: readonly (Tensor | null)[], options: BackwardOptions) => void;
+let backwardEngine: BackwardEngine | null = null;
+/** `@proj/autograd` registers itself here when it is loaded. */
+export function setBackwardEngine(engine: BackwardEngine): void {
+  backwardEngine = engine;
+}
 
 // eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging
 export interface Tensor extends TensorMethods {}
@@ -148,11 +176,20 @@ export class Tensor {
   /** Calls `hook` with the gradient of this tensor when it is computed; what it returns replaces it. Returns a handle that removes the hook. */
   registerHook(hook: GradientHook): { remove(): void } {
     if (!this.requiresGrad) throw new ProjError('autograd', 'a hook on a tensor that does not require a gradient would never be called', { op: 'registerHook' });
-    const { node } = this;
-    const hooks = gradientHooks.get(node) ?? new Set();
+    const key = this.storage.leaf === this ? this : this.node;
+    const hooks = gradientHooks.get(key) ?? new Set();
     hooks.add(hook);
-    gradientHooks.set(node, hooks);
+    gradientHooks.set(key, hooks);
     return { remove: () => void hooks.delete(hook) };
+  }
+
+  /**
+   * Accumulates the gradients of this tensor with respect to all leaves that it depends on into their `.grad`. `gradient` (default 1) is needed
+   * unless the tensor has one element. Errors: `@proj/autograd` is not loaded; no gradient is required; the graph was freed by an earlier backward.
+   */
+  backward(gradient: Tensor | null = null, options: BackwardOptions = {}): void {
+    if (backwardEngine === null) throw new ProjError('autograd', 'no gradient engine is loaded', { op: 'backward', cure: "Import '@proj/autograd'" });
+    backwardEngine([this], [gradient], options);
   }
 
   // Writing
@@ -163,7 +200,7 @@ export class Tensor {
   }
 
   /** Replaces the elements seen by this tensor with those of `value`, broadcast and cast as needed. The basis of every in-place operation. */
-  assign(value: AnyNode, op = 'copy_'): this {
+  assign(value: AnyNode, op = 'copy_', since = value.id): this {
     const { storage } = this;
     if (storage.leaf !== null && isGradEnabled() && !this.#detached) {
       throw new ProjError('autograd', 'a leaf that requires a gradient cannot be changed in place', { op, shapes: [this.shape], dtypes: [this.dtype], cure: 'Wrap the update in noGrad(() => …)' });
@@ -174,7 +211,7 @@ export class Tensor {
     }
     if (!broadcastsTo(value.shape, shape)) throw new ProjError('shape-mismatch', 'the value does not broadcast to the tensor that is written', { op, shapes: [shape, value.shape], dtypes: [dtype, value.dtype] });
     const stored = expandNode(castNode(value, dtype), shape);
-    storage.replace(this.#writeThrough(this.#detached ? storage.node : storage.node, stored, 0, op));
+    storage.replace(this.#writeThrough(storage.node, stored, 0, op), since);
     return this;
   }
 

@@ -63,13 +63,19 @@ export function leafNode(x: AnyNode): AnyNode {
 
 export function reshapeNode(x: AnyNode, shape: Shape): AnyNode {
   if (sameShape(x.shape, shape)) return x;
-  if (x.op === 'reshape') return reshapeNode(x.sources[0], shape);
+  // Chains collapse unless somebody may ask for the gradient of the value between.
+  if (x.op === 'reshape' && !x.requiresGrad && x.sources.length > 0) return reshapeNode(x.sources[0], shape);
   return makeNode('reshape', x.dtype, shape, [x], null);
+}
+
+/** The same value as a node of its own, where gradients tell the two apart. */
+export function identityNode(x: AnyNode): AnyNode {
+  return x.requiresGrad ? makeNode('reshape', x.dtype, x.shape, [x], null) : x;
 }
 
 export function permuteNode(x: AnyNode, order: readonly number[]): AnyNode {
   if (order.every((dim, i) => dim === i)) return x;
-  if (x.op === 'permute') {
+  if (x.op === 'permute' && !x.requiresGrad && x.sources.length > 0) {
     const inner = (x.attr as Attributes['permute']).order;
     return permuteNode(x.sources[0], order.map((dim) => inner[dim]));
   }
@@ -101,9 +107,17 @@ export interface WindowOptions {
 
 /** Windows over `dim`; `count` of them (so that ceil modes and right padding are the caller's choice). */
 export function windowNode(x: AnyNode, dim: number, count: number, options: WindowOptions): AnyNode {
+  const { size, stride, dilation, padding } = options;
+  if (stride === size && dilation === 1 && padding === 0 && count * size <= x.shape[dim]) {
+    // Windows side by side are a reshape.
+    const used = sliceNode(x, x.shape.map(() => 0), x.shape.map((s, i) => (i === dim ? count * size : s)), x.shape.map(() => 1));
+    const split = reshapeNode(used, [...x.shape.slice(0, dim), count, size, ...x.shape.slice(dim + 1)]);
+    const order = split.shape.map((_, i) => i).filter((i) => i !== dim + 1);
+    return permuteNode(split, [...order, dim + 1]);
+  }
   const shape = [...x.shape];
   shape[dim] = count;
-  return makeNode('window', x.dtype, [...shape, options.size], [x], { dim, ...options });
+  return makeNode('window', x.dtype, [...shape, size], [x], { dim, ...options });
 }
 
 export function foldNode(x: AnyNode, dim: number, length: number, options: WindowOptions): AnyNode {
@@ -112,13 +126,34 @@ export function foldNode(x: AnyNode, dim: number, length: number, options: Windo
   return makeNode('fold', x.dtype, shape, [x], { dim, ...options });
 }
 
-/** Reduces `axes` away. */
+/**
+ * Reduces `axes` away. A sum of many elements into few results is built as a sum of partial sums, so that threads share the work and rounding
+ * errors stay small.
+ */
 export function reduceNode(fn: ReduceOperation, x: AnyNode, axes: readonly number[]): AnyNode {
   if (axes.length === 0) return x;
+  const parts = fn === 'sum' ? partsOf(x.shape, axes) : 1;
+  if (parts > 1) {
+    const kept = x.shape.map((_, i) => i).filter((i) => !axes.includes(i));
+    const shape = kept.map((i) => x.shape[i]);
+    const count = axes.reduce((product, axis) => product * x.shape[axis], 1);
+    const split = reshapeNode(permuteNode(x, [...kept, ...axes]), [...shape, parts, count / parts]);
+    return reduceNode('sum', reduceNode('sum', split, [kept.length + 1]), [kept.length]);
+  }
   return makeNode('reduce', x.dtype, x.shape.filter((_, dim) => !axes.includes(dim)), [x], { fn, axes: [...axes].sort((a, b) => a - b) });
 }
 
+/** Partial sums pay when the results are few and the terms many; their number divides the first reduced dimension. */
+function partsOf(shape: Shape, axes: readonly number[]): number {
+  const count = axes.reduce((product, axis) => product * shape[axis], 1);
+  const size = axes.map((axis) => shape[axis]).find((n) => n > 1) ?? 1;
+  if (count < 16384 || elementCount(shape) / count > 64) return 1;
+  for (let parts = Math.min(256, size); parts >= 4; parts--) if (size % parts === 0 && count / parts >= 256) return parts;
+  return 1;
+}
+
 export function contractNode(a: AnyNode, b: AnyNode): AnyNode {
+  if (a.dtype === 'float16' || a.dtype === 'bfloat16') return castNode(contractNode(castNode(a, 'float32'), castNode(b, 'float32')), a.dtype);
   return makeNode('contract', a.dtype, [a.shape[0], a.shape[1], b.shape[2]], [a, b], null);
 }
 

@@ -5,6 +5,8 @@ import type { Attributes, Primitive } from './primitives.ts';
 export type Shape = readonly number[];
 
 let created = 0;
+/** The id that the next node will have. */
+export const nextNodeId = (): number => created;
 
 export class Node<P extends Primitive = Primitive> {
   readonly id = created++;
@@ -18,6 +20,8 @@ export class Node<P extends Primitive = Primitive> {
   /** Memory, once realised: contiguous, from offset 0. */
   data: DeviceBuffer | null = null;
   readonly requiresGrad: boolean;
+  /** A backward pass has gone through it and will not again: its sources may be dropped once it is realised, although it requires a gradient. */
+  released = false;
   /** Unrealised nodes that were built on this one; a hint for reusing memory in place. */
   consumers = 0;
 

@@ -1,6 +1,6 @@
 /** Views: the same memory seen in another shape. Writing to a view writes to what it views. */
 import { ProjError } from '@proj/kernel';
-import { expandNode, padNode, permuteNode, reshapeNode, sliceNode, whereNode, constantNode, contiguousNode } from '../graph/build.ts';
+import { expandNode, identityNode, padNode, permuteNode, reshapeNode, sliceNode, whereNode, constantNode, contiguousNode } from '../graph/build.ts';
 import { type AnyNode, elementCount, type Shape } from '../graph/node.ts';
 import { broadcastsTo, type Tensor, type ViewStep, wrap } from '../tensor.ts';
 import { normalizeDim, shapeArgument } from './arguments.ts';
@@ -150,7 +150,7 @@ export function flip(input: Tensor, ...dims: ShapeArguments): Tensor {
 }
 /** A copy with memory of its own. */
 export function clone(input: Tensor): Tensor {
-  return wrap(input.node);
+  return wrap(identityNode(input.node));
 }
 export function contiguous(input: Tensor): Tensor {
   return input;

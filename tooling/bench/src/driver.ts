@@ -116,7 +116,9 @@ export class RunnerProcess {
       const fail = (why: string): void => {
         clearTimeout(timer);
         this.#onEnd.delete(onEnd);
-        const said = this.#diagnostics.length === 0 ? '' : `; it said: ${this.#diagnostics.slice(-4).join(' | ')}`;
+        const telling =
+          this.#diagnostics.find((line) => /Error\b.*:/.test(line)) ?? this.#diagnostics.slice(-4).join(' | ');
+        const said = telling === '' ? '' : `; it said: ${telling}`;
         reject(new ProjError('invalid-argument', `${this.#name}: ${why}${said}`));
       };
       const timer = setTimeout(() => {

@@ -190,9 +190,8 @@ export function planKernel(kernel: Kernel): Plan {
     if (uses.get(arg) !== 1 || pinned.has(arg)) return false;
     const parts = partsOf(arg);
     if (arg.type.lanes > 1) {
-      if (parts > 1 && (isUniform(arg) || arg.op === 'shuffle' || arg.op === 'gather')) return false;
-      if (arg.op === 'cast' && !inPlaceCast(arg)) return false;
-      if (arg.op === 'gather' || (arg.op === 'load' && arg.args.length > 1)) return false;
+      if (parts > 1 && isUniform(arg)) return false;
+      if ((arg.op === 'cast' && !inPlaceCast(arg)) || arg.op === 'shuffle' || arg.op === 'gather' || (arg.op === 'load' && arg.args.length > 1)) return false;
     }
     if (consumer === null) return true;
     if (readsOutOfOrder(consumer, arg) && !(consumer.op === 'cast' && inPlaceCast(consumer))) return false;

@@ -104,7 +104,7 @@ export const BINARY: Record<BinaryPrimitive, BinaryLowering> = {
   minimum: arithmetic(extreme('min'), 'and'),
   remainder: numeric((b, x, y) => (isFloatValue(x) ? math.remainder(b, x, y) : math.remainder(b, x, guarded(b, y)))),
   fmod: numeric((b, x, y) => (isFloatValue(x) ? math.fmod(b, x, y) : math.fmod(b, x, guarded(b, y)))),
-  floorDivide: numeric((b, x, y) => (isFloatValue(x) ? math.floorDivide(b, x, y) : math.floorDivide(b, x, guarded(b, y)))),
+  floorDivide: numeric((b, x, y) => (isFloatValue(x) ? math.floorDiv(b, x, y) : math.floorDiv(b, x, guarded(b, y)))),
   and: bitwise('and'), or: bitwise('or'), xor: bitwise('xor'), shiftLeft: bitwise('shl'), shiftRight: bitwise('shr'),
   eq: compare('eq'), ne: compare('ne'), lt: compare('lt'), le: compare('le'), gt: compare('gt'), ge: compare('ge'),
 };

@@ -4,7 +4,7 @@
  */
 import { type Block, DTYPES, type DType, type KernelBuilder, type Memory, ProjError, type ScalarType, type Value } from '@proj/kernel';
 import type { AnyNode } from '../graph/node.ts';
-import { BINARY, castValue, UNARY } from './elementwise.ts';
+import { BINARY, castValue, storeValue, UNARY } from './elementwise.ts';
 import { randomBits } from './random.ts';
 import {
   addIndex, coefficientOf, constantIndex, dependsOn, divIndex, flatten, type IndexExpression, type IndexSymbol, keyOf, modIndex, offsetIndex,
@@ -259,6 +259,20 @@ export class Emitter {
   /** The index of the first lane. */
   #scalarIndex(e: IndexExpression): Value {
     return this.#sum(e, (symbol) => this.#symbolValue(symbol));
+  }
+
+  /** Stores `value` (in compute type, this level's lanes) at `index`, or adds it to what is there. */
+  store(memory: Memory, index: IndexExpression, value: Value, dtype: DType, accumulate: boolean): void {
+    const { b } = this;
+    const contiguous = this.lanes === 1 || this.#laneStride(index) === 1;
+    const at = contiguous ? this.#scalarIndex(index) : this.indexValue(index);
+    let stored = value;
+    if (accumulate) {
+      const before = contiguous ? b.load(memory, at, this.lanes) : b.gather(memory, at);
+      stored = BINARY.add(b, castValue(b, before, dtype, dtype), value, dtype);
+    }
+    if (contiguous) b.store(memory, at, storeValue(b, stored, dtype));
+    else b.scatter(memory, at, storeValue(b, stored, dtype));
   }
 
   /** The index of the first lane: where a contiguous store begins. */

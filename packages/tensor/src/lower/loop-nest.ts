@@ -3,21 +3,32 @@
  * positions that accumulate reductions and store full-size results. A map is a nest without reductions; softmax and layer norm are rows of
  * three phases; a sum over leading dimensions is vectorised across the kept ones.
  */
-import { type DeviceFeatures, type Kernel, KernelBuilder, type Memory, type Value } from '@proj/kernel';
+import { type DeviceFeatures, KernelBuilder, type Memory, type Value } from '@proj/kernel';
 import { type AnyNode, elementCount, type Shape } from '../graph/node.ts';
 import type { Attributes, ReduceOperation } from '../graph/primitives.ts';
 import { BINARY, castValue, storeValue } from './elementwise.ts';
-import { computeScalar, Emitter, type Environment, type Position, scalarOfDType } from './emitter.ts';
+import { computeScalar, Emitter, type Position, scalarOfDType } from './emitter.ts';
+import { KernelEnvironment, type LoweredKernel, type Read } from './environment.ts';
 import {
-  coefficientOf, constantIndex, flatten, type IndexExpression, type IndexSymbol, loopSymbol, reshapePosition, resetSymbols, sameIndex, symbolIndex, unflatten,
+  coefficientOf, constantIndex, flatten, type IndexExpression, type IndexSymbol, loopSymbol, offsetIndex, reshapePosition, resetSymbols, sameIndex, scaleIndex, symbolIndex, unflatten,
 } from './index-expression.ts';
 
 export type Reduction = AnyNode & { readonly op: 'reduce' | 'fold' };
+
+/** Part of another node's memory that a value is written to: element i goes to start + i·step in each dimension. */
+export interface Region {
+  readonly owner: AnyNode;
+  readonly starts: readonly number[];
+  readonly steps: readonly number[];
+  /** Adds to what is there. */
+  readonly accumulate: boolean;
+}
 
 export interface StoredNode {
   readonly node: AnyNode;
   /** `row`: one element for each kept position; `full`: one for each kept and reduced position. */
   readonly level: 'row' | 'full';
+  readonly region?: Region;
 }
 
 export interface LoopGroup {
@@ -31,30 +42,8 @@ export interface LoopGroup {
   inMemory(node: AnyNode): boolean;
 }
 
-/** What a kernel parameter is bound to. */
-export type KernelArgument =
-  | { readonly kind: 'node'; readonly node: AnyNode; readonly offset: number }
-  | { readonly kind: 'constant'; readonly node: AnyNode }
-  | { readonly kind: 'status' };
-
-export interface LoweredKernel {
-  readonly kernel: Kernel;
-  readonly args: readonly KernelArgument[];
-  readonly begin: number;
-  readonly end: number;
-  readonly grain: number;
-  readonly align: number;
-  /** Nodes whose indices are checked, by slot of the status buffer. */
-  readonly checks: readonly AnyNode[];
-}
-
 /** Thrown while a fusion is tried out: the nodes do not fit one nest. */
 export class NotFusable extends Error {}
-
-export interface Read {
-  readonly node: AnyNode;
-  readonly position: Position;
-}
 
 interface Dimension {
   readonly symbol: IndexSymbol | null;
@@ -116,85 +105,34 @@ function iteration(kept: readonly Dimension[], reduced: readonly Dimension[], gr
   return { kept, reduced, keptPosition: position(kept, mergedKept, group.kept), reducedPosition: position(reduced, mergedReduced, group.reduced) };
 }
 
-class NestEnvironment implements Environment {
-  readonly b: KernelBuilder;
-  readonly args: KernelArgument[] = [];
-  readonly accesses: IndexExpression[] = [];
-  readonly reads: Read[] = [];
-  readonly checks: AnyNode[] = [];
+class NestEnvironment extends KernelEnvironment {
   readonly rowValues = new Map<AnyNode, Value>();
   readonly spills = new Map<AnyNode, { memory: Memory; index: IndexExpression }>();
   readonly #group: LoopGroup;
   readonly #it: Iteration;
-  readonly #memories = new Map<string, Memory>();
-  readonly #scalars = new Map<AnyNode, Value>();
-  #status: Memory | null = null;
 
   constructor(b: KernelBuilder, group: LoopGroup, it: Iteration) {
-    this.b = b;
+    super(b, (node) => group.inMemory(node));
     this.#group = group;
     this.#it = it;
   }
 
-  memoryOf(node: AnyNode, constant: number, position: Position): Memory | null {
-    if (!this.#group.inMemory(node)) return null;
-    this.reads.push({ node, position });
-    const key = `${node.id}:${constant}`;
-    let memory = this.#memories.get(key);
-    if (memory === undefined) {
-      memory = this.b.buffer(`in${this.args.length}`, scalarOfDType(node.dtype));
-      this.args.push({ kind: 'node', node, offset: constant });
-      this.#memories.set(key, memory);
-    }
-    return memory;
-  }
-
-  output(node: AnyNode): Memory {
-    const memory = this.b.buffer(`out${this.args.length}`, scalarOfDType(node.dtype), 'write');
-    this.args.push({ kind: 'node', node, offset: 0 });
-    return memory;
-  }
-
-  scalarOf(node: AnyNode): Value {
-    let value = this.#scalars.get(node);
-    if (value === undefined) {
-      value = this.b.scalar(`s${this.args.length}`, computeScalar(node.dtype));
-      this.args.push({ kind: 'constant', node });
-      this.#scalars.set(node, value);
-    }
-    return value;
-  }
-
-  reducedValue(node: AnyNode, position: Position): Value | null {
+  override reducedValue(node: AnyNode, position: Position): Value | null {
     const value = this.rowValues.get(node);
     if (value === undefined) {
-      if (!this.#group.inMemory(node) && (node.op === 'reduce' || node.op === 'fold')) throw new NotFusable('a reduction is read before it is complete');
+      if ((node.op === 'reduce' || node.op === 'fold') && !this.#group.inMemory(node)) throw new NotFusable('a reduction is read before it is complete');
       return null;
     }
     if (!position.every((e, i) => sameIndex(e, this.#it.keptPosition[i]))) throw new NotFusable('a reduction is read at another row');
     return value;
   }
 
-  spilled(node: AnyNode, position: Position, level: Emitter): Value | null {
+  override spilled(node: AnyNode, position: Position, level: Emitter): Value | null {
     const spill = this.spills.get(node);
     if (spill === undefined) return null;
     const here = [...this.#it.keptPosition, ...this.#it.reducedPosition];
     if (position.length !== here.length || !position.every((e, i) => sameIndex(e, here[i]))) return null;
     return castValue(this.b, this.b.load(spill.memory, level.indexValueOfFirstLane(spill.index), level.lanes), node.dtype, node.dtype);
-  }
-
-  boundsCheck(node: AnyNode): { memory: Memory; slot: number } {
-    if (this.#status === null) {
-      this.#status = this.b.buffer('status', 'i32', 'write');
-      this.args.push({ kind: 'status' });
-    }
-    let slot = this.checks.indexOf(node);
-    if (slot < 0) slot = this.checks.push(node) - 1;
-    return { memory: this.#status, slot };
-  }
-
-  onAccess(expression: IndexExpression): void {
-    this.accesses.push(expression);
   }
 }
 
@@ -265,6 +203,14 @@ const finish = (b: KernelBuilder, node: Reduction, value: Value): Value => {
 const storePosition = (it: Iteration, group: LoopGroup, { node, level }: StoredNode): Position =>
   level === 'row' ? reshapePosition(it.keptPosition, group.kept, node.shape) : reshapePosition([...it.keptPosition, ...it.reducedPosition], [...group.kept, ...group.reduced], node.shape);
 
+/** Where the element at `position` of a stored node lies in the memory that it is written to. */
+function storeIndex({ node, region }: StoredNode, position: Position): IndexExpression {
+  if (region === undefined) return flatten(position, node.shape);
+  return flatten(position.map((e, i) => offsetIndex(scaleIndex(e, region.steps[i]), region.starts[i])), region.owner.shape);
+}
+/** The constant part of a store's index, which becomes an offset of the buffer so that equal code is shared. */
+const storeOffset = ({ region }: StoredNode): number => region?.starts.reduce((sum, start, i) => sum * region.owner.shape[i] + start, 0) ?? 0;
+
 export interface Analysis {
   readonly accesses: readonly IndexExpression[];
   readonly reads: readonly Read[];
@@ -285,7 +231,6 @@ export function analyse(group: LoopGroup): Analysis {
   let statements = 0;
   const inner = new Map<IndexSymbol, Value>();
   for (const dim of it.reduced) if (dim.symbol !== null) inner.set(dim.symbol, b.scalar(`r${dim.symbol.id}`, 'index'));
-  const sink = b.buffer('sink', 'u8', 'write');
   const phaseOf = phases(group);
   const last = Math.max(0, ...group.reductions.map(phaseOf), ...group.stores.map((s) => phaseOf(s.node)));
   const results: [AnyNode, Value][] = [];
@@ -296,7 +241,7 @@ export function analyse(group: LoopGroup): Analysis {
       for (const stored of group.stores) {
         if (stored.level === 'full' && phaseOf(stored.node) === phase) {
           const position = storePosition(it, group, stored);
-          environment.onAccess(flatten(position, stored.node.shape));
+          environment.onAccess(storeIndex(stored, position));
           full.emit(stored.node, position);
         }
       }
@@ -307,10 +252,9 @@ export function analyse(group: LoopGroup): Analysis {
   for (const stored of group.stores) {
     if (stored.level !== 'row') continue;
     const position = storePosition(it, group, stored);
-    environment.onAccess(flatten(position, stored.node.shape));
+    environment.onAccess(storeIndex(stored, position));
     row.emit(stored.node, position);
   }
-  void sink;
   return { accesses: environment.accesses, reads: environment.reads, it, operations: statements + row.block.statements.length };
 }
 
@@ -421,14 +365,17 @@ export function lowerLoops(group: LoopGroup, features: DeviceFeatures): LoweredK
   const reduced = mergedReduced.map(dimension);
   const it = iteration(kept, reduced, group, mergedKept, mergedReduced);
   const environment = new NestEnvironment(b, group, it);
-  const memories = new Map(group.stores.map(({ node }) => [node, environment.output(node)]));
+  const memories = new Map(group.stores.map((stored) => {
+    const { node, region } = stored;
+    return [stored, region === undefined ? environment.output(node) : environment.output(region.owner, region.accumulate ? 'readwrite' : 'write', storeOffset(stored))];
+  }));
 
   const store = (emitter: Emitter, stored: StoredNode): void => {
-    const memory = memories.get(stored.node);
+    const memory = memories.get(stored);
     if (memory === undefined) return;
     const position = storePosition(it, group, stored);
-    const value = storeValue(b, b.splat(emitter.emit(stored.node, position), emitter.lanes), stored.node.dtype);
-    b.store(memory, emitter.indexValueOfFirstLane(flatten(position, stored.node.shape)), value);
+    const index = offsetIndex(storeIndex(stored, position), -storeOffset(stored));
+    emitter.store(memory, index, b.splat(emitter.emit(stored.node, position), emitter.lanes), stored.node.dtype, stored.region?.accumulate ?? false);
   };
 
   /** Loops over `dims`, nested, carrying accumulators; the innermost is split by lanes when `vectorInner`. */
@@ -534,7 +481,7 @@ export function lowerLoops(group: LoopGroup, features: DeviceFeatures): LoweredK
   const end = flat ? kept[0].size : rows;
   const perItem = (flat ? 1 : useKept ? keptInner : 1) * elementCount(group.reduced) * Math.max(1, analysis.operations / 4);
   return {
-    kernel, args: environment.args, begin: 0, end,
+    kernel, args: environment.argumentsOf(kernel), begin: 0, end,
     grain: Math.max(1, Math.ceil(WORK_PER_THREAD / Math.max(1, perItem))),
     align: flat ? laneChoices[0] : 1,
     checks: environment.checks,

@@ -1,0 +1,264 @@
+/**
+ * Merging groups: elementwise results with what reads them in place, rows that need several reductions (softmax, layer norm), siblings that
+ * read the same memory, and elementwise work on a matrix product into its store.
+ */
+import { type AnyNode, elementCount } from '../graph/node.ts';
+import { flatten, sameIndex } from '../lower/index-expression.ts';
+import { analyse, type Analysis, type LoopGroup, NotFusable, type Reduction, type StoredNode } from '../lower/loop-nest.ts';
+import type { ContractGroup, Graph, Group, LoopsGroup } from './group.ts';
+import { memoryOwner } from './group.ts';
+
+/** Parameters that a fused kernel may have. */
+const MAX_BUFFERS = 24;
+
+export const nodesOf = (group: Group): readonly AnyNode[] => (group.kind === 'loops' ? [...new Set([...group.stores.map((s) => s.node), ...group.reductions])] : group.stores.map((s) => s.node));
+
+export function loopGroup(group: LoopsGroup, stored: ReadonlySet<AnyNode>, name = 'fused'): LoopGroup {
+  const own = new Set<AnyNode>(nodesOf(group));
+  return { ...group, name, inMemory: (node) => node.data !== null || (stored.has(node) && !own.has(node)) };
+}
+
+/** The nodes in memory that a group reads. */
+function readsOf(group: Group, stored: ReadonlySet<AnyNode>): Set<AnyNode> {
+  const own = new Set(nodesOf(group));
+  if (group.kind !== 'loops') own.add(group.anchor);
+  const reads = new Set<AnyNode>();
+  const seen = new Set<AnyNode>();
+  const visit = (node: AnyNode): void => {
+    if (seen.has(node)) return;
+    seen.add(node);
+    if (!own.has(node)) {
+      if (node.data !== null || stored.has(node)) {
+        reads.add(node);
+        return;
+      }
+      if (group.kind === 'opaque' && group.anchor.op !== 'concat' && group.anchor.op !== 'accumulateSlices') {
+        const owner = memoryOwner(node, stored);
+        if (owner !== node) return visit(owner);
+      }
+    }
+    node.sources.forEach(visit);
+  };
+  for (const node of own) node.sources.forEach(visit);
+  return reads;
+}
+
+export class Fusion {
+  readonly #graph: Graph;
+  readonly #roots: ReadonlySet<AnyNode>;
+  #groups: Group[];
+  #producer = new Map<AnyNode, Group>();
+  #reads = new Map<Group, Set<AnyNode>>();
+  #analyses = new Map<Group, Analysis | null>();
+
+  constructor(graph: Graph) {
+    this.#graph = graph;
+    this.#groups = [...graph.groups];
+    this.#roots = new Set(graph.roots.map((root) => memoryOwner(root, graph.stored)));
+    for (const group of this.#groups) this.#register(group);
+  }
+
+  run(): Group[] {
+    for (let i = 0; i < this.#groups.length; i++) {
+      let group = this.#groups[i];
+      for (let changed = true; changed; ) {
+        changed = false;
+        for (const producer of this.#producersOf(group)) {
+          const merged = this.#tryMerge(producer, group);
+          if (merged === null) continue;
+          this.#replace([producer, group], merged);
+          group = merged;
+          i = Math.max(-1, this.#groups.indexOf(group));
+          changed = true;
+          break;
+        }
+      }
+    }
+    this.#mergeSiblings();
+    return this.#ordered().map((group) => this.#dropUnread(group));
+  }
+
+  #register(group: Group): void {
+    for (const node of nodesOf(group)) this.#producer.set(node, group);
+    this.#reads.set(group, readsOf(group, this.#graph.stored));
+  }
+
+  #replace(old: readonly Group[], merged: Group): void {
+    const at = Math.max(...old.map((group) => this.#groups.indexOf(group)));
+    this.#groups[at] = merged;
+    this.#groups = this.#groups.filter((group) => !old.includes(group));
+    for (const group of old) {
+      this.#reads.delete(group);
+      this.#analyses.delete(group);
+    }
+    this.#register(merged);
+  }
+
+  #readsOf(group: Group): Set<AnyNode> {
+    return this.#reads.get(group) ?? new Set();
+  }
+
+  #producersOf(group: Group): Group[] {
+    const producers = new Set<Group>();
+    for (const node of this.#readsOf(group)) {
+      const producer = this.#producer.get(node);
+      if (producer !== undefined && producer !== group) producers.add(producer);
+    }
+    // Products first: their store is the best place for elementwise work.
+    return [...producers].sort((a, b) => Number(b.kind === 'contract') - Number(a.kind === 'contract'));
+  }
+
+  #analysis(group: LoopsGroup): Analysis | null {
+    let analysis = this.#analyses.get(group);
+    if (analysis === undefined) this.#analyses.set(group, (analysis = this.#attempt(group)));
+    return analysis;
+  }
+
+  #attempt(group: LoopsGroup): Analysis | null {
+    if (group.stores.some((s) => elementCount(s.node.shape) === 0)) return null;
+    try {
+      return analyse(loopGroup(group, this.#graph.stored));
+    } catch (error) {
+      if (error instanceof NotFusable) return null;
+      throw error;
+    }
+  }
+
+  #tryMerge(producer: Group, consumer: Group): Group | null {
+    if (consumer.kind !== 'loops' || producer.kind === 'opaque') return null;
+    const merged = producer.kind === 'contract' ? this.#intoProduct(producer, consumer) : this.#joinLoops(producer, consumer);
+    if (merged === null || this.#hasOtherPath(producer, consumer)) return null;
+    if (merged.kind === 'loops') {
+      const analysis = this.#attempt(merged);
+      if (analysis === null || new Set(analysis.reads.map((r) => r.node)).size + merged.stores.length > MAX_BUFFERS) return null;
+      this.#analyses.set(merged, analysis);
+    }
+    return merged;
+  }
+
+  #intoProduct(producer: ContractGroup, consumer: LoopsGroup): ContractGroup | null {
+    if (consumer.reductions.length > 0 || elementCount(consumer.kept) !== elementCount(producer.anchor.shape)) return null;
+    const analysis = this.#analysis(consumer);
+    if (analysis === null || !this.#readsInPlace(producer, consumer, analysis)) return null;
+    if (new Set(analysis.reads.map((r) => r.node)).size + producer.stores.length + consumer.stores.length > 10) return null;
+    return { ...producer, stores: [...producer.stores, ...consumer.stores] };
+  }
+
+  /** Every read of the producer's results is at the position that the consumer is computing. */
+  #readsInPlace(producer: Group, consumer: LoopsGroup, analysis: Analysis): boolean {
+    const made = new Set(nodesOf(producer));
+    const { it } = analysis;
+    const full = flatten([...it.keptPosition, ...it.reducedPosition], [...consumer.kept, ...consumer.reduced]);
+    const row = flatten(it.keptPosition, consumer.kept);
+    return analysis.reads.every(({ node, position }) => {
+      if (!made.has(node)) return true;
+      const at = flatten(position, node.shape);
+      return sameIndex(at, full) || sameIndex(at, row);
+    });
+  }
+
+  #joinLoops(producer: LoopsGroup, consumer: LoopsGroup): LoopsGroup | null {
+    const producerRows = producer.reductions.length > 0;
+    const consumerRows = consumer.reductions.length > 0;
+    const analysis = this.#analysis(consumer);
+    if (analysis === null) return null;
+    if (!producerRows && !this.#readsInPlace(producer, consumer, analysis)) return null;
+    const count = elementCount(consumer.kept);
+    const stores = (list: readonly StoredNode[], level: 'row' | 'full'): StoredNode[] => list.map((s) => ({ ...s, level }));
+    if (!producerRows && !consumerRows) {
+      return elementCount(producer.kept) === count ? { ...consumer, stores: [...stores(producer.stores, 'row'), ...consumer.stores] } : null;
+    }
+    if (producerRows && !consumerRows) {
+      const rows = elementCount(producer.kept);
+      if (count === rows) return { ...producer, stores: [...producer.stores, ...stores(consumer.stores, 'row')] };
+      if (count === rows * elementCount(producer.reduced) && trailing(producer)) return { ...producer, stores: [...producer.stores, ...stores(consumer.stores, 'full')] };
+      return null;
+    }
+    if (!producerRows) {
+      const size = elementCount(producer.kept);
+      if (size === count * elementCount(consumer.reduced) && elementCount(consumer.reduced) > 1) return trailing(consumer) ? { ...consumer, stores: [...stores(producer.stores, 'full'), ...consumer.stores] } : null;
+      return size === count ? { ...consumer, stores: [...stores(producer.stores, 'row'), ...consumer.stores] } : null;
+    }
+    if (!sameSizes(producer.kept, consumer.kept) || !sameSizes(producer.reduced, consumer.reduced) || !trailing(producer) || !trailing(consumer)) return null;
+    return { ...consumer, reductions: byId([...producer.reductions, ...consumer.reductions]), stores: [...producer.stores, ...consumer.stores] };
+  }
+
+  /** Whether `to` also depends on `from` through a third group, so that merging the two would make a cycle. */
+  #hasOtherPath(from: Group, to: Group): boolean {
+    const seen = new Set<Group>([to]);
+    const stack = this.#producersOf(to).filter((group) => group !== from);
+    for (let group = stack.pop(); group !== undefined; group = stack.pop()) {
+      if (group === from) return true;
+      if (seen.has(group)) continue;
+      seen.add(group);
+      stack.push(...this.#producersOf(group));
+    }
+    return false;
+  }
+
+  #dependsOn(group: Group, target: Group): boolean {
+    return this.#hasOtherPath(target, group) || this.#producersOf(group).includes(target);
+  }
+
+  /** Reductions over the same memory and of the same form share one pass over it. */
+  #mergeSiblings(): void {
+    for (let i = 0; i < this.#groups.length; i++) {
+      const a = this.#groups[i];
+      if (a.kind !== 'loops' || a.reductions.length === 0) continue;
+      for (let j = i + 1; j < this.#groups.length; j++) {
+        const b = this.#groups[j];
+        if (b.kind !== 'loops' || b.reductions.length === 0 || !sameSizes(a.kept, b.kept) || !sameSizes(a.reduced, b.reduced) || trailing(a) !== trailing(b)) continue;
+        const shared = [...this.#readsOf(a)].some((node) => this.#readsOf(b).has(node) && elementCount(node.shape) > 256);
+        if (!shared || this.#dependsOn(a, b) || this.#dependsOn(b, a)) continue;
+        const merged: LoopsGroup = { ...a, reductions: byId([...a.reductions, ...b.reductions]), stores: [...a.stores, ...b.stores] };
+        const analysis = this.#attempt(merged);
+        if (analysis === null || analysis.operations > 400 || new Set(analysis.reads.map((r) => r.node)).size + merged.stores.length > MAX_BUFFERS) continue;
+        this.#replace([a, b], merged);
+        i = -1;
+        break;
+      }
+    }
+  }
+
+  /** Results that nobody outside the group reads need no memory. */
+  #dropUnread(group: Group): Group {
+    const readElsewhere = (node: AnyNode): boolean => this.#roots.has(node) || this.#groups.some((other) => other !== group && this.#readsOf(other).has(node));
+    if (group.kind === 'opaque') return group;
+    const stores = group.stores.filter((s) => s.region !== undefined || readElsewhere(s.node));
+    return stores.length === group.stores.length ? group : { ...group, stores };
+  }
+
+  /** Producers first; among those that are ready, in the order of the program. */
+  #ordered(): Group[] {
+    const age = (group: Group): number => Math.max(...nodesOf(group).map((node) => node.id), group.kind === 'loops' ? 0 : group.anchor.id);
+    const waiting = new Map(this.#groups.map((group) => [group, new Set(this.#producersOf(group))]));
+    const result: Group[] = [];
+    while (waiting.size > 0) {
+      let next: Group | null = null;
+      for (const [group, producers] of waiting) if (producers.size === 0 && (next === null || age(group) < age(next))) next = group;
+      if (next === null) throw new Error('unreachable: fused groups form a cycle');
+      waiting.delete(next);
+      result.push(next);
+      for (const producers of waiting.values()) producers.delete(next);
+    }
+    return result;
+  }
+
+  /** Nodes that each group reads, after fusion. */
+  reads(group: Group): ReadonlySet<AnyNode> {
+    return readsOf(group, this.#graph.stored);
+  }
+}
+
+const sameSizes = (a: readonly number[], b: readonly number[]): boolean => a.length === b.length && a.every((size, i) => size === b[i]);
+const byId = (reductions: readonly Reduction[]): Reduction[] => [...new Set(reductions)].sort((a, b) => a.id - b.id);
+
+/** Whether the group reduces the last dimensions, so that a row is contiguous. */
+function trailing(group: LoopsGroup): boolean {
+  return group.reductions.every((node) => {
+    if (node.op !== 'reduce') return false;
+    const rank = node.sources[0].shape.length;
+    const { axes } = node.attr;
+    return axes.every((axis, i) => axis === rank - axes.length + i);
+  });
+}

@@ -1,0 +1,181 @@
+/** The first step of scheduling: which nodes are put into memory, and the group (kernel-to-be) that computes each. */
+import type { AnyNode, Shape } from '../graph/node.ts';
+import { KIND } from '../graph/primitives.ts';
+import type { Reduction, StoredNode } from '../lower/loop-nest.ts';
+import { isStrided } from '../lower/operand.ts';
+
+export interface LoopsGroup {
+  readonly kind: 'loops';
+  readonly kept: Shape;
+  readonly reduced: Shape;
+  readonly reductions: readonly Reduction[];
+  readonly stores: readonly StoredNode[];
+}
+export interface ContractGroup {
+  readonly kind: 'contract';
+  readonly anchor: AnyNode & { readonly op: 'contract' };
+  /** Elementwise results computed from the product as it is stored. The product itself is stored when it is among them. */
+  readonly stores: readonly StoredNode[];
+}
+export interface OpaqueGroup {
+  readonly kind: 'opaque';
+  readonly anchor: AnyNode;
+  readonly stores: readonly StoredNode[];
+}
+export type Group = LoopsGroup | ContractGroup | OpaqueGroup;
+
+export interface Graph {
+  /** All nodes, sources before consumers; realised nodes are leaves. */
+  readonly order: readonly AnyNode[];
+  readonly roots: readonly AnyNode[];
+  /** Nodes that get memory. */
+  readonly stored: Set<AnyNode>;
+  readonly groups: Group[];
+}
+
+/** Sources before consumers, without recursion. */
+export function topologicalOrder(roots: readonly AnyNode[]): AnyNode[] {
+  const order: AnyNode[] = [];
+  const state = new Map<AnyNode, 'open' | 'done'>();
+  const stack: AnyNode[] = [...roots].reverse();
+  while (stack.length > 0) {
+    const node = stack[stack.length - 1];
+    const seen = state.get(node);
+    if (seen === undefined) {
+      state.set(node, 'open');
+      if (node.data === null) for (let i = node.sources.length - 1; i >= 0; i--) if (!state.has(node.sources[i])) stack.push(node.sources[i]);
+    } else {
+      stack.pop();
+      if (seen === 'open') {
+        state.set(node, 'done');
+        order.push(node);
+      }
+    }
+  }
+  return order;
+}
+
+/** The node whose memory holds the elements of `node` in the same order. */
+export function memoryOwner(node: AnyNode, stored: ReadonlySet<AnyNode>): AnyNode {
+  let owner = node;
+  while (owner.data === null && !stored.has(owner) && (owner.op === 'reshape' || owner.op === 'detach' || owner.op === 'leaf' || owner.op === 'contiguous')) owner = owner.sources[0];
+  return owner;
+}
+
+const EXPENSIVE = new Set<string>(['exp', 'exp2', 'expm1', 'log', 'log2', 'log10', 'log1p', 'sin', 'cos', 'tan', 'asin', 'acos', 'atan', 'sinh', 'cosh', 'tanh', 'asinh', 'acosh', 'atanh', 'erf', 'erfc', 'erfinv', 'lgamma', 'digamma', 'sigmoid', 'pow', 'atan2']);
+const SLOWER = new Set<string>(['div', 'sqrt', 'rsqrt', 'reciprocal', 'remainder', 'fmod', 'floorDivide']);
+
+function ownCost(node: AnyNode): number {
+  switch (node.op) {
+    case 'unary': case 'binary': return EXPENSIVE.has(node.attr.fn) ? 10 : SLOWER.has(node.attr.fn) ? 4 : 1;
+    case 'where': case 'cast': return 1;
+    case 'take': return 4;
+    case 'random': return 20;
+    default: return 0;
+  }
+}
+/** Above this an expression is cut and put into memory, to bound code size. */
+const MAX_COST = 160;
+
+export function buildGraph(roots: readonly AnyNode[]): Graph {
+  const order = topologicalOrder(roots);
+  const stored = new Set<AnyNode>();
+  const cost = new Map<AnyNode, number>();
+  const uses = new Map<AnyNode, number>();
+  const replicated = new Set<AnyNode>();
+
+  // How often each computed node is used, seen through movement.
+  const countUse = (from: AnyNode): void => {
+    let node = from;
+    let replicates = false;
+    while (node.data === null && KIND[node.op] === 'movement') {
+      if (node.op === 'expand' || node.op === 'window') replicates = true;
+      node = node.sources[0];
+    }
+    uses.set(node, (uses.get(node) ?? 0) + 1);
+    if (replicates) replicated.add(node);
+  };
+  for (const node of order) {
+    if (node.data !== null || KIND[node.op] === 'movement') continue;
+    for (const source of node.sources) countUse(source);
+  }
+  for (const root of roots) countUse(root);
+
+  const store = (node: AnyNode): void => {
+    const owner = memoryOwner(node, stored);
+    if (owner.data === null) stored.add(owner);
+  };
+
+  for (const node of order) {
+    if (node.data !== null) continue;
+    const sum = node.sources.reduce((total, source) => total + (source.data !== null || stored.has(source) ? 0 : cost.get(source) ?? 0), ownCost(node));
+    cost.set(node, sum);
+    switch (KIND[node.op]) {
+      case 'opaque':
+        stored.add(node);
+        if (node.op === 'contract') {
+          storeBase(node.sources[0], stored);
+          storeBase(node.sources[1], stored);
+          if (!isStrided(node.sources[0], 'left', stored)) store(node.sources[0]);
+          if (!isStrided(node.sources[1], 'right', stored)) store(node.sources[1]);
+        } else if (node.op !== 'concat' && node.op !== 'accumulateSlices') {
+          node.sources.forEach((source) => store(source));
+        }
+        break;
+      case 'reduce':
+        stored.add(node);
+        break;
+      case 'elementwise': {
+        if (node.op === 'contiguous') {
+          const owner = memoryOwner(node.sources[0], stored);
+          if (owner.data === null && !stored.has(owner)) stored.add(node);
+          break;
+        }
+        const shared = (uses.get(node) ?? 0) > 1 && sum >= 2;
+        const repeated = replicated.has(node) && sum >= 4;
+        if (shared || repeated || sum > MAX_COST) stored.add(node);
+        break;
+      }
+      case 'leaf': case 'movement':
+        break;
+      default:
+        throw new Error(`unreachable: primitive ${node.op}`);
+    }
+  }
+  for (const root of roots) store(root);
+  const groups = order.filter((node) => stored.has(node) && node.data === null).map((node) => groupOf(node));
+  return { order, roots, stored, groups: mergeOutputs(groups) };
+}
+
+/** Puts what a chain of movements starts from into memory. */
+function storeBase(node: AnyNode, stored: Set<AnyNode>): void {
+  let base = node;
+  while (base.data === null && !stored.has(base) && KIND[base.op] === 'movement') base = base.sources[0];
+  if (base.data === null && base.op !== 'constant') stored.add(base);
+}
+
+function groupOf(node: AnyNode): Group {
+  if (node.op === 'reduce') {
+    const { axes } = node.attr;
+    return { kind: 'loops', kept: node.shape, reduced: axes.map((axis) => node.sources[0].shape[axis]), reductions: [node], stores: [{ node, level: 'row' }] };
+  }
+  if (node.op === 'fold') return { kind: 'loops', kept: node.shape, reduced: [node.attr.size], reductions: [node], stores: [{ node, level: 'row' }] };
+  if (node.op === 'contract') return { kind: 'contract', anchor: node, stores: [{ node, level: 'row' }] };
+  if (KIND[node.op] === 'opaque') return { kind: 'opaque', anchor: node, stores: [{ node, level: 'row' }] };
+  return { kind: 'loops', kept: node.shape, reduced: [], reductions: [], stores: [{ node, level: 'row' }] };
+}
+
+/** The outputs of one custom operation are one group. */
+function mergeOutputs(groups: readonly Group[]): Group[] {
+  const result: Group[] = [];
+  for (const group of groups) {
+    const twin = result.findIndex((other) => group.kind === 'opaque' && other.kind === 'opaque' && isTwin(group.anchor, other.anchor));
+    const other = result[twin];
+    if (other !== undefined && other.kind === 'opaque') result[twin] = { ...other, stores: [...other.stores, ...group.stores] };
+    else result.push(group);
+  }
+  return result;
+}
+
+const isTwin = (a: AnyNode, b: AnyNode): boolean =>
+  a.op === 'custom' && b.op === 'custom' && a.attr.operation === b.attr.operation && a.attr.options === b.attr.options && a.sources.length === b.sources.length && a.sources.every((s, i) => s === b.sources[i]);

@@ -1,0 +1,210 @@
+/**
+ * A plan: the program that computes a graph of a given structure. It holds no nodes, only positions in the graph's order, so that it serves
+ * every graph of the same structure.
+ */
+import { type Argument, type CompiledKernel, type Device, DTYPES, type Kernel, type Launch, type Program, ProjError } from '@proj/kernel';
+import { type AnyNode, elementCount } from '../graph/node.ts';
+import { isStructuralConstant } from '../lower/emitter.ts';
+import type { KernelArgument, LoweredKernel } from '../lower/environment.ts';
+import { lowerLoops } from '../lower/loop-nest.ts';
+import { lowerContract, lowerOpaque } from '../lower/opaque.ts';
+import { Fusion, loopGroup, nodesOf } from './fuse.ts';
+import { buildGraph, type Graph, type Group, memoryOwner, topologicalOrder } from './group.ts';
+import { planArena } from './memory.ts';
+
+/** Bindings of every program: the arena and the status buffer; then the leaves, then the outputs. */
+const ARENA = 0;
+const STATUS = 1;
+const FIRST_LEAF = 2;
+
+export interface PlannedLaunch {
+  readonly launch: Launch;
+  readonly name: string;
+  /** Bytes that its buffers hold, as an estimate of what it moves. */
+  readonly bytes: number;
+}
+
+export interface Plan {
+  readonly key: string;
+  readonly device: Device;
+  readonly program: Program;
+  readonly launches: readonly PlannedLaunch[];
+  readonly arenaBytes: number;
+  /** Positions (in the graph's order) of the realised nodes that are read, and of the constants that are arguments. */
+  readonly leaves: readonly number[];
+  readonly scalars: readonly number[];
+  /** For each output binding: the position of the node that it holds. */
+  readonly outputs: readonly { readonly position: number; readonly bytes: number }[];
+  /** For each root: its memory is that of an output or leaf binding; null when it was realised before. */
+  readonly rootBindings: readonly (number | null)[];
+  /** What a set slot of the status buffer means. */
+  readonly checks: readonly { readonly op: string; readonly bound: number }[];
+  /** For each leaf: the last launch that reads it; for each output: the first that writes it. */
+  readonly leafLastRead: readonly number[];
+  readonly outputFirstWrite: readonly number[];
+}
+
+/** Describes the structure of the graph below `roots`: equal texts mean that one plan serves both. */
+export function planKey(order: readonly AnyNode[], roots: readonly AnyNode[]): string {
+  const position = new Map<AnyNode, number>();
+  const parts: string[] = [];
+  order.forEach((node, i) => {
+    position.set(node, i);
+    if (node.data !== null) {
+      parts.push(`@${node.dtype}[${node.shape}]`);
+      return;
+    }
+    let text: string = node.op;
+    if (node.op === 'constant') text += node.attr.provider === null && isStructuralConstant(node.attr.value) ? `=${typeof node.attr.value}${String(node.attr.value)}` : '?';
+    else if (node.op === 'custom') text += `${node.attr.operation.name}:${node.attr.operation.key(node.attr.options)}:${node.attr.output}`;
+    else if (node.attr !== null) text += JSON.stringify(node.attr);
+    text += `${node.dtype}[${node.shape}]`;
+    for (const source of node.sources) text += `,${position.get(source)}`;
+    parts.push(text);
+  });
+  return `${parts.join(';')}>${roots.map((root) => position.get(root)).join(',')}`;
+}
+
+interface Step {
+  readonly group: Group;
+  readonly kernels: readonly LoweredKernel[];
+  readonly workspaceBytes: number;
+}
+
+/** Reads of nodes by the lowered kernels of a step. */
+const nodesRead = (step: Step): AnyNode[] => step.kernels.flatMap((k) => k.args.flatMap((a) => (a.kind === 'node' ? [a.node] : [])));
+
+export function makePlan(key: string, roots: readonly AnyNode[], device: Device): Plan {
+  const graph = buildGraph(roots);
+  const steps = lowerGroups(graph, device);
+  const position = new Map(graph.order.map((node, i) => [node, i]));
+  const positionOf = (node: AnyNode): number => {
+    const at = position.get(node);
+    if (at === undefined) throw new ProjError('kernel-compilation', `a kernel reads a ${node.op} that is not part of the graph`);
+    return at;
+  };
+
+  // Which memory each node has.
+  const rootOwners = roots.map((root) => memoryOwner(root, graph.stored));
+  const outputNodes = [...new Set(rootOwners.filter((owner) => owner.data === null))];
+  const leaves: AnyNode[] = [];
+  for (const step of steps) for (const node of nodesRead(step)) if (node.data !== null && !leaves.includes(node)) leaves.push(node);
+  for (const owner of rootOwners) if (owner.data !== null && !leaves.includes(owner)) leaves.push(owner);
+  const binding = new Map<AnyNode, number>();
+  leaves.forEach((node, i) => binding.set(node, FIRST_LEAF + i));
+  outputNodes.forEach((node, i) => binding.set(node, FIRST_LEAF + leaves.length + i));
+
+  const temporaries: AnyNode[] = [];
+  const from = new Map<AnyNode, number>();
+  const to = new Map<AnyNode, number>();
+  steps.forEach((step, i) => {
+    for (const node of nodesRead(step)) {
+      if (!from.has(node)) from.set(node, i);
+      to.set(node, i);
+      if (!binding.has(node) && !temporaries.includes(node)) temporaries.push(node);
+    }
+  });
+  const lifetimes = [
+    ...temporaries.map((node) => ({ bytes: bytesOf(node), from: from.get(node) ?? 0, to: to.get(node) ?? 0 })),
+    ...steps.map((step, i) => ({ bytes: step.workspaceBytes, from: i, to: i })),
+  ];
+  const arena = planArena(lifetimes);
+  const offsetOf = new Map(temporaries.map((node, i) => [node, arena.offsets[i]]));
+
+  const scalars: AnyNode[] = [];
+  const checks: { op: string; bound: number }[] = [];
+  const launches: PlannedLaunch[] = [];
+  const kernels: Kernel[] = [];
+  const pendingLaunches: { lowered: LoweredKernel; args: Argument[]; step: number }[] = [];
+  steps.forEach((step, i) => {
+    for (const lowered of step.kernels) {
+      const firstCheck = checks.length;
+      for (const node of lowered.checks) checks.push({ op: node.op === 'scatter' ? 'scatter' : 'indexing', bound: node.sources[0].shape[0] });
+      const args = lowered.args.map((argument): Argument => bind(argument, i, firstCheck, lowered));
+      if (lowered.end > lowered.begin) {
+        kernels.push(lowered.kernel);
+        pendingLaunches.push({ lowered, args, step: i });
+      }
+    }
+  });
+
+  function bind(argument: KernelArgument, step: number, firstCheck: number, lowered: LoweredKernel): Argument {
+    switch (argument.kind) {
+      case 'node': {
+        const offset = argument.offset * DTYPES[argument.node.dtype].bytes;
+        const bound = binding.get(argument.node);
+        return bound !== undefined ? { kind: 'buffer', binding: bound, offset } : { kind: 'buffer', binding: ARENA, offset: (offsetOf.get(argument.node) ?? 0) + offset };
+      }
+      case 'constant': {
+        let at = scalars.indexOf(argument.node);
+        if (at < 0) at = scalars.push(argument.node) - 1;
+        return { kind: 'scalar', scalar: at };
+      }
+      case 'status':
+        void lowered;
+        return { kind: 'buffer', binding: STATUS, offset: 8 * firstCheck };
+      case 'workspace':
+        return { kind: 'buffer', binding: ARENA, offset: arena.offsets[temporaries.length + step] };
+      default:
+        return argument satisfies never;
+    }
+  }
+
+  const compiled: CompiledKernel[] = device.compile(kernels);
+  pendingLaunches.forEach(({ lowered, args }, i) => {
+    launches.push({
+      launch: { kernel: compiled[i], args, begin: lowered.begin, end: lowered.end, grain: lowered.grain, align: lowered.align },
+      name: lowered.kernel.name,
+      bytes: lowered.args.reduce((sum, a) => sum + (a.kind === 'node' ? bytesOf(a.node) : 0), 0),
+    });
+  });
+  const program = device.program(launches.map((l) => l.launch), FIRST_LEAF + leaves.length + outputNodes.length);
+  const usesOf = (node: AnyNode): number[] => pendingLaunches.flatMap(({ lowered }, i) => (lowered.args.some((a) => a.kind === 'node' && a.node === node) ? [i] : []));
+  return {
+    key, device, program, launches, arenaBytes: arena.bytes,
+    leaves: leaves.map(positionOf),
+    scalars: scalars.map(positionOf),
+    outputs: outputNodes.map((node) => ({ position: positionOf(node), bytes: bytesOf(node) })),
+    rootBindings: rootOwners.map((owner) => binding.get(owner) ?? null),
+    checks,
+    leafLastRead: leaves.map((node) => usesOf(node).at(-1) ?? -1),
+    outputFirstWrite: outputNodes.map((node) => usesOf(node)[0] ?? 0),
+  };
+}
+
+const bytesOf = (node: AnyNode): number => elementCount(node.shape) * DTYPES[node.dtype].bytes;
+
+function lowerGroups(graph: Graph, device: Device): Step[] {
+  const fusion = new Fusion(graph);
+  const { stored } = graph;
+  const context = {
+    features: device.features,
+    inMemory: (node: AnyNode): boolean => node.data !== null || stored.has(node),
+    owner: (node: AnyNode): AnyNode => memoryOwner(node, stored),
+  };
+  return fusion.run().map((group): Step => {
+    switch (group.kind) {
+      case 'loops': {
+        if (group.stores.length === 0 || group.stores.every((s) => elementCount(s.node.shape) === 0)) return { group, kernels: [], workspaceBytes: 0 };
+        const loops = loopGroup(group, stored, nameOf(group));
+        return { group, kernels: [lowerLoops(loops, device.features)], workspaceBytes: 0 };
+      }
+      case 'contract': {
+        if (elementCount(group.anchor.shape) === 0) return { group, kernels: [], workspaceBytes: 0 };
+        return { group, ...lowerContract(group.anchor, group.stores, context) };
+      }
+      case 'opaque':
+        return { group, ...lowerOpaque(group.anchor, nodesOf(group), context) };
+      default:
+        return group satisfies never;
+    }
+  });
+}
+
+function nameOf(group: Group): string {
+  const labels = new Set<string>();
+  for (const node of nodesOf(group)) labels.add(node.op === 'unary' || node.op === 'binary' || node.op === 'reduce' ? node.attr.fn : node.op);
+  return [...labels].slice(0, 3).join('_');
+}
+
+export { ARENA, FIRST_LEAF, STATUS, topologicalOrder };

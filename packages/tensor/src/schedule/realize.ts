@@ -1,0 +1,120 @@
+/** Runs plans: finds or makes the plan for the pending nodes, gives it memory, and hands the results to the nodes. */
+import { type Device, type DeviceBuffer, ProjError } from '@proj/kernel';
+import type { AnyNode } from '../graph/node.ts';
+import { makePlan, type Plan, planKey, topologicalOrder } from './plan.ts';
+
+interface DeviceState {
+  readonly plans: Map<string, Plan>;
+  arena: DeviceBuffer | null;
+  status: DeviceBuffer | null;
+}
+
+const states = new WeakMap<Device, DeviceState>();
+/** Plans kept per device; the least recently used goes first. */
+const MAX_PLANS = 512;
+const STATUS_BYTES = 4096;
+
+function stateOf(device: Device): DeviceState {
+  let state = states.get(device);
+  if (state === undefined) states.set(device, (state = { plans: new Map(), arena: null, status: null }));
+  return state;
+}
+
+/** The plan for this graph, made when there is none yet. */
+export function planFor(order: readonly AnyNode[], roots: readonly AnyNode[], device: Device): Plan {
+  const { plans } = stateOf(device);
+  const key = `${device.features.threads}|${planKey(order, roots)}`;
+  const known = plans.get(key);
+  if (known !== undefined) {
+    plans.delete(key);
+    plans.set(key, known);
+    return known;
+  }
+  const plan = makePlan(key, roots, device);
+  plans.set(key, plan);
+  if (plans.size > MAX_PLANS) {
+    const [oldest] = plans;
+    oldest[1].program.dispose();
+    plans.delete(oldest[0]);
+  }
+  return plan;
+}
+
+/** Scratch memory that all programs of a device share: they run one after the other. */
+export function scratchFor(device: Device, bytes: number): { arena: DeviceBuffer; status: DeviceBuffer } {
+  const state = stateOf(device);
+  if (state.arena === null || state.arena.bytes < bytes) {
+    state.arena?.dispose();
+    state.arena = device.allocate(Math.max(bytes, 1 << 16));
+  }
+  if (state.status === null) {
+    state.status = device.allocate(STATUS_BYTES);
+    device.write(state.status, 0, new Uint8Array(STATUS_BYTES));
+  }
+  return { arena: state.arena, status: state.status };
+}
+
+/** Throws when a kernel met an index out of range. */
+export function checkStatus(plan: Pick<Plan, 'checks'>, device: Device, status: DeviceBuffer): void {
+  if (plan.checks.length === 0) return;
+  const bytes = device.read(status, 0, 8 * plan.checks.length);
+  const words = new Int32Array(bytes.buffer, bytes.byteOffset, 2 * plan.checks.length);
+  const bad = plan.checks.findIndex((_, i) => words[2 * i] !== 0);
+  if (bad < 0) return;
+  device.write(status, 0, new Uint8Array(8 * plan.checks.length));
+  const { op, bound } = plan.checks[bad];
+  throw new ProjError('index-out-of-range', `index ${words[2 * bad + 1]} is out of range for a dimension of ${bound}`, { op, cure: `Indices must lie in 0 … ${bound - 1}` });
+}
+
+export function runPlan(plan: Plan, order: readonly AnyNode[], outputs: readonly DeviceBuffer[]): void {
+  const { device } = plan;
+  const { arena, status } = scratchFor(device, plan.arenaBytes);
+  const leaves = plan.leaves.map((position) => {
+    const { data } = order[position];
+    if (data === null || data.disposed) throw new ProjError('invalid-argument', 'a tensor that is read has been disposed of', { op: 'evaluate', shapes: [order[position].shape] });
+    return data;
+  });
+  plan.program.run([arena, status, ...leaves, ...outputs], scalarsOf(plan, order));
+  checkStatus(plan, device, status);
+}
+
+/** The values of the constants that are arguments. */
+export function scalarsOf(plan: Plan, order: readonly AnyNode[]): (number | bigint)[] {
+  return plan.scalars.map((position) => {
+    const node = order[position];
+    if (node.op !== 'constant') throw new Error('unreachable: scalars are constants');
+    const { value } = node.attr;
+    if (node.dtype === 'int64') return typeof value === 'bigint' ? value : BigInt(Math.trunc(Number(value)));
+    return typeof value === 'boolean' ? Number(value) : typeof value === 'bigint' ? Number(value) : value;
+  });
+}
+
+/** Computes the nodes that have no memory yet; all of one device at once. */
+export function realize(nodes: readonly AnyNode[]): void {
+  const byDevice = new Map<Device, AnyNode[]>();
+  for (const node of new Set(nodes)) {
+    if (node.data !== null) continue;
+    const list = byDevice.get(node.device) ?? [];
+    list.push(node);
+    byDevice.set(node.device, list);
+  }
+  for (const [device, roots] of byDevice) {
+    const order = topologicalOrder(roots);
+    const plan = planFor(order, roots, device);
+    const outputs = plan.outputs.map(({ bytes }) => device.allocate(Math.max(1, bytes)));
+    runPlan(plan, order, outputs);
+    plan.outputs.forEach(({ position }, i) => settle(order[position], outputs[i]));
+    roots.forEach((root, i) => {
+      const binding = plan.rootBindings[i];
+      if (binding === null || root.data !== null) return;
+      const leaf = binding - 2;
+      settle(root, leaf < plan.leaves.length ? order[plan.leaves[leaf]].data : outputs[leaf - plan.leaves.length]);
+    });
+  }
+}
+
+/** Gives a node its memory; what it was computed from is let go unless a gradient may ask for it. */
+function settle(node: AnyNode, data: DeviceBuffer | null): void {
+  node.data = data;
+  if (!node.requiresGrad) node.sources = [];
+}

@@ -16,69 +16,93 @@ export interface PackRequest {
   readonly source: OperandAt;
   /** Outer positions of the operand. */
   readonly count: number;
-  readonly panel: Value;
-  /** Outer positions in a panel; a multiple of `lanes`, or less than it for panels of rows. */
+  /** Panels `[first, end)`, of `width` outer positions each, a multiple of `lanes`. */
+  readonly first: Value;
+  readonly end: Value;
   readonly width: number;
   readonly lanes: number;
-  readonly begin: Value;
-  readonly end: Value;
-  /** Depth positions of `[begin, end)` when known to be at least a vector. */
-  readonly deep: boolean;
+  readonly depthBegin: Value;
+  readonly depthEnd: Value;
+  /** The depth is never shorter than this. */
+  readonly shortest: number;
   readonly target: Memory;
-  /** Where element (depth, 0) of the panel goes, less depth · width. */
+  /** Where the first panel goes, and how many elements apart panels are. */
   readonly at: Value;
+  readonly stride: Value;
 }
 
-/** Copies the depths `[begin, end)` of one panel of vectors. */
-export function packPanel(b: KernelBuilder, request: PackRequest): void {
-  const { source, count, width, lanes } = request;
-  if (count >= lanes && lanes > 1 && !isContiguous(source.operand, 'outer') && isContiguous(source.operand, 'depth') && request.deep) packTransposed(b, request);
-  else if (width % lanes === 0) packVectors(b, request);
-  else packRows(b, request);
+/** Copies a piece of the depth of some panels. */
+export function packPanels(b: KernelBuilder, request: PackRequest): void {
+  const { source, count, lanes, shortest } = request;
+  const turned = count >= lanes && lanes > 1 && shortest >= lanes && !isContiguous(source.operand, 'outer') && isContiguous(source.operand, 'depth');
+  if (turned) packTransposed(b, request);
+  else packVectors(b, request);
 }
 
-function packVectors(b: KernelBuilder, { source, count, panel, width, lanes, begin, end, target, at }: PackRequest): void {
-  const first = b.mul(panel, width);
+/** Row after row, all panels of a row together, as they lie in memory. */
+function packVectors(b: KernelBuilder, { source, count, first, end, width, lanes, depthBegin, depthEnd, target, at, stride }: PackRequest): void {
   const exact = count % width === 0;
-  b.for(begin, end, 1, [], (k) => {
-    const row = b.add(at, b.mul(k, width));
+  const contiguous = isContiguous(source.operand, 'outer');
+  const row = (panel: Value, k: Value): void => {
+    const place = b.add(b.add(at, b.mul(b.sub(panel, first), stride)), b.mul(b.sub(k, depthBegin), width));
+    const column = b.mul(panel, width);
     for (let v = 0; v < width; v += lanes) {
       if (count >= lanes) {
-        const start = vectorStart(b, b.add(first, v), lanes, count, exact);
-        b.store(target, b.add(row, v), fetch(b, source, start, k, 'outer', lanes));
+        const value = exact ? fetch(b, source, column, k, 'outer', lanes, { outer: v, depth: 0 }) : fetch(b, source, vectorStart(b, b.add(column, v), lanes, count, false), k, 'outer', lanes);
+        b.store(target, b.add(place, v), value);
         continue;
       }
-      b.store(target, b.add(row, v), b.splat(b.constant(0, target.element), lanes));
+      b.store(target, b.add(place, v), b.splat(b.constant(0, target.element), lanes));
       let done = 0;
       for (const piece of powersOf(count)) {
-        b.store(target, b.add(row, done), fetch(b, source, b.index(done), k, 'outer', piece));
+        b.store(target, b.add(place, done), fetch(b, source, b.index(done), k, 'outer', piece));
         done += piece;
       }
     }
-  });
-}
-
-/** Panels that are no whole vectors (rows of the left operand), one element after the other. */
-function packRows(b: KernelBuilder, { source, count, panel, width, begin, end, target, at }: PackRequest): void {
-  const first = vectorStart(b, b.mul(panel, width), width, count, count % width === 0);
-  b.for(begin, end, 1, [], (k) => {
-    const row = b.add(at, b.mul(k, width));
-    for (let i = 0; i < width; i++) b.store(target, b.add(row, i), fetch(b, source, first, k, 'outer', 1, { outer: i, depth: 0 }));
-  });
+  };
+  // Contiguous rows are read as they lie; gathered ones keep what depends on the column alone out of the inner loop.
+  if (contiguous) b.for(depthBegin, depthEnd, 1, [], (k) => void b.for(first, end, 1, [], (panel) => row(panel, k)));
+  else b.for(first, end, 1, [], (panel) => void b.for(depthBegin, depthEnd, 1, [], (k) => row(panel, k)));
 }
 
 /** Squares of `lanes` by `lanes` turned in registers. The last square begins early: what it repeats is the same. */
-function packTransposed(b: KernelBuilder, { source, count, panel, width, lanes, begin, end, target, at }: PackRequest): void {
+function packTransposed(b: KernelBuilder, { source, count, first, end, width, lanes, depthBegin, depthEnd, target, at, stride }: PackRequest): void {
   const exact = count % width === 0;
-  b.for(begin, end, lanes, [], (nominal) => {
-    const k = b.max(b.min(nominal, b.sub(end, lanes)), begin);
+  b.for(first, end, 1, [], (panel) => {
+    const panelAt = b.add(at, b.mul(b.sub(panel, first), stride));
     b.for(0, width, lanes, [], (v) => {
       const start = vectorStart(b, b.add(b.mul(panel, width), v), lanes, count, exact);
-      const rows: Value[] = [];
-      for (let j = 0; j < lanes; j++) rows.push(fetch(b, source, start, k, 'depth', lanes, { outer: j, depth: 0 }));
-      const place = b.add(b.add(at, b.mul(k, width)), v);
-      transpose(b, rows).forEach((row, j) => b.store(target, b.add(place, j * width), row));
+      b.for(depthBegin, depthEnd, lanes, [], (nominal) => {
+        const k = b.min(nominal, b.sub(depthEnd, lanes));
+        const rows: Value[] = [];
+        for (let j = 0; j < lanes; j++) rows.push(fetch(b, source, start, k, 'depth', lanes, { outer: j, depth: 0 }));
+        const place = b.add(b.add(panelAt, b.mul(b.sub(k, depthBegin), width)), v);
+        transpose(b, rows).forEach((row, j) => b.store(target, b.add(place, j * width), row));
+      });
     });
+  });
+}
+
+export interface RowPackRequest {
+  readonly source: OperandAt;
+  readonly first: Value;
+  readonly rows: number;
+  readonly depthBegin: Value;
+  readonly depthEnd: Value;
+  readonly target: Memory;
+  readonly at: Value;
+}
+
+/** The rows of one tile as `[depth][rows]`. */
+export function packRows(b: KernelBuilder, { source, first, rows, depthBegin, depthEnd, target, at }: RowPackRequest): void {
+  const pieces = isContiguous(source.operand, 'outer') ? powersOf(rows) : new Array<number>(rows).fill(1);
+  b.for(depthBegin, depthEnd, 1, [], (k) => {
+    const place = b.add(at, b.mul(b.sub(k, depthBegin), rows));
+    let done = 0;
+    for (const piece of pieces) {
+      b.store(target, b.add(place, done), fetch(b, source, first, k, 'outer', piece, { outer: done, depth: 0 }));
+      done += piece;
+    }
   });
 }
 

@@ -2,14 +2,15 @@
  * How a contraction is cut: which register tile, which blocks, what is packed.
  *
  * Terms: a *tile* is the part of the result whose sums live in registers (`tileRows` rows by `tileVectors` vectors of columns); a *panel* is
- * all columns of one tile; a *block* is a number of row tiles that share a panel while their rows stay in the second-level cache. The scheme
- * (panels, blocks, one outer-product tile in registers) is that of Goto and van de Geijn, "Anatomy of high-performance matrix multiplication".
+ * the right operand's part for the columns of a tile; a *group* is a number of panels that stay in the second-level cache while row tiles pass,
+ * each row tile staying in the first-level cache for all panels of the group. Panels, packing and the outer-product tile in registers follow
+ * Goto and van de Geijn, "Anatomy of high-performance matrix multiplication".
  *
  * All numbers depend on the shape, the operands' layout and the vector registers, never on the number of threads.
  */
 import { type DeviceFeatures, SCALARS, type ScalarType } from '@proj/kernel';
 
-/** Where an operand is read from: in place, from a panel that the thread packs just before use, or from panels that an earlier launch packed. */
+/** Where an operand is read from: in place, from a copy that the thread packs just before use, or from panels that an earlier launch packed. */
 export type OperandSource = 'direct' | 'local' | 'shared';
 
 /** What the planner knows of an operand: strides in elements, or null for one that is only reachable through its `load`. */
@@ -43,12 +44,12 @@ export interface OuterPlan {
   readonly width: number;
   readonly panels: number;
   readonly rowTiles: number;
-  /** Row tiles of a block; the last block may have fewer. */
-  readonly blockTiles: number;
+  /** Panels of a group; the last group may have fewer. */
+  readonly group: number;
   /** Depth that is summed in registers before partial sums go to memory. */
   readonly depthBlock: number;
   readonly unroll: number;
-  readonly left: Exclude<OperandSource, 'local'>;
+  readonly left: Exclude<OperandSource, 'shared'>;
   readonly right: OperandSource;
   /** Parts of the depth that are summed apart and combined in pairs. */
   readonly parts: number;
@@ -72,12 +73,13 @@ export interface InnerPlan {
 export type ContractionPlan = OuterPlan | InnerPlan;
 
 const L1_BYTES = 32 * 1024;
-/** What a block of the left operand may take of the second-level cache. */
-const BLOCK_BYTES = 768 * 1024;
+/** What a group of panels may take of the second-level cache, for each byte of a vector register. */
+const GROUP_BYTES = 16 * 1024;
 /** A right operand up to this size is read in place when its columns are contiguous. */
 const DIRECT_BYTES = 320 * 1024;
 const FMA_LATENCY = 4;
-const DEPTH_BLOCK = 1280;
+/** Depth up to which sums stay in registers. */
+const DEPTH_BLOCK = 4096;
 
 const up = (x: number, multiple: number): number => Math.ceil(x / multiple) * multiple;
 
@@ -89,6 +91,9 @@ export function planContraction(shape: ContractionShape): ContractionPlan {
   const inner = planInner(shape);
   return inner !== null && inner.cost < outer.cost ? inner.plan : outer.plan;
 }
+
+/** Parts of the depth when there are too few tiles to share out: a function of the shape alone. */
+const partsOf = (tiles: number, depth: number): number => (tiles < 32 && depth >= 4096 ? Math.min(16, Math.floor(depth / 1024)) : 1);
 
 /** Register tile with the fewest cycles for a whole product of `rows` by `vectors` vectors, with an estimate of those cycles per depth. */
 function chooseTile(rows: number, vectors: number, depth: number, features: DeviceFeatures, streams: boolean): { rows: number; vectors: number; cycles: number } {
@@ -113,7 +118,6 @@ function planOuter(shape: ContractionShape): { plan: OuterPlan; cost: number } {
   const bytes = SCALARS[element].bytes;
   const lanes = lanesOf(element, features);
   const vectors = Math.ceil(columns / lanes);
-  const blocks = Math.ceil(depth / DEPTH_BLOCK);
   const unroll = depth % 4 === 0 ? 4 : depth % 2 === 0 ? 2 : 1;
   const streams = Math.min(depth, DEPTH_BLOCK) * 4 * features.vectorBytes > L1_BYTES;
   const tile = chooseTile(rows, vectors, depth, features, streams);
@@ -127,35 +131,22 @@ function planOuter(shape: ContractionShape): { plan: OuterPlan; cost: number } {
   const rightBytes = depth * columns * bytes;
   const fewRows = rows <= 2 * tileRows;
   const inPlace = contiguous && !prepackRight && (rightBytes <= DIRECT_BYTES || fewRows || rows < 32);
-  const packOnce = prepackRight || (batch === 1 || right?.batchInvariant === true) && rows > 4 * tileRows && rightBytes > 128 * 1024 && rows * columns * depth > 4e6;
-  const rightSource: OperandSource = inPlace ? 'direct' : packOnce ? 'shared' : 'local';
-  // Rows of a block stay in cache while panels pass; small products need no blocks.
-  const blockTiles = rightSource === 'local' ? rowTiles : chooseBlock(rowTiles, tileRows, depth * bytes);
-  // A left operand whose rows are far apart along depth touches a page for each step; packing pays when many panels use it.
-  const scattered = left === null || (left.depth !== 1 && left.depth * bytes >= 2048 && depth > 256 && panels > 4);
+  const rightSource: OperandSource = inPlace ? 'direct' : prepackRight ? 'shared' : 'local';
+  const depthBlock = up(Math.ceil(depth / Math.ceil(depth / DEPTH_BLOCK)), unroll);
+  const most = Math.max(1, Math.min(16, Math.floor((GROUP_BYTES * features.vectorBytes) / (Math.min(depth, depthBlock) * width * bytes))));
+  const group = Math.ceil(panels / Math.ceil(panels / most));
+  // Rows that are far apart along depth touch a page for each step; a copy pays when several panels use it.
+  const scattered = left === null || (left.depth !== 1 && left.depth * bytes >= 1024 && group > 1);
   const tiles = batch * rowTiles * panels;
-  const parts = tiles < 8 && depth >= 4096 && rightSource !== 'shared' ? Math.min(16, Math.floor(depth / 1024)) : 1;
+  const parts = rightSource === 'shared' ? 1 : partsOf(tiles, depth);
   const partDepth = parts === 1 ? depth : up(Math.ceil(depth / parts), unroll);
   const packing = rightSource === 'direct' ? 0 : columns * depth * (right?.outer === 1 ? 0.15 : 0.6);
   const plan: OuterPlan = {
-    kind: 'outer', lanes, tileRows, tileVectors, width, panels, rowTiles, blockTiles, unroll, left: scattered ? 'shared' : 'direct', right: rightSource,
-    parts: Math.ceil(depth / partDepth), partDepth,
-    depthBlock: parts > 1 ? Math.min(partDepth, up(Math.ceil(partDepth / Math.ceil(partDepth / DEPTH_BLOCK)), unroll)) : up(Math.ceil(depth / blocks), unroll),
+    kind: 'outer', lanes, tileRows, tileVectors, width, panels, rowTiles, group, unroll, left: scattered ? 'local' : 'direct', right: rightSource,
+    parts: Math.ceil(depth / partDepth), partDepth, depthBlock: Math.min(partDepth, depthBlock),
     prefetch: rightSource === 'direct' && rightBytes > 2 * DIRECT_BYTES ? 8 : rightSource === 'shared' && rows <= 2 * tileRows ? 4096 / bytes : 0,
   };
   return { plan, cost: tile.cycles * depth * batch + packing * batch };
-}
-
-/** Row tiles of a block: about as many as the cache holds, such that the last block is nearly whole. */
-function chooseBlock(rowTiles: number, tileRows: number, rowBytes: number): number {
-  const most = Math.max(4, Math.min(24, Math.floor(BLOCK_BYTES / (rowBytes * tileRows))));
-  if (rowTiles <= most) return rowTiles;
-  let best = most;
-  for (let tiles = most; tiles >= Math.max(4, most * 0.6); tiles--) {
-    const waste = (x: number): number => Math.ceil(rowTiles / x) * x - rowTiles;
-    if (waste(tiles) < waste(best)) best = tiles;
-  }
-  return best;
 }
 
 function planInner({ element, batch, rows, columns, depth, features, left, right, prepackRight }: ContractionShape): { plan: InnerPlan; cost: number } | null {
@@ -172,7 +163,7 @@ function planInner({ element, batch, rows, columns, depth, features, left, right
     }
   }
   const tiles = batch * Math.ceil(rows / best.rows) * Math.ceil(columns / best.columns);
-  const wanted = tiles < 8 && depth >= 4096 ? Math.min(16, Math.floor(depth / 1024)) : 1;
+  const wanted = partsOf(tiles, depth);
   const partDepth = wanted === 1 ? depth : up(Math.ceil(depth / wanted), 4 * lanes);
   return {
     plan: {

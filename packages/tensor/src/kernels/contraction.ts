@@ -1,28 +1,30 @@
 /**
  * Contractions (matrix products, batched or not) as kernels: see contraction-plan.ts for how the work is cut.
  *
- * The parallel range of the multiplying kernel counts tiles, in the order batch, part of the depth, block of rows, panel of columns, row
- * tile. A thread may begin and end anywhere in it. Each element is summed in an order that the shape alone decides, so results do not depend
+ * The parallel range of the multiplying kernel counts tiles, in the order batch, part of the depth, group of panels, row tile, panel. A thread may begin and end anywhere in it. Each element is summed in an order that the shape alone decides, so results do not depend
  * on the number of threads.
  */
-import { buildKernel, type Kernel, KernelBuilder, type Memory, SCALARS, type Value } from '@proj/kernel';
+import { buildKernel, type Kernel, KernelBuilder, type Memory, ProjError, SCALARS, type Value } from '@proj/kernel';
 import { combineParts, zeroResult } from './contraction-combine.ts';
 import { innerTile } from './contraction-inner.ts';
-import { forGroups, operandAt } from './contraction-operand.ts';
-import { packPanel } from './contraction-pack.ts';
+import { forGroups, type OperandAt, operandAt } from './contraction-operand.ts';
+import { packPanels, packRows } from './contraction-pack.ts';
 import { type ContractionPlan, type InnerPlan, type OperandLayout, type OuterPlan, planContraction } from './contraction-plan.ts';
-import { multiplyTile, type PanelSource, storeTile, type TileRequest } from './contraction-tile.ts';
+import { firstRow, multiplyTile, type PanelSource, storeTile, type TileRequest } from './contraction-tile.ts';
 import type { BuiltContraction, ContractionLaunch, ContractionOperand, ContractionSpec } from './contraction-types.ts';
 
 /** Elements of the workspace, region by region. */
 interface Workspace {
+  /** Packed panels of all batches. */
   readonly right: number;
-  readonly left: number;
+  /** Sums of the parts, -1 when there is one part. */
   readonly parts: number;
-  /** Start of thread 0's own region, and the elements of one thread. */
+  /** Start of thread 0's own region, and the elements of one thread. Inside it: a group of panels, a row tile, unfinished sums. */
   readonly own: number;
   readonly ownSize: number;
-  readonly ownPanel: number;
+  readonly ownPanels: number;
+  readonly ownRows: number;
+  readonly ownSums: number;
   readonly total: number;
 }
 
@@ -33,21 +35,25 @@ const GRAIN_OPERATIONS = 12_000;
 
 /** The kernels of a contraction and how to launch them. */
 export function buildContraction(spec: ContractionSpec): BuiltContraction {
-  const plan = tuned(planOf(spec), spec);
-  if (plan === null) return { launches: [launchOf(buildKernel(`${spec.name}_zero`, (b) => zeroResult(b, spec)), spec.batch * spec.rows, 1 << 12)], workspaceBytes: 0, prepackedLaunches: 0 };
+  const plan = planOf(spec);
+  return plan === null ? buildZero(spec) : buildPlanned(spec, plan);
+}
+
+function buildZero(spec: ContractionSpec): BuiltContraction {
+  return { launches: [launchOf(buildKernel(`${spec.name}_zero`, (b) => zeroResult(b, spec)), spec.batch * spec.rows, 1 << 12)], workspaceBytes: 0, prepackedLaunches: 0 };
+}
+
+/** The same for a plan that the caller chose (measurements try others). */
+export function buildPlanned(spec: ContractionSpec, plan: ContractionPlan): BuiltContraction {
   const workspace = layoutWorkspace(spec, plan);
   const launches: ContractionLaunch[] = [];
   const operations = 2 * spec.batch * spec.rows * spec.columns * spec.depth;
   const grainOf = (units: number, work: number): number => Math.max(1, Math.ceil((units * GRAIN_OPERATIONS * spec.features.vectorBytes) / Math.max(1, work)));
   let prepackedLaunches = 0;
-  if (plan.kind === 'outer') {
-    for (const side of ['right', 'left'] as const) {
-      if (plan[side] !== 'shared') continue;
-      const panels = packedBatches(spec, side) * (side === 'right' ? plan.panels : plan.rowTiles);
-      const moved = 16 * panels * (side === 'right' ? plan.width : plan.tileRows) * spec.depth;
-      launches.push(launchOf(packKernel(spec, plan, workspace, side), panels, grainOf(panels, moved)));
-      if (side === 'right') prepackedLaunches = 1;
-    }
+  if (plan.kind === 'outer' && plan.right === 'shared') {
+    const panels = packedBatches(spec) * plan.panels;
+    launches.push(launchOf(packKernel(spec, plan, workspace), panels, grainOf(panels, 16 * panels * plan.width * spec.depth)));
+    prepackedLaunches = 1;
   }
   const tiles = spec.batch * plan.parts * plan.rowTiles * (plan.kind === 'outer' ? plan.panels : plan.columnTiles);
   launches.push(launchOf(plan.kind === 'outer' ? outerKernel(spec, plan, workspace) : innerKernel(spec, plan, workspace), tiles, grainOf(tiles, operations)));
@@ -63,8 +69,8 @@ export function buildContraction(spec: ContractionSpec): BuiltContraction {
 
 const launchOf = (kernel: Kernel, end: number, grain: number): ContractionLaunch => ({ kernel, begin: 0, end, grain, align: 1 });
 
-/** Null when there is nothing to sum. */
-function planOf(spec: ContractionSpec): ContractionPlan | null {
+/** How the contraction will be cut; null when there is nothing to sum. */
+export function planOf(spec: ContractionSpec): ContractionPlan | null {
   const { batch, rows, columns, depth } = spec;
   if (batch * rows * columns * depth === 0) return null;
   const probe = new KernelBuilder(spec.name);
@@ -79,9 +85,10 @@ function planOf(spec: ContractionSpec): ContractionPlan | null {
 /** Whether the base of a batch is a constant. */
 const isBatchInvariant = (probe: KernelBuilder, strided: NonNullable<ContractionOperand['strided']>): boolean => strided.base(probe, probe.begin).op === 'const';
 
-function packedBatches(spec: ContractionSpec, side: 'left' | 'right'): number {
+/** Batches of the right operand that differ. */
+function packedBatches(spec: ContractionSpec): number {
   const probe = new KernelBuilder(spec.name);
-  const { strided } = spec.declare(probe)[side];
+  const { strided } = spec.declare(probe).right;
   return strided !== null && isBatchInvariant(probe, strided) ? 1 : spec.batch;
 }
 
@@ -95,100 +102,119 @@ function layoutWorkspace(spec: ContractionSpec, plan: ContractionPlan): Workspac
   };
   if (plan.kind === 'inner') {
     const parts = region(plan.parts * batch * rows * columns);
-    return { right: 0, left: 0, parts, own: 0, ownSize: 0, ownPanel: 0, total };
+    return { right: 0, parts, own: 0, ownSize: 0, ownPanels: 0, ownRows: 0, ownSums: 0, total };
   }
-  const right = plan.right === 'shared' ? region(packedBatches(spec, 'right') * plan.panels * plan.width * depth) : 0;
-  const left = plan.left === 'shared' ? region(packedBatches(spec, 'left') * plan.rowTiles * plan.tileRows * depth) : 0;
+  const { panels, width, group, rowTiles, tileRows, depthBlock, partDepth } = plan;
+  const right = plan.right === 'shared' ? region(packedBatches(spec) * panels * width * depth) : 0;
   const parts = plan.parts > 1 ? region(plan.parts * batch * rows * columns) : -1;
-  const ownSums = plan.depthBlock < plan.partDepth ? aligned(plan.blockTiles * plan.tileRows * plan.width) : 0;
-  const ownPanel = plan.right === 'local' ? aligned(plan.depthBlock * plan.width) : 0;
-  const ownSize = ownSums + ownPanel;
-  const own = region(ownSize * features.threads);
-  return { right, left, parts, own, ownSize, ownPanel: ownSums, total };
+  const own = total;
+  const ownPanels = region(plan.right === 'local' ? group * width * depthBlock : 0) - own;
+  const ownRows = region(plan.left === 'local' ? tileRows * depthBlock : 0) - own;
+  const ownSums = region(depthBlock < partDepth ? group * rowTiles * tileRows * width : 0) - own;
+  const ownSize = total - own;
+  region(ownSize * (features.threads - 1));
+  return { right, parts, own, ownSize, ownPanels, ownRows, ownSums, total };
 }
 
-function packKernel(spec: ContractionSpec, plan: OuterPlan, workspace: Workspace, side: 'left' | 'right'): Kernel {
-  return buildKernel(`${spec.name}_pack_${side}`, (b) => {
-    const operand = spec.declare(b)[side];
+function packKernel(spec: ContractionSpec, plan: OuterPlan, workspace: Workspace): Kernel {
+  const { panels, width, lanes } = plan;
+  return buildKernel(`${spec.name}_pack`, (b) => {
+    const { right } = spec.declare(b);
     const target = b.buffer('workspace', spec.element, 'write');
-    const [count, width, panels] = side === 'right' ? [spec.columns, plan.width, plan.panels] : [spec.rows, plan.tileRows, plan.rowTiles];
-    forGroups(b, b.begin, b.end, panels, packedBatches(spec, side), (batch, begin, end) => {
-      const source = operandAt(b, operand, batch);
-      b.for(begin, end, 1, [], (panel) => {
-        const at = b.add(b.mul(b.add(b.mul(batch, panels), panel), width * spec.depth), workspace[side]);
-        packPanel(b, { source, count, panel, width, lanes: plan.lanes, begin: b.index(0), end: b.index(spec.depth), deep: spec.depth >= plan.lanes, target, at });
+    forGroups(b, b.begin, b.end, panels, packedBatches(spec), (batch, begin, end) => {
+      const at = b.add(b.mul(batch, panels * width * spec.depth), workspace.right);
+      packPanels(b, {
+        source: operandAt(b, right, batch), count: spec.columns, first: begin, end, width, lanes, depthBegin: b.index(0), depthEnd: b.index(spec.depth),
+        shortest: spec.depth, target, at: b.add(at, b.mul(begin, width * spec.depth)), stride: b.index(width * spec.depth),
       });
     });
   });
 }
 
 function outerKernel(spec: ContractionSpec, plan: OuterPlan, workspace: Workspace): Kernel {
-  const { rows, columns, depth } = spec;
-  const { panels, rowTiles, blockTiles, parts, partDepth, depthBlock, lanes, tileRows, tileVectors, width } = plan;
+  const { batch: batches, rows, columns, depth, element } = spec;
+  const { panels, rowTiles, group, parts, partDepth, depthBlock, lanes, tileRows, tileVectors, width } = plan;
+  const groups = Math.ceil(panels / group);
+  const rightBatches = packedBatches(spec);
+  const shortest = shortestBlock(plan, depth);
   return buildKernel(`${spec.name}_multiply`, (b) => {
     const { left, right, store } = spec.declare(b);
     const writes = workspace.ownSize > 0 || parts > 1;
-    const memory = workspace.total === 0 ? null : b.buffer('workspace', spec.element, writes ? 'readwrite' : 'read');
-    const requireMemory = (): Memory => memory as Memory;
+    const memory = workspace.total === 0 ? null : b.buffer('workspace', element, writes ? 'readwrite' : 'read');
+    const requireMemory = (): Memory => {
+      if (memory === null) throw new ProjError('kernel-compilation', `contraction ${spec.name}: a plan without workspace uses it`);
+      return memory;
+    };
     const own = b.add(b.mul(b.thread, workspace.ownSize), workspace.own);
-    const spill = spec.simpleStore === true || parts > 1 ? null : b.local('tile', spec.element, tileRows * tileVectors * lanes);
-    const blocks = Math.ceil(rowTiles / blockTiles);
-    const oneDepthBlock = depthBlock >= partDepth;
-    const [leftBatches, rightBatches] = [packedBatches(spec, 'left'), packedBatches(spec, 'right')];
+    const spill = spec.simpleStore === true || parts > 1 ? null : b.local('tile', element, tileRows * tileVectors * lanes);
 
-    forGroups(b, b.begin, b.end, parts * rowTiles * panels, spec.batch, (batch, begin, end) => {
+    /** All tiles of row tiles and panels of a group that are inside `[begin, end)`, over the depths `[from, to)`. */
+    const multiplyGroup = (at: GroupPosition, from: Value, to: Value, isFirst: Value | null, isLast: Value | null): void => {
+      const { batch, part, leftAt, rightAt, firstPanel, count } = at;
+      const panelElements = plan.right === 'local' ? b.mul(b.sub(to, from), width) : b.index(width * depth);
+      const panelsAt = plan.right === 'local' ? b.add(own, workspace.ownPanels)
+        : b.add(b.mul(b.add(rightBatches === 1 ? b.index(0) : b.mul(batch, panels), firstPanel), width * depth), workspace.right);
+      if (plan.right === 'local') {
+        packPanels(b, {
+          source: rightAt, count: columns, first: firstPanel, end: b.add(firstPanel, count), width, lanes, depthBegin: from, depthEnd: to, shortest,
+          target: requireMemory(), at: panelsAt, stride: panelElements,
+        });
+      }
+      const skipped = b.mul(from, plan.right === 'local' ? width : 0);
+      forGroups(b, at.begin, at.end, count, rowTiles, (tile, begin, end) => {
+        const rowsAt = b.add(own, workspace.ownRows);
+        if (plan.left === 'local') packRows(b, { source: leftAt, first: firstRow(b, tile, plan, rows), rows: tileRows, depthBegin: from, depthEnd: to, target: requireMemory(), at: rowsAt });
+        const leftSource: PanelSource = plan.left === 'direct' ? { kind: 'direct', at: leftAt } : { kind: 'packed', memory: requireMemory(), at: b.sub(rowsAt, b.mul(from, tileRows)) };
+        b.for(begin, end, 1, [], (n) => {
+          const rightSource: PanelSource = plan.right === 'direct' ? { kind: 'direct', at: rightAt }
+            : { kind: 'packed', memory: requireMemory(), at: b.sub(b.add(panelsAt, b.mul(n, panelElements)), skipped) };
+          const request: TileRequest = { plan, rows, columns, tile, panel: b.add(firstPanel, n), begin: from, end: to, left: leftSource, right: rightSource };
+          const zero = b.splat(b.constant(0, element), lanes);
+          const sumsAt = (i: number): Value => b.add(b.add(b.add(own, workspace.ownSums), b.mul(b.add(b.mul(tile, group), n), tileRows * width)), i * lanes);
+          const initial = Array.from({ length: tileRows * tileVectors }, (_, i) => (isFirst === null ? zero : b.load(requireMemory(), sumsAt(i), lanes, b.splat(b.not(isFirst), lanes))));
+          const sums = multiplyTile(b, request, initial);
+          const finish = (): void => {
+            if (parts === 1) return storeTile(b, request, sums, (row, column, value) => store(b, { batch, row, column }, value, value.type.lanes), spill);
+            const partAt = b.add(b.mul(b.add(b.mul(part, batches), batch), rows * columns), workspace.parts);
+            storeTile(b, request, sums, (row, column, value) => b.store(requireMemory(), b.add(b.add(partAt, b.mul(row, columns)), column), value), null);
+          };
+          if (isLast === null) finish();
+          else b.if(isLast, finish, () => sums.forEach((sum, i) => b.store(requireMemory(), sumsAt(i), sum)));
+        });
+      });
+    };
+
+    forGroups(b, b.begin, b.end, parts * rowTiles * panels, batches, (batch, begin, end) => {
       const leftAt = operandAt(b, left, batch);
       const rightAt = operandAt(b, right, batch);
       forGroups(b, begin, end, rowTiles * panels, parts, (part, begin, end) => {
         const depthBegin = b.mul(part, partDepth);
         const depthEnd = parts === 1 ? b.index(depth) : b.min(b.add(depthBegin, partDepth), depth);
-        forGroups(b, begin, end, blockTiles * panels, blocks, (block, begin, end) => {
-          const firstTile = b.mul(block, blockTiles);
-          const tiles = b.min(b.sub(rowTiles, firstTile), blockTiles);
-          forGroups(b, begin, end, blocks === 1 ? rowTiles : tiles, panels, (panel, begin, end) => {
-            const depthLoop = (kBegin: Value, kEnd: Value, firstBlock: Value | null, lastBlock: Value | null): void => {
-              const panelSource = (): PanelSource => {
-                if (plan.right === 'direct') return { kind: 'direct', at: rightAt };
-                if (plan.right === 'shared') {
-                  const index = rightBatches === 1 ? panel : b.add(b.mul(batch, panels), panel);
-                  return { kind: 'packed', memory: requireMemory(), at: b.add(b.mul(index, width * depth), workspace.right) };
-                }
-                const at = b.sub(b.add(own, workspace.ownPanel), b.mul(kBegin, width));
-                packPanel(b, { source: rightAt, count: columns, panel, width, lanes, begin: kBegin, end: kEnd, deep: shortestBlock(plan, depth) >= lanes, target: requireMemory(), at });
-                return { kind: 'packed', memory: requireMemory(), at };
-              };
-              const rightSource = panelSource();
-              b.for(begin, end, 1, [], (n) => {
-                const tile = b.add(firstTile, n);
-                const rowIndex = leftBatches === 1 ? tile : b.add(b.mul(batch, rowTiles), tile);
-                const leftSource: PanelSource = plan.left === 'direct' ? { kind: 'direct', at: leftAt }
-                  : { kind: 'packed', memory: requireMemory(), at: b.add(b.mul(rowIndex, tileRows * depth), workspace.left) };
-                const request: TileRequest = { plan, rows, columns, tile, panel, begin: kBegin, end: kEnd, left: leftSource, right: rightSource };
-                const zero = b.splat(b.constant(0, spec.element), lanes);
-                const sumsAt = (i: number): Value => b.add(b.add(own, b.mul(n, tileRows * width)), i * lanes);
-                const initial = Array.from({ length: tileRows * tileVectors }, (_, i) => (firstBlock === null ? zero : b.load(requireMemory(), sumsAt(i), lanes, b.splat(b.not(firstBlock), lanes))));
-                const sums = multiplyTile(b, request, initial);
-                const finish = (): void => {
-                  if (parts === 1) return storeTile(b, request, sums, (row, column, value) => store(b, { batch, row, column }, value, value.type.lanes), spill);
-                  const partAt = b.add(b.mul(b.add(b.mul(part, spec.batch), batch), rows * columns), workspace.parts);
-                  storeTile(b, request, sums, (row, column, value) => b.store(requireMemory(), b.add(b.add(partAt, b.mul(row, columns)), column), value), null);
-                };
-                if (lastBlock === null) finish();
-                else b.if(lastBlock, finish, () => sums.forEach((sum, i) => b.store(requireMemory(), sumsAt(i), sum)));
-              });
-            };
-            if (oneDepthBlock) depthLoop(depthBegin, depthEnd, null, null);
-            else {
-              b.for(depthBegin, depthEnd, depthBlock, [], (k) => {
-                const next = b.add(k, depthBlock);
-                depthLoop(k, b.min(next, depthEnd), b.eq(k, depthBegin), b.ge(next, depthEnd));
-              });
-            }
+        forGroups(b, begin, end, group * rowTiles, groups, (index, begin, end) => {
+          const firstPanel = b.mul(index, group);
+          const count = panels % group === 0 ? b.index(group) : b.min(b.sub(panels, firstPanel), group);
+          const at: GroupPosition = { batch, part, leftAt, rightAt, firstPanel, count, begin, end };
+          if (depthBlock >= partDepth) return multiplyGroup(at, depthBegin, depthEnd, null, null);
+          b.for(depthBegin, depthEnd, depthBlock, [], (k) => {
+            const next = b.add(k, depthBlock);
+            multiplyGroup(at, k, b.min(next, depthEnd), b.eq(k, depthBegin), b.ge(next, depthEnd));
           });
         });
       });
     });
   });
+}
+
+interface GroupPosition {
+  readonly batch: Value;
+  readonly part: Value;
+  readonly leftAt: OperandAt;
+  readonly rightAt: OperandAt;
+  readonly firstPanel: Value;
+  /** Panels of the group. */
+  readonly count: Value;
+  readonly begin: Value;
+  readonly end: Value;
 }
 
 /** Depths of the shortest piece that is packed at once. */
@@ -224,10 +250,3 @@ function innerKernel(spec: ContractionSpec, plan: InnerPlan, workspace: Workspac
   });
 }
 
-
-function tuned(plan: any, spec: any): any {
-  const t = (spec as any).tuning;
-  if (!t || !plan) return plan;
-  const p = { ...plan, ...t };
-  p.width = p.tileVectors * p.lanes; p.panels = Math.ceil(spec.columns / p.width); p.rowTiles = Math.ceil(spec.rows / p.tileRows); if (!t.blockTiles) p.blockTiles = Math.min(p.blockTiles, p.rowTiles); else p.blockTiles = Math.min(t.blockTiles, p.rowTiles); return p;
-}

@@ -8,7 +8,7 @@ import type { variance } from './ops/reductions.ts';
 import { Tensor } from './tensor.ts';
 
 /** `f(tensor, …rest)` as the method `tensor.f(…rest)`. */
-type Method<F> = F extends (first: never, ...rest: infer Rest) => infer Result ? (...rest: Rest) => Result : never;
+type Method<F> = F extends (first: never, ...rest: infer Rest extends readonly unknown[]) => infer Result ? (...rest: Rest) => Result : never;
 type Methods = { [K in MethodName]: Method<(typeof operations)[K]> };
 type InPlaceMethods = { [K in InPlaceMethodName as `${K}_`]: (...args: Parameters<Method<(typeof operations)[K]>>) => Tensor };
 

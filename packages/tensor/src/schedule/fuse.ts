@@ -225,7 +225,9 @@ export class Fusion {
     const readElsewhere = (node: AnyNode): boolean => this.#roots.has(node) || this.#groups.some((other) => other !== group && this.#readsOf(other).has(node));
     if (group.kind === 'opaque') return group;
     const stores = group.stores.filter((s) => s.region !== undefined || readElsewhere(s.node));
-    return stores.length === group.stores.length ? group : { ...group, stores };
+    if (stores.length === group.stores.length) return group;
+    for (const { node } of group.stores) if (!stores.some((s) => s.node === node)) this.#graph.stored.delete(node);
+    return { ...group, stores };
   }
 
   /** Producers first; among those that are ready, in the order of the program. */

@@ -93,28 +93,41 @@ export interface Tensor extends TensorMethods {}
 export class Tensor {
   readonly storage: Storage;
   readonly viewSteps: readonly ViewStep[];
-  readonly #detached: boolean;
+  /** Cut off from the gradients of its storage: it is a value, or (`#requires`) a leaf of its own. */
+  #detached: boolean;
+  #requires = false;
+  /** The detached tensor that this one is a view of. */
+  #root: Tensor | null;
   #cached: AnyNode | null = null;
   #cachedFrom: AnyNode | null = null;
   /** The gradient that `backward` has accumulated, null before. */
   grad: Tensor | null = null;
 
   /** For the library's own use: see `tensor`, `zeros` and the other creation functions. */
-  constructor(storage: Storage | AnyNode, viewSteps: readonly ViewStep[] = [], detached = false) {
+  constructor(storage: Storage | AnyNode, viewSteps: readonly ViewStep[] = [], detached = false, root: Tensor | null = null) {
     this.storage = storage instanceof Storage ? storage : new Storage(storage);
     this.viewSteps = viewSteps;
     this.#detached = detached;
+    this.#root = root;
   }
 
   /** The value as a node of the lazy graph. */
   get node(): AnyNode {
-    const base = this.#detached ? this.storage.node : this.storage.differentiable;
+    const base = this.#root !== null ? this.#root.node : this.#detached ? this.storage.node : this.storage.differentiable;
     if (this.#cached === null || this.#cachedFrom !== base) {
-      const viewed = this.viewSteps.reduce((node, step) => step.apply(node), base);
-      this.#cached = this.#detached ? detachNode(viewed) : viewed;
+      const steps = this.#root === null ? this.viewSteps : this.viewSteps.slice(this.#root.viewSteps.length);
+      const viewed = steps.reduce((node, step) => step.apply(node), base);
+      this.#cached = this.#detached && this.#root === null ? this.#ownValue(viewed) : viewed;
       this.#cachedFrom = base;
     }
     return this.#cached;
+  }
+
+  #ownValue(viewed: AnyNode): AnyNode {
+    if (!this.#requires) return detachNode(viewed);
+    const leaf = leafNode(detachNode(viewed));
+    leafTensors.set(leaf, this);
+    return leaf;
   }
 
   get shape(): Shape { return this.node.shape; }
@@ -143,7 +156,7 @@ export class Tensor {
     this.requiresGrad_(value);
   }
   get isLeaf(): boolean {
-    return !this.requiresGrad || (this.storage.leaf === this && this.viewSteps.length === 0);
+    return !this.requiresGrad || this.#requires || this.storage.leaf === this;
   }
   /** Makes this leaf record gradients (or not). Errors: not a leaf; not a floating-point dtype. */
   requiresGrad_(value = true): this {
@@ -152,8 +165,14 @@ export class Tensor {
       throw new ProjError('autograd', 'requiresGrad can be switched off on leaves only', { op: 'requiresGrad_', cure: 'Use x.detach() for a value without gradient' });
     }
     if (value && !isDifferentiable(this.dtype)) throw new ProjError('autograd', 'only floating-point tensors can require gradients', { op: 'requiresGrad_', shapes: [this.shape], dtypes: [this.dtype] });
-    this.storage.leaf = value ? this : null;
-    this.storage.resetLeaf();
+    if (this.#detached || this.viewSteps.length > 0) {
+      this.#detached = true;
+      this.#root = null;
+      this.#requires = value;
+    } else {
+      this.storage.leaf = value ? this : null;
+      this.storage.resetLeaf();
+    }
     this.#cached = null;
     return this;
   }
@@ -176,7 +195,7 @@ export class Tensor {
   /** Calls `hook` with the gradient of this tensor when it is computed; what it returns replaces it. Returns a handle that removes the hook. */
   registerHook(hook: GradientHook): { remove(): void } {
     if (!this.requiresGrad) throw new ProjError('autograd', 'a hook on a tensor that does not require a gradient would never be called', { op: 'registerHook' });
-    const key = this.storage.leaf === this ? this : this.node;
+    const key = this.isLeaf ? this : this.node;
     const hooks = gradientHooks.get(key) ?? new Set();
     hooks.add(hook);
     gradientHooks.set(key, hooks);
@@ -196,13 +215,13 @@ export class Tensor {
 
   /** A tensor that sees part of this one's memory. */
   view_(step: ViewStep): Tensor {
-    return new Tensor(this.storage, [...this.viewSteps, step], this.#detached);
+    return new Tensor(this.storage, [...this.viewSteps, step], this.#detached, this.#detached ? (this.#root ?? this) : null);
   }
 
   /** Replaces the elements seen by this tensor with those of `value`, broadcast and cast as needed. The basis of every in-place operation. */
   assign(value: AnyNode, op = 'copy_', since = value.id): this {
     const { storage } = this;
-    if (storage.leaf !== null && isGradEnabled() && !this.#detached) {
+    if (isGradEnabled() && (this.#detached ? (this.#root ?? this).#requires : storage.leaf !== null)) {
       throw new ProjError('autograd', 'a leaf that requires a gradient cannot be changed in place', { op, shapes: [this.shape], dtypes: [this.dtype], cure: 'Wrap the update in noGrad(() => …)' });
     }
     const { shape, dtype } = this;

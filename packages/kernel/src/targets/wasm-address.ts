@@ -1,7 +1,8 @@
 /**
  * Address arithmetic. An index is taken apart into a sum of multiples of values plus a constant; the constant becomes the offset of the
  * memory instruction, and the sum is grouped by the block in which its values live, so that what does not change in a loop is added up
- * before it. Equal sums of a block are one `AddressNode`, computed once.
+ * before it. Equal sums of a block are one `AddressNode`, computed once; one that only follows the loop's variable is a pointer that the
+ * loop moves on.
  *
  * The offset of a memory instruction is added without wrapping, so the rest of the address must not be negative: offsets are below
  * 64 KiB, and nothing that a kernel may touch lies in the first 64 KiB of memory.
@@ -34,6 +35,8 @@ export interface Address {
 }
 
 const OFFSET_MASK = 0xffff;
+/** More pointers than this in a loop would crowd the registers. */
+const MAX_POINTERS = 10;
 
 export const isMemory = (base: AddressNode | Memory): base is Memory => 'kind' in base;
 
@@ -41,6 +44,7 @@ export class AddressPlanner {
   readonly #linear = new Map<Value, Linear>();
   readonly #roots = new Map<Memory, AddressNode>();
   readonly #nodes = new Map<AddressNode, Map<string, AddressNode>>();
+  readonly #pointers = new Map<Block, AddressNode[]>();
   readonly #root: Block;
 
   constructor(root: Block) {
@@ -52,6 +56,11 @@ export class AddressPlanner {
     let node = this.#roots.get(memory);
     if (node === undefined) this.#roots.set(memory, (node = { base: memory, block: this.#root, terms: [], constant: 0, uses: 0, local: -1 }));
     return node;
+  }
+
+  /** The sums of a loop's body that add a multiple of the loop's variable to what does not change in the loop. */
+  pointers(body: Block): readonly AddressNode[] {
+    return this.#pointers.get(body) ?? [];
   }
 
   /** Memories that some address begins at. */
@@ -72,7 +81,12 @@ export class AddressPlanner {
       else list.push([value, Math.imul(factor, bytes)]);
     }
     let node = this.start(memory);
-    for (const [level, list] of [...byBlock].sort((a, b) => a[0].depth - b[0].depth)) node = this.#child(node, level, list, 0);
+    for (const [level, list] of [...byBlock].sort((a, b) => a[0].depth - b[0].depth)) {
+      const stepped = list.filter(([value]) => value.op === 'loopVariable');
+      const others = list.filter(([value]) => value.op !== 'loopVariable');
+      if (stepped.length > 0) node = this.#child(node, level, stepped, 0);
+      if (others.length > 0) node = this.#child(node, level, others, 0);
+    }
     if (total !== offset) node = this.#child(node, block, [], total - offset);
     node.uses += times;
     return { node, offset };
@@ -87,6 +101,11 @@ export class AddressPlanner {
     const node: AddressNode = { base, block, terms, constant, uses: 0, local: -1 };
     base.uses++;
     known.set(key, node);
+    if (terms.length === 1 && terms[0][0].op === 'loopVariable') {
+      const list = this.#pointers.get(block);
+      if (list === undefined) this.#pointers.set(block, [node]);
+      else if (list.length < MAX_POINTERS) list.push(node);
+    }
     return node;
   }
 

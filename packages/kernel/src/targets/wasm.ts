@@ -390,10 +390,17 @@ class Renderer implements MemoryEmitter {
       pushEnd();
       c.op(COMPARE.lt.i32).if();
     }
+    const pointers = this.#plan.addressPlanner.pointers(s.body);
+    for (const node of pointers) {
+      this.#pushNode({ ...node, uses: 0, terms: [[s.variable, node.terms[0][1]]] });
+      node.local = this.local(I32);
+      c.set(node.local);
+    }
     c.loop();
     this.#inside(s.body, () => {
       for (const { inner, next } of carried) for (let part = 0; part < this.parts(inner); part++) this.#pushCarried(next, inner, part);
       for (const { inner } of [...carried].reverse()) for (const local of [...(this.#locals.get(inner) ?? [])].reverse()) c.set(local);
+      for (const { local, terms } of pointers) c.get(local).i32(Math.imul(terms[0][1], s.step)).op(ARITHMETIC.add.i32).set(local);
       c.get(variable).i32(s.step).op(ARITHMETIC.add.i32).tee(variable);
       pushEnd();
       c.op(COMPARE.lt.i32).branchIf(0);

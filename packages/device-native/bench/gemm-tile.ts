@@ -27,7 +27,7 @@ function tile(unroll: number): Kernel {
         let current: Value[] = sums;
         for (let u = 0; u < unroll; u++) {
           const bs = Array.from({ length: columns }, (_, j) => b.load(p, b.add(b.mul(k, columns * lanes), (u * columns + j) * lanes), lanes));
-          current = current.map((sum, t) => b.mulAdd(b.splat(b.load(a, b.add(aBase, b.add(b.mul(k, rows), u * rows + Math.floor(t / columns)))), lanes), bs[t % columns]!, sum)); // one for each column
+          current = current.map((sum, t) => b.mulAdd(b.splat(b.load(a, b.add(aBase, b.add(b.mul(k, rows), u * rows + Math.floor(t / columns)))), lanes), bs[t % columns] ?? sum, sum));
         }
         return current;
       });

@@ -167,7 +167,8 @@ function layOut(objects: readonly ObjectFile[]): Layout {
   const place = (writable: boolean): void => {
     objects.forEach((object, file) => {
       object.sections.forEach((section, index) => {
-        if (!isLoaded(section) || (section.flags & FLAG.write) !== 0 !== writable) return;
+        const isWritable = (section.flags & FLAG.write) !== 0;
+        if (!isLoaded(section) || isWritable !== writable) return;
         top = roundUp(top, Math.max(section.align, 16));
         const places = sections[file];
         if (places !== undefined) places[index] = top;

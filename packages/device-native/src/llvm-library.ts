@@ -166,7 +166,7 @@ export class LlvmLibrary {
       // Bound one by one on first use: most processes need a third of them.
       this.#functions = lazyFunctions(library);
       this.version = versionOf(library, file);
-      this.#functions.LLVMRunPasses.length;
+      if (typeof this.#functions.LLVMRunPasses !== 'function') throw new TypeError('LLVMRunPasses is missing');
     } catch (cause) {
       throw new ProjError('device-unavailable', `${file} is not an LLVM that we can use (${messageOf(cause)})`, {
         op: 'native device',

@@ -1,5 +1,5 @@
 /** How each value-producing operation of the kernel language is written in LLVM IR. */
-import { isFloat, isUnsigned, SCALARS, valueType, type BinaryOp, type CompareOp, type HorizontalOp, type ScalarType, type UnaryOp, type Value, type ValueType } from '@proj/kernel';
+import { isFloat, isUnsigned, SCALARS, valueType, type BinaryOp, type CompareOp, type HorizontalOp, type UnaryOp, type Value, type ValueType } from '@proj/kernel';
 import type { CpuTarget } from './cpu.ts';
 import { lanesOf, literal, llvmType, mangled, scalarLiteral, vectorLiteral } from './llvm-types.ts';
 

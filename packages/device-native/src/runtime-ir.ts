@@ -1,14 +1,20 @@
 /**
  * The runtime in machine code, as LLVM IR: it runs a table of launches and splits large ones over a fork-join pool of threads.
  *
- * Terms: an *entry* is one launch (see {@link ENTRY}); a *part* is what one thread does of it; a *worker* is a thread other than the caller,
- * which is thread 0. Each worker has a mailbox on cache lines of its own: a generation that the caller advances to hand it a part, and a
- * flag that says it sleeps. Workers spin for a while (longer while a table is running, since the next launch is near) and then sleep in the
- * kernel (futex on Linux, ulock on macOS). The caller spins, yields, then sleeps until the parts are done.
+ * Terms: an *entry* is one launch (see {@link ENTRY}). It is split into *parts*, at most one for each thread. A *worker* is a thread other
+ * than the caller, which is thread 0. Each worker has a mailbox on cache lines of its own: a 64-bit word (generation of the launch in 48 bits, number of
+ * parts in 16) that the caller changes to offer parts, and a flag that says it sleeps.
  *
- * Node never forks without executing another program, so the pool need not survive a fork.
+ * A part is run by whoever claims it first. Thread t tries part t first, so that consecutive launches find their data in the same core's
+ * cache, then the others: a caller whose workers are slow to wake, or have no core to run on, does the work itself and waits only for parts
+ * that have begun. `thread` in a kernel is the number of the part, which is run once. A claim writes the launch's generation into the part's
+ * word if an older one stands there; a worker that comes too late finds its generation (or a newer one) everywhere and goes back to wait.
+ * A successful claim also proves that the launch is not over, so that its description may be read.
+ *
+ * Workers spin for a while (longer while a table is running, since the next launch is near) and then sleep in the kernel (futex on Linux,
+ * ulock on macOS). The caller spins, yields, then sleeps. Node never forks without executing another program, so the pool need not survive
+ * a fork.
  */
-
 import { fileIdentity } from './file-identity.ts';
 
 /** Changes whenever the runtime does. */
@@ -79,20 +85,23 @@ ${sleepAndWake(platform, architecture)}
 %Entry = type { ptr, ptr, i64, i64, i64, i64, i64, i64 }
 ; The launch that is being split: an entry, and the number of parts.
 @task = internal global { ptr, i64, [14 x i64] } zeroinitializer, align 128
+@generation = internal global [16 x i64] zeroinitializer, align 128
 ; Dynamic launches: items handed out so far.
 @handed = internal global [16 x i64] zeroinitializer, align 128
-; Parts of workers that are not finished; whether the caller sleeps on it.
+; Parts that are not finished; whether the caller sleeps on it.
 @pending = internal global [32 x i32] zeroinitializer, align 128
 @joining = internal global [32 x i32] zeroinitializer, align 128
 ; Whether a table is running; whether workers shall end.
 @active = internal global [32 x i32] zeroinitializer, align 128
 @stopping = internal global [32 x i32] zeroinitializer, align 128
-; Workers: generation, sleeping.
-@mail = internal global [${MAX_THREADS} x [32 x i32]] zeroinitializer, align 128
+; For each part, the generation that claimed it last.
+@claims = internal global [${MAX_THREADS} x [8 x i64]] zeroinitializer, align 128
+; Workers: [generation and parts, sleeping].
+@mail = internal global [${MAX_THREADS} x [16 x i64]] zeroinitializer, align 128
 @handles = internal global [${MAX_THREADS} x i64] zeroinitializer, align 128
 @started = internal global i32 1, align 4
 
-; Thread %t's part of the current task.
+; Part %t of the current task.
 define internal void @run_part(i64 %t) nounwind {
 entry:
   %e = load ptr, ptr @task, align 8
@@ -146,6 +155,49 @@ done:
   ret void
 }
 
+; Claims and runs parts, %first first, until none is left unclaimed.
+define internal void @run_parts(i64 %first, i64 %g, i64 %parts) nounwind {
+entry:
+  %own = icmp ult i64 %first, %parts
+  br i1 %own, label %try, label %scan
+scan:
+  br label %try
+try:
+  ; %k counts what was tried; the part is (first + k) mod parts, or k for a thread that has none of its own.
+  %k = phi i64 [0, %entry], [0, %scan], [%k1, %next]
+  %base = phi i64 [%first, %entry], [0, %scan], [%base, %next]
+  %sum = add i64 %base, %k
+  %beyond = icmp uge i64 %sum, %parts
+  %wrapped = sub i64 %sum, %parts
+  %p = select i1 %beyond, i64 %wrapped, i64 %sum
+  %word = getelementptr [8 x i64], ptr @claims, i64 %p, i64 0
+  %old = load atomic i64, ptr %word monotonic, align 8
+  %open = icmp ugt i64 %g, %old
+  br i1 %open, label %claim, label %next
+claim:
+  %pair = cmpxchg ptr %word, i64 %old, i64 %g acq_rel monotonic
+  %mine = extractvalue { i64, i1 } %pair, 1
+  br i1 %mine, label %run, label %next
+run:
+  call void @run_part(i64 %p)
+  %before = atomicrmw sub ptr @pending, i32 1 seq_cst
+  %last = icmp eq i32 %before, 1
+  br i1 %last, label %tell, label %next
+tell:
+  %j = load atomic i32, ptr @joining seq_cst, align 4
+  %sleeps = icmp ne i32 %j, 0
+  br i1 %sleeps, label %rouse, label %next
+rouse:
+  call void @wake(ptr @pending)
+  br label %next
+next:
+  %k1 = add i64 %k, 1
+  %more = icmp ult i64 %k1, %parts
+  br i1 %more, label %try, label %done
+done:
+  ret void
+}
+
 define internal ptr @worker(ptr %arg) nounwind {
 entry:
   ; Signals belong to Node's own threads.
@@ -153,16 +205,16 @@ entry:
   call void @llvm.memset.p0.i64(ptr %mask, i8 -1, i64 128, i1 false)
   %ms = call i32 @pthread_sigmask(i32 ${setMask}, ptr %mask, ptr null)
   %t = ptrtoint ptr %arg to i64
-  %gen = getelementptr [32 x i32], ptr @mail, i64 %t, i64 0
-  %sleeping = getelementptr [32 x i32], ptr @mail, i64 %t, i64 1
+  %box = getelementptr [16 x i64], ptr @mail, i64 %t, i64 0
+  %sleeping = getelementptr [16 x i64], ptr @mail, i64 %t, i64 1
   br label %wait
 wait:
-  %seen = phi i32 [0, %entry], [%g, %finished], [%seen, %awake]
+  %seen = phi i64 [0, %entry], [%m, %go], [%seen, %awake]
   br label %spin
 spin:
   %k = phi i32 [0, %wait], [%k1, %rest]
-  %g = load atomic i32, ptr %gen acquire, align 4
-  %new = icmp ne i32 %g, %seen
+  %m = load atomic i64, ptr %box acquire, align 8
+  %new = icmp ne i64 %m, %seen
   br i1 %new, label %work, label %rest
 rest:
   call void ${pause}
@@ -174,11 +226,13 @@ rest:
   br i1 %more, label %spin, label %bed
 bed:
   %x1 = atomicrmw xchg ptr %sleeping, i32 1 seq_cst
-  %g2 = load atomic i32, ptr %gen seq_cst, align 4
-  %still = icmp eq i32 %g2, %seen
+  %m2 = load atomic i64, ptr %box seq_cst, align 8
+  %still = icmp eq i64 %m2, %seen
   br i1 %still, label %asleep, label %awake
 asleep:
-  call void @sleep_while(ptr %gen, i32 %seen)
+  ; Half of the word tells enough: one that comes round again costs this worker a launch, nothing else.
+  %expected = trunc i64 %seen to i32
+  call void @sleep_while(ptr %box, i32 %expected)
   br label %awake
 awake:
   store atomic i32 0, ptr %sleeping release, align 4
@@ -188,36 +242,37 @@ work:
   %quit = icmp ne i32 %stop, 0
   br i1 %quit, label %out, label %go
 go:
-  call void @run_part(i64 %t)
-  %before = atomicrmw sub ptr @pending, i32 1 seq_cst
-  %last = icmp eq i32 %before, 1
-  br i1 %last, label %tell, label %finished
-tell:
-  %j = load atomic i32, ptr @joining seq_cst, align 4
-  %sleeps = icmp ne i32 %j, 0
-  br i1 %sleeps, label %rouse, label %finished
-rouse:
-  call void @wake(ptr @pending)
-  br label %finished
-finished:
+  %g = lshr i64 %m, 16
+  %parts = and i64 %m, 65535
+  call void @run_parts(i64 %t, i64 %g, i64 %parts)
   br label %wait
 out:
   ret ptr null
 }
 
-; Hands worker %t something to do.
-define internal void @post(i64 %t) nounwind {
-  %gen = getelementptr [32 x i32], ptr @mail, i64 %t, i64 0
-  %sleeping = getelementptr [32 x i32], ptr @mail, i64 %t, i64 1
-  %g = atomicrmw add ptr %gen, i32 1 seq_cst
+; Offers worker %t the parts of a generation.
+define internal void @post(i64 %t, i64 %letter) nounwind {
+  %box = getelementptr [16 x i64], ptr @mail, i64 %t, i64 0
+  %sleeping = getelementptr [16 x i64], ptr @mail, i64 %t, i64 1
+  %x = atomicrmw xchg ptr %box, i64 %letter seq_cst
   %s = load atomic i32, ptr %sleeping seq_cst, align 4
   %asleep = icmp ne i32 %s, 0
   br i1 %asleep, label %up, label %done
 up:
-  call void @wake(ptr %gen)
+  call void @wake(ptr %box)
   br label %done
 done:
   ret void
+}
+
+; The next generation with a number of parts, as a letter.
+define internal i64 @next_letter(i64 %parts) nounwind {
+  %old = load i64, ptr @generation, align 8
+  %g = add i64 %old, 1
+  store i64 %g, ptr @generation, align 8
+  %upper = shl i64 %g, 16
+  %letter = or i64 %upper, %parts
+  ret i64 %letter
 }
 
 define internal void @fork_join(ptr %e, i64 %parts) nounwind {
@@ -225,18 +280,19 @@ entry:
   store ptr %e, ptr @task, align 8
   store i64 %parts, ptr getelementptr (i8, ptr @task, i64 8), align 8
   store i64 0, ptr @handed, align 8
-  %workers = sub i64 %parts, 1
-  %w32 = trunc i64 %workers to i32
-  store atomic i32 %w32, ptr @pending release, align 4
+  %count = trunc i64 %parts to i32
+  store atomic i32 %count, ptr @pending release, align 4
+  %letter = call i64 @next_letter(i64 %parts)
   br label %each
 each:
   %t = phi i64 [1, %entry], [%t1, %each]
-  call void @post(i64 %t)
+  call void @post(i64 %t, i64 %letter)
   %t1 = add i64 %t, 1
   %more = icmp slt i64 %t1, %parts
   br i1 %more, label %each, label %mine
 mine:
-  call void @run_part(i64 0)
+  %g = lshr i64 %letter, 16
+  call void @run_parts(i64 0, i64 %g, i64 %parts)
   br label %join
 join:
   %k = phi i32 [0, %mine], [%k1, %again]
@@ -325,8 +381,8 @@ check:
   br i1 %enough, label %done, label %create
 create:
   %t = zext i32 %have to i64
-  %gen = getelementptr [32 x i32], ptr @mail, i64 %t, i64 0
-  store atomic i32 0, ptr %gen seq_cst, align 4
+  %box = getelementptr [16 x i64], ptr @mail, i64 %t, i64 0
+  store atomic i64 0, ptr %box seq_cst, align 8
   %h = getelementptr i64, ptr @handles, i64 %t
   %arg = inttoptr i64 %t to ptr
   %rc = call i32 @pthread_create(ptr %h, ptr null, ptr @worker, ptr %arg)
@@ -348,10 +404,11 @@ entry:
   %have = load i32, ptr @started, align 4
   %n = zext i32 %have to i64
   %any = icmp sgt i64 %n, 1
+  %letter = call i64 @next_letter(i64 0)
   br i1 %any, label %each, label %done
 each:
   %t = phi i64 [1, %entry], [%t1, %each]
-  call void @post(i64 %t)
+  call void @post(i64 %t, i64 %letter)
   %h = getelementptr i64, ptr @handles, i64 %t
   %handle = load i64, ptr %h, align 8
   %rc = call i32 @pthread_join(i64 %handle, ptr null)

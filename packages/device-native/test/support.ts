@@ -13,7 +13,7 @@ export const hasLlvm = llvm.found !== undefined && process.platform === 'linux';
 export const levels: readonly CpuLevel[] = (['avx512', 'avx2', 'baseline', 'neon'] as const).filter((level) => attempt(() => cpuTarget(hostCpu(() => ''), level)).ok && (process.arch === 'arm64') === (level === 'neon'));
 
 /** A device that shares nothing with others: no cache unless `environment` names one. */
-export const nativeDevice = (environment: NodeJS.ProcessEnv = {}): NativeDevice => new NativeDevice({ environment: { PROJ_CACHE: 'off', ...environment } });
+export const nativeDevice = (environment: NodeJS.ProcessEnv = {}): NativeDevice => new NativeDevice({ environment: { PROJ_CACHE: 'off', PROJ_LLVM: process.env['PROJ_LLVM'], ...environment } });
 
 /** A folder that is deleted when the test ends. */
 export function temporaryFolder(onTestFinished: (clean: () => void) => void): string {

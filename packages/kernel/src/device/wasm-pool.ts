@@ -52,7 +52,11 @@ export class MemoryPool {
       address = this.#cut(size, Infinity);
     }
     if (address !== undefined) return this.#give(address, size);
-    if (!this.#ensure(this.#top + size)) return null;
+    if (!this.#ensure(this.#top + size)) {
+      // What is free at the end counts with what was never given out.
+      this.#merge();
+      if (!this.#ensure(this.#top + size)) return null;
+    }
     address = this.#top;
     this.#top += size;
     return this.#give(address, size);

@@ -53,7 +53,6 @@ interface WorkerHandle {
   postMessage(message: WorkerMessage): void;
   terminate(): unknown;
   unref?(): void;
-  on?(event: 'error', listener: (error: unknown) => void): void;
 }
 
 interface BrowserScope {
@@ -67,6 +66,8 @@ function startWorker(): WorkerHandle | null {
   if (threads !== undefined) {
     const worker = new threads.Worker(WORKER_SOURCE, { eval: true, execArgv: [], name: 'proj-wasm' });
     worker.unref();
+    // One that cannot start is missed by nobody: launches run on the threads that there are.
+    worker.on('error', () => {});
     return worker as unknown as WorkerHandle;
   }
   const scope = globalThis as unknown as BrowserScope;
@@ -135,6 +136,7 @@ export class WorkerThreads {
     const left = Math.max(0, Atomics.exchange(words, SHARED.remaining >> 2, 0));
     const out = words[SHARED.job.pieces >> 2] - left - 1;
     while (Atomics.load(words, SHARED.done >> 2) < out);
+    this.failures();
   }
 
   /** How many kernels trapped on workers since the last question. */

@@ -2,11 +2,11 @@
  * Vector operations as SIMD128. A vector of any power of two lanes is a list of v128 parts (one, partly used, when it is smaller);
  * most operations are written part by part. What SIMD128 lacks goes lane by lane through the scalar operations.
  */
-import type { BinaryOp, HorizontalOp, UnaryOp, Value } from '../ir/ir.ts';
+import type { BinaryOp, CompareOp, HorizontalOp, UnaryOp, Value } from '../ir/ir.ts';
 import { isFloat, isUnsigned, type ScalarType } from '../ir/types.ts';
 import { type FunctionBody, V128 } from './wasm-bytes.ts';
 import {
-  ARITHMETIC, compareLanes, byWidth, COMPARE, CONVERT, INTEGER, integerShape, type LaneShape, laneShape, SELECT, V_ABS, V_ADD, V_AND, V_BITSELECT, V_DIV,
+  ARITHMETIC, compareLanes, byWidth, CONVERT, INTEGER, integerShape, type LaneShape, laneShape, SELECT, V_ABS, V_ADD, V_AND, V_BITSELECT, V_DIV,
   V_DOT16, V_EXTEND, V_EXTMUL8, V_EXTRACT, V_EXTRACT_UNSIGNED, V_FLOAT, V_LANESELECT, V_MADD, V_MAX, V_MIN, V_MUL, V_NARROW, V_NEG, V_NOT, V_OR,
   V_PAIRWISE_UNSIGNED, V_PMAX, V_PMIN, V_POPCOUNT8, V_RELAXED_DOT8, V_REPLACE, V_SHL, V_SHR_SIGNED, V_SHR_UNSIGNED, V_SPLAT, V_SUB, V_XOR, wasmType,
 } from './wasm-opcodes.ts';
@@ -204,7 +204,7 @@ export function vectorBinary(e: Emitter, v: Value, part: number): void {
   }
 }
 
-export function vectorCompare(e: Emitter, v: Value, part: number, op: keyof typeof COMPARE): void {
+export function vectorCompare(e: Emitter, v: Value, part: number, op: CompareOp): void {
   const [a, b] = v.args;
   const { scalar } = a.type;
   const bits = e.bits(v);

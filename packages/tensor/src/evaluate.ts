@@ -16,8 +16,28 @@ export function takePending(): ReadonlySet<Storage> {
   return taken;
 }
 
+/** While a function is being captured nothing is computed: what it wants evaluated is noted. */
+let captured: Set<Storage> | null = null;
+
+let onUse: (storage: Storage) => void = () => {};
+
+/** Starts (or, with null, ends) noting the storages that are read; `use` is called at every read. */
+export function setCapture(storages: Set<Storage> | null, use: (storage: Storage) => void = () => {}): void {
+  captured = storages;
+  onUse = use;
+}
+export const isCapturing = (): boolean => captured !== null;
+
+/** Called for every storage whose value is used. */
+export function noteRead(storage: Storage): void {
+  if (captured === null) return;
+  captured.add(storage);
+  onUse(storage);
+}
+
 /** Computes the values of `tensors`, and of all tensors that were changed in place, now. */
 export function evaluate(tensors: readonly Tensor[]): void {
+  if (captured !== null) return;
   const nodes = tensors.map((tensor) => tensor.node);
   if (pending.size > 0) {
     for (const storage of takePending()) nodes.push(storage.node);

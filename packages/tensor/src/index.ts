@@ -10,3 +10,4 @@ export { opTable } from './op-table.ts';
 export type { OpRow, Sample, SampleMaker } from './ops/table.ts';
 export * from './operations.ts';
 export { evaluate } from './evaluate.ts';
+export { compile, onReplay } from './compile.ts';

@@ -5,7 +5,7 @@
 import { type Device, DTYPES, type DType, ProjError } from '@proj/kernel';
 import { type AnyNode, elementCount, isDifferentiable, isGradEnabled, sameShape, type Shape } from './graph/node.ts';
 import { castNode, detachNode, expandNode, leafNode } from './graph/build.ts';
-import { evaluate, markPending } from './evaluate.ts';
+import { evaluate, markPending, noteRead } from './evaluate.ts';
 import { readElements, type ElementArray } from './io/elements.ts';
 import type { TensorMethods } from './methods.ts';
 
@@ -52,6 +52,19 @@ export class Storage {
     this.#leafNode = null;
     this.version++;
     markPending(this);
+  }
+
+  /** Puts an earlier value back, as if the writes since had not happened. */
+  restore(node: AnyNode): void {
+    this.node = node;
+    this.#leafNode = null;
+  }
+
+  /** Takes a value that has been computed elsewhere. */
+  settle(node: AnyNode): void {
+    this.node = node;
+    this.#leafNode = null;
+    this.version++;
   }
 
   resetLeaf(): void {
@@ -113,6 +126,7 @@ export class Tensor {
 
   /** The value as a node of the lazy graph. */
   get node(): AnyNode {
+    noteRead(this.storage);
     const base = this.#root !== null ? this.#root.node : this.#detached ? this.storage.node : this.storage.differentiable;
     if (this.#cached === null || this.#cachedFrom !== base) {
       const steps = this.#root === null ? this.viewSteps : this.viewSteps.slice(this.#root.viewSteps.length);

@@ -53,7 +53,7 @@ export const elementsFromBytes = (bytes: Uint8Array<ArrayBuffer>, dtype: DType):
 
 /** The elements of a realised node. */
 export function readElements(node: AnyNode): ElementArray {
-  if (node.data === null) throw new ProjError('invalid-argument', 'the value has not been computed', { op: 'readElements' });
+  if (node.data === null) throw new ProjError('capture', 'a value is read while a function is being captured', { op: 'compile', cure: 'Return the tensor from the function and read it outside' });
   return elementsFromBytes(node.device.read(node.data, 0, elementCount(node.shape) * ITEM_BYTES[node.dtype]), node.dtype);
 }
 

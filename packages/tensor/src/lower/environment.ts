@@ -22,6 +22,8 @@ export interface LoweredKernel {
   readonly align: number;
   /** Nodes whose indices are checked, by slot of the status buffer. */
   readonly checks: readonly AnyNode[];
+  /** Nodes that are read only at the position being written, before it is written: a result may take their memory. */
+  readonly inPlace: readonly AnyNode[];
 }
 
 export interface Read {

@@ -370,12 +370,15 @@ export function lowerLoops(group: LoopGroup, features: DeviceFeatures): LoweredK
     return [stored, region === undefined ? environment.output(node) : environment.output(region.owner, region.accumulate ? 'readwrite' : 'write', storeOffset(stored))];
   }));
 
-  const store = (emitter: Emitter, stored: StoredNode): void => {
-    const memory = memories.get(stored);
-    if (memory === undefined) return;
-    const position = storePosition(it, group, stored);
-    const index = offsetIndex(storeIndex(stored, position), -storeOffset(stored));
-    emitter.store(memory, index, b.splat(emitter.emit(stored.node, position), emitter.lanes), stored.node.dtype, stored.region?.accumulate ?? false);
+  /** All values are computed before any is stored, so that a result may overwrite what it is computed from. */
+  const storeAll = (emitter: Emitter, stores: readonly StoredNode[]): void => {
+    const values = stores.map((stored) => b.splat(emitter.emit(stored.node, storePosition(it, group, stored)), emitter.lanes));
+    stores.forEach((stored, i) => {
+      const memory = memories.get(stored);
+      if (memory === undefined) return;
+      const index = offsetIndex(storeIndex(stored, storePosition(it, group, stored)), -storeOffset(stored));
+      emitter.store(memory, index, values[i], stored.node.dtype, stored.region?.accumulate ?? false);
+    });
   };
 
   /** Loops over `dims`, nested, carrying accumulators; the innermost is split by lanes when `vectorInner`. */
@@ -403,7 +406,7 @@ export function lowerLoops(group: LoopGroup, features: DeviceFeatures): LoweredK
       const toSpill = spills.filter((node) => phaseOf(node) <= phase && !environment.spills.has(node) && isNeeded(group, node, members, stores));
       const point = (inner: Emitter, accumulators: readonly Value[]): readonly Value[] => {
         const next = members.map((node, i) => combine(b, node, b.splat(accumulators[i], inner.lanes), bodyValue(inner, node, it)));
-        for (const stored of stores) store(inner, stored);
+        storeAll(inner, stores);
         for (const node of toSpill) spillValue(inner, node);
         return next;
       };
@@ -413,7 +416,7 @@ export function lowerLoops(group: LoopGroup, features: DeviceFeatures): LoweredK
       members.forEach((node, i) => environment.rowValues.set(node, finish(b, node, totals[i])));
       for (const node of toSpill) environment.spills.set(node, spillPlace(node));
     }
-    for (const stored of group.stores) if (stored.level === 'row') store(emitter, stored);
+    storeAll(emitter, group.stores.filter((s) => s.level === 'row'));
   };
 
   const spillMemories = new Map<AnyNode, Memory>();
@@ -485,7 +488,15 @@ export function lowerLoops(group: LoopGroup, features: DeviceFeatures): LoweredK
     grain: Math.max(1, Math.ceil(WORK_PER_THREAD / Math.max(1, perItem))),
     align: flat ? laneChoices[0] : 1,
     checks: environment.checks,
+    inPlace: hasRows ? [] : readInPlace(group, analysis),
   };
+}
+
+/** Nodes that a map reads at the position of its results and nowhere else. */
+function readInPlace(group: LoopGroup, { reads, it }: Analysis): AnyNode[] {
+  const here = flatten(it.keptPosition, group.kept);
+  const elsewhere = new Set(reads.filter(({ node, position }) => !sameIndex(flatten(position, node.shape), here)).map((read) => read.node));
+  return [...new Set(reads.map((read) => read.node))].filter((node) => !elsewhere.has(node));
 }
 
 /** Whether the loop of this phase computes `node` anyway. */

@@ -58,7 +58,7 @@ export function lowerContract(anchor: AnyNode & { readonly op: 'contract' }, sto
   const kernels = built.launches.map((launch): LoweredKernel => {
     // `declare` is called for every kernel (and for probes): the environment that made its parameters knows their bindings.
     const environment = environments.find((e) => e.owns(launch.kernel)) ?? environments[0];
-    return { ...launch, args: environment.argumentsOf(launch.kernel), checks: environment.checks };
+    return { ...launch, args: environment.argumentsOf(launch.kernel), checks: environment.checks, inPlace: [] };
   });
   return { kernels, workspaceBytes: built.workspaceBytes };
 }
@@ -128,7 +128,7 @@ export function lowerOpaque(anchor: AnyNode, outputs: readonly AnyNode[], contex
       return {
         workspaceBytes,
         kernels: launches.map((launch) => ({
-          ...launch, checks: [],
+          ...launch, checks: [], inPlace: [],
           args: launch.kernel.parameters.map((_, i) => (i < bindings.length ? { kind: 'node' as const, node: bindings[i], offset: 0 } : { kind: 'workspace' as const })),
         })),
       };
@@ -177,7 +177,7 @@ function scatterKernel(anchor: AnyNode & { readonly op: 'scatter' }, mode: Scatt
 
 const finishKernel = (kernel: LoweredKernel['kernel'], environment: KernelEnvironment | null, end: number, grain: number, align: number): LoweredKernel => {
   if (environment === null) throw new Error('unreachable');
-  return { kernel, args: environment.argumentsOf(kernel), begin: 0, end, grain, align, checks: environment.checks };
+  return { kernel, args: environment.argumentsOf(kernel), begin: 0, end, grain, align, checks: environment.checks, inPlace: [] };
 };
 
 const CUMULATE: Record<CumulateOperation, 'add' | 'mul' | 'maximum' | 'minimum'> = { sum: 'add', prod: 'mul', max: 'maximum', min: 'minimum' };

@@ -32,7 +32,7 @@ export function lowerArgsort(anchor: AnyNode, source: AnyNode, descending: boole
   const made = environment as KernelEnvironment | null;
   if (made === null) throw new Error('unreachable');
   return {
-    kernels: [{ kernel, args: made.argumentsOf(kernel), begin: 0, end: rows, grain: Math.max(1, Math.ceil(4096 / Math.max(1, length))), align: 1, checks: [] }],
+    kernels: [{ kernel, args: made.argumentsOf(kernel), begin: 0, end: rows, grain: Math.max(1, Math.ceil(4096 / Math.max(1, length))), align: 1, checks: [], inPlace: [] }],
     workspaceBytes: 8 * elementCount(anchor.shape),
   };
 }

@@ -39,10 +39,11 @@ export interface Plan {
   readonly rootBindings: readonly (number | null)[];
   /** What a set slot of the status buffer means. */
   readonly checks: readonly { readonly op: string; readonly bound: number }[];
-  /** For each leaf: the last launch that reads it; for each output: the first that writes it. */
-  readonly leafLastRead: readonly number[];
-  readonly outputFirstWrite: readonly number[];
+  /** Pairs of leaf and output (by index) where the output may be written over the leaf. */
+  readonly overwritable: ReadonlySet<string>;
 }
+
+export const overwriteKey = (leaf: number, output: number): string => `${leaf}>${output}`;
 
 /** Describes the structure of the graph below `roots`: equal texts mean that one plan serves both. */
 export function planKey(order: readonly AnyNode[], roots: readonly AnyNode[]): string {
@@ -159,7 +160,6 @@ export function makePlan(key: string, roots: readonly AnyNode[], device: Device)
     });
   });
   const program = device.program(launches.map((l) => l.launch), FIRST_LEAF + leaves.length + outputNodes.length);
-  const usesOf = (node: AnyNode): number[] => pendingLaunches.flatMap(({ lowered }, i) => (lowered.args.some((a) => a.kind === 'node' && a.node === node) ? [i] : []));
   return {
     key, device, program, launches, arenaBytes: arena.bytes,
     leaves: leaves.map(positionOf),
@@ -167,9 +167,23 @@ export function makePlan(key: string, roots: readonly AnyNode[], device: Device)
     outputs: outputNodes.map((node) => ({ position: positionOf(node), bytes: bytesOf(node) })),
     rootBindings: rootOwners.map((owner) => binding.get(owner) ?? null),
     checks,
-    leafLastRead: leaves.map((node) => usesOf(node).at(-1) ?? -1),
-    outputFirstWrite: outputNodes.map((node) => usesOf(node)[0] ?? 0),
+    overwritable: overwritablePairs(leaves, outputNodes, pendingLaunches.map((p) => p.lowered)),
   };
+}
+
+/** An output may take a leaf's memory when nothing reads the leaf after the output is written, and the writing kernel reads it in place. */
+function overwritablePairs(leaves: readonly AnyNode[], outputs: readonly AnyNode[], kernels: readonly LoweredKernel[]): Set<string> {
+  const uses = (node: AnyNode): number[] => kernels.flatMap(({ args }, i) => (args.some((a) => a.kind === 'node' && a.node === node) ? [i] : []));
+  const pairs = new Set<string>();
+  leaves.forEach((leaf, i) => {
+    const last = uses(leaf).at(-1) ?? -1;
+    outputs.forEach((output, j) => {
+      if (bytesOf(leaf) !== bytesOf(output) || leaf.dtype !== output.dtype) return;
+      const written = uses(output)[0] ?? 0;
+      if (last < written || (last === written && kernels[written].inPlace.includes(leaf))) pairs.add(overwriteKey(i, j));
+    });
+  });
+  return pairs;
 }
 
 const bytesOf = (node: AnyNode): number => elementCount(node.shape) * DTYPES[node.dtype].bytes;

@@ -78,14 +78,26 @@ export function runPlan(plan: Plan, order: readonly AnyNode[], outputs: readonly
   checkStatus(plan, device, status);
 }
 
-/** The values of the constants that are arguments. */
+/** Gives the value of a constant, asking its provider each time where it has one. */
+export function scalarValueOf(node: AnyNode): () => number | bigint {
+  if (node.op !== 'constant') throw new Error('unreachable: scalars are constants');
+  const { value, provider } = node.attr;
+  if (provider !== null) return node.dtype === 'int64' ? () => BigInt(Math.trunc(provider())) : provider;
+  const fixed = asArgument(node, value);
+  return () => fixed;
+}
+
+function asArgument(node: AnyNode, value: number | bigint | boolean): number | bigint {
+  if (node.dtype === 'int64') return typeof value === 'bigint' ? value : BigInt(Math.trunc(Number(value)));
+  return Number(value);
+}
+
+/** The values of the constants that are arguments, as they were when the graph was built. */
 export function scalarsOf(plan: Plan, order: readonly AnyNode[]): (number | bigint)[] {
   return plan.scalars.map((position) => {
     const node = order[position];
     if (node.op !== 'constant') throw new Error('unreachable: scalars are constants');
-    const { value } = node.attr;
-    if (node.dtype === 'int64') return typeof value === 'bigint' ? value : BigInt(Math.trunc(Number(value)));
-    return typeof value === 'boolean' ? Number(value) : typeof value === 'bigint' ? Number(value) : value;
+    return asArgument(node, node.attr.value);
   });
 }
 

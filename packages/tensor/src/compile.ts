@@ -1,0 +1,253 @@
+/**
+ * `compile`: a function of tensors is captured once for each combination of shapes, dtypes and devices, and from then on replayed as one
+ * program: no graph is built, tensors that the function changes in place (parameters, optimiser state) are updated in their own memory.
+ */
+import { type Device, type DeviceBuffer, type DType, ProjError } from '@proj/kernel';
+import { evaluate, setCapture, takePending } from './evaluate.ts';
+import { bufferNode } from './graph/build.ts';
+import type { AnyNode, Shape } from './graph/node.ts';
+import { overwriteKey, type Plan, topologicalOrder } from './schedule/plan.ts';
+import { checkStatus, planFor, scalarsOf, scalarValueOf, scratchFor } from './schedule/realize.ts';
+import { type Storage, Tensor } from './tensor.ts';
+
+/** What a compiled function may take and give: tensors, in arrays and objects as you like; other arguments count as part of the shape. */
+export type Compilable = unknown;
+
+const replayHooks = new Set<() => void>();
+let capturing = false;
+
+/**
+ * Calls `hook` before each replay of the function that is being captured (optimisers count their steps so). Outside a capture it does nothing.
+ */
+export function onReplay(hook: () => void): void {
+  if (capturing) replayHooks.add(hook);
+}
+
+type LeafSource =
+  | { readonly kind: 'argument'; readonly index: number }
+  | { readonly kind: 'storage'; readonly storage: Storage }
+  | { readonly kind: 'fixed'; readonly data: DeviceBuffer };
+
+interface Capture {
+  readonly plan: Plan;
+  readonly device: Device;
+  readonly leaves: readonly LeafSource[];
+  readonly scalars: readonly (() => number | bigint)[];
+  /** The order in which providers are asked: that of the program. */
+  readonly scalarOrder: readonly number[];
+  /** For each output binding: the storage that it becomes the value of, if any. */
+  readonly writes: readonly Write[];
+  readonly outputBytes: readonly number[];
+  /** The result with a `ResultSlot` for each tensor. */
+  readonly skeleton: unknown;
+  readonly results: readonly { readonly template: Template; readonly binding: number | null; readonly fixed: DeviceBuffer | null }[];
+  readonly hooks: readonly (() => void)[];
+  /** Values of the scalars in the traced call, which the first replay uses. */
+  readonly firstScalars: readonly (number | bigint)[];
+}
+
+/** Shape and dtype of an output; not the node, which would keep the traced graph alive. */
+interface Template {
+  readonly dtype: DType;
+  readonly shape: Shape;
+}
+interface Write {
+  readonly storage: Storage;
+  readonly template: Template;
+  readonly binding: number;
+  /** The leaf (by index) that the new value may be written over. */
+  readonly overLeaf: number | null;
+}
+class ResultSlot {
+  readonly index: number;
+  constructor(index: number) {
+    this.index = index;
+  }
+}
+const templateOf = ({ dtype, shape }: AnyNode): Template => ({ dtype, shape });
+
+/**
+ * A function that behaves like `fn` and runs as one compiled program. `fn` takes and gives tensors (in arrays and objects too), may change
+ * tensors in place, and must not read values (`item`, `toArray`): return them instead. The first call runs `fn` as it is, so that lazily
+ * made state exists; the second is captured. Errors (`capture`): a value is read inside.
+ */
+export function compile<Args extends readonly unknown[], Result>(fn: (...args: Args) => Result, { onCapture }: { onCapture?: (reason: string) => void } = {}): (...args: Args) => Result {
+  const captures = new Map<string, Capture>();
+  let warm = false;
+  return (...args: Args): Result => {
+    if (capturing) return fn(...args);
+    const tensors: Tensor[] = [];
+    const signature = describe(args, tensors);
+    if (!warm) {
+      warm = true;
+      const result = fn(...args);
+      const results: Tensor[] = [];
+      describe(result, results);
+      evaluate(results);
+      return result;
+    }
+    evaluate(tensors);
+    let capture = captures.get(signature);
+    if (capture === undefined) {
+      onCapture?.(captures.size === 0 ? 'first capture' : `new shapes: ${signature}`);
+      capture = record(fn, args, tensors);
+      captures.set(signature, capture);
+      return replay(capture, tensors, true) as Result;
+    }
+    return replay(capture, tensors, false) as Result;
+  };
+}
+
+/** Text that is equal for arguments which one capture serves; collects the tensors among them. */
+function describe(value: unknown, tensors: Tensor[]): string {
+  if (value instanceof Tensor) {
+    tensors.push(value);
+    return `${value.dtype}[${value.shape}]@${value.device.name}${value.device.features.threads}`;
+  }
+  if (Array.isArray(value)) return `[${value.map((item) => describe(item, tensors)).join(',')}]`;
+  if (typeof value === 'object' && value !== null) return `{${Object.entries(value).map(([key, item]) => `${key}:${describe(item, tensors)}`).join(',')}}`;
+  return typeof value === 'function' ? 'function' : `${typeof value}:${String(value)}`;
+}
+
+/** The same structure with what `replace` gives in place of tensors and slots. */
+function rebuildWith(value: unknown, replace: (value: Tensor | ResultSlot) => unknown): unknown {
+  if (value instanceof Tensor || value instanceof ResultSlot) return replace(value);
+  if (Array.isArray(value)) return value.map((item) => rebuildWith(item, replace));
+  if (typeof value === 'object' && value !== null) return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, rebuildWith(item, replace)]));
+  return value;
+}
+
+function record<Args extends readonly unknown[]>(fn: (...args: Args) => unknown, args: Args, inputs: readonly Tensor[]): Capture {
+  evaluate([]);
+  const read = new Set<Storage>();
+  const before = new Map<Storage, AnyNode>();
+  // Arguments become leaves of their own, so that one tensor given twice, or a parameter given as argument, stays apart.
+  const argumentNodes = inputs.map((tensor) => tensor.node);
+  replayHooks.clear();
+  capturing = true;
+  let result: unknown;
+  let written: ReadonlySet<Storage>;
+  setCapture(read, (storage) => {
+    if (!before.has(storage)) before.set(storage, storage.node);
+  });
+  try {
+    result = fn(...args);
+  } finally {
+    capturing = false;
+    setCapture(null);
+    written = takePending();
+  }
+  const resultTensors: Tensor[] = [];
+  describe(result, resultTensors);
+  // Storages that existed before and were changed; what was made inside matters only where it is returned.
+  const state = [...written].filter((storage) => {
+    const old = before.get(storage);
+    return old !== undefined && old.data !== null && storage.node !== old;
+  });
+  const roots = [...resultTensors.map((tensor) => tensor.node), ...state.map((storage) => storage.node)];
+  const device = roots[0]?.device;
+  if (device === undefined) throw new ProjError('capture', 'the function neither returns nor changes a tensor', { op: 'compile' });
+  const order = topologicalOrder(roots);
+  const plan = planFor(order, roots, device);
+
+  const owner = new Map<DeviceBuffer, Storage>();
+  for (const storage of read) {
+    const node = before.get(storage) ?? storage.node;
+    if (node.data !== null) owner.set(node.data, storage);
+  }
+  const argumentOf = new Map<DeviceBuffer, number>();
+  argumentNodes.forEach((node, i) => {
+    if (node.data !== null) argumentOf.set(node.data, i);
+  });
+  const changed = new Set(state);
+  const leaves = plan.leaves.map((position): LeafSource => {
+    const { data } = order[position];
+    if (data === null) throw new Error('unreachable: leaves are realised');
+    const storage = owner.get(data);
+    const index = argumentOf.get(data);
+    if (index !== undefined && !(storage !== undefined && changed.has(storage))) return { kind: 'argument', index };
+    return storage === undefined ? { kind: 'fixed', data } : { kind: 'storage', storage };
+  });
+  const leafCount = leaves.length;
+  const bindingOfRoot = (i: number): number | null => plan.rootBindings[i];
+  const writes: Write[] = [];
+  const outputUsers = plan.outputs.map(() => 0);
+  roots.forEach((_, i) => {
+    const binding = bindingOfRoot(i);
+    if (binding !== null && binding - 2 >= leafCount) outputUsers[binding - 2 - leafCount]++;
+  });
+  state.forEach((storage, k) => {
+    const binding = bindingOfRoot(resultTensors.length + k);
+    if (binding === null) return;
+    const output = binding - 2 - leafCount;
+    const leaf = leaves.findIndex((source) => source.kind === 'storage' && source.storage === storage);
+    const overLeaf = output >= 0 && leaf >= 0 && outputUsers[output] === 1 && plan.overwritable.has(overwriteKey(leaf, output)) ? leaf : null;
+    writes.push({ storage, template: templateOf(storage.node), binding, overLeaf });
+  });
+  const scalarNodes = plan.scalars.map((position) => order[position]);
+  // Gradients left behind by the traced call hold the traced graph; they are not part of a compiled function's results.
+  for (const storage of read) {
+    const grad = storage.leaf?.grad;
+    if (storage.leaf !== null && grad !== null && grad !== undefined && grad.storage.node.data === null) storage.leaf.grad = null;
+  }
+  // Put the storages back: the replay gives them their new values.
+  for (const { storage } of writes) {
+    const old = before.get(storage);
+    if (old !== undefined) storage.restore(old);
+  }
+  return {
+    plan, device, leaves, writes,
+    scalars: scalarNodes.map((node) => scalarValueOf(node)),
+    scalarOrder: scalarNodes.map((_, i) => i).sort((a, b) => scalarNodes[a].id - scalarNodes[b].id),
+    outputBytes: plan.outputs.map((output) => Math.max(1, output.bytes)),
+    firstScalars: scalarsOf(plan, order),
+    skeleton: rebuildWith(result, (tensor) => new ResultSlot(resultTensors.indexOf(tensor as Tensor))),
+    results: resultTensors.map((tensor, i) => ({ template: templateOf(tensor.node), binding: bindingOfRoot(i), fixed: bindingOfRoot(i) === null ? tensor.node.data : null })),
+    hooks: [...replayHooks],
+  };
+}
+
+function replay(capture: Capture, inputs: readonly Tensor[], first: boolean): unknown {
+  const { plan, device, leaves, writes } = capture;
+  if (!first) for (const hook of capture.hooks) hook();
+  const scalars = new Array<number | bigint>(capture.scalars.length);
+  for (const i of capture.scalarOrder) scalars[i] = first ? capture.firstScalars[i] : capture.scalars[i]();
+  const { arena, status } = scratchFor(device, plan.arenaBytes);
+  const buffers: DeviceBuffer[] = [arena, status];
+  for (const source of leaves) buffers.push(leafData(source, inputs));
+  const firstOutput = buffers.length;
+  const overwritten = new Map<number, number>();
+  for (const write of writes) {
+    if (write.overLeaf !== null && write.storage.node.consumers === 0) overwritten.set(write.binding, 2 + write.overLeaf);
+  }
+  capture.outputBytes.forEach((bytes, i) => {
+    const leaf = overwritten.get(firstOutput + i);
+    buffers.push(leaf === undefined ? device.allocate(bytes) : buffers[leaf]);
+  });
+  plan.program.run(buffers, scalars);
+  checkStatus(plan, device, status);
+  for (const { storage, template, binding } of writes) {
+    storage.settle(bufferNode(device, template.dtype, template.shape, buffers[binding]));
+  }
+  return rebuildWith(capture.skeleton, (slot) => {
+    const { template, binding, fixed } = capture.results[(slot as ResultSlot).index];
+    const data = binding === null ? fixed : buffers[binding];
+    if (data === null) throw new Error('unreachable: results are outputs');
+    return new Tensor(bufferNode(device, template.dtype, template.shape, data));
+  });
+}
+
+function leafData(source: LeafSource, inputs: readonly Tensor[]): DeviceBuffer {
+  let data: DeviceBuffer | null;
+  switch (source.kind) {
+    case 'argument': data = inputs[source.index].node.data; break;
+    case 'storage':
+      if (source.storage.node.data === null) evaluate([new Tensor(source.storage)]);
+      data = source.storage.node.data;
+      break;
+    case 'fixed': data = source.data; break;
+    default: return source satisfies never;
+  }
+  if (data === null || data.disposed) throw new ProjError('invalid-argument', 'a tensor that the compiled function reads has been disposed of', { op: 'compile' });
+  return data;
+}

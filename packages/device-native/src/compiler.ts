@@ -1,12 +1,14 @@
 /** From kernels to callable code: the cache first, LLVM for what is not in it (opened only then), our loader for both. */
 import { readFileSync } from 'node:fs';
 import { hashKernel, hashText, ProjError, verifyKernel, type Kernel } from '@proj/kernel';
+import { compileIdentity, compileIr } from './compile-ir.ts';
 import type { CpuTarget } from './cpu.ts';
 import type { Address } from './ffi.ts';
 import { LlvmLibrary, type CompileOptions, type LlvmSearch } from './llvm-library.ts';
 import { KERNEL_SYMBOL, renderLlvm, rendererIdentity } from './llvm-renderer.ts';
 import type { ObjectCache } from './object-cache.ts';
 import { loadObjects, type LoadedCode } from './object-loader.ts';
+import type { Runtime } from './runtime.ts';
 
 /**
  * Kernels arrive vectorised, folded and hoisted by the kernel language: LLVM's middle end has only to merge equal address arithmetic and join
@@ -47,12 +49,19 @@ export class Compiler {
   readonly #addresses = new Map<string, Address>();
   readonly #loaded: LoadedCode[] = [];
   #library: LlvmLibrary | undefined;
+  #runtime: Runtime | undefined;
+  #sideBySide: Address | undefined;
 
   constructor({ cpu, llvm, cache }: CompilerOptions) {
     this.cpu = cpu;
     this.#llvm = llvm;
     this.#cache = cache;
     this.#context = `${packageVersion()} ${rendererIdentity()} ${cpu.architecture} ${cpu.baseCpu} ${cpu.tuneCpu} ${cpu.vectorBytes} ${cpu.featureString}`;
+  }
+
+  /** Lets the compiler use the threads of a runtime (which it has compiled). */
+  useThreads(runtime: Runtime): void {
+    this.#runtime = runtime;
   }
 
   /** The addresses of `kernel(args, begin, end, thread)`, for each kernel. Equal kernels are compiled once. */
@@ -113,33 +122,54 @@ export class Compiler {
   }
 
   #complete(sources: readonly Source[], objects: readonly (Uint8Array | undefined)[]): Uint8Array[] {
-    return sources.map((source, i) => {
-      const cached = objects[i];
-      if (cached !== undefined) {
-        this.statistics.cached++;
-        return cached;
-      }
-      const object = this.#compile(source);
-      this.#cache?.put(source.key, object);
-      return object;
-    });
+    const missing = sources.filter((_, i) => objects[i] === undefined);
+    this.statistics.cached += sources.length - missing.length;
+    const compiled = missing.length === 0 ? [] : this.#compile(missing);
+    missing.forEach(({ key }, i) => this.#cache?.put(key, compiled[i] ?? new Uint8Array()));
+    let next = 0;
+    return objects.map((object) => object ?? compiled[next++] ?? new Uint8Array());
   }
 
-  #compile(source: Source): Uint8Array {
-    const text = source.text();
+  #compile(sources: readonly Source[]): Uint8Array[] {
+    const texts = sources.map((source) => source.text());
     const library = this.#open();
     const started = performance.now();
     try {
-      const [object] = library.compile([text], this.#options(source));
-      if (object === undefined) throw new ProjError('kernel-compilation', 'LLVM gave no object', { op: source.name });
-      return object;
+      return this.#compileSideBySide(library, sources, texts) ?? texts.flatMap((text, i) => this.#compileOne(library, sources[i], text));
+    } finally {
+      this.statistics.compiled += sources.length;
+      this.statistics.compileMs += performance.now() - started;
+    }
+  }
+
+  #compileOne(library: LlvmLibrary, source: Source | undefined, text: string): Uint8Array[] {
+    if (source === undefined) return [];
+    try {
+      return library.compile([text], this.#options(source));
     } catch (cause) {
       if (cause instanceof ProjError) throw new ProjError(cause.code, `kernel ${source.name}: ${cause.message}`, { cause });
       throw cause;
-    } finally {
-      this.statistics.compiled++;
-      this.statistics.compileMs += performance.now() - started;
     }
+  }
+
+  /** Compiles several kernels on all threads; undefined when there is nothing to share, or when one fails (it is found one by one then). */
+  #compileSideBySide(library: LlvmLibrary, sources: readonly Source[], texts: readonly string[]): Uint8Array[] | undefined {
+    const runtime = this.#runtime;
+    const [first] = sources;
+    if (runtime === undefined || runtime.threads === 1 || first === undefined || texts.length < 2) return undefined;
+    const code = this.sideBySide();
+    const threads = Math.min(runtime.threads, texts.length);
+    try {
+      return library.compileSideBySide(texts, this.#options(first), threads, (args, count) => runtime.runEach(code, args, count));
+    } catch (error) {
+      if (error instanceof ProjError) return undefined;
+      throw error;
+    }
+  }
+
+  /** @internal The machine code that compiles one job of many. */
+  sideBySide(): Address {
+    return (this.#sideBySide ??= symbolOf(this.module('compiler', compileIdentity(), compileIr), 0, 'compile_jobs'));
   }
 
   #options({ passes }: Source): CompileOptions {

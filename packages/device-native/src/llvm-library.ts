@@ -8,8 +8,8 @@
 import { existsSync, realpathSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
 import { ProjError } from '@proj/kernel';
-import type { Address, CLibrary } from './ffi.ts';
-import { cLibrary, koffi, messageOf } from './ffi.ts';
+import { COMPILE_FUNCTIONS, COMPILE_JOB, COMPILE_STAGES } from './compile-ir.ts';
+import { addressOf, cLibrary, koffi, messageOf, type Address, type CLibrary } from './ffi.ts';
 import type { CpuTarget } from './cpu.ts';
 
 const VERSIONS = [22, 21, 20, 19, 18, 17, 16, 15] as const;
@@ -140,6 +140,7 @@ export class LlvmLibrary {
   readonly file: string;
   readonly version: string;
   readonly #functions: Bound;
+  readonly #symbol: (name: string) => Address;
   readonly #memory: CLibrary;
   readonly #initialise: (architecture: string) => void;
   readonly #initialised = new Set<string>();
@@ -177,6 +178,7 @@ export class LlvmLibrary {
     if (Number.parseInt(this.version, 10) < OLDEST) {
       throw new ProjError('device-unavailable', `${file} is LLVM ${this.version}`, { op: 'native device', cure: `Use LLVM ${OLDEST} to ${VERSIONS[0]}` });
     }
+    this.#symbol = (name) => Number(library.symbol(name));
     this.#initialise = (architecture) => {
       for (const part of ['TargetInfo', 'Target', 'TargetMC', 'AsmPrinter']) library.func(`LLVMInitialize${architecture}${part}`, 'void', [])();
     };
@@ -190,6 +192,39 @@ export class LlvmLibrary {
   /** The object file of each text of IR. */
   compile(texts: readonly string[], options: CompileOptions, times?: CompileTimes): Uint8Array<ArrayBuffer>[] {
     return texts.map((text) => this.#emit(text, options, EMIT.object, times));
+  }
+
+  /**
+   * As {@link compile}, for texts that are kernels of one processor target, on `threads` threads. `run` runs machine code for each item of a
+   * range, one item at a time, with the number of the part: 0 to threads - 1.
+   */
+  compileSideBySide(texts: readonly string[], options: CompileOptions, threads: number, run: (args: Address, count: number) => void): Uint8Array<ArrayBuffer>[] {
+    const llvm = this.#functions;
+    const bytes = texts.map((text) => Buffer.from(`${text}\0`));
+    const strings = [options.passes, options.triple ?? this.#hostTriple(), 'kernel'].map((text) => Buffer.from(`${text}\0`.padEnd(128, '\0')));
+    const functions = table(COMPILE_FUNCTIONS.map(this.#symbol));
+    const machines = table(Array.from({ length: threads }, (_, copy) => this.#machine(options, copy)));
+    const jobs = table(bytes.flatMap((text) => {
+      const job = Array.from({ length: COMPILE_JOB.slots }, () => 0);
+      job[COMPILE_JOB.text] = addressOf(text);
+      job[COMPILE_JOB.length] = text.length - 1;
+      return job;
+    }));
+    const alive = [functions, machines, jobs, ...strings];
+    const args = table(alive.map(addressOf));
+    run(addressOf(args), texts.length);
+    // What machine code read has to outlive the call.
+    if (alive.length + bytes.length + args.length === 0) return [];
+    return texts.map((_, i) => {
+      const slot = (index: number): Address => Number(jobs[i * COMPILE_JOB.slots + index]);
+      const stage = COMPILE_STAGES[slot(COMPILE_JOB.stage)] ?? '';
+      if (stage === 'optimisation') throw this.#failure(stage, this.#takeFailure(slot(COMPILE_JOB.message)));
+      if (stage !== '') throw this.#failure(stage, this.#take(slot(COMPILE_JOB.message)));
+      const buffer = slot(COMPILE_JOB.buffer);
+      const object = this.#memory.copyFrom(llvm.LLVMGetBufferStart(buffer), llvm.LLVMGetBufferSize(buffer));
+      llvm.LLVMDisposeMemoryBuffer(buffer);
+      return object;
+    });
   }
 
   /** Assembly, for people. */
@@ -264,18 +299,22 @@ export class LlvmLibrary {
     llvm.LLVMPassBuilderOptionsSetLoopUnrolling(options, 1);
     const error = llvm.LLVMRunPasses(module, passes, machine, options);
     llvm.LLVMDisposePassBuilderOptions(options);
-    if (error === 0) return;
-    const message = llvm.LLVMGetErrorMessage(error);
+    if (error !== 0) throw this.#failure('optimisation', this.#takeFailure(error));
+  }
+
+  /** The text of an `LLVMErrorRef`, which is ours to free. */
+  #takeFailure(error: Address): string {
+    const message = this.#functions.LLVMGetErrorMessage(error);
     const text = this.#text(message);
-    llvm.LLVMDisposeErrorMessage(message);
-    throw this.#failure('optimisation', text);
+    this.#functions.LLVMDisposeErrorMessage(message);
+    return text;
   }
 
   /** A target machine, kept for the life of the process: there are as many as there are targets in use. */
-  #machine({ cpu, optLevel, triple }: CompileOptions): Address {
+  #machine({ cpu, optLevel, triple }: CompileOptions, copy = 0): Address {
     const llvm = this.#functions;
     const name = triple ?? this.#hostTriple();
-    const key = `${name} ${cpu.baseCpu} ${cpu.featureString} ${optLevel}`;
+    const key = `${name} ${cpu.baseCpu} ${cpu.featureString} ${optLevel} ${copy}`;
     const kept = this.#machines.get(key);
     if (kept !== undefined) return kept;
     const architecture = ARCHITECTURES[cpu.architecture];
@@ -315,6 +354,14 @@ export class LlvmLibrary {
   #failure(stage: string, text: string): ProjError {
     return new ProjError('kernel-compilation', `LLVM ${this.version}, ${stage}: ${text.trim().split('\n').slice(0, 6).join(' | ')}`, { op: 'native device' });
   }
+}
+
+/** Numbers as 8-byte words that machine code reads. */
+function table(words: readonly number[]): BigUint64Array {
+  // V8 may move arrays of 64 bytes or less.
+  const memory = new BigUint64Array(Math.max(words.length, 16));
+  memory.set(words.map(BigInt));
+  return memory;
 }
 
 function lazyFunctions(library: ReturnType<ReturnType<typeof koffi>['load']>): Bound {

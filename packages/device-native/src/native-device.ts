@@ -50,6 +50,7 @@ export class NativeDevice implements Device {
     const runtime = this.#compiler.module('runtime', `${runtimeIdentity()} ${Object.values(SPIN).join(' ')}`, () => runtimeIr(process.platform, this.cpu.architecture, SPIN));
     this.#runtime = new Runtime(runtime);
     this.#runtime.setThreads(defaultThreads(environment));
+    this.#compiler.useThreads(this.#runtime);
     this.features = describe(this.cpu, llvm, this.#runtime);
   }
 

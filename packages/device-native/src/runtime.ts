@@ -4,7 +4,7 @@ import { ProjError } from '@proj/kernel';
 import type { Address } from './ffi.ts';
 import { functionAt } from './ffi.ts';
 import type { LoadedCode } from './object-loader.ts';
-import { MAX_THREADS, type SpinLimits } from './runtime-ir.ts';
+import { ENTRY, MAX_THREADS, type SpinLimits } from './runtime-ir.ts';
 
 /** A pause is 20 to 50 ns: workers stay awake for some 50 µs between the launches of a table, and hardly at all after it. */
 export const SPIN: SpinLimits = { active: 2000, idle: 200, join: 400, yields: 100 };
@@ -49,6 +49,13 @@ export class Runtime {
   run(entries: Uint32Array, count: number): void {
     if (this.#threads > this.#started) this.#start();
     this.#run(entries, count, Math.min(this.#threads, this.#started));
+  }
+
+  /** Runs machine code `(args, begin, end, part)` for items 0 to `count` - 1, handed out one by one to all threads. */
+  runEach(code: Address, args: Address, count: number): void {
+    const entry = new BigInt64Array(16);
+    for (const [slot, value] of [[ENTRY.code, code], [ENTRY.args, args], [ENTRY.end, count], [ENTRY.grain, 1], [ENTRY.align, 1], [ENTRY.chunk, 1]] as const) entry[slot] = BigInt(value);
+    this.run(new Uint32Array(entry.buffer), 1);
   }
 
   /** Ends the threads; a later run starts them again. */

@@ -105,7 +105,7 @@ export interface Tensor extends TensorMethods {}
 // eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging
 export class Tensor {
   readonly storage: Storage;
-  readonly viewSteps: readonly ViewStep[];
+  viewSteps: readonly ViewStep[];
   /** Cut off from the gradients of its storage: it is a value, or (`#requires`) a leaf of its own. */
   #detached: boolean;
   #requires = false;
@@ -230,6 +230,18 @@ export class Tensor {
   /** A tensor that sees part of this one's memory. */
   view_(step: ViewStep): Tensor {
     return new Tensor(this.storage, [...this.viewSteps, step], this.#detached, this.#detached ? (this.#root ?? this) : null);
+  }
+
+  /** A tensor that sees the whole memory that this one is a view of, through `step`. */
+  fromStorage_(step: ViewStep): Tensor {
+    return new Tensor(this.storage, [step], this.#detached);
+  }
+
+  /** Sees the same memory through one more step from now on: changes of shape in place (`squeeze_`, `transpose_`). */
+  restep_(step: ViewStep): this {
+    this.viewSteps = [...this.viewSteps, step];
+    this.#cached = null;
+    return this;
   }
 
   /** Replaces the elements seen by this tensor with those of `value`, broadcast and cast as needed. The basis of every in-place operation. */

@@ -18,7 +18,7 @@ import { wasmApi, type WasmMemory, type WasmTable } from './wasm-api.ts';
 import { detectFeatures } from './wasm-features.ts';
 import { MemoryPool } from './wasm-pool.ts';
 import { WasmProgram } from './wasm-program.ts';
-import { encodeRunner, type RunnerExports, SHARED, STACK_BYTES, STACK_START } from './wasm-runner.ts';
+import { encodeRunner, MAX_THREADS, type RunnerExports, SHARED, STACK_BYTES, STACK_START } from './wasm-runner.ts';
 import { availableThreads, mayWait, WorkerThreads } from './wasm-threads.ts';
 
 const PAGE = 65536;
@@ -107,7 +107,7 @@ export class WasmDevice implements Device {
     this.#collected = new FinalizationRegistry((address) => this.#pool.free(address));
     const limit = Number(globalThis.process?.env?.['PROJ_NUM_THREADS'] ?? Infinity);
     const most = options.threads ?? Math.min(availableThreads(), limit >= 1 ? Math.floor(limit) : Infinity);
-    this.#available = this.#shared ? Math.max(1, most) : 1;
+    this.#available = this.#shared ? Math.max(1, Math.min(most, MAX_THREADS)) : 1;
     this.#threads = this.#available;
     this.#view.setInt32(SHARED.mayWait, Number(mayWait()), true);
     this.setThreads(this.#available);

@@ -2,8 +2,9 @@
  * The runner: the WebAssembly module that executes a program, and the state that it shares with the worker threads.
  *
  * A program is a table of records of 32 bytes {function, args, begin, end, grain, align}. A launch that is large enough is cut into
- * pieces; threads draw pieces from the counter `remaining`, downwards, so that one atomic instruction decides both whether there is a
- * piece and which; what else describes the job cannot change while a piece is out, because the job ends only when `done` has counted all.
+ * pieces. Each thread has a share of them at home, so that data stays in its core's cache, and a counter of those that are left; who has
+ * none left draws from the others. A piece is drawn by one atomic subtraction; what else describes the job cannot change while a piece
+ * is out, because the job ends only when `done` has counted all.
  * Also on one thread a long launch runs in pieces: code that the engine has optimised in the meantime is entered at the next one.
  */
 import { encodeModule, FunctionBody, I32 } from '../targets/wasm-bytes.ts';
@@ -13,13 +14,11 @@ import { ARITHMETIC, ATOMIC, COMPARE, DROP, INTEGER, LOAD, STORE } from '../targ
 export const SHARED = {
   /** Counts jobs; sleeping workers wait on it. */
   sequence: 1024,
-  /** Pieces that nobody has drawn. */
-  remaining: 1088,
   /** Pieces that are finished; the caller waits on it. */
   done: 1152,
   /** Workers that sleep. */
   sleeping: 1216,
-  job: { function: 1280, args: 1284, begin: 1288, end: 1292, piece: 1296, pieces: 1300 },
+  job: { function: 1280, args: 1284, begin: 1288, end: 1292, piece: 1296, pieces: 1300, threads: 1304 },
   /** Modules that were published to the workers. */
   version: 1344,
   /** Workers that run. */
@@ -32,7 +31,12 @@ export const SHARED = {
   mayWait: 1360,
   /** Kernels that trapped on a worker. */
   failed: 1364,
+  /** For each thread the pieces of its share that nobody has drawn, a cache line apart. */
+  remaining: 2048,
 } as const;
+
+export const MAX_THREADS = 256;
+const LINE = 64;
 
 /** Main thread's locals begin here, the pool of buffers after them. */
 export const STACK_START = 65536;
@@ -49,10 +53,10 @@ const TAKE = 0;
 export interface RunnerExports {
   /** Executes `count` records at `table`. */
   run(table: number, count: number): void;
-  /** A worker's life: returns 0 when newer modules were published, else the number of a drawn piece whose function it does not have. */
+  /** A worker's life: returns 0 when newer modules were published, else 1 + a drawn piece whose function it does not have. */
   work(thread: number, version: number, functions: number): number;
-  /** Runs the piece of that number. */
-  piece(thread: number, ticket: number): void;
+  /** Runs the piece before that number. */
+  piece(thread: number, number: number): void;
   /** Draws pieces until there is none; see `work`. */
   take(thread: number, functions: number): number;
 }
@@ -80,28 +84,50 @@ export function encodeRunner(sharedMemory: boolean): Uint8Array<ArrayBuffer> {
 const load = (c: FunctionBody, address: number): FunctionBody => c.i32(0).memory(LOAD.i32, 2, address);
 const atomicLoad = (c: FunctionBody, address: number): FunctionBody => c.i32(0).memory(ATOMIC.load, 2, address);
 
-/** take(thread, functions): draws and runs pieces. */
+/** Pushes the first piece of a thread's share. */
+function pushShare(c: FunctionBody, home: number, plus: number): void {
+  c.get(home);
+  if (plus !== 0) c.i32(plus).op(ARITHMETIC.add.i32);
+  load(c, SHARED.job.pieces).op(ARITHMETIC.mul.i32);
+  load(c, SHARED.job.threads).op(INTEGER.divUnsigned.i32);
+}
+
+/** take(thread, functions): draws and runs pieces, first those of the own share. Returns 1 + the piece that it drew but cannot run. */
 function takeBody(): FunctionBody {
   const [thread, functions] = [0, 1];
   const c = new FunctionBody(2);
-  const ticket = c.local(I32);
+  const [home, left, drawn] = [c.local(I32), c.local(I32), c.local(I32)];
+  load(c, SHARED.job.threads).set(left);
+  c.get(thread).set(home);
   c.block().loop();
-  atomicLoad(c, SHARED.remaining).i32(0).op(COMPARE.le.i32).branchIf(1);
-  c.i32(0).i32(1).memory(ATOMIC.sub, 2, SHARED.remaining).tee(ticket).i32(0).op(COMPARE.le.i32).branchIf(1);
-  load(c, SHARED.job.function).get(functions).op(COMPARE.ge.i32).if().get(ticket).return().end();
-  c.get(thread).get(ticket).call(TAKE + 1);
+  c.get(left).i32(0).op(COMPARE.le.i32).branchIf(1);
+  c.get(home);
+  load(c, SHARED.job.threads).op(COMPARE.ge.i32).if().i32(0).set(home).end();
+  {
+    const counter = (): FunctionBody => c.get(home).i32(LINE).op(ARITHMETIC.mul.i32);
+    c.block().loop();
+    counter().memory(ATOMIC.load, 2, SHARED.remaining).i32(0).op(COMPARE.le.i32).branchIf(1);
+    counter().i32(1).memory(ATOMIC.sub, 2, SHARED.remaining).tee(drawn).i32(0).op(COMPARE.le.i32).branchIf(1);
+    pushShare(c, home, 0);
+    c.get(drawn).op(ARITHMETIC.add.i32).set(drawn);
+    load(c, SHARED.job.function).get(functions).op(COMPARE.ge.i32).if().get(drawn).return().end();
+    c.get(thread).get(drawn).call(TAKE + 1);
+    c.branch(0).end().end();
+  }
+  c.get(home).i32(1).op(ARITHMETIC.add.i32).set(home);
+  c.get(left).i32(1).op(ARITHMETIC.sub.i32).set(left);
   c.branch(0).end().end().i32(0);
   return c;
 }
 
-/** piece(thread, ticket): runs a piece and counts it. */
+/** piece(thread, number): runs the piece before that number and counts it. */
 function pieceBody(): FunctionBody {
-  const [thread, ticket] = [0, 1];
+  const [thread, number] = [0, 1];
   const c = new FunctionBody(2);
   const begin = c.local(I32);
   const end = c.local(I32);
   load(c, SHARED.job.begin);
-  load(c, SHARED.job.pieces).get(ticket).op(ARITHMETIC.sub.i32);
+  c.get(number).i32(1).op(ARITHMETIC.sub.i32);
   load(c, SHARED.job.piece).op(ARITHMETIC.mul.i32).op(ARITHMETIC.add.i32).tee(begin);
   load(c, SHARED.job.piece).op(ARITHMETIC.add.i32).set(end);
   minimum(c, end, () => load(c, SHARED.job.end));
@@ -125,33 +151,23 @@ function minimum(c: FunctionBody, local: number, other: () => void): void {
 function workBody(): FunctionBody {
   const [thread, version, functions] = [0, 1, 2];
   const c = new FunctionBody(3);
-  const spins = c.local(I32);
-  const sequence = c.local(I32);
-  const held = c.local(I32);
-  const leaveWhenOld = (): void => {
-    atomicLoad(c, SHARED.version).get(version).op(COMPARE.ne.i32).if().i32(0).return().end();
-  };
-  const available = (): void => {
-    atomicLoad(c, SHARED.remaining).i32(0).op(COMPARE.gt.i32);
-    c.get(thread);
-    load(c, SHARED.threads).op(COMPARE.lt.i32).op(INTEGER.and.i32);
-  };
+  const [spins, sequence, held] = [c.local(I32), c.local(I32), c.local(I32)];
   c.loop();
   {
+    // Whoever publishes raises the sequence last, so what comes after this reading is not slept through.
+    atomicLoad(c, SHARED.sequence).set(sequence);
+    atomicLoad(c, SHARED.version).get(version).op(COMPARE.ne.i32).if().i32(0).return().end();
+    c.get(thread);
+    load(c, SHARED.threads).op(COMPARE.lt.i32).if();
+    c.get(thread).get(functions).call(TAKE).tee(held).if().get(held).return().end();
+    c.end();
     c.i32(SPINS).set(spins);
     c.loop();
     {
-      leaveWhenOld();
-      available();
-      c.if().get(thread).get(functions).call(TAKE).tee(held).if().get(held).return().end().i32(SPINS).set(spins).end();
+      atomicLoad(c, SHARED.sequence).get(sequence).op(COMPARE.ne.i32).branchIf(1);
       c.get(spins).i32(1).op(ARITHMETIC.sub.i32).tee(spins).branchIf(0);
     }
     c.end();
-    // Whoever publishes raises the sequence last: what came after this reading makes the wait return at once.
-    atomicLoad(c, SHARED.sequence).set(sequence);
-    leaveWhenOld();
-    available();
-    c.branchIf(0);
     c.i32(0).i32(1).memory(ATOMIC.add, 2, SHARED.sleeping).op(DROP);
     c.i32(0).get(sequence).i64(-1n).memory(ATOMIC.wait32, 2, SHARED.sequence).op(DROP);
     c.i32(0).i32(1).memory(ATOMIC.sub, 2, SHARED.sleeping).op(DROP);
@@ -165,7 +181,7 @@ function workBody(): FunctionBody {
 function runBody(): FunctionBody {
   const [record, count] = [0, 1];
   const c = new FunctionBody(2);
-  const [last, begin, end, range, parts, piece, pieces, spins, seen] = Array.from({ length: 9 }, () => c.local(I32));
+  const [last, begin, end, range, parts, piece, pieces, spins, seen, home] = Array.from({ length: 10 }, () => c.local(I32));
   const field = (offset: number): FunctionBody => c.get(record).memory(LOAD.i32, 2, offset);
   const setJob = (address: number, value: () => void): void => {
     c.i32(0);
@@ -210,8 +226,17 @@ function runBody(): FunctionBody {
         setJob(SHARED.job.end, () => c.get(end));
         setJob(SHARED.job.piece, () => c.get(piece));
         setJob(SHARED.job.pieces, () => c.get(pieces));
+        setJob(SHARED.job.threads, () => load(c, SHARED.threads));
         c.i32(0).i32(0).memory(ATOMIC.store, 2, SHARED.done);
-        c.i32(0).get(pieces).memory(ATOMIC.store, 2, SHARED.remaining);
+        c.i32(0).set(home);
+        c.loop();
+        c.get(home).i32(LINE).op(ARITHMETIC.mul.i32);
+        pushShare(c, home, 1);
+        pushShare(c, home, 0);
+        c.op(ARITHMETIC.sub.i32).memory(ATOMIC.store, 2, SHARED.remaining);
+        c.get(home).i32(1).op(ARITHMETIC.add.i32).tee(home);
+        load(c, SHARED.threads).op(COMPARE.lt.i32).branchIf(0);
+        c.end();
         c.i32(0).i32(1).memory(ATOMIC.add, 2, SHARED.sequence).op(DROP);
         atomicLoad(c, SHARED.sleeping).i32(0).op(COMPARE.gt.i32).if().i32(0).i32(-1).memory(ATOMIC.notify, 2, SHARED.sequence).op(DROP).end();
         c.i32(0).i32(0x7fffffff).call(TAKE).op(DROP);

@@ -5,7 +5,7 @@
  * they arrive in order.
  */
 import { type WasmMemory, type WasmModule } from './wasm-api.ts';
-import { SHARED } from './wasm-runner.ts';
+import { SHARED, STACK_START } from './wasm-runner.ts';
 
 /** What a worker is told: first how to start, then the modules, in the order in which they were compiled. */
 export type WorkerMessage =
@@ -24,9 +24,9 @@ const attempt = (work) => {
 };
 const live = () => {
   if (held !== 0) {
-    const ticket = held;
+    const number = held;
     held = 0;
-    attempt(() => { runner.piece(start.thread, ticket); return 0; });
+    attempt(() => { runner.piece(start.thread, number); return 0; });
   }
   held = attempt(() => runner.work(start.thread, version, functions));
 };
@@ -96,7 +96,7 @@ export class WorkerThreads {
   constructor(memory: WasmMemory, runner: WasmModule) {
     this.#memory = memory;
     this.#runner = runner;
-    this.#words = new Int32Array(memory.buffer, 0, 1024);
+    this.#words = new Int32Array(memory.buffer, 0, STACK_START / 4);
   }
 
   get started(): number {
@@ -133,7 +133,8 @@ export class WorkerThreads {
   /** After a trap on the calling thread: draws what is left, undone, and waits for the pieces that are out. */
   abandon(): void {
     const words = this.#words;
-    const left = Math.max(0, Atomics.exchange(words, SHARED.remaining >> 2, 0));
+    let left = 0;
+    for (let thread = 0; thread < words[SHARED.job.threads >> 2]; thread++) left += Math.max(0, Atomics.exchange(words, (SHARED.remaining >> 2) + 16 * thread, 0));
     const out = words[SHARED.job.pieces >> 2] - left - 1;
     while (Atomics.load(words, SHARED.done >> 2) < out);
     this.failures();

@@ -10,7 +10,7 @@ import { addressOf, cLibrary, type Address } from './ffi.ts';
 const ALIGNMENT = 64;
 const SMALLEST = 256;
 /** From this size on, huge pages are asked for and buffers begin on a page. */
-const HUGE_FROM = 4 << 20;
+const HUGE_FROM = 1 << 20;
 const PAGE_BYTES = 4096;
 /** The pool keeps at most this share of what is in use, and never less than the floor. */
 const POOL_FLOOR = 64 << 20;

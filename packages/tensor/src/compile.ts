@@ -38,6 +38,8 @@ interface Capture {
   /** For each output binding: the storage that it becomes the value of, if any. */
   readonly writes: readonly Write[];
   readonly outputBytes: readonly number[];
+  /** Memory of results that the next call writes to again, by output; null when each call gets fresh memory. */
+  readonly kept: Map<number, DeviceBuffer> | null;
   /** The result with a `ResultSlot` for each tensor. */
   readonly skeleton: unknown;
   readonly results: readonly { readonly template: Template; readonly binding: number | null; readonly fixed: DeviceBuffer | null }[];
@@ -66,12 +68,19 @@ class ResultSlot {
 }
 const templateOf = ({ dtype, shape }: AnyNode): Template => ({ dtype, shape });
 
+export interface CompileOptions {
+  /** Told about each capture: the first one, and those for new shapes. */
+  readonly onCapture?: (reason: string) => void;
+  /** Each call writes its results over those of the call before, which must not be used any more. Saves fresh memory for large results. */
+  readonly reuseOutputs?: boolean;
+}
+
 /**
  * A function that behaves like `fn` and runs as one compiled program. `fn` takes and gives tensors (in arrays and objects too), may change
  * tensors in place, and must not read values (`item`, `toArray`): return them instead. The first call runs `fn` as it is, so that lazily
  * made state exists; the second is captured. Errors (`capture`): a value is read inside.
  */
-export function compile<Args extends readonly unknown[], Result>(fn: (...args: Args) => Result, { onCapture }: { onCapture?: (reason: string) => void } = {}): (...args: Args) => Result {
+export function compile<Args extends readonly unknown[], Result>(fn: (...args: Args) => Result, { onCapture, reuseOutputs = false }: CompileOptions = {}): (...args: Args) => Result {
   const captures = new Map<string, Capture>();
   let warm = false;
   return (...args: Args): Result => {
@@ -90,7 +99,7 @@ export function compile<Args extends readonly unknown[], Result>(fn: (...args: A
     let capture = captures.get(signature);
     if (capture === undefined) {
       onCapture?.(captures.size === 0 ? 'first capture' : `new shapes: ${signature}`);
-      capture = record(fn, args, tensors);
+      capture = record(fn, args, tensors, reuseOutputs);
       captures.set(signature, capture);
       return replay(capture, tensors, true) as Result;
     }
@@ -117,7 +126,7 @@ function rebuildWith(value: unknown, replace: (value: Tensor | ResultSlot) => un
   return value;
 }
 
-function record<Args extends readonly unknown[]>(fn: (...args: Args) => unknown, args: Args, inputs: readonly Tensor[]): Capture {
+function record<Args extends readonly unknown[]>(fn: (...args: Args) => unknown, args: Args, inputs: readonly Tensor[], reuseOutputs: boolean): Capture {
   evaluate([]);
   const read = new Set<Storage>();
   const before = new Map<Storage, AnyNode>();
@@ -201,6 +210,7 @@ function record<Args extends readonly unknown[]>(fn: (...args: Args) => unknown,
     scalarOrder: scalarNodes.map((_, i) => i).sort((a, b) => scalarNodes[a].id - scalarNodes[b].id),
     outputBytes: plan.outputs.map((output) => Math.max(1, output.bytes)),
     firstScalars: scalarsOf(plan, order),
+    kept: reuseOutputs ? new Map() : null,
     skeleton: rebuildWith(result, (tensor) => new ResultSlot(resultTensors.indexOf(tensor as Tensor))),
     results: resultTensors.map((tensor, i) => ({ template: templateOf(tensor.node), binding: bindingOfRoot(i), fixed: bindingOfRoot(i) === null ? tensor.node.data : null })),
     hooks: [...replayHooks],
@@ -222,7 +232,7 @@ function replay(capture: Capture, inputs: readonly Tensor[], first: boolean): un
   }
   capture.outputBytes.forEach((bytes, i) => {
     const leaf = overwritten.get(firstOutput + i);
-    buffers.push(leaf === undefined ? device.allocate(bytes) : buffers[leaf]);
+    buffers.push(leaf === undefined ? outputBuffer(capture, i, bytes) : buffers[leaf]);
   });
   plan.program.run(buffers, scalars);
   checkStatus(plan, device, status);
@@ -235,6 +245,14 @@ function replay(capture: Capture, inputs: readonly Tensor[], first: boolean): un
     if (data === null) throw new Error('unreachable: results are outputs');
     return new Tensor(bufferNode(device, template.dtype, template.shape, data));
   });
+}
+
+function outputBuffer({ device, kept, writes, leaves }: Capture, output: number, bytes: number): DeviceBuffer {
+  const isState = writes.some((write) => write.binding === 2 + leaves.length + output);
+  if (kept === null || isState) return device.allocate(bytes);
+  let buffer = kept.get(output);
+  if (buffer === undefined || buffer.disposed) kept.set(output, (buffer = device.allocate(bytes)));
+  return buffer;
 }
 
 function leafData(source: LeafSource, inputs: readonly Tensor[]): DeviceBuffer {

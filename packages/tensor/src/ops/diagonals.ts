@@ -1,6 +1,6 @@
 /** Diagonals, triangles, and windows of a tensor. Diagonals and windows are views. */
 import { type DType, ProjError } from '@proj/kernel';
-import { binaryNode, constantNode, permuteNode, reshapeNode, scatterNode, takeNode, whereNode, windowNode } from '../graph/build.ts';
+import { binaryNode, constantNode, padNode, permuteNode, reshapeNode, scatterNode, takeNode, whereNode, windowNode } from '../graph/build.ts';
 import { type AnyNode, elementCount } from '../graph/node.ts';
 import { toSum } from '../promotion.ts';
 import { type Tensor, type ViewStep, wrap } from '../tensor.ts';
@@ -52,9 +52,7 @@ export function diagEmbed(input: Tensor, { offset = 0, dim1 = -2, dim2 = -1 }: D
   const [i, j] = [positionsAlong(input.device, shape, rank - 2), positionsAlong(input.device, shape, rank - 1)];
   const on = binaryNode('eq', binaryNode('sub', j, i), constantNode(input.device, 'int64', shape, offset));
   // Element k of the input stands in row k (offset >= 0) or in column k; the rest of the line is masked off.
-  const padded = wrap(input.node).narrow(-1, 0, length);
-  const zeros = wrap(constantNode(input.device, input.dtype, [...lead, size - length], 0));
-  const line = size === length ? padded : wrap(concat(padded.node, zeros.node));
+  const line = wrap(padNode(input.node, input.shape.map(() => 0), [...lead.map(() => 0), size - length]));
   const spread = offset >= 0 ? line.unsqueeze(-1).expand(shape) : line.unsqueeze(-2).expand(shape);
   const filled = whereNode(on, spread.node, constantNode(input.device, input.dtype, shape, 0));
   const order: number[] = [];
@@ -62,11 +60,6 @@ export function diagEmbed(input: Tensor, { offset = 0, dim1 = -2, dim2 = -1 }: D
   for (let d = 0; d < rank; d++) order.push(d === a ? rank - 2 : d === b ? rank - 1 : next++);
   return wrap(permuteNode(filled, order));
 }
-function concat(a: AnyNode, b: AnyNode): AnyNode {
-  const last = a.shape.length - 1;
-  return wrap(a).pad([0, b.shape[last]]).node;
-}
-
 /** A vector's diagonal matrix, or a matrix's diagonal. */
 export function diag(input: Tensor, diagonalOffset: number | { diagonal?: number } = 0): Tensor {
   const offset = typeof diagonalOffset === 'number' ? diagonalOffset : (diagonalOffset.diagonal ?? 0);

@@ -7,6 +7,7 @@ import { isIntegral, type Scalar, scalarValue } from '../promotion.ts';
 import { Tensor, wrap } from '../tensor.ts';
 import { broadcastShapes, normalizeDim } from './arguments.ts';
 import { fromEnd, gatherNode, linearIndex } from './axis.ts';
+import { cumsum } from './cumulative.ts';
 import { alongFirst } from './joining.ts';
 import { type OpRow, row } from './table.ts';
 
@@ -207,7 +208,7 @@ export function maskedScatter(input: Tensor, mask: Tensor, source: Tensor): Tens
   if (source.dtype !== input.dtype) throw new ProjError('dtype', `a source of ${source.dtype} for a tensor of ${input.dtype}`, { op: 'maskedScatter' });
   const shape = broadcastShapes('maskedScatter', input.shape, mask.shape);
   const chosen = expandNode(castNode(mask.node, 'bool'), shape);
-  const rank = wrap(reshapeNode(castNode(chosen, 'int64'), [elementCount(shape)])).cumsum(0).sub(1);
+  const rank = cumsum(wrap(reshapeNode(chosen, [elementCount(shape)])), 0).sub(1);
   if (elementCount(shape) === 0 || source.numel() === 0) return wrap(expandNode(input.node, shape));
   // Unused ranks (before the first, and where the mask is false) read any element.
   const safe = whereNode(reshapeNode(chosen, [elementCount(shape)]), rank.node, constantNode(input.device, 'int64', [elementCount(shape)], 0));

@@ -7,6 +7,9 @@ import { fileIdentity } from './file-identity.ts';
 /** Changes whenever the text does. */
 export const compileIdentity = (): string => fileIdentity(import.meta.url);
 
+/** What the module exports: `(args, begin, end, part)`. */
+export const COMPILE_SYMBOL = 'compile_jobs';
+
 /** The functions of LLVM in the order of their table. */
 export const COMPILE_FUNCTIONS = [
   'LLVMContextCreate', 'LLVMContextDispose', 'LLVMCreateMemoryBufferWithMemoryRangeCopy', 'LLVMParseIRInContext', 'LLVMCreateTargetDataLayout',
@@ -23,12 +26,12 @@ export const COMPILE_JOB = { text: 0, length: 1, stage: 2, message: 3, buffer: 4
 /** Meanings of `stage`, by number: 0 is success. */
 export const COMPILE_STAGES = ['', 'parsing', 'verification', 'optimisation', 'code generation'] as const;
 
-/** Exports `compile_jobs(args, begin, end, part)`. */
+/** The text of the module. */
 export function compileIr(): string {
   const table = COMPILE_FUNCTIONS.map((name, i) => `  %at.${name} = getelementptr ptr, ptr %functions, i64 ${i}\n  %${name} = load ptr, ptr %at.${name}, align 8`).join('\n');
   const slot = (name: string, base: string, index: number, type: string): string => `  %at.${name} = getelementptr i64, ptr ${base}, i64 ${index}\n  %${name} = load ${type}, ptr %at.${name}, align 8`;
   return `
-define void @compile_jobs(ptr %args, i64 %begin, i64 %end, i64 %part) nounwind {
+define void @${COMPILE_SYMBOL}(ptr %args, i64 %begin, i64 %end, i64 %part) nounwind {
 entry:
   %message = alloca ptr, align 8
   %result = alloca ptr, align 8

@@ -1,14 +1,16 @@
 /** From kernels to callable code: the cache first, LLVM for what is not in it (opened only then), our loader for both. */
 import { readFileSync } from 'node:fs';
 import { hashKernel, hashText, ProjError, verifyKernel, type Kernel } from '@proj/kernel';
-import { compileIdentity, compileIr } from './compile-ir.ts';
+import { COMPILE_SYMBOL, compileIdentity, compileIr } from './compile-ir.ts';
 import type { CpuTarget } from './cpu.ts';
 import type { Address } from './ffi.ts';
 import { LlvmLibrary, type CompileOptions, type LlvmSearch } from './llvm-library.ts';
 import { KERNEL_SYMBOL, renderLlvm, rendererIdentity } from './llvm-renderer.ts';
 import type { ObjectCache } from './object-cache.ts';
+import { loadWithLljit } from './lljit-loader.ts';
 import { loadObjects, type LoadedCode } from './object-loader.ts';
 import type { Runtime } from './runtime.ts';
+import { RUNTIME_SYMBOLS } from './runtime-ir.ts';
 
 /**
  * Kernels arrive vectorised, folded and hoisted by the kernel language: LLVM's middle end has only to merge equal address arithmetic and join
@@ -16,6 +18,9 @@ import type { Runtime } from './runtime.ts';
  */
 export const KERNEL_PASSES = 'function(early-cse,simplifycfg)';
 const RUNTIME_PASSES = 'default<O2>';
+
+/** Everything that our modules export. */
+const SYMBOLS = [KERNEL_SYMBOL, ...RUNTIME_SYMBOLS, COMPILE_SYMBOL];
 
 /** A module of ours in LLVM IR, with what is known about it before it is rendered. */
 interface Source {
@@ -110,15 +115,20 @@ export class Compiler {
     const objects = sources.map(({ key }) => this.#cache?.get(key));
     let code: LoadedCode;
     try {
-      code = loadObjects(this.#complete(sources, objects));
+      code = this.#link(this.#complete(sources, objects));
     } catch (error) {
       // An entry that is whole but of no use: forget what came from the cache and compile everything.
       if (!objects.some((object) => object !== undefined) || !(error instanceof ProjError) || error.code === 'device-unavailable' || error.code === 'kernel-verification') throw error;
       for (const { key } of sources) this.#cache?.discard(key);
-      code = loadObjects(this.#complete(sources, sources.map(() => undefined)));
+      code = this.#link(this.#complete(sources, sources.map(() => undefined)));
     }
     this.#loaded.push(code);
     return code;
+  }
+
+  /** Our loader reads ELF; other systems need LLVM's linker. */
+  #link(objects: readonly Uint8Array[]): LoadedCode {
+    return process.platform === 'linux' ? loadObjects(objects) : loadWithLljit(this.#open(), objects, SYMBOLS);
   }
 
   #complete(sources: readonly Source[], objects: readonly (Uint8Array | undefined)[]): Uint8Array[] {
@@ -156,7 +166,8 @@ export class Compiler {
   #compileSideBySide(library: LlvmLibrary, sources: readonly Source[], texts: readonly string[]): Uint8Array[] | undefined {
     const runtime = this.#runtime;
     const [first] = sources;
-    if (runtime === undefined || runtime.threads === 1 || first === undefined || texts.length < 2) return undefined;
+    // Threads of macOS have stacks of half a megabyte, too little for LLVM.
+    if (process.platform !== 'linux' || runtime === undefined || runtime.threads === 1 || first === undefined || texts.length < 2) return undefined;
     const code = this.sideBySide();
     const threads = Math.min(runtime.threads, texts.length);
     try {
@@ -169,7 +180,7 @@ export class Compiler {
 
   /** @internal The machine code that compiles one job of many. */
   sideBySide(): Address {
-    return (this.#sideBySide ??= symbolOf(this.module('compiler', compileIdentity(), compileIr), 0, 'compile_jobs'));
+    return (this.#sideBySide ??= symbolOf(this.module('compiler', compileIdentity(), compileIr), 0, COMPILE_SYMBOL));
   }
 
   #options({ passes }: Source): CompileOptions {

@@ -128,7 +128,7 @@ export interface CompileOptions {
   readonly triple?: string;
 }
 
-/** Seconds-free account of where compile time went, in milliseconds. */
+/** Where compile time went, in milliseconds. */
 export interface CompileTimes {
   parse: number;
   passes: number;
@@ -317,16 +317,23 @@ export class LlvmLibrary {
     const key = `${name} ${cpu.baseCpu} ${cpu.featureString} ${optLevel} ${copy}`;
     const kept = this.#machines.get(key);
     if (kept !== undefined) return kept;
-    const architecture = ARCHITECTURES[cpu.architecture];
-    if (!this.#initialised.has(architecture)) {
-      this.#initialise(architecture);
-      this.#initialised.add(architecture);
-    }
+    this.#initialiseOnce(ARCHITECTURES[cpu.architecture]);
     if (llvm.LLVMGetTargetFromTriple(name, this.#out, this.#error) !== 0) throw this.#failure('target', this.#takeError());
     const machine = llvm.LLVMCreateTargetMachine(Number(this.#out[0]), name, cpu.baseCpu, cpu.featureString, optLevel, RELOCATION_PIC, CODE_MODEL_DEFAULT);
     if (machine === 0) throw this.#failure('target', `no target machine for ${name}`);
     this.#machines.set(key, machine);
     return machine;
+  }
+
+  /** Makes the code generator of this machine known to LLVM, which its linker needs too. */
+  initialiseHost(): void {
+    if (process.arch === 'x64' || process.arch === 'arm64') this.#initialiseOnce(ARCHITECTURES[process.arch]);
+  }
+
+  #initialiseOnce(architecture: string): void {
+    if (this.#initialised.has(architecture)) return;
+    this.#initialise(architecture);
+    this.#initialised.add(architecture);
   }
 
   #triple: string | undefined;

@@ -37,7 +37,9 @@ export class NativeDevice implements Device {
   readonly #buffers = new BufferPool();
 
   constructor({ environment = process.env, cachedOnly = environment['PROJ_DEVICE'] === 'native' }: NativeDeviceOptions = {}) {
-    if (process.platform !== 'linux') throw new ProjError('device-unavailable', `the native device does not run on ${process.platform} yet`, { op: 'native device', cure: 'Use the wasm device' });
+    if (process.platform !== 'linux' && process.platform !== 'darwin') {
+      throw new ProjError('device-unavailable', `the native device does not run on ${process.platform} yet`, { op: 'native device', cure: 'Use the wasm device' });
+    }
     koffi();
     const llvm = findLlvm(environment);
     if (llvm.found === undefined && !cachedOnly) {

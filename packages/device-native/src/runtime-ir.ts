@@ -20,6 +20,9 @@ import { fileIdentity } from './file-identity.ts';
 /** Changes whenever the runtime does. */
 export const runtimeIdentity = (): string => fileIdentity(import.meta.url);
 
+/** What the module exports. */
+export const RUNTIME_SYMBOLS = ['proj_run', 'proj_start', 'proj_stop'] as const;
+
 /** Layout of an entry, in 8-byte slots. */
 export const ENTRY = { code: 0, args: 1, begin: 2, end: 3, grain: 4, align: 5, chunk: 6, slots: 8 } as const;
 
@@ -69,7 +72,7 @@ define internal void @wake(ptr %address) nounwind {
 }`;
 }
 
-/** The runtime for a platform. Exports `proj_run`, `proj_start`, `proj_stop`. */
+/** The runtime for a platform. */
 export function runtimeIr(platform: NodeJS.Platform, architecture: 'x64' | 'arm64', spin: SpinLimits): string {
   const pause = architecture === 'arm64' ? '@llvm.aarch64.hint(i32 1)' : '@llvm.x86.sse2.pause()';
   const setMask = platform === 'darwin' ? 3 : 2;

@@ -4,7 +4,7 @@ import { ProjError } from '@proj/kernel';
 import type { Address } from './ffi.ts';
 import { functionAt } from './ffi.ts';
 import type { LoadedCode } from './object-loader.ts';
-import { ENTRY, MAX_THREADS, type SpinLimits } from './runtime-ir.ts';
+import { ENTRY, MAX_THREADS, type RUNTIME_SYMBOLS, type SpinLimits } from './runtime-ir.ts';
 
 /** A pause is 20 to 50 ns: workers stay awake for some 50 µs between the launches of a table, and hardly at all after it. */
 export const SPIN: SpinLimits = { active: 2000, idle: 200, join: 400, yields: 100 };
@@ -82,7 +82,7 @@ export class Runtime {
     this.#started = Math.max(this.#started, started);
   }
 
-  #symbol(name: string): Address {
+  #symbol(name: (typeof RUNTIME_SYMBOLS)[number]): Address {
     const address = this.#code.symbols[0]?.get(name);
     if (address === undefined) throw new ProjError('kernel-compilation', `the runtime has no ${name}`, { op: 'native device' });
     return address;

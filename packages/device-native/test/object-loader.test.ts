@@ -4,6 +4,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { imageBytes, linkObjects, parseObject } from '../src/elf.ts';
 import { functionAt } from '../src/ffi.ts';
 import { cpuTarget, hostCpu, LlvmLibrary, loadObjects, parseCpuInfo, type CompileOptions } from '../src/index.ts';
+import { loadWithLljit } from '../src/lljit-loader.ts';
 import { hasLlvm, llvm, random } from './support.ts';
 
 /** Data, constants, calls among functions, calls to the C library, and pointers to functions. */
@@ -50,6 +51,19 @@ describe.skipIf(!hasLlvm)('objects of LLVM', () => {
     expect(code.symbols.map((symbols) => functionAt<() => number>(symbols.get('kernel') ?? 0, 'int', [])())).toEqual([1, 2, 3]);
     code.dispose();
     code.dispose();
+  });
+
+  test('LLJIT, the loader for other formats, agrees', () => {
+    const code = loadWithLljit(library, [object, ...library.compile(['define i32 @count() { ret i32 7 }'], host)], ['count', 'scale']);
+    const [first, second] = code.symbols;
+    const count = functionAt<() => number>(first?.get('count') ?? 0, 'int', []);
+    expect([count(), count()]).toEqual([41, 42]);
+    expect(functionAt<(x: number) => number>(first?.get('scale') ?? 0, 'double', ['double'])(2)).toBe(6.5);
+    expect(functionAt<() => number>(second?.get('count') ?? 0, 'int', [])()).toBe(7);
+    expect(second?.has('scale')).toBe(false);
+    code.dispose();
+    code.dispose();
+    expect(() => loadWithLljit(library, [new Uint8Array(100)], ['count'])).toThrow(/LLJIT: /);
   });
 
   test('functions that are not on the list are refused by name', () => {

@@ -204,7 +204,8 @@ export class ProjLibrary implements Library {
         case 'complex': {
           const [re, im] = value.value as readonly [number, number];
           const make = this.#modules.get('@proj/tensor')?.complexScalar;
-          return isFunction(make) ? make(re, im) : { re, im };
+          // Where there is no complex scalar, a 0-dim tensor is how one is written.
+          return isFunction(make) ? make(re, im) : this.#fromArray([re, im], [], 'complex64');
         }
         case 'slice': {
           const [start, stop, step] = (value.value as readonly (number | null)[]).map((x) => x ?? undefined);
@@ -216,6 +217,8 @@ export class ProjLibrary implements Library {
           return value.kind satisfies never;
       }
     }
+    // Python's int parameters take 0-dim tensors; ours take numbers.
+    if (/^(int|SymInt)\??$/.test(type) && this.isTensor(value)) return Number(this.read(value).data[0]);
     if (Array.isArray(value)) return value.map((entry) => this.#argument(entry));
     if (isObject(value) && Object.getPrototypeOf(value) === Object.prototype) {
       return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, this.#argument(entry)]));
@@ -325,7 +328,9 @@ export class ProjLibrary implements Library {
   }
 
   #callReflected(operator: string, self: unknown, other: unknown): unknown {
-    const left = this.isTensor(other) ? other : this.call({ name: 'torch.tensor', args: [other], kwargs: {} });
+    let left = this.isTensor(other) ? other : this.call({ name: 'torch.tensor', args: [other], kwargs: {} });
+    // PyTorch copies the base of `__rpow__` into a new tensor, so no gradient reaches it.
+    if (operator === 'pow') left = this.call({ name: 'Tensor.detach', args: [left], kwargs: {} });
     return this.call({ name: `torch.${operator}`, args: [left, self], kwargs: {} });
   }
 

@@ -22,8 +22,11 @@ import { encodeRunner, MAX_THREADS, type RunnerExports, SHARED, STACK_BYTES, STA
 import { availableThreads, mayWait, WorkerThreads } from './wasm-threads.ts';
 
 const PAGE = 65536;
-/** A launch is cut into this many pieces for each thread, and a long one on a single thread into as many. */
+/** A launch is cut into this many pieces for each thread. */
 const PIECES_PER_THREAD = 4;
+/** The first runs of a program are cut finer: the engine enters optimised code, which it makes meanwhile, between pieces only. */
+const PIECES_AT_FIRST = 64;
+const FIRST_RUNS = 4;
 
 export interface WasmDeviceOptions {
   /** Most threads; by default the processors, or `PROJ_NUM_THREADS`. */
@@ -79,6 +82,7 @@ export class WasmDevice implements Device {
   readonly #collected: FinalizationRegistry<number>;
   #functions = 0;
   #threads: number;
+  #pieces = 0;
   #bytes: Uint8Array;
   #view: DataView;
   #disposed = false;
@@ -178,7 +182,6 @@ export class WasmDevice implements Device {
     if (!Number.isInteger(threads) || threads < 1) throw new ProjError('invalid-argument', `${threads} threads`, { op: 'setThreads' });
     this.#threads = Math.min(threads, this.#available);
     this.#fresh().#view.setInt32(SHARED.threads, this.#threads, true);
-    this.#view.setInt32(SHARED.maxPieces, this.#threads * PIECES_PER_THREAD, true);
   }
 
   memory(): { readonly used: number; readonly pooled: number } {
@@ -229,8 +232,14 @@ export class WasmDevice implements Device {
     return buffer.address;
   }
 
-  execute(table: number, count: number, parallel: boolean): void {
+  /** `runs`: how often the program ran before. */
+  execute(table: number, count: number, parallel: boolean, runs: number): void {
     this.#requireAlive('run');
+    const pieces = Math.max(runs < FIRST_RUNS ? PIECES_AT_FIRST : 1, this.#threads > 1 ? this.#threads * PIECES_PER_THREAD : 1);
+    if (pieces !== this.#pieces) {
+      this.#pieces = pieces;
+      this.view().setInt32(SHARED.maxPieces, pieces, true);
+    }
     if (parallel && this.#workers !== null && this.#workers.started < this.#threads - 1) this.#workers.start(this.#threads - 1, () => this.#pool.allocate(STACK_BYTES, 0) ?? this.reserve(STACK_BYTES));
     try {
       this.#runner.run(table, count);
@@ -304,10 +313,10 @@ function createMemory(maximumBytes: number, shared: boolean): [WasmMemory, numbe
 }
 
 function setEngineFlags(): void {
-  const env = globalThis.process?.env;
-  const v8 = globalThis.process?.getBuiltinModule?.('node:v8');
-  if (env?.['PROJ_WASM_REVECTORIZE'] === '1') v8?.setFlagsFromString('--experimental-wasm-revectorize');
-  if (env?.['PROJ_WASM_OPTIMIZE'] === '1') v8?.setFlagsFromString('--no-liftoff');
+  const flags = { PROJ_WASM_REVECTORIZE: '--experimental-wasm-revectorize', PROJ_WASM_OPTIMIZE: '--no-liftoff' };
+  for (const [name, flag] of Object.entries(flags)) {
+    if (globalThis.process?.env?.[name] === '1') globalThis.process.getBuiltinModule?.('node:v8').setFlagsFromString(flag);
+  }
 }
 
 /** The factory that registers the device; it starts when it is first asked for. */

@@ -49,6 +49,7 @@ export class WasmProgram implements Program {
   readonly #scalars: ScalarSlots[] = [];
   /** Whether some launch is large enough for more than one thread. */
   readonly #parallel: boolean;
+  #runs = 0;
   #disposed = false;
 
   constructor(device: WasmDevice, launches: readonly Launch[], kernels: readonly WasmKernel[], bindings: number, release: (program: WasmProgram, table: number) => void) {
@@ -114,7 +115,7 @@ export class WasmProgram implements Program {
       for (let k = 0; k < scalar.slots.length; k++) writeScalar(view, scalar.slots[k], scalar.types[k], scalars[i]);
       scalar.value = scalars[i];
     }
-    this.#device.execute(this.#table, this.#count, this.#parallel);
+    this.#device.execute(this.#table, this.#count, this.#parallel, this.#runs++);
   }
 
   dispose(): void {

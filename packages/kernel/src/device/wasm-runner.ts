@@ -5,7 +5,7 @@
  * pieces. Each thread has a share of them at home, so that data stays in its core's cache, and a counter of those that are left; who has
  * none left draws from the others. A piece is drawn by one atomic subtraction; what else describes the job cannot change while a piece
  * is out, because the job ends only when `done` has counted all.
- * Also on one thread a long launch runs in pieces: code that the engine has optimised in the meantime is entered at the next one.
+ * Also on one thread a new kernel runs in pieces: code that the engine has optimised in the meantime is entered at the next one.
  */
 import { encodeModule, FunctionBody, I32 } from '../targets/wasm-bytes.ts';
 import { ARITHMETIC, ATOMIC, COMPARE, DROP, INTEGER, LOAD, STORE } from '../targets/wasm-opcodes.ts';

@@ -166,8 +166,7 @@ export class Compiler {
   #compileSideBySide(library: LlvmLibrary, sources: readonly Source[], texts: readonly string[]): Uint8Array[] | undefined {
     const runtime = this.#runtime;
     const [first] = sources;
-    // Threads of macOS have stacks of half a megabyte, too little for LLVM.
-    if (process.platform !== 'linux' || runtime === undefined || runtime.threads === 1 || first === undefined || texts.length < 2) return undefined;
+    if (runtime === undefined || runtime.threads === 1 || first === undefined || texts.length < 2) return undefined;
     const code = this.sideBySide();
     const threads = Math.min(runtime.threads, texts.length);
     try {

@@ -8,7 +8,7 @@ import { cLibrary, functionAt, PROTECTION } from './ffi.ts';
 const EXTERNAL_FUNCTIONS: ReadonlySet<string> = new Set([
   'memcpy', 'memmove', 'memset',
   'fmaf', 'fma', 'fmodf', 'fmod', 'floorf', 'floor', 'ceilf', 'ceil', 'truncf', 'trunc', 'rintf', 'rint', 'nearbyintf', 'nearbyint', 'roundevenf', 'roundeven',
-  'pthread_create', 'pthread_join', 'pthread_sigmask', 'sched_yield', 'syscall', '__ulock_wait', '__ulock_wake',
+  'pthread_create', 'pthread_join', 'pthread_attr_init', 'pthread_attr_setstacksize', 'pthread_sigmask', 'sched_yield', 'syscall', '__ulock_wait', '__ulock_wake',
 ]);
 
 /** Code in memory. */

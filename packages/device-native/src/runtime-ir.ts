@@ -80,6 +80,8 @@ export function runtimeIr(platform: NodeJS.Platform, architecture: 'x64' | 'arm6
 declare void ${architecture === 'arm64' ? '@llvm.aarch64.hint(i32)' : '@llvm.x86.sse2.pause()'}
 declare i32 @pthread_create(ptr, ptr, ptr, ptr)
 declare i32 @pthread_join(i64, ptr)
+declare i32 @pthread_attr_init(ptr)
+declare i32 @pthread_attr_setstacksize(ptr, i64)
 declare i32 @pthread_sigmask(i32, ptr, ptr)
 declare i32 @sched_yield()
 declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
@@ -377,6 +379,10 @@ done:
 ; Starts workers until there are %n threads in all; answers how many there are.
 define i32 @proj_start(i32 %n) nounwind {
 entry:
+  ; The same stack everywhere: some systems give threads as little as 128 KiB.
+  %attributes = alloca [16 x i64], align 16
+  %ai = call i32 @pthread_attr_init(ptr %attributes)
+  %as = call i32 @pthread_attr_setstacksize(ptr %attributes, i64 8388608)
   br label %check
 check:
   %have = load i32, ptr @started, align 4
@@ -388,7 +394,7 @@ create:
   store atomic i64 0, ptr %box seq_cst, align 8
   %h = getelementptr i64, ptr @handles, i64 %t
   %arg = inttoptr i64 %t to ptr
-  %rc = call i32 @pthread_create(ptr %h, ptr null, ptr @worker, ptr %arg)
+  %rc = call i32 @pthread_create(ptr %h, ptr %attributes, ptr @worker, ptr %arg)
   %ok = icmp eq i32 %rc, 0
   br i1 %ok, label %count, label %done
 count:

@@ -7,7 +7,7 @@ import { evaluate, setCapture, takePending } from './evaluate.ts';
 import { bufferNode } from './graph/build.ts';
 import type { AnyNode, Shape } from './graph/node.ts';
 import { overwriteKey, type Plan, topologicalOrder } from './schedule/plan.ts';
-import { checkStatus, planFor, scalarsOf, scalarValueOf, scratchFor } from './schedule/realize.ts';
+import { checkStatus, planFor, runProgram, scalarsOf, scalarValueOf, scratchFor } from './schedule/realize.ts';
 import { type Storage, Tensor } from './tensor.ts';
 
 /** What a compiled function may take and give: tensors, in arrays and objects as you like; other arguments count as part of the shape. */
@@ -234,7 +234,7 @@ function replay(capture: Capture, inputs: readonly Tensor[], first: boolean): un
     const leaf = overwritten.get(firstOutput + i);
     buffers.push(leaf === undefined ? outputBuffer(capture, i, bytes) : buffers[leaf]);
   });
-  plan.program.run(buffers, scalars);
+  runProgram(plan, buffers, scalars);
   checkStatus(plan, device, status);
   for (const { storage, template, binding } of writes) {
     storage.settle(bufferNode(device, template.dtype, template.shape, buffers[binding]));

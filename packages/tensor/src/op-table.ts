@@ -1,10 +1,30 @@
 /** All rows of the op table. */
 import { CREATION } from './ops/creation.ts';
+import { CUMULATIVE } from './ops/cumulative.ts';
+import { DATA_DEPENDENT } from './ops/data-dependent.ts';
+import { DIAGONALS } from './ops/diagonals.ts';
 import { ELEMENTWISE } from './ops/elementwise.ts';
+import { INDEXING } from './ops/indexing.ts';
+import { JOINING } from './ops/joining.ts';
+import { ORDERING } from './ops/ordering.ts';
 import { PRODUCTS } from './ops/products.ts';
 import { REDUCTIONS } from './ops/reductions.ts';
+import { SCATTER } from './ops/scatter.ts';
 import type { OpRow } from './ops/table.ts';
 import { VIEWS } from './ops/views.ts';
 
 /** One row for each public operation of this package. */
-export const opTable: readonly OpRow[] = [...CREATION, ...ELEMENTWISE, ...VIEWS, ...REDUCTIONS, ...PRODUCTS];
+export const opTable: readonly OpRow[] = [
+  ...CREATION,
+  ...ELEMENTWISE,
+  ...VIEWS,
+  ...REDUCTIONS,
+  ...PRODUCTS,
+  ...CUMULATIVE,
+  ...DATA_DEPENDENT,
+  ...DIAGONALS,
+  ...INDEXING,
+  ...JOINING,
+  ...ORDERING,
+  ...SCATTER,
+];

@@ -79,7 +79,21 @@ export function permuteNode(x: AnyNode, order: readonly number[]): AnyNode {
     const inner = (x.attr as Attributes['permute']).order;
     return permuteNode(x.sources[0], order.map((dim) => inner[dim]));
   }
+  const turned = transposedProduct(x, order);
+  if (turned !== null) return turned;
   return makeNode('permute', x.dtype, order.map((dim) => x.shape[dim]), [x], { order });
+}
+
+/** (A·B)ᵀ of a product that nothing else uses is Bᵀ·Aᵀ, whose result needs no turning. */
+function transposedProduct(x: AnyNode, order: readonly number[]): AnyNode | null {
+  const product = x.op === 'reshape' ? x.sources[0] : x;
+  if (product.op !== 'contract' || product.data !== null || x.consumers > 0 || (product !== x && product.consumers > 1)) return null;
+  const flat = product.shape[0] === 1 && sameShape(x.shape, product.shape.slice(1)) && order[0] === 1;
+  const batched = sameShape(x.shape, product.shape) && order[0] === 0 && order[1] === 2;
+  if (!flat && !batched) return null;
+  const [a, b] = product.sources;
+  const swapped = contractNode(permuteNode(b, [0, 2, 1]), permuteNode(a, [0, 2, 1]));
+  return flat ? reshapeNode(swapped, swapped.shape.slice(1)) : swapped;
 }
 
 /** Broadcasts: missing leading dimensions are added, dimensions of size 1 repeated. */

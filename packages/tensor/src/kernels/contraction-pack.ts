@@ -50,6 +50,7 @@ function packVectors(b: KernelBuilder, { source, count, first, end, width, lanes
       if (count >= lanes) {
         const value = exact ? fetch(b, source, column, k, 'outer', lanes, { outer: v, depth: 0 }) : fetch(b, source, vectorStart(b, b.add(column, v), lanes, count, false), k, 'outer', lanes);
         b.store(target, b.add(place, v), value);
+        if (contiguous && globalThis.process.env.PPF) { const st = source.operand.strided!; b.prefetch(st.memory, b.add(b.add(b.add(source.base!, b.mul(k, st.depth)), column), v + st.depth * +globalThis.process.env.PPF)); }
         continue;
       }
       b.store(target, b.add(place, v), b.splat(b.constant(0, target.element), lanes));

@@ -105,7 +105,7 @@ export class Emitter {
       case 'iota': {
         const e = offsetIndex(scaleIndex(position[0], node.attr.step), node.attr.start);
         environment.onAccess(e);
-        return castValue(b, this.indexValue(e), 'int64', node.dtype);
+        return castValue(b, b.cast(this.indexValue(e), 'i64'), 'int64', node.dtype);
       }
       case 'reshape':
         return this.emit(node.sources[0], reshapePosition(position, node.shape, node.sources[0].shape), mask);

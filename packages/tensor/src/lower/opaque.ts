@@ -27,6 +27,25 @@ interface Context {
 class StoreEnvironment extends KernelEnvironment {
   anchor: AnyNode | null = null;
   at: Position = [];
+  readonly operands = new Set<AnyNode>();
+  readonly #elsewhere = new Set<AnyNode>();
+  override bind(node: AnyNode, constant: number): Memory {
+    this.operands.add(node);
+    return super.bind(node, constant);
+  }
+  override memoryOf(node: AnyNode, constant: number, position: Position): Memory | null {
+    const isOperand = this.operands.has(node);
+    const memory = super.memoryOf(node, constant, position);
+    if (memory === null) return null;
+    const shape = this.anchor?.shape ?? [];
+    if (!sameIndex(flatten(position, node.shape), flatten(this.at, shape))) this.#elsewhere.add(node);
+    if (!isOperand) this.operands.delete(node);
+    return memory;
+  }
+  /** Nodes that the store reads at the position it writes, and that are not operands. */
+  readInPlace(): AnyNode[] {
+    return [...new Set(this.reads.map((read) => read.node))].filter((node) => !this.operands.has(node) && !this.#elsewhere.has(node));
+  }
   value: Value | null = null;
   override reducedValue(node: AnyNode, position: Position): Value | null {
     if (node !== this.anchor || this.value === null) return null;
@@ -58,7 +77,7 @@ export function lowerContract(anchor: AnyNode & { readonly op: 'contract' }, sto
   const kernels = built.launches.map((launch): LoweredKernel => {
     // `declare` is called for every kernel (and for probes): the environment that made its parameters knows their bindings.
     const environment = environments.find((e) => e.owns(launch.kernel)) ?? environments[0];
-    return { ...launch, args: environment.argumentsOf(launch.kernel), checks: environment.checks, inPlace: [] };
+    return { ...launch, args: environment.argumentsOf(launch.kernel), checks: environment.checks, inPlace: environment.readInPlace() };
   });
   return { kernels, workspaceBytes: built.workspaceBytes };
 }
@@ -73,11 +92,8 @@ function storeProduct(b: KernelBuilder, environment: StoreEnvironment, anchor: A
   environment.at = position;
   environment.value = value;
   const index = flatten(position, anchor.shape);
-  for (const [stored, memory] of outputs) {
-    const place = reshapePosition(position, anchor.shape, stored.node.shape);
-    const result = stored.node === anchor ? value : emitter.emit(stored.node, place);
-    emitter.store(memory, index, b.splat(result, lanes), stored.node.dtype, false);
-  }
+  const results = outputs.map(([stored]) => (stored.node === anchor ? value : emitter.emit(stored.node, reshapePosition(position, anchor.shape, stored.node.shape))));
+  outputs.forEach(([stored, memory], i) => emitter.store(memory, index, b.splat(results[i], lanes), stored.node.dtype, false));
 }
 
 const COMBINE: Record<ScatterMode, 'add' | 'mul' | 'maximum' | 'minimum' | null> = { set: null, add: 'add', mul: 'mul', max: 'maximum', min: 'minimum' };

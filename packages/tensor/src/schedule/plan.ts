@@ -22,6 +22,8 @@ export interface PlannedLaunch {
   readonly name: string;
   /** Bytes that its buffers hold, as an estimate of what it moves. */
   readonly bytes: number;
+  /** Floating-point operations of a product; 0 for other kernels. */
+  readonly operations: number;
 }
 
 export interface Plan {
@@ -116,7 +118,7 @@ export function makePlan(key: string, roots: readonly AnyNode[], device: Device)
   const checks: { op: string; bound: number }[] = [];
   const launches: PlannedLaunch[] = [];
   const kernels: Kernel[] = [];
-  const pendingLaunches: { lowered: LoweredKernel; args: Argument[]; step: number }[] = [];
+  const pendingLaunches: { lowered: LoweredKernel; args: Argument[]; operations: number }[] = [];
   steps.forEach((step, i) => {
     for (const lowered of step.kernels) {
       const firstCheck = checks.length;
@@ -124,7 +126,7 @@ export function makePlan(key: string, roots: readonly AnyNode[], device: Device)
       const args = lowered.args.map((argument): Argument => bind(argument, i, firstCheck, lowered));
       if (lowered.end > lowered.begin) {
         kernels.push(lowered.kernel);
-        pendingLaunches.push({ lowered, args, step: i });
+        pendingLaunches.push({ lowered, args, operations: step.kernels.indexOf(lowered) === step.kernels.length - 1 ? operationsOf(step.group) : 0 });
       }
     }
   });
@@ -152,11 +154,12 @@ export function makePlan(key: string, roots: readonly AnyNode[], device: Device)
   }
 
   const compiled: CompiledKernel[] = device.compile(kernels);
-  pendingLaunches.forEach(({ lowered, args }, i) => {
+  pendingLaunches.forEach(({ lowered, args, operations }, i) => {
     launches.push({
       launch: { kernel: compiled[i], args, begin: lowered.begin, end: lowered.end, grain: lowered.grain, align: lowered.align },
       name: lowered.kernel.name,
       bytes: lowered.args.reduce((sum, a) => sum + (a.kind === 'node' ? bytesOf(a.node) : 0), 0),
+      operations,
     });
   });
   const program = device.program(launches.map((l) => l.launch), FIRST_LEAF + leaves.length + outputNodes.length);
@@ -214,6 +217,8 @@ function lowerGroups(graph: Graph, device: Device): Step[] {
     }
   });
 }
+
+const operationsOf = (group: Group): number => (group.kind === 'contract' ? 2 * elementCount(group.anchor.shape) * group.anchor.sources[0].shape[2] : 0);
 
 function nameOf(group: Group): string {
   const labels = new Set<string>();

@@ -1,6 +1,7 @@
 /** Runs plans: finds or makes the plan for the pending nodes, gives it memory, and hands the results to the nodes. */
 import { type Device, type DeviceBuffer, ProjError } from '@proj/kernel';
 import type { AnyNode } from '../graph/node.ts';
+import { announcePlan, debugLevel, runTimed } from './debug.ts';
 import { makePlan, type Plan, planKey, topologicalOrder } from './plan.ts';
 
 interface DeviceState {
@@ -32,6 +33,7 @@ export function planFor(order: readonly AnyNode[], roots: readonly AnyNode[], de
   }
   const plan = makePlan(key, roots, device);
   plans.set(key, plan);
+  announcePlan(plan);
   if (plans.size > MAX_PLANS) {
     const [oldest] = plans;
     oldest[1].program.dispose();
@@ -66,6 +68,12 @@ export function checkStatus(plan: Pick<Plan, 'checks'>, device: Device, status: 
   throw new ProjError('index-out-of-range', `index ${words[2 * bad + 1]} is out of range for a dimension of ${bound}`, { op, cure: `Indices must lie in 0 … ${bound - 1}` });
 }
 
+/** Runs a plan's program, timed launch by launch where `PROJ_DEBUG` asks for it. */
+export function runProgram(plan: Plan, buffers: readonly DeviceBuffer[], scalars: readonly (number | bigint)[]): void {
+  if (debugLevel >= 2) runTimed(plan, buffers, scalars);
+  else plan.program.run(buffers, scalars);
+}
+
 export function runPlan(plan: Plan, order: readonly AnyNode[], outputs: readonly DeviceBuffer[]): void {
   const { device } = plan;
   const { arena, status } = scratchFor(device, plan.arenaBytes);
@@ -74,7 +82,7 @@ export function runPlan(plan: Plan, order: readonly AnyNode[], outputs: readonly
     if (data === null || data.disposed) throw new ProjError('invalid-argument', 'a tensor that is read has been disposed of', { op: 'evaluate', shapes: [order[position].shape] });
     return data;
   });
-  plan.program.run([arena, status, ...leaves, ...outputs], scalarsOf(plan, order));
+  runProgram(plan, [arena, status, ...leaves, ...outputs], scalarsOf(plan, order));
   checkStatus(plan, device, status);
 }
 

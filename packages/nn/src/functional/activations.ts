@@ -1,0 +1,182 @@
+/** Activation functions, as torch.nn.functional. Those with a threshold are written so that both branches stay finite. */
+import { type DType, ProjError } from '@proj/kernel';
+import { type Tensor, where } from '@proj/tensor';
+import { castNode, expandNode, normalizeDim, reduceDims, unaryNode, wrap } from '@proj/tensor/graph';
+import { filledLike, type InplaceOptions, type OpRow, placed, row, scalarLike } from './support.ts';
+
+const constant = scalarLike;
+
+export function relu(input: Tensor, { inplace = false }: InplaceOptions = {}): Tensor {
+  return placed(input, wrap(unaryNode('relu', input.node)), inplace, 'relu');
+}
+export function relu6(input: Tensor, { inplace = false }: InplaceOptions = {}): Tensor {
+  return placed(input, hardtanh(input, { minVal: 0, maxVal: 6 }), inplace, 'relu6');
+}
+export interface LeakyReluOptions extends InplaceOptions {
+  readonly negativeSlope?: number;
+}
+export function leakyRelu(input: Tensor, { negativeSlope = 0.01, inplace = false }: LeakyReluOptions = {}): Tensor {
+  return placed(input, where(input.gt(0), input, input.mul(constant(input, negativeSlope))), inplace, 'leakyRelu');
+}
+export interface ThresholdOptions extends InplaceOptions {}
+/** input where it exceeds `threshold`, `value` elsewhere. */
+export function threshold(input: Tensor, threshold: number, value: number, { inplace = false }: ThresholdOptions = {}): Tensor {
+  return placed(input, where(input.le(threshold), filledLike(input, input.shape, value), input), inplace, 'threshold');
+}
+export interface HardtanhOptions extends InplaceOptions {
+  readonly minVal?: number;
+  readonly maxVal?: number;
+}
+export function hardtanh(input: Tensor, { minVal = -1, maxVal = 1, inplace = false }: HardtanhOptions = {}): Tensor {
+  if (input.dtype === 'bool') throw new ProjError('dtype', 'bool inputs are not supported', { op: 'hardtanh' });
+  const low = filledLike(input, input.shape, minVal);
+  const high = filledLike(input, input.shape, maxVal);
+  return placed(input, where(input.le(low), low, where(input.ge(high), high, input)), inplace, 'hardtanh');
+}
+export function hardsigmoid(input: Tensor, { inplace = false }: InplaceOptions = {}): Tensor {
+  return placed(input, hardtanh(input.add(3), { minVal: 0, maxVal: 6 }).div(6), inplace, 'hardsigmoid');
+}
+export function hardswish(input: Tensor, { inplace = false }: InplaceOptions = {}): Tensor {
+  return placed(input, input.mul(hardtanh(input.add(3), { minVal: 0, maxVal: 6 })).div(6), inplace, 'hardswish');
+}
+/** scale·x for x > 0 and scale·alpha·(exp(x·inputScale) - 1) elsewhere. */
+function exponentialUnit(input: Tensor, alpha: number, scale: number, inputScale: number): Tensor {
+  const positive = input.gt(0);
+  const negativePart = where(positive, constant(input, 0), input).mul(constant(input, inputScale)).expm1().mul(constant(input, alpha * scale));
+  return where(positive, scale === 1 ? input : input.mul(constant(input, scale)), negativePart);
+}
+export interface AlphaOptions extends InplaceOptions {
+  readonly alpha?: number;
+}
+export function elu(input: Tensor, { alpha = 1, inplace = false }: AlphaOptions = {}): Tensor {
+  return placed(input, exponentialUnit(input, alpha, 1, 1), inplace, 'elu');
+}
+export function celu(input: Tensor, { alpha = 1, inplace = false }: AlphaOptions = {}): Tensor {
+  if (alpha === 0) throw new ProjError('invalid-argument', 'alpha cannot be 0', { op: 'celu' });
+  return placed(input, exponentialUnit(input, alpha, 1, 1 / alpha), inplace, 'celu');
+}
+// Klambauer et al. 2017.
+const SELU_ALPHA = 1.6732632423543772848170429916717;
+const SELU_SCALE = 1.0507009873554804934193349852946;
+export function selu(input: Tensor, { inplace = false }: InplaceOptions = {}): Tensor {
+  return placed(input, exponentialUnit(input, SELU_ALPHA, SELU_SCALE, 1), inplace, 'selu');
+}
+/** One slope, or one for each channel (dimension 1), for negative values. */
+export function prelu(input: Tensor, weight: Tensor): Tensor {
+  if (weight.numel() !== 1 && (input.ndim < 2 || input.shape[1] !== weight.numel())) throw new ProjError('shape-mismatch', 'one slope, or one for each channel, is needed', { op: 'prelu', shapes: [input.shape, weight.shape] });
+  const slope = weight.numel() === 1 ? weight.reshape([]) : weight.reshape(input.shape.map((_, dim) => (dim === 1 ? weight.numel() : 1)));
+  return where(input.gt(0), input, input.mul(slope));
+}
+export interface GeluOptions {
+  /** 'tanh' for the approximation by tanh. */
+  readonly approximate?: 'none' | 'tanh';
+}
+export function gelu(input: Tensor, { approximate = 'none' }: GeluOptions = {}): Tensor {
+  switch (approximate) {
+    case 'none':
+      return input.mul(constant(input, 0.5)).mul(input.mul(constant(input, Math.SQRT1_2)).erf().add(1));
+    case 'tanh': {
+      const inner = input.mul(input).mul(input).mul(constant(input, 0.044715)).add(input).mul(constant(input, Math.sqrt(2 / Math.PI)));
+      return input.mul(constant(input, 0.5)).mul(inner.tanh().add(1));
+    }
+    default:
+      throw new ProjError('invalid-argument', `approximate "${String(approximate satisfies never)}"`, { op: 'gelu', cure: "Use 'none' or 'tanh'" });
+  }
+}
+export function silu(input: Tensor, { inplace = false }: InplaceOptions = {}): Tensor {
+  return placed(input, input.mul(input.sigmoid()), inplace, 'silu');
+}
+export function mish(input: Tensor, { inplace = false }: InplaceOptions = {}): Tensor {
+  return placed(input, input.mul(softplus(input).tanh()), inplace, 'mish');
+}
+export interface SoftplusOptions {
+  readonly beta?: number;
+  /** Linear where beta·x exceeds it. */
+  readonly threshold?: number;
+}
+export function softplus(input: Tensor, { beta = 1, threshold = 20 }: SoftplusOptions = {}): Tensor {
+  const scaled = beta === 1 ? input : input.mul(constant(input, beta));
+  const linear = scaled.gt(threshold);
+  const curved = where(linear, constant(input, 0), scaled).exp().log1p();
+  return where(linear, input, beta === 1 ? curved : curved.div(constant(input, beta)));
+}
+export function softsign(input: Tensor): Tensor {
+  return input.div(input.abs().add(1));
+}
+export function tanhshrink(input: Tensor): Tensor {
+  return input.sub(input.tanh());
+}
+export interface LambdaOptions {
+  readonly lambd?: number;
+}
+export function softshrink(input: Tensor, { lambd = 0.5 }: LambdaOptions = {}): Tensor {
+  if (lambd < 0) throw new ProjError('invalid-argument', `lambd ${lambd} is negative`, { op: 'softshrink' });
+  const zero = input.mul(0);
+  return where(input.gt(lambd), input.sub(constant(input, lambd)), where(input.lt(-lambd), input.add(constant(input, lambd)), zero));
+}
+export function hardshrink(input: Tensor, { lambd = 0.5 }: LambdaOptions = {}): Tensor {
+  const inside = input.abs().le(lambd);
+  return where(inside, filledLike(input, input.shape, 0), input);
+}
+/** log(sigmoid(x)) = min(x, 0) - log(1 + exp(-|x|)). */
+export function logsigmoid(input: Tensor): Tensor {
+  const negative = input.lt(0);
+  return where(negative, input, constant(input, 0)).sub(where(negative, input, input.neg()).exp().log1p());
+}
+export function sigmoid(input: Tensor): Tensor {
+  return input.sigmoid();
+}
+export function tanh(input: Tensor): Tensor {
+  return input.tanh();
+}
+/** The first half times the sigmoid of the second, along `dim`. */
+export function glu(input: Tensor, dim: number = -1): Tensor {
+  if (input.ndim === 0) throw new ProjError('shape-mismatch', 'a 0-dim tensor has no halves', { op: 'glu' });
+  const at = normalizeDim(dim, input.ndim, 'glu');
+  const size = input.shape[at];
+  if (size % 2 !== 0) throw new ProjError('shape-mismatch', `dimension ${dim} of ${size} cannot be halved`, { op: 'glu', shapes: [input.shape] });
+  return input.narrow(at, 0, size / 2).mul(input.narrow(at, size / 2, size / 2).sigmoid());
+}
+
+export interface SoftmaxOptions {
+  readonly dtype?: DType | null;
+}
+
+/** PyTorch's choice when no dim is given: 0 for 0, 1 and 3 dimensions, else 1. */
+const implicitDim = (ndim: number): number => (ndim === 0 || ndim === 1 || ndim === 3 ? 0 : 1);
+
+/** x - max(x) along `dim`, with no gradient through the maximum, which cancels. */
+function shifted(input: Tensor, dim: number | null | undefined, dtype: DType | null, op: string): { x: Tensor; dims: number[] } {
+  const at = normalizeDim(dim ?? implicitDim(input.ndim), input.ndim, op);
+  const x = dtype === null ? input : wrap(castNode(input.node, dtype));
+  if (!/float/.test(x.dtype)) throw new ProjError('dtype', `${op} of ${x.dtype}`, { op, cure: 'Cast to a float dtype, or give dtype' });
+  const dims = input.ndim === 0 ? [] : [at];
+  if (x.numel() === 0 || input.ndim === 0) return { x: input.ndim === 0 ? x.sub(x.detach()) : x, dims };
+  return { x: x.sub(wrap(expandNode(reduceDims('max', x.detach().node, dims, true), x.shape))), dims };
+}
+/** exp(x) / Σ exp(x) along `dim`. */
+export function softmax(input: Tensor, dim?: number | null, { dtype = null }: SoftmaxOptions = {}): Tensor {
+  const { x, dims } = shifted(input, dim, dtype, 'softmax');
+  const e = x.exp();
+  return e.div(wrap(reduceDims('sum', e.node, dims, true)));
+}
+export function softmin(input: Tensor, dim?: number | null, options: SoftmaxOptions = {}): Tensor {
+  return softmax(input.neg(), dim, options);
+}
+/** x - log Σ exp(x) along `dim`. */
+export function logSoftmax(input: Tensor, dim?: number | null, { dtype = null }: SoftmaxOptions = {}): Tensor {
+  const { x, dims } = shifted(input, dim, dtype, 'logSoftmax');
+  return x.sub(wrap(reduceDims('sum', x.exp().node, dims, true)).log());
+}
+
+export const ACTIVATIONS: readonly OpRow[] = [
+  row('relu', relu, 'input, inplace=False'), row('relu6', relu6, 'input, inplace=False'), row('leakyRelu', leakyRelu, 'input, negative_slope=0.01, inplace=False'),
+  row('threshold', threshold, 'input, threshold, value, inplace=False', { torch: ['torch.threshold'] }), row('hardtanh', hardtanh, 'input, min_val=-1.0, max_val=1.0, inplace=False'),
+  row('hardsigmoid', hardsigmoid, 'input, inplace=False'), row('hardswish', hardswish, 'input, inplace=False'),
+  row('elu', elu, 'input, alpha=1.0, inplace=False'), row('celu', celu, 'input, alpha=1.0, inplace=False', { torch: ['torch.celu'] }), row('selu', selu, 'input, inplace=False', { torch: ['torch.selu'] }),
+  row('prelu', prelu, 'input, weight', { torch: ['torch.prelu'] }), row('gelu', gelu, "input, *, approximate='none'"), row('silu', silu, 'input, inplace=False'), row('mish', mish, 'input, inplace=False'),
+  row('softplus', softplus, 'input, beta=1, threshold=20'), row('softsign', softsign, 'input'), row('tanhshrink', tanhshrink, 'input'),
+  row('softshrink', softshrink, 'input, lambd=0.5'), row('hardshrink', hardshrink, 'input, lambd=0.5', { torch: ['torch.hardshrink'] }), row('logsigmoid', logsigmoid, 'input'),
+  row('glu', glu, 'input, dim=-1'), row('softmax', softmax, 'input, dim=None, _stacklevel=3, dtype=None'), row('softmin', softmin, 'input, dim=None, _stacklevel=3, dtype=None'),
+  row('logSoftmax', logSoftmax, 'input, dim=None, _stacklevel=3, dtype=None'), row('sigmoid', sigmoid, 'input'), row('tanh', tanh, 'input'),
+];

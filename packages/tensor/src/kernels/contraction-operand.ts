@@ -26,6 +26,14 @@ export function fetch(b: KernelBuilder, { operand, batch, base }: OperandAt, out
   return b.gather(strided.memory, b.add(b.splat(index, lanes), b.mul(b.iota('index', lanes), stride)));
 }
 
+/** Asks for the cache line of an element that will be read soon; it may be outside the operand. */
+export function prefetchRow(b: KernelBuilder, { operand, base }: OperandAt, outer: Value, depth: Value, extra: { readonly outer: number; readonly depth: number }): void {
+  const { strided } = operand;
+  if (strided === null || base === null) return;
+  const varying = b.add(b.add(base, b.mul(outer, strided.outer)), b.mul(depth, strided.depth));
+  b.prefetch(strided.memory, b.add(varying, extra.outer * strided.outer + extra.depth * strided.depth));
+}
+
 /** Whether vectors along `axis` are single loads. */
 export const isContiguous = (operand: ContractionOperand, axis: 'outer' | 'depth'): boolean =>
   operand.strided === null ? operand.contiguous === axis : operand.strided[axis] === 1;

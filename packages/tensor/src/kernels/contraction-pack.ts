@@ -5,12 +5,15 @@
  * outer positions are computed and not stored; see {@link vectorStart}.
  */
 import type { KernelBuilder, Memory, Value } from '@proj/kernel';
-import { fetch, isContiguous, type OperandAt, powersOf } from './contraction-operand.ts';
+import { fetch, isContiguous, type OperandAt, powersOf, prefetchRow } from './contraction-operand.ts';
 
 /** First outer position of the vector that stands for `[nominal, nominal + lanes)`: early enough not to end after `count`. */
 export function vectorStart(b: KernelBuilder, nominal: Value, lanes: number, count: number, exact: boolean): Value {
   return exact ? nominal : b.min(nominal, Math.max(0, count - lanes));
 }
+
+/** Rows ahead: each row of a large operand is on another page, which the processor does not foresee. */
+const PREFETCH_ROWS = 8;
 
 export interface PackRequest {
   readonly source: OperandAt;
@@ -50,7 +53,7 @@ function packVectors(b: KernelBuilder, { source, count, first, end, width, lanes
       if (count >= lanes) {
         const value = exact ? fetch(b, source, column, k, 'outer', lanes, { outer: v, depth: 0 }) : fetch(b, source, vectorStart(b, b.add(column, v), lanes, count, false), k, 'outer', lanes);
         b.store(target, b.add(place, v), value);
-        if (contiguous && globalThis.process.env.PPF) { const st = source.operand.strided!; b.prefetch(st.memory, b.add(b.add(b.add(source.base!, b.mul(k, st.depth)), column), v + st.depth * +globalThis.process.env.PPF)); }
+        if (contiguous) prefetchRow(b, source, column, k, { outer: v, depth: PREFETCH_ROWS });
         continue;
       }
       b.store(target, b.add(place, v), b.splat(b.constant(0, target.element), lanes));
@@ -86,24 +89,33 @@ function packTransposed(b: KernelBuilder, { source, count, first, end, width, la
 
 export interface RowPackRequest {
   readonly source: OperandAt;
+  /** First row of a tile. */
+  rowOf(tile: Value): Value;
+  /** Tiles `[first, end)`, of `rows` rows each. */
   readonly first: Value;
+  readonly end: Value;
   readonly rows: number;
   readonly depthBegin: Value;
   readonly depthEnd: Value;
   readonly target: Memory;
+  /** Where the first tile goes, and how many elements apart tiles are. */
   readonly at: Value;
+  readonly stride: Value;
 }
 
-/** The rows of one tile as `[depth][rows]`. */
-export function packRows(b: KernelBuilder, { source, first, rows, depthBegin, depthEnd, target, at }: RowPackRequest): void {
+/** The rows of tiles, each as `[depth][rows]`. Tiles go along together, since they share cache lines where rows are adjacent. */
+export function packRows(b: KernelBuilder, { source, rowOf, first, end, rows, depthBegin, depthEnd, target, at, stride }: RowPackRequest): void {
   const pieces = isContiguous(source.operand, 'outer') ? powersOf(rows) : new Array<number>(rows).fill(1);
   b.for(depthBegin, depthEnd, 1, [], (k) => {
-    const place = b.add(at, b.mul(b.sub(k, depthBegin), rows));
-    let done = 0;
-    for (const piece of pieces) {
-      b.store(target, b.add(place, done), fetch(b, source, first, k, 'outer', piece, { outer: done, depth: 0 }));
-      done += piece;
-    }
+    b.for(first, end, 1, [], (tile) => {
+      const row = rowOf(tile);
+      const place = b.add(b.add(at, b.mul(b.sub(tile, first), stride)), b.mul(b.sub(k, depthBegin), rows));
+      let done = 0;
+      for (const piece of pieces) {
+        b.store(target, b.add(place, done), fetch(b, source, row, k, 'outer', piece, { outer: done, depth: 0 }));
+        done += piece;
+      }
+    });
   });
 }
 

@@ -50,6 +50,8 @@ export interface OuterPlan {
   readonly depthBlock: number;
   readonly unroll: number;
   readonly left: Exclude<OperandSource, 'shared'>;
+  /** Row tiles whose rows are packed together; all of them: once for all panels. */
+  readonly rowBlock: number;
   readonly right: OperandSource;
   /** Parts of the depth that are summed apart and combined in pairs. */
   readonly parts: number;
@@ -77,6 +79,9 @@ const L1_BYTES = 32 * 1024;
 const GROUP_BYTES = 16 * 1024;
 /** A right operand up to this size is read in place when its columns are contiguous. */
 const DIRECT_BYTES = 320 * 1024;
+/** Rows, and bytes of them, that are packed together. */
+const ROW_BLOCK = 48;
+const ROW_BLOCK_BYTES = 256 * 1024;
 const FMA_LATENCY = 4;
 /** Depth up to which sums stay in registers. */
 const DEPTH_BLOCK = 4096;
@@ -129,22 +134,29 @@ function planOuter(shape: ContractionShape): { plan: OuterPlan; cost: number } {
 
   const contiguous = right !== null && right.outer === 1 && columns >= lanes;
   const rightBytes = depth * columns * bytes;
-  const fewRows = rows <= 2 * tileRows;
-  const inPlace = contiguous && !prepackRight && (rightBytes <= DIRECT_BYTES || fewRows || rows < 32);
+  const groupBytes = GROUP_BYTES * features.vectorBytes;
+  const inPlace = contiguous && !prepackRight && (rightBytes <= DIRECT_BYTES || rows <= 4 || (rows <= 32 && rightBytes <= groupBytes));
   const rightSource: OperandSource = inPlace ? 'direct' : prepackRight ? 'shared' : 'local';
-  const depthBlock = up(Math.ceil(depth / Math.ceil(depth / DEPTH_BLOCK)), unroll);
-  const most = Math.max(1, Math.min(16, Math.floor((GROUP_BYTES * features.vectorBytes) / (Math.min(depth, depthBlock) * width * bytes))));
+  // With few rows the right operand streams from memory once: a slice of the depth across all columns is packed as it lies there.
+  const slices = rightSource === 'local' && contiguous && rows <= 32 && rightBytes > groupBytes;
+  const sliceDepth = Math.max(16, Math.floor(groupBytes / (panels * width * bytes) / 4) * 4);
+  const depthBlock = slices && unroll > 1 ? Math.min(sliceDepth, depth) : up(Math.ceil(depth / Math.ceil(depth / DEPTH_BLOCK)), unroll);
+  const most = Math.max(1, Math.floor(groupBytes / (Math.min(depth, depthBlock) * width * bytes)));
   const group = Math.ceil(panels / Math.ceil(panels / most));
   // Rows that are far apart along depth touch a page for each step; a copy pays when several panels use it.
-  const scattered = left === null || (left.depth !== 1 && left.depth * bytes >= 1024 && group > 1);
+  const scattered = left === null || (left.depth !== 1 && left.depth * bytes >= 1024 && panels > 1);
+  // So do rows that are a large power of two apart, which compete for the same cache sets, where nothing else would be cached.
+  const thrashing = rightSource === 'shared' && tileRows > 8 && rowTiles <= 4;
+  const rowsTogether = Math.max(1, Math.min(Math.ceil(ROW_BLOCK / tileRows), Math.floor(ROW_BLOCK_BYTES / (tileRows * Math.min(depth, depthBlock) * bytes))));
+  const rowBlock = rows <= 32 ? rowTiles : Math.min(rowTiles, rowsTogether);
   const tiles = batch * rowTiles * panels;
   const parts = rightSource === 'shared' ? 1 : partsOf(tiles, depth);
   const partDepth = parts === 1 ? depth : up(Math.ceil(depth / parts), unroll);
   const packing = rightSource === 'direct' ? 0 : columns * depth * (right?.outer === 1 ? 0.15 : 0.6);
   const plan: OuterPlan = {
-    kind: 'outer', lanes, tileRows, tileVectors, width, panels, rowTiles, group, unroll, left: scattered ? 'local' : 'direct', right: rightSource,
+    kind: 'outer', lanes, tileRows, tileVectors, width, panels, rowTiles, group, unroll, left: scattered || thrashing ? 'local' : 'direct', rowBlock, right: rightSource,
     parts: Math.ceil(depth / partDepth), partDepth, depthBlock: Math.min(partDepth, depthBlock),
-    prefetch: rightSource === 'direct' && rightBytes > 2 * DIRECT_BYTES ? 8 : rightSource === 'shared' && rows <= 2 * tileRows ? 4096 / bytes : 0,
+    prefetch: rightSource === 'direct' && rightBytes > 2 * DIRECT_BYTES ? 8 : rightSource === 'shared' && rows <= 32 ? 32_768 / bytes : 0,
   };
   return { plan, cost: tile.cycles * depth * batch + packing * batch };
 }

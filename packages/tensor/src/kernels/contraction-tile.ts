@@ -1,6 +1,6 @@
 /** One register tile of outer products: the loop over depth, and what becomes of its sums. */
 import { type KernelBuilder, type Memory, type Value } from '@proj/kernel';
-import { fetch, type OperandAt, powersOf, slice } from './contraction-operand.ts';
+import { fetch, type OperandAt, powersOf, prefetchRow, slice } from './contraction-operand.ts';
 import { vectorStart } from './contraction-pack.ts';
 import type { OuterPlan } from './contraction-plan.ts';
 
@@ -54,7 +54,7 @@ export function multiplyTile(b: KernelBuilder, request: TileRequest, initial: re
           if (plan.prefetch > 0) b.prefetch(right.memory, b.add(at, plan.prefetch));
         } else {
           vectors.push(fetch(b, right.at, starts[v], k, 'outer', lanes, { outer: offset(v), depth: u }));
-          if (plan.prefetch > 0) prefetchRow(b, right.at, starts[v], k, u + plan.prefetch);
+          if (plan.prefetch > 0) prefetchRow(b, right.at, starts[v], k, { outer: offset(v), depth: u + plan.prefetch });
         }
       }
       const next: Value[] = [];
@@ -69,12 +69,6 @@ export function multiplyTile(b: KernelBuilder, request: TileRequest, initial: re
     }
     return sums;
   });
-}
-
-function prefetchRow(b: KernelBuilder, { operand, base }: OperandAt, outer: Value, depth: Value, ahead: number): void {
-  const { strided } = operand;
-  if (strided === null || base === null) return;
-  b.prefetch(strided.memory, b.add(b.add(b.add(base, b.mul(outer, strided.outer)), b.mul(depth, strided.depth)), ahead * strided.depth));
 }
 
 /** Receives finished sums: `lanes` columns of one row. */

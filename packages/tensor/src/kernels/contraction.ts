@@ -109,12 +109,15 @@ function layoutWorkspace(spec: ContractionSpec, plan: ContractionPlan): Workspac
   const parts = plan.parts > 1 ? region(plan.parts * batch * rows * columns) : -1;
   const own = total;
   const ownPanels = region(plan.right === 'local' ? group * width * depthBlock : 0) - own;
-  const ownRows = region(plan.left === 'local' ? tileRows * depthBlock : 0) - own;
+  const ownRows = region(plan.left === 'local' ? plan.rowBlock * tileRows * (packsRowsOnce(plan) ? partDepth : depthBlock) : 0) - own;
   const ownSums = region(depthBlock < partDepth ? group * rowTiles * tileRows * width : 0) - own;
   const ownSize = total - own;
   region(ownSize * (features.threads - 1));
   return { right, parts, own, ownSize, ownPanels, ownRows, ownSums, total };
 }
+
+/** Few rows are packed before the panels, for the whole depth. */
+const packsRowsOnce = (plan: OuterPlan): boolean => plan.left === 'local' && plan.rowBlock >= plan.rowTiles;
 
 function packKernel(spec: ContractionSpec, plan: OuterPlan, workspace: Workspace): Kernel {
   const { panels, width, lanes } = plan;
@@ -133,10 +136,11 @@ function packKernel(spec: ContractionSpec, plan: OuterPlan, workspace: Workspace
 
 function outerKernel(spec: ContractionSpec, plan: OuterPlan, workspace: Workspace): Kernel {
   const { batch: batches, rows, columns, depth, element } = spec;
-  const { panels, rowTiles, group, parts, partDepth, depthBlock, lanes, tileRows, tileVectors, width } = plan;
+  const { panels, rowTiles, rowBlock, group, parts, partDepth, depthBlock, lanes, tileRows, tileVectors, width } = plan;
   const groups = Math.ceil(panels / group);
   const rightBatches = packedBatches(spec);
   const shortest = shortestBlock(plan, depth);
+  const rowsOnce = packsRowsOnce(plan);
   return buildKernel(`${spec.name}_multiply`, (b) => {
     const { left, right, store } = spec.declare(b);
     const writes = workspace.ownSize > 0 || parts > 1;
@@ -147,6 +151,12 @@ function outerKernel(spec: ContractionSpec, plan: OuterPlan, workspace: Workspac
     };
     const own = b.add(b.mul(b.thread, workspace.ownSize), workspace.own);
     const spill = spec.simpleStore === true || parts > 1 ? null : b.local('tile', element, tileRows * tileVectors * lanes);
+
+    const packRowTiles = (source: OperandAt, first: Value, end: Value, from: Value, to: Value): void =>
+      packRows(b, {
+        source, rowOf: (tile) => firstRow(b, tile, plan, rows), first, end, rows: tileRows, depthBegin: from, depthEnd: to, target: requireMemory(),
+        at: b.add(own, workspace.ownRows), stride: b.mul(b.sub(to, from), tileRows),
+      });
 
     /** All tiles of row tiles and panels of a group that are inside `[begin, end)`, over the depths `[from, to)`. */
     const multiplyGroup = (at: GroupPosition, from: Value, to: Value, isFirst: Value | null, isLast: Value | null): void => {
@@ -161,17 +171,22 @@ function outerKernel(spec: ContractionSpec, plan: OuterPlan, workspace: Workspac
         });
       }
       const skipped = b.mul(from, plan.right === 'local' ? width : 0);
-      forGroups(b, at.begin, at.end, count, rowTiles, (tile, begin, end) => {
-        const rowsAt = b.add(own, workspace.ownRows);
-        if (plan.left === 'local') packRows(b, { source: leftAt, first: firstRow(b, tile, plan, rows), rows: tileRows, depthBegin: from, depthEnd: to, target: requireMemory(), at: rowsAt });
-        const leftSource: PanelSource = plan.left === 'direct' ? { kind: 'direct', at: leftAt } : { kind: 'packed', memory: requireMemory(), at: b.sub(rowsAt, b.mul(from, tileRows)) };
+      forGroups(b, at.begin, at.end, b.mul(count, rowBlock), Math.ceil(rowTiles / rowBlock), (block, begin, end) => {
+        const firstTile = b.mul(block, rowBlock);
+        if (plan.left === 'local' && !rowsOnce) packRowTiles(leftAt, firstTile, b.min(b.add(firstTile, rowBlock), rowTiles), from, to);
+        const rowsFrom = rowsOnce ? at.depthBegin : from;
+        const rowsDepth = b.sub(rowsOnce ? at.depthEnd : to, rowsFrom);
+        forGroups(b, begin, end, count, rowBlock, (inBlock, begin, end) => {
+        const tile = b.add(firstTile, inBlock);
+        const rowsAt = b.add(b.add(own, workspace.ownRows), b.mul(inBlock, b.mul(rowsDepth, tileRows)));
+        const leftSource: PanelSource = plan.left === 'direct' ? { kind: 'direct', at: leftAt } : { kind: 'packed', memory: requireMemory(), at: b.sub(rowsAt, b.mul(rowsFrom, tileRows)) };
         b.for(begin, end, 1, [], (n) => {
           const rightSource: PanelSource = plan.right === 'direct' ? { kind: 'direct', at: rightAt }
             : { kind: 'packed', memory: requireMemory(), at: b.sub(b.add(panelsAt, b.mul(n, panelElements)), skipped) };
           const request: TileRequest = { plan, rows, columns, tile, panel: b.add(firstPanel, n), begin: from, end: to, left: leftSource, right: rightSource };
           const zero = b.splat(b.constant(0, element), lanes);
           const sumsAt = (i: number): Value => b.add(b.add(b.add(own, workspace.ownSums), b.mul(b.add(b.mul(tile, group), n), tileRows * width)), i * lanes);
-          const initial = Array.from({ length: tileRows * tileVectors }, (_, i) => (isFirst === null ? zero : b.load(requireMemory(), sumsAt(i), lanes, b.splat(b.not(isFirst), lanes))));
+          const initial = Array.from({ length: tileRows * tileVectors }, (_, i) => (isFirst === null ? zero : b.select(isFirst, zero, b.load(requireMemory(), sumsAt(i), lanes))));
           const sums = multiplyTile(b, request, initial);
           const finish = (): void => {
             if (parts === 1) return storeTile(b, request, sums, (row, column, value) => store(b, { batch, row, column }, value, value.type.lanes), spill);
@@ -180,6 +195,7 @@ function outerKernel(spec: ContractionSpec, plan: OuterPlan, workspace: Workspac
           };
           if (isLast === null) finish();
           else b.if(isLast, finish, () => sums.forEach((sum, i) => b.store(requireMemory(), sumsAt(i), sum)));
+        });
         });
       });
     };
@@ -190,10 +206,11 @@ function outerKernel(spec: ContractionSpec, plan: OuterPlan, workspace: Workspac
       forGroups(b, begin, end, rowTiles * panels, parts, (part, begin, end) => {
         const depthBegin = b.mul(part, partDepth);
         const depthEnd = parts === 1 ? b.index(depth) : b.min(b.add(depthBegin, partDepth), depth);
+        if (rowsOnce) packRowTiles(leftAt, b.index(0), b.index(rowTiles), depthBegin, depthEnd);
         forGroups(b, begin, end, group * rowTiles, groups, (index, begin, end) => {
           const firstPanel = b.mul(index, group);
           const count = panels % group === 0 ? b.index(group) : b.min(b.sub(panels, firstPanel), group);
-          const at: GroupPosition = { batch, part, leftAt, rightAt, firstPanel, count, begin, end };
+          const at: GroupPosition = { batch, part, depthBegin, depthEnd, leftAt, rightAt, firstPanel, count, begin, end };
           if (depthBlock >= partDepth) return multiplyGroup(at, depthBegin, depthEnd, null, null);
           b.for(depthBegin, depthEnd, depthBlock, [], (k) => {
             const next = b.add(k, depthBlock);
@@ -208,6 +225,8 @@ function outerKernel(spec: ContractionSpec, plan: OuterPlan, workspace: Workspac
 interface GroupPosition {
   readonly batch: Value;
   readonly part: Value;
+  readonly depthBegin: Value;
+  readonly depthEnd: Value;
   readonly leftAt: OperandAt;
   readonly rightAt: OperandAt;
   readonly firstPanel: Value;

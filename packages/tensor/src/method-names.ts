@@ -2,26 +2,28 @@
 
 /** Operations that are methods under the name of their function. */
 export type MethodName =
-  // elementwise
-  | 'exp' | 'exp2' | 'expm1' | 'log' | 'log2' | 'log10' | 'log1p' | 'sqrt' | 'rsqrt' | 'reciprocal' | 'square'
-  | 'sin' | 'cos' | 'tan' | 'asin' | 'acos' | 'atan' | 'sinh' | 'cosh' | 'tanh' | 'asinh' | 'acosh' | 'atanh'
-  | 'erf' | 'erfc' | 'erfinv' | 'lgamma' | 'digamma' | 'sigmoid' | 'neg' | 'abs' | 'sign' | 'relu' | 'floor' | 'ceil' | 'trunc' | 'frac' | 'positive' | 'round'
-  | 'add' | 'sub' | 'rsub' | 'mul' | 'div' | 'floorDivide' | 'remainder' | 'fmod' | 'maximum' | 'minimum' | 'pow' | 'floatPower' | 'atan2'
-  | 'eq' | 'ne' | 'lt' | 'le' | 'gt' | 'ge' | 'logicalAnd' | 'logicalOr' | 'logicalXor' | 'logicalNot'
-  | 'bitwiseAnd' | 'bitwiseOr' | 'bitwiseXor' | 'bitwiseLeftShift' | 'bitwiseRightShift' | 'bitwiseNot' | 'clamp' | 'isnan' | 'isfinite' | 'isinf'
-  // views
-  | 'reshape' | 'view' | 'viewAs' | 'reshapeAs' | 'permute' | 'transpose' | 't' | 'expand' | 'expandAs' | 'broadcastTo' | 'unsqueeze' | 'squeeze' | 'flatten' | 'ravel'
-  | 'unflatten' | 'narrow' | 'select' | 'flip' | 'slice' | 'clone' | 'contiguous'
-  // reductions
-  | 'sum' | 'prod' | 'mean' | 'amax' | 'amin' | 'any' | 'all' | 'std'
-  // products
-  | 'matmul' | 'mm' | 'mv' | 'dot' | 'bmm';
+  | 'exp' | 'exp2' | 'expm1' | 'log' | 'log2' | 'log10' | 'log1p' | 'sqrt' | 'rsqrt' | 'reciprocal' | 'square' | 'sin' | 'cos' | 'tan' | 'asin' | 'acos'
+  | 'atan' | 'sinh' | 'cosh' | 'tanh' | 'asinh' | 'acosh' | 'atanh' | 'erf' | 'erfc' | 'erfinv' | 'lgamma' | 'digamma' | 'sigmoid' | 'neg' | 'abs' | 'sign'
+  | 'relu' | 'floor' | 'ceil' | 'trunc' | 'frac' | 'positive' | 'round' | 'add' | 'sub' | 'rsub' | 'mul' | 'div' | 'floorDivide' | 'remainder' | 'fmod'
+  | 'maximum' | 'minimum' | 'pow' | 'floatPower' | 'atan2' | 'eq' | 'ne' | 'lt' | 'le' | 'gt' | 'ge' | 'logicalAnd' | 'logicalOr' | 'logicalXor' | 'logicalNot'
+  | 'bitwiseAnd' | 'bitwiseOr' | 'bitwiseXor' | 'bitwiseLeftShift' | 'bitwiseRightShift' | 'bitwiseNot' | 'clamp' | 'isnan' | 'isfinite' | 'isinf' | 'reshape'
+  | 'view' | 'viewAs' | 'reshapeAs' | 'permute' | 'transpose' | 't' | 'expand' | 'expandAs' | 'broadcastTo' | 'unsqueeze' | 'squeeze' | 'flatten' | 'ravel'
+  | 'unflatten' | 'narrow' | 'select' | 'flip' | 'slice' | 'clone' | 'contiguous' | 'sum' | 'prod' | 'mean' | 'amax' | 'amin' | 'any' | 'all' | 'std' | 'matmul'
+  | 'mm' | 'mv' | 'dot' | 'bmm' | 'cumsum' | 'cumprod' | 'cummax' | 'cummin' | 'logcumsumexp' | 'diff' | 'sumToSize' | 'argwhere' | 'maskedSelect' | 'unique'
+  | 'uniqueConsecutive' | 'bincount' | 'equal' | 'diagonal' | 'diagEmbed' | 'diag' | 'diagflat' | 'trace' | 'diagonalScatter' | 'selectScatter' | 'sliceScatter'
+  | 'tril' | 'triu' | 'unfold' | 'asStrided' | 'asStridedScatter' | 'outer' | 'inner' | 'vdot' | 'kron' | 'cross' | 'addmm' | 'addmv' | 'addr' | 'addbmm'
+  | 'baddbmm' | 'index' | 'setIndex' | 'indexPut' | 'indexPut_' | 'split' | 'splitWithSizes' | 'chunk' | 'tensorSplit' | 'hsplit' | 'vsplit' | 'dsplit'
+  | 'unbind' | 'repeat' | 'tile' | 'repeatInterleave' | 'roll' | 'argmax' | 'argmin' | 'aminmax' | 'sort' | 'argsort' | 'msort' | 'topk' | 'kthvalue' | 'mode'
+  | 'quantile' | 'nanquantile' | 'gather' | 'takeAlongDim' | 'take' | 'indexSelect' | 'scatter' | 'scatterAdd' | 'scatterReduce' | 'indexAdd' | 'indexCopy'
+  | 'indexFill' | 'indexReduce' | 'put' | 'maskedFill' | 'maskedScatter' | 'logsumexp' | 'softmax' | 'logSoftmax' | 'nansum' | 'nanmean' | 'countNonzero'
+  | 'norm' | 'dist' | 'cov' | 'corrcoef' | 'renorm' | 'histc' | 'histogram';
 
 /** Operations that also exist with a trailing underscore, which write their result into the tensor. */
 export type InPlaceMethodName =
-  | 'exp' | 'exp2' | 'expm1' | 'log' | 'log2' | 'log10' | 'log1p' | 'sqrt' | 'rsqrt' | 'reciprocal' | 'square'
-  | 'sin' | 'cos' | 'tan' | 'asin' | 'acos' | 'atan' | 'sinh' | 'cosh' | 'tanh' | 'asinh' | 'acosh' | 'atanh'
-  | 'erf' | 'erfc' | 'erfinv' | 'lgamma' | 'digamma' | 'sigmoid' | 'neg' | 'abs' | 'sign' | 'relu' | 'floor' | 'ceil' | 'trunc' | 'frac' | 'round'
-  | 'add' | 'sub' | 'mul' | 'div' | 'floorDivide' | 'remainder' | 'fmod' | 'pow' | 'floatPower' | 'atan2'
-  | 'eq' | 'ne' | 'lt' | 'le' | 'gt' | 'ge' | 'logicalAnd' | 'logicalOr' | 'logicalXor' | 'logicalNot'
-  | 'bitwiseAnd' | 'bitwiseOr' | 'bitwiseXor' | 'bitwiseLeftShift' | 'bitwiseRightShift' | 'bitwiseNot' | 'clamp';
+  | 'exp' | 'exp2' | 'expm1' | 'log' | 'log2' | 'log10' | 'log1p' | 'sqrt' | 'rsqrt' | 'reciprocal' | 'square' | 'sin' | 'cos' | 'tan' | 'asin' | 'acos'
+  | 'atan' | 'sinh' | 'cosh' | 'tanh' | 'asinh' | 'acosh' | 'atanh' | 'erf' | 'erfc' | 'erfinv' | 'lgamma' | 'digamma' | 'sigmoid' | 'neg' | 'abs' | 'sign'
+  | 'relu' | 'floor' | 'ceil' | 'trunc' | 'frac' | 'round' | 'add' | 'sub' | 'mul' | 'div' | 'floorDivide' | 'remainder' | 'fmod' | 'pow' | 'floatPower'
+  | 'atan2' | 'eq' | 'ne' | 'lt' | 'le' | 'gt' | 'ge' | 'logicalAnd' | 'logicalOr' | 'logicalXor' | 'logicalNot' | 'bitwiseAnd' | 'bitwiseOr' | 'bitwiseXor'
+  | 'bitwiseLeftShift' | 'bitwiseRightShift' | 'bitwiseNot' | 'clamp' | 'cumsum' | 'cumprod' | 'tril' | 'triu' | 'addmm' | 'addmv' | 'addr' | 'addbmm'
+  | 'baddbmm' | 'scatter' | 'scatterAdd' | 'scatterReduce' | 'indexAdd' | 'indexCopy' | 'indexFill' | 'indexReduce' | 'put' | 'maskedFill' | 'maskedScatter'
+  | 'renorm';

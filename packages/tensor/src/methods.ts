@@ -4,6 +4,7 @@ import { nextNodeId } from './graph/node.ts';
 import type { InPlaceMethodName, MethodName } from './method-names.ts';
 import { opTable } from './op-table.ts';
 import type * as operations from './operations.ts';
+import type { KeepdimOptions, ValuesAndIndices } from './ops/ordering.ts';
 import type { variance } from './ops/reductions.ts';
 import { Tensor } from './tensor.ts';
 
@@ -12,7 +13,23 @@ type Method<F> = F extends (first: never, ...rest: infer Rest extends readonly u
 type Methods = { [K in MethodName]: Method<(typeof operations)[K]> };
 type InPlaceMethods = { [K in InPlaceMethodName as `${K}_`]: (...args: Parameters<Method<(typeof operations)[K]>>) => Tensor };
 
-export interface TensorMethods extends Methods, InPlaceMethods {
+/** Methods whose result depends on which arguments are given. */
+interface OverloadedMethods {
+  max(): Tensor;
+  max(other: Tensor): Tensor;
+  max(dim: number, options?: KeepdimOptions): ValuesAndIndices;
+  min(): Tensor;
+  min(other: Tensor): Tensor;
+  min(dim: number, options?: KeepdimOptions): ValuesAndIndices;
+  median(): Tensor;
+  median(dim: number, options?: KeepdimOptions): ValuesAndIndices;
+  nanmedian(): Tensor;
+  nanmedian(dim: number, options?: KeepdimOptions): ValuesAndIndices;
+  nonzero(options: { readonly asTuple: true }): Tensor[];
+  nonzero(options?: { readonly asTuple?: false }): Tensor;
+}
+
+export interface TensorMethods extends Methods, InPlaceMethods, OverloadedMethods {
   var: Method<typeof variance>;
 }
 

@@ -3,6 +3,7 @@ import { CREATION } from './ops/creation.ts';
 import { CUMULATIVE } from './ops/cumulative.ts';
 import { DATA_DEPENDENT } from './ops/data-dependent.ts';
 import { DIAGONALS } from './ops/diagonals.ts';
+import { EINSUM } from './ops/einsum.ts';
 import { ELEMENTWISE } from './ops/elementwise.ts';
 import { INDEXING } from './ops/indexing.ts';
 import { JOINING } from './ops/joining.ts';
@@ -10,6 +11,7 @@ import { ORDERING } from './ops/ordering.ts';
 import { PRODUCTS } from './ops/products.ts';
 import { REDUCTIONS } from './ops/reductions.ts';
 import { SCATTER } from './ops/scatter.ts';
+import { STATISTICS } from './ops/statistics.ts';
 import type { OpRow } from './ops/table.ts';
 import { VIEWS } from './ops/views.ts';
 
@@ -23,8 +25,10 @@ export const opTable: readonly OpRow[] = [
   ...CUMULATIVE,
   ...DATA_DEPENDENT,
   ...DIAGONALS,
+  ...EINSUM,
   ...INDEXING,
   ...JOINING,
   ...ORDERING,
   ...SCATTER,
+  ...STATISTICS,
 ];

@@ -86,8 +86,8 @@ export function permuteNode(x: AnyNode, order: readonly number[]): AnyNode {
 
 /** (A·B)ᵀ of a product that nothing else uses is Bᵀ·Aᵀ, whose result needs no turning. */
 function transposedProduct(x: AnyNode, order: readonly number[]): AnyNode | null {
-  const product = x.op === 'reshape' ? x.sources[0] : x;
-  if (product.op !== 'contract' || product.data !== null || x.consumers > 0 || (product !== x && product.consumers > 1)) return null;
+  const product = x.op === 'reshape' && x.data === null ? x.sources[0] : x;
+  if (x.data !== null || product.op !== 'contract' || product.data !== null || x.consumers > 0 || (product !== x && product.consumers > 1)) return null;
   const flat = product.shape[0] === 1 && sameShape(x.shape, product.shape.slice(1)) && order[0] === 1;
   const batched = sameShape(x.shape, product.shape) && order[0] === 0 && order[1] === 2;
   if (!flat && !batched) return null;

@@ -1,0 +1,185 @@
+/** Schedulers that multiply the rate by a factor that depends on the epoch. */
+import { ProjError } from '@proj/kernel';
+import { LRScheduler, perGroup, type ScheduledOptimizer, type SchedulerOptions } from './scheduler.ts';
+
+export type LrFunction = (epoch: number) => number;
+
+/** `lr = initial · lrLambda(epoch)`; one function, or one for each group. */
+export class LambdaLR extends LRScheduler {
+  readonly lrLambdas: readonly LrFunction[];
+  constructor(optimizer: ScheduledOptimizer, lrLambda: LrFunction | readonly LrFunction[], options: SchedulerOptions = {}) {
+    super(optimizer, options);
+    this.lrLambdas = perGroup(lrLambda, optimizer, 'LambdaLR', 'lrLambda');
+    this.start();
+  }
+  protected getLr(): number[] {
+    return this.baseLrs.map((lr, i) => lr * this.lrLambdas[i](this.lastEpoch));
+  }
+  override stateDict(): Record<string, unknown> {
+    return withoutFunctions(this);
+  }
+}
+
+/** `lr ← lr · lrLambda(epoch)`. */
+export class MultiplicativeLR extends LRScheduler {
+  readonly lrLambdas: readonly LrFunction[];
+  constructor(optimizer: ScheduledOptimizer, lrLambda: LrFunction | readonly LrFunction[], options: SchedulerOptions = {}) {
+    super(optimizer, options);
+    this.lrLambdas = perGroup(lrLambda, optimizer, 'MultiplicativeLR', 'lrLambda');
+    this.start();
+  }
+  protected getLr(): number[] {
+    return this.lastEpoch > 0 ? this.rates.map((lr, i) => lr * this.lrLambdas[i](this.lastEpoch)) : this.rates;
+  }
+  override stateDict(): Record<string, unknown> {
+    return withoutFunctions(this);
+  }
+}
+
+/** Functions cannot be saved: whoever loads the state gives them anew. */
+function withoutFunctions(scheduler: LRScheduler): Record<string, unknown> {
+  const { optimizer: _optimizer, lrLambdas: _lrLambdas, ...rest } = scheduler as unknown as Record<string, unknown>;
+  return structuredClone(rest);
+}
+
+export interface GammaOptions extends SchedulerOptions {
+  /** Factor of each decay (default 0.1). */
+  readonly gamma?: number;
+}
+
+/** Decays every `stepSize` epochs. */
+export class StepLR extends LRScheduler {
+  readonly stepSize: number;
+  readonly gamma: number;
+  constructor(optimizer: ScheduledOptimizer, stepSize: number, { gamma = 0.1, ...options }: GammaOptions = {}) {
+    super(optimizer, options);
+    this.stepSize = stepSize;
+    this.gamma = gamma;
+    this.start();
+  }
+  protected getLr(): number[] {
+    return this.lastEpoch === 0 || this.lastEpoch % this.stepSize !== 0 ? this.rates : this.rates.map((lr) => lr * this.gamma);
+  }
+  protected override closedForm(): number[] {
+    return this.baseLrs.map((lr) => lr * this.gamma ** Math.floor(this.lastEpoch / this.stepSize));
+  }
+}
+
+/** Decays at each of the milestones; one that appears twice decays twice. */
+export class MultiStepLR extends LRScheduler {
+  readonly milestones: readonly number[];
+  readonly gamma: number;
+  constructor(optimizer: ScheduledOptimizer, milestones: readonly number[], { gamma = 0.1, ...options }: GammaOptions = {}) {
+    super(optimizer, options);
+    this.milestones = [...milestones];
+    this.gamma = gamma;
+    this.start();
+  }
+  protected getLr(): number[] {
+    const count = this.milestones.filter((milestone) => milestone === this.lastEpoch).length;
+    return this.rates.map((lr) => lr * this.gamma ** count);
+  }
+  protected override closedForm(): number[] {
+    return this.baseLrs.map((lr) => lr * this.gamma ** this.milestones.filter((milestone) => milestone <= this.lastEpoch).length);
+  }
+}
+
+/** Decays at each epoch. */
+export class ExponentialLR extends LRScheduler {
+  readonly gamma: number;
+  constructor(optimizer: ScheduledOptimizer, gamma: number, options: SchedulerOptions = {}) {
+    super(optimizer, options);
+    this.gamma = gamma;
+    this.start();
+  }
+  protected getLr(): number[] {
+    return this.lastEpoch === 0 ? this.rates : this.rates.map((lr) => lr * this.gamma);
+  }
+  protected override closedForm(): number[] {
+    return this.baseLrs.map((lr) => lr * this.gamma ** this.lastEpoch);
+  }
+}
+
+export interface ConstantLROptions extends SchedulerOptions {
+  /** Factor until `totalIters` (default 1/3). */
+  readonly factor?: number;
+  readonly totalIters?: number;
+}
+/** A smaller rate for the first `totalIters` epochs. */
+export class ConstantLR extends LRScheduler {
+  readonly factor: number;
+  readonly totalIters: number;
+  constructor(optimizer: ScheduledOptimizer, { factor = 1 / 3, totalIters = 5, ...options }: ConstantLROptions = {}) {
+    super(optimizer, options);
+    if (factor < 0 || factor > 1) throw new ProjError('invalid-argument', `factor is ${factor}`, { op: 'ConstantLR', cure: 'It must lie in [0, 1]' });
+    this.factor = factor;
+    this.totalIters = totalIters;
+    this.start();
+  }
+  protected getLr(): number[] {
+    if (this.lastEpoch === 0) return this.rates.map((lr) => lr * this.factor);
+    return this.lastEpoch === this.totalIters ? this.rates.map((lr) => lr * (1 / this.factor)) : this.rates;
+  }
+  protected override closedForm(): number[] {
+    return this.baseLrs.map((lr) => lr * (this.lastEpoch >= this.totalIters ? 1 : this.factor));
+  }
+}
+
+export interface LinearLROptions extends SchedulerOptions {
+  /** Factor at epoch 0 (default 1/3). */
+  readonly startFactor?: number;
+  /** Factor from `totalIters` on (default 1). */
+  readonly endFactor?: number;
+  readonly totalIters?: number;
+}
+/** A factor that changes linearly over the first `totalIters` epochs: a warm-up. */
+export class LinearLR extends LRScheduler {
+  readonly startFactor: number;
+  readonly endFactor: number;
+  readonly totalIters: number;
+  constructor(optimizer: ScheduledOptimizer, { startFactor = 1 / 3, endFactor = 1, totalIters = 5, ...options }: LinearLROptions = {}) {
+    super(optimizer, options);
+    for (const [name, value] of Object.entries({ startFactor, endFactor })) if (value < 0 || value > 1) throw new ProjError('invalid-argument', `${name} is ${value}`, { op: 'LinearLR', cure: 'It must lie in [0, 1]' });
+    this.startFactor = startFactor;
+    this.endFactor = endFactor;
+    this.totalIters = totalIters;
+    this.start();
+  }
+  protected getLr(): number[] {
+    const { lastEpoch, startFactor, endFactor, totalIters } = this;
+    if (lastEpoch === 0) return this.rates.map((lr) => lr * startFactor);
+    if (lastEpoch > totalIters) return this.rates;
+    const change = endFactor - startFactor;
+    return this.rates.map((lr) => lr * (1 + change / (totalIters * startFactor + (lastEpoch - 1) * change)));
+  }
+  protected override closedForm(): number[] {
+    const done = Math.min(this.totalIters, this.lastEpoch) / this.totalIters;
+    return this.baseLrs.map((lr) => lr * (this.startFactor + (this.endFactor - this.startFactor) * done));
+  }
+}
+
+export interface PolynomialLROptions extends SchedulerOptions {
+  readonly totalIters?: number;
+  /** Default 1. */
+  readonly power?: number;
+}
+/** `lr = initial · (1 - epoch/totalIters)^power`, then 0. */
+export class PolynomialLR extends LRScheduler {
+  readonly totalIters: number;
+  readonly power: number;
+  constructor(optimizer: ScheduledOptimizer, { totalIters = 5, power = 1, ...options }: PolynomialLROptions = {}) {
+    super(optimizer, options);
+    this.totalIters = totalIters;
+    this.power = power;
+    this.start();
+  }
+  protected getLr(): number[] {
+    const { lastEpoch, totalIters } = this;
+    if (lastEpoch === 0 || lastEpoch > totalIters) return this.rates;
+    const factor = ((1 - lastEpoch / totalIters) / (1 - (lastEpoch - 1) / totalIters)) ** this.power;
+    return this.rates.map((lr) => lr * factor);
+  }
+  protected override closedForm(): number[] {
+    return this.baseLrs.map((lr) => lr * (1 - Math.min(this.totalIters, this.lastEpoch) / this.totalIters) ** this.power);
+  }
+}

@@ -69,7 +69,11 @@ export class NativeBuffer implements DeviceBuffer {
   }
 
   #live(): Block {
-    if (this.#block === undefined) throw new ProjError('invalid-argument', 'the buffer was disposed of', { op: 'native device', cure: 'Keep it until its last reader has run' });
+    if (this.#block === undefined)
+      throw new ProjError('invalid-argument', 'the buffer was disposed of', {
+        op: 'native device',
+        cure: 'Keep it until its last reader has run',
+      });
     return this.#block;
   }
 }
@@ -91,7 +95,8 @@ export class BufferPool {
   }
 
   allocate(device: Device, bytes: number): NativeBuffer {
-    if (!Number.isSafeInteger(bytes) || bytes < 0) throw new ProjError('invalid-argument', `a buffer of ${bytes} bytes`, { op: 'allocate' });
+    if (!Number.isSafeInteger(bytes) || bytes < 0)
+      throw new ProjError('invalid-argument', `a buffer of ${bytes} bytes`, { op: 'allocate' });
     const block = this.#take(sizeClass(bytes), bytes);
     this.#used += block.capacity;
     const buffer = new NativeBuffer(device, this, block, bytes);
@@ -125,7 +130,10 @@ export class BufferPool {
       return create(capacity);
     } catch (cause) {
       this.clear();
-      throw new ProjError('out-of-memory', `no room for ${bytes} bytes (${this.#used} are in use)`, { op: 'allocate', cause });
+      throw new ProjError('out-of-memory', `no room for ${bytes} bytes (${this.#used} are in use)`, {
+        op: 'allocate',
+        cause,
+      });
     }
   }
 }

@@ -12,9 +12,21 @@ export const COMPILE_SYMBOL = 'compile_jobs';
 
 /** The functions of LLVM in the order of their table. */
 export const COMPILE_FUNCTIONS = [
-  'LLVMContextCreate', 'LLVMContextDispose', 'LLVMCreateMemoryBufferWithMemoryRangeCopy', 'LLVMParseIRInContext', 'LLVMCreateTargetDataLayout',
-  'LLVMSetModuleDataLayout', 'LLVMDisposeTargetData', 'LLVMSetTarget', 'LLVMVerifyModule', 'LLVMDisposeMessage', 'LLVMCreatePassBuilderOptions',
-  'LLVMRunPasses', 'LLVMDisposePassBuilderOptions', 'LLVMTargetMachineEmitToMemoryBuffer', 'LLVMDisposeModule',
+  'LLVMContextCreate',
+  'LLVMContextDispose',
+  'LLVMCreateMemoryBufferWithMemoryRangeCopy',
+  'LLVMParseIRInContext',
+  'LLVMCreateTargetDataLayout',
+  'LLVMSetModuleDataLayout',
+  'LLVMDisposeTargetData',
+  'LLVMSetTarget',
+  'LLVMVerifyModule',
+  'LLVMDisposeMessage',
+  'LLVMCreatePassBuilderOptions',
+  'LLVMRunPasses',
+  'LLVMDisposePassBuilderOptions',
+  'LLVMTargetMachineEmitToMemoryBuffer',
+  'LLVMDisposeModule',
 ] as const;
 
 /** Layout of the parameters, in 8-byte slots. `machines` has a target machine for each part, since they cannot be shared. */
@@ -28,8 +40,12 @@ export const COMPILE_STAGES = ['', 'parsing', 'verification', 'optimisation', 'c
 
 /** The text of the module. */
 export function compileIr(): string {
-  const table = COMPILE_FUNCTIONS.map((name, i) => `  %at.${name} = getelementptr ptr, ptr %functions, i64 ${i}\n  %${name} = load ptr, ptr %at.${name}, align 8`).join('\n');
-  const slot = (name: string, base: string, index: number, type: string): string => `  %at.${name} = getelementptr i64, ptr ${base}, i64 ${index}\n  %${name} = load ${type}, ptr %at.${name}, align 8`;
+  const table = COMPILE_FUNCTIONS.map(
+    (name, i) =>
+      `  %at.${name} = getelementptr ptr, ptr %functions, i64 ${i}\n  %${name} = load ptr, ptr %at.${name}, align 8`,
+  ).join('\n');
+  const slot = (name: string, base: string, index: number, type: string): string =>
+    `  %at.${name} = getelementptr i64, ptr ${base}, i64 ${index}\n  %${name} = load ${type}, ptr %at.${name}, align 8`;
   return `
 define void @${COMPILE_SYMBOL}(ptr %args, i64 %begin, i64 %end, i64 %part) nounwind {
 entry:

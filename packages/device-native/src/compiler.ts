@@ -72,7 +72,11 @@ export class Compiler {
   /** The addresses of `kernel(args, begin, end, thread)`, for each kernel. Equal kernels are compiled once. */
   kernels(kernels: readonly Kernel[]): Address[] {
     const hashes = kernels.map(hashKernel);
-    const missing = new Map(kernels.flatMap((kernel, i): [string, Kernel][] => (this.#addresses.has(hashes[i] ?? '') ? [] : [[hashes[i] ?? '', kernel]])));
+    const missing = new Map(
+      kernels.flatMap((kernel, i): [string, Kernel][] =>
+        this.#addresses.has(hashes[i] ?? '') ? [] : [[hashes[i] ?? '', kernel]],
+      ),
+    );
     if (missing.size > 0) {
       const code = this.#load([...missing].map(([hash, kernel]) => this.#kernelSource(hash, kernel)));
       [...missing.keys()].forEach((hash, i) => this.#addresses.set(hash, symbolOf(code, i, KERNEL_SYMBOL)));
@@ -82,7 +86,9 @@ export class Compiler {
 
   /** Loads a module of LLVM IR that is no kernel; `identity` changes when its text does. */
   module(name: string, identity: string, text: () => string): LoadedCode {
-    return this.#load([{ key: hashText(`${name} ${RUNTIME_PASSES} ${identity} ${this.#context}`), name, passes: RUNTIME_PASSES, text }]);
+    return this.#load([
+      { key: hashText(`${name} ${RUNTIME_PASSES} ${identity} ${this.#context}`), name, passes: RUNTIME_PASSES, text },
+    ]);
   }
 
   /** The optimised LLVM IR and the assembly of a kernel, for people. */
@@ -90,7 +96,10 @@ export class Compiler {
     const library = this.#open();
     const source = this.#kernelSource(hashKernel(kernel), kernel);
     const text = source.text();
-    return { ir: library.optimised(text, this.#options(source)), assembly: library.assembly(text, this.#options(source)) };
+    return {
+      ir: library.optimised(text, this.#options(source)),
+      assembly: library.assembly(text, this.#options(source)),
+    };
   }
 
   /** Unmaps all code that was loaded. */
@@ -118,9 +127,20 @@ export class Compiler {
       code = this.#link(this.#complete(sources, objects));
     } catch (error) {
       // An entry that is whole but of no use: forget what came from the cache and compile everything.
-      if (!objects.some((object) => object !== undefined) || !(error instanceof ProjError) || error.code === 'device-unavailable' || error.code === 'kernel-verification') throw error;
+      if (
+        !objects.some((object) => object !== undefined) ||
+        !(error instanceof ProjError) ||
+        error.code === 'device-unavailable' ||
+        error.code === 'kernel-verification'
+      )
+        throw error;
       for (const { key } of sources) this.#cache?.discard(key);
-      code = this.#link(this.#complete(sources, sources.map(() => undefined)));
+      code = this.#link(
+        this.#complete(
+          sources,
+          sources.map(() => undefined),
+        ),
+      );
     }
     this.#loaded.push(code);
     return code;
@@ -145,7 +165,10 @@ export class Compiler {
     const library = this.#open();
     const started = performance.now();
     try {
-      return this.#compileSideBySide(library, sources, texts) ?? texts.flatMap((text, i) => this.#compileOne(library, sources[i], text));
+      return (
+        this.#compileSideBySide(library, sources, texts) ??
+        texts.flatMap((text, i) => this.#compileOne(library, sources[i], text))
+      );
     } finally {
       this.statistics.compiled += sources.length;
       this.statistics.compileMs += performance.now() - started;
@@ -157,20 +180,27 @@ export class Compiler {
     try {
       return library.compile([text], this.#options(source));
     } catch (cause) {
-      if (cause instanceof ProjError) throw new ProjError(cause.code, `kernel ${source.name}: ${cause.message}`, { cause });
+      if (cause instanceof ProjError)
+        throw new ProjError(cause.code, `kernel ${source.name}: ${cause.message}`, { cause });
       throw cause;
     }
   }
 
   /** Compiles several kernels on all threads; undefined when there is nothing to share, or when one fails (it is found one by one then). */
-  #compileSideBySide(library: LlvmLibrary, sources: readonly Source[], texts: readonly string[]): Uint8Array[] | undefined {
+  #compileSideBySide(
+    library: LlvmLibrary,
+    sources: readonly Source[],
+    texts: readonly string[],
+  ): Uint8Array[] | undefined {
     const runtime = this.#runtime;
     const [first] = sources;
     if (runtime === undefined || runtime.threads === 1 || first === undefined || texts.length < 2) return undefined;
     const code = this.sideBySide();
     const threads = Math.min(runtime.threads, texts.length);
     try {
-      return library.compileSideBySide(texts, this.#options(first), threads, (args, count) => runtime.runEach(code, args, count));
+      return library.compileSideBySide(texts, this.#options(first), threads, (args, count) =>
+        runtime.runEach(code, args, count),
+      );
     } catch (error) {
       if (error instanceof ProjError) return undefined;
       throw error;
@@ -200,6 +230,7 @@ export class Compiler {
 
 function symbolOf(code: LoadedCode, index: number, name: string): Address {
   const address = code.symbols[index]?.get(name);
-  if (address === undefined) throw new ProjError('serialization', `a compiled object has no ${name}`, { op: 'native device' });
+  if (address === undefined)
+    throw new ProjError('serialization', `a compiled object has no ${name}`, { op: 'native device' });
   return address;
 }

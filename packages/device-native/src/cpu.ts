@@ -83,10 +83,16 @@ const ARM64_FEATURES: Readonly<Record<string, Feature>> = {
   bf16: feature('bf16', 'neon', 'neon'),
 };
 
-const TABLES: Readonly<Record<CpuTarget['architecture'], Readonly<Record<string, Feature>>>> = { x64: X64_FEATURES, arm64: ARM64_FEATURES };
+const TABLES: Readonly<Record<CpuTarget['architecture'], Readonly<Record<string, Feature>>>> = {
+  x64: X64_FEATURES,
+  arm64: ARM64_FEATURES,
+};
 
 /** Levels from the highest down; asking for one keeps what it and those after it have. */
-const LEVELS: Readonly<Record<CpuTarget['architecture'], readonly CpuLevel[]>> = { x64: ['avx512', 'avx2', 'baseline'], arm64: ['neon'] };
+const LEVELS: Readonly<Record<CpuTarget['architecture'], readonly CpuLevel[]>> = {
+  x64: ['avx512', 'avx2', 'baseline'],
+  arm64: ['neon'],
+};
 
 const LEVEL_SHAPE: Readonly<Record<CpuLevel, { readonly vectorBytes: number; readonly registers: number }>> = {
   avx512: { vectorBytes: 64, registers: 32 },
@@ -127,13 +133,22 @@ function readCpuInfo(): string {
 }
 
 function field(text: string, name: RegExp): string {
-  return text.split('\n').find((line) => name.test(line))?.replace(/^[^:]*:\s*/, '') ?? '';
+  return (
+    text
+      .split('\n')
+      .find((line) => name.test(line))
+      ?.replace(/^[^:]*:\s*/, '') ?? ''
+  );
 }
 
 /** The host's features out of the text of /proc/cpuinfo. */
 export function parseCpuInfo(text: string, architecture: CpuTarget['architecture']): HostCpu {
   const flags = new Set(field(text, /^(flags|Features)\s*:/).split(/\s+/));
-  const features = new Set(Object.entries(TABLES[architecture]).filter(([, { flag }]) => flags.has(flag)).map(([name]) => name));
+  const features = new Set(
+    Object.entries(TABLES[architecture])
+      .filter(([, { flag }]) => flags.has(flag))
+      .map(([name]) => name),
+  );
   const vendorName = field(text, /^vendor_id\s*:/);
   const vendor = vendorName === 'GenuineIntel' ? 'intel' : vendorName === 'AuthenticAMD' ? 'amd' : 'other';
   return { architecture, vendor, features };
@@ -141,7 +156,12 @@ export function parseCpuInfo(text: string, architecture: CpuTarget['architecture
 
 /** The host's features out of LLVM's string (`+a,-b,…`). */
 export function parseLlvmFeatures(text: string, architecture: CpuTarget['architecture']): HostCpu {
-  const on = new Set(text.split(',').filter((part) => part.startsWith('+')).map((part) => part.slice(1)));
+  const on = new Set(
+    text
+      .split(',')
+      .filter((part) => part.startsWith('+'))
+      .map((part) => part.slice(1)),
+  );
   const features = new Set(Object.keys(TABLES[architecture]).filter((name) => on.has(name)));
   return { architecture, vendor: 'other', features };
 }
@@ -152,7 +172,9 @@ export function hostCpu(llvmFeatures: () => string): HostCpu {
   if (architecture !== 'x64' && architecture !== 'arm64') {
     throw new ProjError('device-unavailable', `no code generator for ${architecture}`, { op: 'native device' });
   }
-  return process.platform === 'linux' ? parseCpuInfo(readCpuInfo(), architecture) : parseLlvmFeatures(llvmFeatures(), architecture);
+  return process.platform === 'linux'
+    ? parseCpuInfo(readCpuInfo(), architecture)
+    : parseLlvmFeatures(llvmFeatures(), architecture);
 }
 
 /**
@@ -164,19 +186,33 @@ export function cpuTarget(host: HostCpu, mask: string | undefined): CpuTarget {
   const table = TABLES[architecture];
   const levels = LEVELS[architecture];
   const kept = new Set(host.features);
-  for (const word of (mask ?? '').split(',').map((part) => part.trim()).filter((part) => part !== '' && part !== 'native')) {
+  for (const word of (mask ?? '')
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '' && part !== 'native')) {
     const level = levels.find((name) => name === word);
     if (level !== undefined) {
-      if (levels.indexOf(level) < levels.indexOf(levelOf(host.features, architecture))) throw maskError(word, 'this machine does not have it', kept);
-      for (const name of kept) if (levels.indexOf(levelOfFeature(table, name)) < levels.indexOf(level)) kept.delete(name);
+      if (levels.indexOf(level) < levels.indexOf(levelOf(host.features, architecture)))
+        throw maskError(word, 'this machine does not have it', kept);
+      for (const name of kept)
+        if (levels.indexOf(levelOfFeature(table, name)) < levels.indexOf(level)) kept.delete(name);
       continue;
     }
     const name = word.replace(/^[+-]/, '');
     if (!Object.hasOwn(table, name)) {
-      throw maskError(word, `unknown; the names are ${[...levels, ...Object.keys(table).map((known) => `-${known}`)].join(', ')}`, kept);
+      throw maskError(
+        word,
+        `unknown; the names are ${[...levels, ...Object.keys(table).map((known) => `-${known}`)].join(', ')}`,
+        kept,
+      );
     }
     if (word.startsWith('-')) removeWithDependents(table, kept, name);
-    else if (!kept.has(name)) throw maskError(word, host.features.has(name) ? 'an earlier part of the list takes it away' : 'this machine does not have it', kept);
+    else if (!kept.has(name))
+      throw maskError(
+        word,
+        host.features.has(name) ? 'an earlier part of the list takes it away' : 'this machine does not have it',
+        kept,
+      );
   }
   return describe(host, kept);
 }
@@ -194,7 +230,8 @@ function maskError(word: string, why: string, kept: ReadonlySet<string>): ProjEr
 
 function removeWithDependents(table: Readonly<Record<string, Feature>>, kept: Set<string>, name: string): void {
   kept.delete(name);
-  for (const [other, { requires }] of Object.entries(table)) if (kept.has(other) && requires.includes(name)) removeWithDependents(table, kept, other);
+  for (const [other, { requires }] of Object.entries(table))
+    if (kept.has(other) && requires.includes(name)) removeWithDependents(table, kept, other);
 }
 
 function levelOf(features: ReadonlySet<string>, architecture: CpuTarget['architecture']): CpuLevel {

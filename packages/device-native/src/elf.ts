@@ -71,7 +71,8 @@ export function parseObject(bytes: Uint8Array): ObjectFile {
     if (value > 0x1fffffffffffffn) throw malformed(`${what} is ${value}`);
     return Number(value);
   };
-  if (size < HEADER_BYTES || view.getUint32(0, false) !== 0x7f454c46 || bytes[4] !== 2 || bytes[5] !== 1) throw malformed('not a little-endian ELF64 file');
+  if (size < HEADER_BYTES || view.getUint32(0, false) !== 0x7f454c46 || bytes[4] !== 2 || bytes[5] !== 1)
+    throw malformed('not a little-endian ELF64 file');
   const machineCode = view.getUint16(18, true);
   const machine = (Object.keys(MACHINES) as Machine[]).find((name) => MACHINES[name] === machineCode);
   if (machine === undefined) throw malformed(`machine ${machineCode}`);
@@ -79,7 +80,8 @@ export function parseObject(bytes: Uint8Array): ObjectFile {
   const table = u64(0x28, 'section table offset');
   const count = view.getUint16(0x3c, true);
   const namesIndex = view.getUint16(0x3e, true);
-  if (view.getUint16(0x3a, true) !== SECTION_BYTES || table + count * SECTION_BYTES > size) throw malformed('section table outside the file');
+  if (view.getUint16(0x3a, true) !== SECTION_BYTES || table + count * SECTION_BYTES > size)
+    throw malformed('section table outside the file');
   if (namesIndex >= count) throw malformed('no section names');
 
   const raw = Array.from({ length: count }, (_, index) => {
@@ -97,17 +99,25 @@ export function parseObject(bytes: Uint8Array): ObjectFile {
     const inFile = section.type === SECTION_TYPE.empty || section.type === 0 || section.offset + section.size <= size;
     if (!inFile) throw malformed(`section ${index} outside the file`);
     if (section.size > MAX_IMAGE_BYTES) throw malformed(`section ${index} of ${section.size} bytes`);
-    if (section.align > 4096 || (section.align & (section.align - 1)) !== 0) throw malformed(`alignment ${section.align}`);
+    if (section.align > 4096 || (section.align & (section.align - 1)) !== 0)
+      throw malformed(`alignment ${section.align}`);
     return section;
   });
-  const text = (section: { readonly type: number; readonly offset: number; readonly size: number } | undefined, offset: number): string => {
-    if (section === undefined || section.type !== SECTION_TYPE.strings || offset >= section.size) throw malformed('a name outside its string table');
+  const text = (
+    section: { readonly type: number; readonly offset: number; readonly size: number } | undefined,
+    offset: number,
+  ): string => {
+    if (section === undefined || section.type !== SECTION_TYPE.strings || offset >= section.size)
+      throw malformed('a name outside its string table');
     const start = section.offset + offset;
     const end = bytes.indexOf(0, start);
     if (end < 0 || end >= section.offset + section.size) throw malformed('a name without an end');
     return String.fromCharCode(...bytes.subarray(start, Math.min(end, start + 1024)));
   };
-  const sections = raw.map(({ nameOffset, ...rest }): Section => ({ ...rest, name: text(raw[namesIndex], nameOffset) }));
+  const sections = raw.map(({ nameOffset, ...rest }): Section => ({
+    ...rest,
+    name: text(raw[namesIndex], nameOffset),
+  }));
 
   const symbolTable = sections.find(({ type }) => type === SECTION_TYPE.symbols);
   if (symbolTable === undefined) throw malformed('no symbol table');
@@ -115,9 +125,16 @@ export function parseObject(bytes: Uint8Array): ObjectFile {
     const at = symbolTable.offset + index * SYMBOL_BYTES;
     const section = view.getUint16(at + 6, true);
     const value = u64(at + 8, 'symbol value');
-    if (section >= FIRST_RESERVED_SECTION ? section !== ABSOLUTE_SECTION : section >= count) throw malformed(`symbol ${index} in section ${section}`);
-    if (section < count && section !== UNDEFINED_SECTION && value > (sections[section]?.size ?? 0)) throw malformed(`symbol ${index} outside its section`);
-    return { name: text(sections[symbolTable.link], view.getUint32(at, true)), section, value, global: (bytes[at + 4] ?? 0) >> 4 !== 0 };
+    if (section >= FIRST_RESERVED_SECTION ? section !== ABSOLUTE_SECTION : section >= count)
+      throw malformed(`symbol ${index} in section ${section}`);
+    if (section < count && section !== UNDEFINED_SECTION && value > (sections[section]?.size ?? 0))
+      throw malformed(`symbol ${index} outside its section`);
+    return {
+      name: text(sections[symbolTable.link], view.getUint32(at, true)),
+      section,
+      value,
+      global: (bytes[at + 4] ?? 0) >> 4 !== 0,
+    };
   });
 
   const relocations = sections.flatMap((section): Relocation[] => {
@@ -203,7 +220,11 @@ export function imageBytes(objects: readonly ObjectFile[]): number {
 }
 
 /** Links objects for `base`. `external` gives the address of what they do not define. */
-export function linkObjects(objects: readonly ObjectFile[], base: Address, external: (name: string) => Address | undefined): Image {
+export function linkObjects(
+  objects: readonly ObjectFile[],
+  base: Address,
+  external: (name: string) => Address | undefined,
+): Image {
   const layout = layOut(objects);
   const bytes = new Uint8Array(layout.total);
   const view = new DataView(bytes.buffer);
@@ -215,7 +236,8 @@ export function linkObjects(objects: readonly ObjectFile[], base: Address, exter
     const places = layout.sections[file] ?? [];
     object.sections.forEach((section, index) => {
       const at = places[index];
-      if (at !== undefined && section.type !== SECTION_TYPE.empty) bytes.set(object.bytes.subarray(section.offset, section.offset + section.size), at);
+      if (at !== undefined && section.type !== SECTION_TYPE.empty)
+        bytes.set(object.bytes.subarray(section.offset, section.offset + section.size), at);
     });
     const addresses = object.symbols.map((symbol): Address | undefined => {
       if (symbol.section === ABSOLUTE_SECTION) return symbol.value;
@@ -227,7 +249,10 @@ export function linkObjects(objects: readonly ObjectFile[], base: Address, exter
       if (known !== undefined) return known;
       const name = object.symbols[index]?.name ?? '';
       const address = external(name);
-      if (address === undefined) throw new ProjError('kernel-compilation', `the object refers to '${name}', which is not known`, { op: 'native device' });
+      if (address === undefined)
+        throw new ProjError('kernel-compilation', `the object refers to '${name}', which is not known`, {
+          op: 'native device',
+        });
       addresses[index] = address;
       return address;
     };
@@ -257,12 +282,22 @@ export function linkObjects(objects: readonly ObjectFile[], base: Address, exter
       const place = places[section];
       if (place === undefined) continue;
       const size = object.sections[section]?.size ?? 0;
-      RELOCATE[object.machine](patch, { type, at: place + offset, room: size - offset, target: resolve(symbol), addend });
+      RELOCATE[object.machine](patch, {
+        type,
+        at: place + offset,
+        room: size - offset,
+        target: resolve(symbol),
+        addend,
+      });
     }
-    return new Map(object.symbols.flatMap(({ name, global }, index): [string, Address][] => {
-      const address = addresses[index];
-      return global && address !== undefined && object.symbols[index]?.section !== UNDEFINED_SECTION ? [[name, address]] : [];
-    }));
+    return new Map(
+      object.symbols.flatMap(({ name, global }, index): [string, Address][] => {
+        const address = addresses[index];
+        return global && address !== undefined && object.symbols[index]?.section !== UNDEFINED_SECTION
+          ? [[name, address]]
+          : [];
+      }),
+    );
   });
   return { bytes, executable: layout.executable, symbols: exported };
 }
@@ -300,11 +335,15 @@ interface Place {
 
 function checkRange(value: number, bits: number, type: number): number {
   const limit = 2 ** (bits - 1);
-  if (value < -limit || value >= limit) throw new ProjError('kernel-compilation', `relocation ${type} does not reach its target`, { op: 'native device' });
+  if (value < -limit || value >= limit)
+    throw new ProjError('kernel-compilation', `relocation ${type} does not reach its target`, { op: 'native device' });
   return value;
 }
 
-const RELOCATE: Readonly<Record<Machine, (patch: Patch, place: Place) => void>> = { x64: relocateX64, arm64: relocateArm64 };
+const RELOCATE: Readonly<Record<Machine, (patch: Patch, place: Place) => void>> = {
+  x64: relocateX64,
+  arm64: relocateArm64,
+};
 
 function write64(patch: Patch, { at, room, target, addend }: Place): void {
   if (room < 8) throw malformed('a relocation outside its section');
@@ -322,7 +361,8 @@ function relocateX64(patch: Patch, place: Place): void {
       return write64(patch, place);
     case 2: // R_X86_64_PC32
       return relative(target);
-    case 4: { // R_X86_64_PLT32
+    case 4: {
+      // R_X86_64_PLT32
       const distance = target + addend - (base + at);
       return relative(distance >= -(2 ** 31) && distance < 2 ** 31 ? target : patch.stub(target));
     }
@@ -348,7 +388,8 @@ function relocateArm64(patch: Patch, place: Place): void {
   const here = base + at;
   const to = target + addend;
   const instruction = view.getUint32(at, true);
-  const set = (mask: number, bits: number): void => view.setUint32(at, ((instruction & ~mask) | (bits & mask)) >>> 0, true);
+  const set = (mask: number, bits: number): void =>
+    view.setUint32(at, ((instruction & ~mask) | (bits & mask)) >>> 0, true);
   const low12 = (address: Address, access: number): void => {
     const offset = address % 4096;
     if (offset % access !== 0) throw malformed(`relocation ${type} of an unaligned address`);
@@ -369,7 +410,8 @@ function relocateArm64(patch: Patch, place: Place): void {
     case 261: // R_AARCH64_PREL32
       view.setInt32(at, checkRange(to - here, 32, type), true);
       return;
-    case 274: { // R_AARCH64_ADR_PREL_LO21
+    case 274: {
+      // R_AARCH64_ADR_PREL_LO21
       const distance = checkRange(to - here, 21, type);
       return set(0x60ffffe0, ((distance & 3) << 29) | (((distance >> 2) & 0x7ffff) << 5));
     }
@@ -389,7 +431,8 @@ function relocateArm64(patch: Patch, place: Place): void {
     case 280: // R_AARCH64_CONDBR19
       return set(0xffffe0, (checkRange((to - here) / 4, 19, type) & 0x7ffff) << 5);
     case 282: // R_AARCH64_JUMP26
-    case 283: { // R_AARCH64_CALL26
+    case 283: {
+      // R_AARCH64_CALL26
       const near = Math.abs(to - here) < 2 ** 27;
       return set(0x3ffffff, checkRange(((near ? to : patch.stub(target)) - here) / 4, 26, type) & 0x3ffffff);
     }

@@ -94,12 +94,16 @@ export function cLibrary(): CLibrary {
   const mprotect = process_.func('mprotect', 'int', ['uintptr_t', 'size_t', 'int']);
   const memcpyIn = process_.func('memcpy', 'uintptr_t', ['uintptr_t', 'void *', 'size_t']);
   const memcpyOut = process_.func('memcpy', 'uintptr_t', ['void *', 'uintptr_t', 'size_t']);
-  const madvise = process.platform === 'linux' ? process_.func('madvise', 'int', ['uintptr_t', 'size_t', 'int']) : undefined;
+  const madvise =
+    process.platform === 'linux' ? process_.func('madvise', 'int', ['uintptr_t', 'size_t', 'int']) : undefined;
   const symbols = new Map<string, Address | undefined>();
   library = {
     map(bytes) {
       const address = Number(mmap(0, bytes, PROTECTION.read | PROTECTION.write, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-      if (address === -1) throw new ProjError('out-of-memory', `mmap of ${bytes} bytes failed (errno ${ffi.errno()})`, { op: 'native device' });
+      if (address === -1)
+        throw new ProjError('out-of-memory', `mmap of ${bytes} bytes failed (errno ${ffi.errno()})`, {
+          op: 'native device',
+        });
       return address;
     },
     unmap(address, bytes) {
@@ -159,7 +163,11 @@ export function addressOf(memory: ArrayBufferLike | ArrayBufferView): Address {
 }
 
 /** A JavaScript function that calls the machine code at `address`. */
-export function functionAt<T extends (...args: never[]) => unknown>(address: Address, result: string, parameters: readonly string[]): T {
+export function functionAt<T extends (...args: never[]) => unknown>(
+  address: Address,
+  result: string,
+  parameters: readonly string[],
+): T {
   const ffi = koffi();
   return ffi.decode(BigInt(address), ffi.proto(result, [...parameters])) as T;
 }

@@ -31,7 +31,12 @@ function bind(file: string): {
     dispose: library.func('LLVMOrcDisposeLLJIT', POINTER, [POINTER]),
     mainLibrary: library.func('LLVMOrcLLJITGetMainJITDylib', POINTER, [POINTER]),
     prefix: library.func('LLVMOrcLLJITGetGlobalPrefix', 'char', [POINTER]),
-    processSymbols: library.func('LLVMOrcCreateDynamicLibrarySearchGeneratorForProcess', POINTER, [OUT, 'char', POINTER, POINTER]),
+    processSymbols: library.func('LLVMOrcCreateDynamicLibrarySearchGeneratorForProcess', POINTER, [
+      OUT,
+      'char',
+      POINTER,
+      POINTER,
+    ]),
     addGenerator: library.func('LLVMOrcJITDylibAddGenerator', 'void', [POINTER, POINTER]),
     copyBuffer: library.func('LLVMCreateMemoryBufferWithMemoryRangeCopy', POINTER, [OUT, 'size_t', 'str']),
     addObject: library.func('LLVMOrcLLJITAddObjectFile', POINTER, [POINTER, POINTER, POINTER]),
@@ -44,10 +49,26 @@ function bind(file: string): {
 const bindings = new Map<string, ReturnType<typeof bind>>();
 
 /** Loads objects and looks up, in each, those of `names` that it exports. */
-export function loadWithLljit(library: LlvmLibrary, files: readonly Uint8Array[], names: readonly string[]): LoadedCode {
+export function loadWithLljit(
+  library: LlvmLibrary,
+  files: readonly Uint8Array[],
+  names: readonly string[],
+): LoadedCode {
   let orc = bindings.get(library.file);
   if (orc === undefined) bindings.set(library.file, (orc = bind(library.file)));
-  const { create, dispose, mainLibrary, prefix, processSymbols, addGenerator, copyBuffer, addObject, lookup, message, disposeMessage } = orc;
+  const {
+    create,
+    dispose,
+    mainLibrary,
+    prefix,
+    processSymbols,
+    addGenerator,
+    copyBuffer,
+    addObject,
+    lookup,
+    message,
+    disposeMessage,
+  } = orc;
   const failed = (error: Address): string | undefined => {
     if (error === 0) return undefined;
     const text = message(error);
@@ -71,8 +92,15 @@ export function loadWithLljit(library: LlvmLibrary, files: readonly Uint8Array[]
       check(processSymbols(out, prefix(jit), 0, 0));
       addGenerator(mainLibrary(jit), Number(out[0]));
       check(addObject(jit, mainLibrary(jit), copyBuffer(file, file.length, 'object')));
-      const exported = new Map(names.flatMap((name): [string, Address][] => (failed(lookup(jit, out, name)) === undefined ? [[name, Number(out[0])]] : [])));
-      if (exported.size === 0) throw new ProjError('serialization', `LLJIT: the object exports none of ${names.join(', ')}`, { op: 'native device' });
+      const exported = new Map(
+        names.flatMap((name): [string, Address][] =>
+          failed(lookup(jit, out, name)) === undefined ? [[name, Number(out[0])]] : [],
+        ),
+      );
+      if (exported.size === 0)
+        throw new ProjError('serialization', `LLJIT: the object exports none of ${names.join(', ')}`, {
+          op: 'native device',
+        });
       return exported;
     });
     return { symbols, bytes: files.reduce((sum, file) => sum + file.length, 0), dispose: release };

@@ -28,11 +28,22 @@ export type LlvmSearch = { readonly found: LlvmFile } | { readonly found: undefi
 function directories(environment: NodeJS.ProcessEnv): string[] {
   const fromLoader = (environment['LD_LIBRARY_PATH'] ?? '').split(':').filter((part) => part !== '');
   const triplet = process.arch === 'arm64' ? 'aarch64-linux-gnu' : 'x86_64-linux-gnu';
-  return [...fromLoader, `/usr/lib/${triplet}`, '/usr/lib64', '/usr/lib', '/usr/local/lib', '/usr/local/lib64', `/lib/${triplet}`];
+  return [
+    ...fromLoader,
+    `/usr/lib/${triplet}`,
+    '/usr/lib64',
+    '/usr/lib',
+    '/usr/local/lib',
+    '/usr/local/lib64',
+    `/lib/${triplet}`,
+  ];
 }
 
 /** Every place where a version of LLVM is installed by the usual means, best first. */
-export function* llvmCandidates(platform: NodeJS.Platform = process.platform, environment: NodeJS.ProcessEnv = process.env): Generator<string> {
+export function* llvmCandidates(
+  platform: NodeJS.Platform = process.platform,
+  environment: NodeJS.ProcessEnv = process.env,
+): Generator<string> {
   if (platform === 'darwin') {
     for (const root of ['/opt/homebrew/opt', '/usr/local/opt']) {
       yield `${root}/llvm/lib/libLLVM.dylib`;
@@ -48,7 +59,13 @@ export function* llvmCandidates(platform: NodeJS.Platform = process.platform, en
       yield `${folder}/libLLVM-${v}.so.1`;
       yield `${folder}/libLLVM-${v}.so`;
     }
-    for (const folder of [`/usr/lib/llvm-${v}`, `/usr/lib64/llvm${v}`, `/usr/lib/llvm${v}`, `/home/linuxbrew/.linuxbrew/opt/llvm@${v}`]) yield `${folder}/lib/libLLVM.so`;
+    for (const folder of [
+      `/usr/lib/llvm-${v}`,
+      `/usr/lib64/llvm${v}`,
+      `/usr/lib/llvm${v}`,
+      `/home/linuxbrew/.linuxbrew/opt/llvm@${v}`,
+    ])
+      yield `${folder}/lib/libLLVM.so`;
   }
   for (const folder of ['/home/linuxbrew/.linuxbrew/opt/llvm/lib', ...folders]) yield `${folder}/libLLVM.so`;
 }
@@ -58,9 +75,12 @@ export function findLlvm(environment: NodeJS.ProcessEnv = process.env): LlvmSear
   const chosen = environment['PROJ_LLVM'];
   if (chosen === 'none') return { found: undefined, reason: 'PROJ_LLVM=none forbids it' };
   if (chosen !== undefined && chosen !== '') {
-    return existsSync(chosen) ? { found: identify(chosen) } : { found: undefined, reason: `PROJ_LLVM names ${chosen}, which does not exist` };
+    return existsSync(chosen)
+      ? { found: identify(chosen) }
+      : { found: undefined, reason: `PROJ_LLVM names ${chosen}, which does not exist` };
   }
-  for (const path of llvmCandidates(process.platform, environment)) if (existsSync(path)) return { found: identify(path) };
+  for (const path of llvmCandidates(process.platform, environment))
+    if (existsSync(path)) return { found: identify(path) };
   return { found: undefined, reason: `no LLVM library (${OLDEST} to ${VERSIONS[0]}) is installed` };
 }
 
@@ -176,11 +196,15 @@ export class LlvmLibrary {
       });
     }
     if (Number.parseInt(this.version, 10) < OLDEST) {
-      throw new ProjError('device-unavailable', `${file} is LLVM ${this.version}`, { op: 'native device', cure: `Use LLVM ${OLDEST} to ${VERSIONS[0]}` });
+      throw new ProjError('device-unavailable', `${file} is LLVM ${this.version}`, {
+        op: 'native device',
+        cure: `Use LLVM ${OLDEST} to ${VERSIONS[0]}`,
+      });
     }
     this.#symbol = (name) => Number(library.symbol(name));
     this.#initialise = (architecture) => {
-      for (const part of ['TargetInfo', 'Target', 'TargetMC', 'AsmPrinter']) library.func(`LLVMInitialize${architecture}${part}`, 'void', [])();
+      for (const part of ['TargetInfo', 'Target', 'TargetMC', 'AsmPrinter'])
+        library.func(`LLVMInitialize${architecture}${part}`, 'void', [])();
     };
   }
 
@@ -198,18 +222,27 @@ export class LlvmLibrary {
    * As {@link compile}, for texts that are kernels of one processor target, on `threads` threads. `run` runs machine code for each item of a
    * range, one item at a time, with the number of the part: 0 to threads - 1.
    */
-  compileSideBySide(texts: readonly string[], options: CompileOptions, threads: number, run: (args: Address, count: number) => void): Uint8Array<ArrayBuffer>[] {
+  compileSideBySide(
+    texts: readonly string[],
+    options: CompileOptions,
+    threads: number,
+    run: (args: Address, count: number) => void,
+  ): Uint8Array<ArrayBuffer>[] {
     const llvm = this.#functions;
     const bytes = texts.map((text) => Buffer.from(`${text}\0`));
-    const strings = [options.passes, options.triple ?? this.#hostTriple(), 'kernel'].map((text) => Buffer.from(`${text}\0`.padEnd(128, '\0')));
+    const strings = [options.passes, options.triple ?? this.#hostTriple(), 'kernel'].map((text) =>
+      Buffer.from(`${text}\0`.padEnd(128, '\0')),
+    );
     const functions = table(COMPILE_FUNCTIONS.map(this.#symbol));
     const machines = table(Array.from({ length: threads }, (_, copy) => this.#machine(options, copy)));
-    const jobs = table(bytes.flatMap((text) => {
-      const job = Array.from({ length: COMPILE_JOB.slots }, () => 0);
-      job[COMPILE_JOB.text] = addressOf(text);
-      job[COMPILE_JOB.length] = text.length - 1;
-      return job;
-    }));
+    const jobs = table(
+      bytes.flatMap((text) => {
+        const job = Array.from({ length: COMPILE_JOB.slots }, () => 0);
+        job[COMPILE_JOB.text] = addressOf(text);
+        job[COMPILE_JOB.length] = text.length - 1;
+        return job;
+      }),
+    );
     const alive = [functions, machines, jobs, ...strings];
     const args = table(alive.map(addressOf));
     run(addressOf(args), texts.length);
@@ -244,7 +277,8 @@ export class LlvmLibrary {
       options,
       (module, machine) => {
         const started = performance.now();
-        if (llvm.LLVMTargetMachineEmitToMemoryBuffer(machine, module, kind, this.#error, this.#out) !== 0) throw this.#failure('code generation', this.#takeError());
+        if (llvm.LLVMTargetMachineEmitToMemoryBuffer(machine, module, kind, this.#error, this.#out) !== 0)
+          throw this.#failure('code generation', this.#takeError());
         const buffer = Number(this.#out[0]);
         const bytes = this.#memory.copyFrom(llvm.LLVMGetBufferStart(buffer), llvm.LLVMGetBufferSize(buffer));
         llvm.LLVMDisposeMemoryBuffer(buffer);
@@ -255,7 +289,12 @@ export class LlvmLibrary {
     );
   }
 
-  #withModule<T>(text: string, options: CompileOptions, use: (module: Address, machine: Address) => T, times?: CompileTimes): T {
+  #withModule<T>(
+    text: string,
+    options: CompileOptions,
+    use: (module: Address, machine: Address) => T,
+    times?: CompileTimes,
+  ): T {
     const llvm = this.#functions;
     const machine = this.#machine(options);
     const started = performance.now();
@@ -287,7 +326,8 @@ export class LlvmLibrary {
     const bytes = Buffer.from(`${text}\0`);
     const buffer = this.#functions.LLVMCreateMemoryBufferWithMemoryRangeCopy(bytes, bytes.length - 1, 'kernel');
     // The parser takes the buffer over, whatever happens.
-    if (this.#functions.LLVMParseIRInContext(context, buffer, this.#out, this.#error) !== 0) throw this.#failure('parsing', this.#takeError());
+    if (this.#functions.LLVMParseIRInContext(context, buffer, this.#out, this.#error) !== 0)
+      throw this.#failure('parsing', this.#takeError());
     return Number(this.#out[0]);
   }
 
@@ -318,8 +358,17 @@ export class LlvmLibrary {
     const kept = this.#machines.get(key);
     if (kept !== undefined) return kept;
     this.#initialiseOnce(ARCHITECTURES[cpu.architecture]);
-    if (llvm.LLVMGetTargetFromTriple(name, this.#out, this.#error) !== 0) throw this.#failure('target', this.#takeError());
-    const machine = llvm.LLVMCreateTargetMachine(Number(this.#out[0]), name, cpu.baseCpu, cpu.featureString, optLevel, RELOCATION_PIC, CODE_MODEL_DEFAULT);
+    if (llvm.LLVMGetTargetFromTriple(name, this.#out, this.#error) !== 0)
+      throw this.#failure('target', this.#takeError());
+    const machine = llvm.LLVMCreateTargetMachine(
+      Number(this.#out[0]),
+      name,
+      cpu.baseCpu,
+      cpu.featureString,
+      optLevel,
+      RELOCATION_PIC,
+      CODE_MODEL_DEFAULT,
+    );
     if (machine === 0) throw this.#failure('target', `no target machine for ${name}`);
     this.#machines.set(key, machine);
     return machine;
@@ -359,7 +408,11 @@ export class LlvmLibrary {
   }
 
   #failure(stage: string, text: string): ProjError {
-    return new ProjError('kernel-compilation', `LLVM ${this.version}, ${stage}: ${text.trim().split('\n').slice(0, 6).join(' | ')}`, { op: 'native device' });
+    return new ProjError(
+      'kernel-compilation',
+      `LLVM ${this.version}, ${stage}: ${text.trim().split('\n').slice(0, 6).join(' | ')}`,
+      { op: 'native device' },
+    );
   }
 }
 

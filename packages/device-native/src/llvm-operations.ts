@@ -1,5 +1,16 @@
 /** How each value-producing operation of the kernel language is written in LLVM IR. */
-import { isFloat, isUnsigned, SCALARS, valueType, type BinaryOp, type CompareOp, type HorizontalOp, type UnaryOp, type Value, type ValueType } from '@proj/kernel';
+import {
+  isFloat,
+  isUnsigned,
+  SCALARS,
+  valueType,
+  type BinaryOp,
+  type CompareOp,
+  type HorizontalOp,
+  type UnaryOp,
+  type Value,
+  type ValueType,
+} from '@proj/kernel';
 import type { CpuTarget } from './cpu.ts';
 import { lanesOf, literal, llvmType, mangled, scalarLiteral, vectorLiteral } from './llvm-types.ts';
 
@@ -16,12 +27,23 @@ export interface Emitter {
   operand(value: Value): string;
 }
 
-const INTEGER_INSTRUCTION: Readonly<Record<Exclude<BinaryOp, 'div' | 'rem' | 'min' | 'max' | 'shl' | 'shr'>, string>> = {
-  add: 'add', sub: 'sub', mul: 'mul', and: 'and', or: 'or', xor: 'xor',
-};
+const INTEGER_INSTRUCTION: Readonly<Record<Exclude<BinaryOp, 'div' | 'rem' | 'min' | 'max' | 'shl' | 'shr'>, string>> =
+  {
+    add: 'add',
+    sub: 'sub',
+    mul: 'mul',
+    and: 'and',
+    or: 'or',
+    xor: 'xor',
+  };
 
 const FLOAT_INTRINSIC: Readonly<Record<Exclude<UnaryOp, 'neg' | 'not' | 'popcount'>, string>> = {
-  abs: 'fabs', sqrt: 'sqrt', floor: 'floor', ceil: 'ceil', trunc: 'trunc', round: 'roundeven',
+  abs: 'fabs',
+  sqrt: 'sqrt',
+  floor: 'floor',
+  ceil: 'ceil',
+  trunc: 'trunc',
+  round: 'roundeven',
 };
 
 /** A unary operation. */
@@ -36,9 +58,19 @@ export function unary(e: Emitter, op: UnaryOp, value: Value, x: string): string 
     case 'popcount':
       return e.call(type, `llvm.ctpop.${mangled(type)}`, [[type, x]]);
     case 'abs':
-      if (!isFloat(scalar)) return isUnsigned(scalar) ? x : e.call(type, `llvm.abs.${mangled(type)}`, [[type, x], ['i1', 'false']]);
+      if (!isFloat(scalar))
+        return isUnsigned(scalar)
+          ? x
+          : e.call(type, `llvm.abs.${mangled(type)}`, [
+              [type, x],
+              ['i1', 'false'],
+            ]);
       return e.call(type, `llvm.fabs.${mangled(type)}`, [[type, x]]);
-    case 'sqrt': case 'floor': case 'ceil': case 'trunc': case 'round':
+    case 'sqrt':
+    case 'floor':
+    case 'ceil':
+    case 'trunc':
+    case 'round':
       return e.call(type, `llvm.${FLOAT_INTRINSIC[op]}.${mangled(type)}`, [[type, x]]);
     default:
       return op satisfies never;
@@ -51,21 +83,31 @@ export function binary(e: Emitter, op: BinaryOp, type: ValueType, x: string, y: 
   const spelled = llvmType(type);
   const float = isFloat(scalar);
   switch (op) {
-    case 'add': case 'sub': case 'mul':
+    case 'add':
+    case 'sub':
+    case 'mul':
       if (float) return e.define(`f${op} ${spelled} ${x}, ${y}`);
       return e.define(`${op} ${scalar === 'index' ? 'nsw ' : ''}${spelled} ${x}, ${y}`);
-    case 'and': case 'or': case 'xor':
+    case 'and':
+    case 'or':
+    case 'xor':
       return e.define(`${INTEGER_INSTRUCTION[op]} ${spelled} ${x}, ${y}`);
-    case 'div': case 'rem':
+    case 'div':
+    case 'rem':
       return float ? e.define(`f${op} ${spelled} ${x}, ${y}`) : divide(e, op, type, x, y, divisor);
-    case 'min': case 'max': {
+    case 'min':
+    case 'max': {
       if (float) {
         const condition = e.define(`fcmp ${op === 'min' ? 'olt' : 'ogt'} ${spelled} ${x}, ${y}`);
         return e.define(`select ${lanesOf('i1', type)} ${condition}, ${spelled} ${x}, ${spelled} ${y}`);
       }
-      return e.call(spelled, `llvm.${isUnsigned(scalar) || scalar === 'bool' ? 'u' : 's'}${op}.${mangled(spelled)}`, [[spelled, x], [spelled, y]]);
+      return e.call(spelled, `llvm.${isUnsigned(scalar) || scalar === 'bool' ? 'u' : 's'}${op}.${mangled(spelled)}`, [
+        [spelled, x],
+        [spelled, y],
+      ]);
     }
-    case 'shl': case 'shr': {
+    case 'shl':
+    case 'shr': {
       const count = e.define(`and ${spelled} ${y}, ${literal(SCALARS[scalar].bytes * 8 - 1, type)}`);
       return e.define(`${op === 'shl' ? 'shl' : isUnsigned(scalar) ? 'lshr' : 'ashr'} ${spelled} ${x}, ${count}`);
     }
@@ -86,7 +128,9 @@ function divide(e: Emitter, op: 'div' | 'rem', type: ValueType, x: string, y: st
   }
   if (signed && type.scalar !== 'index' && (constant === undefined || constant === -1)) {
     const minusOne = e.define(`icmp eq ${spelled} ${safe}, ${literal(-1, type)}`);
-    const positive = e.define(`select ${lanesOf('i1', type)} ${minusOne}, ${spelled} ${literal(1, type)}, ${spelled} ${safe}`);
+    const positive = e.define(
+      `select ${lanesOf('i1', type)} ${minusOne}, ${spelled} ${literal(1, type)}, ${spelled} ${safe}`,
+    );
     const result = e.define(`s${op} ${spelled} ${x}, ${positive}`);
     if (op === 'rem') return result;
     const negated = e.define(`sub ${spelled} ${literal(0, type)}, ${x}`);
@@ -106,7 +150,12 @@ export function compare(e: Emitter, op: CompareOp, type: ValueType, x: string, y
 export function mulAdd(e: Emitter, type: ValueType, a: string, b: string, c: string): string {
   const spelled = llvmType(type);
   if (!isFloat(type.scalar)) return e.define(`add ${spelled} ${e.define(`mul ${spelled} ${a}, ${b}`)}, ${c}`);
-  if (fuses(e.cpu)) return e.call(spelled, `llvm.fma.${mangled(spelled)}`, [[spelled, a], [spelled, b], [spelled, c]]);
+  if (fuses(e.cpu))
+    return e.call(spelled, `llvm.fma.${mangled(spelled)}`, [
+      [spelled, a],
+      [spelled, b],
+      [spelled, c],
+    ]);
   return e.define(`fadd ${spelled} ${e.define(`fmul ${spelled} ${a}, ${b}`)}, ${c}`);
 }
 
@@ -122,11 +171,15 @@ export function splat(e: Emitter, type: ValueType, x: string): string {
 
 /** 0, 1, 2, … */
 export function iota({ scalar, lanes }: ValueType): string {
-  return vectorLiteral(llvmType(valueType(scalar)), Array.from({ length: lanes }, (_, lane) => scalarLiteral(scalar === 'bool' ? lane !== 0 : lane, scalar)));
+  return vectorLiteral(
+    llvmType(valueType(scalar)),
+    Array.from({ length: lanes }, (_, lane) => scalarLiteral(scalar === 'bool' ? lane !== 0 : lane, scalar)),
+  );
 }
 
 /** One lane of a vector. */
-export const extract = (e: Emitter, type: ValueType, x: string, lane: number): string => e.define(`extractelement ${llvmType(type)} ${x}, i64 ${lane}`);
+export const extract = (e: Emitter, type: ValueType, x: string, lane: number): string =>
+  e.define(`extractelement ${llvmType(type)} ${x}, i64 ${lane}`);
 
 /** Lanes of `x` and `y`, which have type `type`, by `pattern`. */
 export function shuffle(e: Emitter, type: ValueType, x: string, y: string, pattern: readonly number[]): string {
@@ -134,14 +187,27 @@ export function shuffle(e: Emitter, type: ValueType, x: string, y: string, patte
   if (type.lanes === 1) {
     const vector = llvmType(valueType(type.scalar, pattern.length));
     const lanes = pattern.map((from) => (from === 0 ? x : y));
-    return pattern.length === 1 ? (lanes[0] ?? x) : lanes.reduce((made, value, at) => e.define(`insertelement ${vector} ${made}, ${llvmType(type)} ${value}, i64 ${at}`), 'poison');
+    return pattern.length === 1
+      ? (lanes[0] ?? x)
+      : lanes.reduce(
+          (made, value, at) => e.define(`insertelement ${vector} ${made}, ${llvmType(type)} ${value}, i64 ${at}`),
+          'poison',
+        );
   }
-  if (pattern.length === 1) return lane < type.lanes ? extract(e, type, x, lane) : extract(e, type, y, lane - type.lanes);
+  if (pattern.length === 1)
+    return lane < type.lanes ? extract(e, type, x, lane) : extract(e, type, y, lane - type.lanes);
   const spelled = llvmType(type);
-  return e.define(`shufflevector ${spelled} ${x}, ${spelled} ${y}, <${pattern.length} x i32> ${vectorLiteral('i32', pattern)}`);
+  return e.define(
+    `shufflevector ${spelled} ${x}, ${spelled} ${y}, <${pattern.length} x i32> ${vectorLiteral('i32', pattern)}`,
+  );
 }
 
-const REDUCTION: Readonly<Record<HorizontalOp, BinaryOp>> = { reduceAdd: 'add', reduceMul: 'mul', reduceMin: 'min', reduceMax: 'max' };
+const REDUCTION: Readonly<Record<HorizontalOp, BinaryOp>> = {
+  reduceAdd: 'add',
+  reduceMul: 'mul',
+  reduceMin: 'min',
+  reduceMax: 'max',
+};
 
 /** Combines the upper half of the lanes with the lower one until one is left. */
 export function horizontal(e: Emitter, op: HorizontalOp, value: Value, x: string): string {
@@ -150,9 +216,17 @@ export function horizontal(e: Emitter, op: HorizontalOp, value: Value, x: string
   for (let lanes = value.type.lanes; lanes > 1; lanes /= 2) {
     const full = valueType(scalar, lanes);
     const half = lanes / 2;
-    const combine = (type: ValueType, low: string, high: string): string => binary(e, REDUCTION[op], type, low, high, value);
+    const combine = (type: ValueType, low: string, high: string): string =>
+      binary(e, REDUCTION[op], type, low, high, value);
     if (half === 1) return combine(valueType(scalar), extract(e, full, current, 0), extract(e, full, current, 1));
-    const take = (first: number): string => shuffle(e, full, current, 'poison', Array.from({ length: half }, (_, lane) => first + lane));
+    const take = (first: number): string =>
+      shuffle(
+        e,
+        full,
+        current,
+        'poison',
+        Array.from({ length: half }, (_, lane) => first + lane),
+      );
     current = combine(valueType(scalar, half), take(0), take(half));
   }
   return current;
@@ -166,11 +240,15 @@ function floatBounds(value: Value): { readonly low: number; readonly high: numbe
       const constant = Number(value.constant);
       return Number.isNaN(constant) ? undefined : { low: constant, high: constant };
     }
-    case 'floor': case 'ceil': case 'trunc': case 'round': {
+    case 'floor':
+    case 'ceil':
+    case 'trunc':
+    case 'round': {
       const inner = x === undefined ? undefined : floatBounds(x);
       return inner === undefined ? undefined : { low: Math.floor(inner.low), high: Math.ceil(inner.high) };
     }
-    case 'min': case 'max': {
+    case 'min':
+    case 'max': {
       // The second operand comes through when the first is NaN, so a known second operand bounds the result.
       const second = y === undefined ? undefined : floatBounds(y);
       if (second === undefined || x === undefined) return undefined;
@@ -208,10 +286,16 @@ function convert(e: Emitter, x: string, from: ValueType, to: ValueType, value: V
     const float = source === 'f32' ? x : convert(e, x, from, wide, value);
     return target === 'bf16' ? f32ToBf16(e, wide, float) : f32ToF16(e, wide, float);
   }
-  if (target === 'bool') return isFloat(source) ? e.define(`fcmp une ${fromType} ${x}, ${literal(0, from)}`) : e.define(`icmp ne ${fromType} ${x}, ${literal(0, from)}`);
+  if (target === 'bool')
+    return isFloat(source)
+      ? e.define(`fcmp une ${fromType} ${x}, ${literal(0, from)}`)
+      : e.define(`icmp ne ${fromType} ${x}, ${literal(0, from)}`);
   if (source === 'bool') return e.define(`${isFloat(target) ? 'uitofp' : 'zext'} ${fromType} ${x} to ${toType}`);
   if (isFloat(source)) {
-    if (isFloat(target)) return e.define(`${SCALARS[source].bytes < SCALARS[target].bytes ? 'fpext' : 'fptrunc'} ${fromType} ${x} to ${toType}`);
+    if (isFloat(target))
+      return e.define(
+        `${SCALARS[source].bytes < SCALARS[target].bytes ? 'fpext' : 'fptrunc'} ${fromType} ${x} to ${toType}`,
+      );
     return floatToInteger(e, x, from, to, value);
   }
   if (isFloat(target)) return e.define(`${isUnsigned(source) ? 'uitofp' : 'sitofp'} ${fromType} ${x} to ${toType}`);
@@ -227,8 +311,11 @@ function floatToInteger(e: Emitter, x: string, from: ValueType, to: ValueType, v
   const bits = SCALARS[to.scalar].bytes * 8;
   const [low, high] = unsigned ? [0, 2 ** bits] : [-(2 ** (bits - 1)), 2 ** (bits - 1)];
   const bounds = value === undefined ? undefined : floatBounds(value);
-  if (bounds !== undefined && bounds.low >= low && bounds.high < high) return e.define(`fpto${unsigned ? 'u' : 's'}i ${fromType} ${x} to ${toType}`);
-  return e.call(toType, `llvm.fpto${unsigned ? 'u' : 's'}i.sat.${mangled(toType)}.${mangled(fromType)}`, [[fromType, x]]);
+  if (bounds !== undefined && bounds.low >= low && bounds.high < high)
+    return e.define(`fpto${unsigned ? 'u' : 's'}i ${fromType} ${x} to ${toType}`);
+  return e.call(toType, `llvm.fpto${unsigned ? 'u' : 's'}i.sat.${mangled(toType)}.${mangled(fromType)}`, [
+    [fromType, x],
+  ]);
 }
 
 function bf16ToF32(e: Emitter, wide: ValueType, x: string): string {
@@ -258,17 +345,26 @@ const hasHalf = (cpu: CpuTarget): boolean => cpu.architecture === 'arm64' || cpu
 /** Without F16C, LLVM would call a function of the compiler's library for each lane: integer arithmetic does it instead. */
 function f16ToF32(e: Emitter, wide: ValueType, x: string): string {
   const halves = lanesOf('half', wide);
-  if (hasHalf(e.cpu)) return e.define(`fpext ${halves} ${e.define(`bitcast ${lanesOf('i16', wide)} ${x} to ${halves}`)} to ${llvmType(wide)}`);
+  if (hasHalf(e.cpu))
+    return e.define(
+      `fpext ${halves} ${e.define(`bitcast ${lanesOf('i16', wide)} ${x} to ${halves}`)} to ${llvmType(wide)}`,
+    );
   const integers = valueType('i32', wide.lanes);
   const words = llvmType(integers);
   const floats = llvmType(wide);
   const mask = lanesOf('i1', wide);
   const word = e.define(`zext ${lanesOf('i16', wide)} ${x} to ${words}`);
-  const sign = e.define(`shl ${words} ${e.define(`and ${words} ${word}, ${literal(0x8000, integers)}`)}, ${literal(16, integers)}`);
+  const sign = e.define(
+    `shl ${words} ${e.define(`and ${words} ${word}, ${literal(0x8000, integers)}`)}, ${literal(16, integers)}`,
+  );
   const magnitude = e.define(`and ${words} ${word}, ${literal(0x7fff, integers)}`);
   // Exponent and mantissa in place, then times 2^112 moves the bias and normalises what was subnormal.
-  const placed = e.define(`bitcast ${words} ${e.define(`shl ${words} ${magnitude}, ${literal(13, integers)}`)} to ${floats}`);
-  const scaled = e.define(`bitcast ${floats} ${e.define(`fmul ${floats} ${placed}, ${literal(2 ** 112, wide)}`)} to ${words}`);
+  const placed = e.define(
+    `bitcast ${words} ${e.define(`shl ${words} ${magnitude}, ${literal(13, integers)}`)} to ${floats}`,
+  );
+  const scaled = e.define(
+    `bitcast ${floats} ${e.define(`fmul ${floats} ${placed}, ${literal(2 ** 112, wide)}`)} to ${words}`,
+  );
   const special = e.define(`icmp uge ${words} ${magnitude}, ${literal(0x7c00, integers)}`);
   const infinite = e.define(`or ${words} ${scaled}, ${literal(0x7f800000, integers)}`);
   const chosen = e.define(`select ${mask} ${special}, ${words} ${infinite}, ${words} ${scaled}`);
@@ -278,7 +374,8 @@ function f16ToF32(e: Emitter, wide: ValueType, x: string): string {
 function f32ToF16(e: Emitter, wide: ValueType, x: string): string {
   const halves = lanesOf('half', wide);
   const result = lanesOf('i16', wide);
-  if (hasHalf(e.cpu)) return e.define(`bitcast ${halves} ${e.define(`fptrunc ${llvmType(wide)} ${x} to ${halves}`)} to ${result}`);
+  if (hasHalf(e.cpu))
+    return e.define(`bitcast ${halves} ${e.define(`fptrunc ${llvmType(wide)} ${x} to ${halves}`)} to ${result}`);
   const integers = valueType('i32', wide.lanes);
   const words = llvmType(integers);
   const floats = llvmType(wide);
@@ -292,8 +389,12 @@ function f32ToF16(e: Emitter, wide: ValueType, x: string): string {
   const biased = e.define(`add ${words} ${magnitude}, ${constant(0xfff - (112 << 23))}`);
   const normal = e.define(`lshr ${words} ${e.define(`add ${words} ${biased}, ${odd}`)}, ${constant(13)}`);
   // Subnormal results: adding 0.5 makes the adder shift and round.
-  const added = e.define(`fadd ${floats} ${e.define(`bitcast ${words} ${magnitude} to ${floats}`)}, ${literal(0.5, wide)}`);
-  const subnormal = e.define(`sub ${words} ${e.define(`bitcast ${floats} ${added} to ${words}`)}, ${constant(0x3f000000)}`);
+  const added = e.define(
+    `fadd ${floats} ${e.define(`bitcast ${words} ${magnitude} to ${floats}`)}, ${literal(0.5, wide)}`,
+  );
+  const subnormal = e.define(
+    `sub ${words} ${e.define(`bitcast ${floats} ${added} to ${words}`)}, ${constant(0x3f000000)}`,
+  );
   const tiny = e.define(`icmp ult ${words} ${magnitude}, ${constant(113 << 23)}`);
   const huge = e.define(`icmp uge ${words} ${magnitude}, ${constant(143 << 23)}`);
   const nan = e.define(`icmp ugt ${words} ${magnitude}, ${constant(0x7f800000)}`);
@@ -316,16 +417,33 @@ export function dot4(e: Emitter, type: ValueType, acc: string, a: string, b: str
   const words = llvmType(type);
   const bytes = `<${lanes * 4} x i8>`;
   if (hasDot4(e.cpu, lanes)) {
-    const operands = [a, b].map((name): readonly [string, string] => [words, e.define(`bitcast ${bytes} ${name} to ${words}`)]);
+    const operands = [a, b].map((name): readonly [string, string] => [
+      words,
+      e.define(`bitcast ${bytes} ${name} to ${words}`),
+    ]);
     return e.call(words, `llvm.x86.avx512.vpdpbusd.${VNNI_WIDTHS[lanes]}`, [[words, acc], ...operands]);
   }
-  if (lanes === 4 && e.cpu.architecture === 'arm64' && e.cpu.has('i8mm')) return e.call(words, 'llvm.aarch64.neon.usdot.v4i32.v16i8', [[words, acc], [bytes, a], [bytes, b]]);
+  if (lanes === 4 && e.cpu.architecture === 'arm64' && e.cpu.has('i8mm'))
+    return e.call(words, 'llvm.aarch64.neon.usdot.v4i32.v16i8', [
+      [words, acc],
+      [bytes, a],
+      [bytes, b],
+    ]);
   // Products of adjacent pairs in 16 bits fit 32; LLVM turns the pairs into vpmaddwd where that exists.
   const wide = `<${lanes * 4} x i32>`;
-  const product = e.define(`mul nsw ${wide} ${e.define(`zext ${bytes} ${a} to ${wide}`)}, ${e.define(`sext ${bytes} ${b} to ${wide}`)}`);
+  const product = e.define(
+    `mul nsw ${wide} ${e.define(`zext ${bytes} ${a} to ${wide}`)}, ${e.define(`sext ${bytes} ${b} to ${wide}`)}`,
+  );
   let current = product;
   for (let width = lanes * 4; width > lanes; width /= 2) {
-    const pick = (first: number): string => shuffle(e, valueType('i32', width), current, 'poison', Array.from({ length: width / 2 }, (_, lane) => 2 * lane + first));
+    const pick = (first: number): string =>
+      shuffle(
+        e,
+        valueType('i32', width),
+        current,
+        'poison',
+        Array.from({ length: width / 2 }, (_, lane) => 2 * lane + first),
+      );
     current = e.define(`add ${llvmType(valueType('i32', width / 2))} ${pick(0)}, ${pick(1)}`);
   }
   return e.define(`add ${words} ${current}, ${acc}`);

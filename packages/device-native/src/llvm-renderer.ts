@@ -7,10 +7,35 @@
  *
  * Kernels arrive vectorised and simplified; arithmetic carries no fast-math flags, so results are those of the kernel as written.
  */
-import { liveValues, ProjError, SCALARS, valueType, type Block, type Kernel, type Loop, type Memory, type Statement, type Value } from '@proj/kernel';
+import {
+  liveValues,
+  ProjError,
+  SCALARS,
+  valueType,
+  type Block,
+  type Kernel,
+  type Loop,
+  type Memory,
+  type Statement,
+  type Value,
+} from '@proj/kernel';
 import type { CpuTarget } from './cpu.ts';
 import { fileIdentity } from './file-identity.ts';
-import { binary, bitcast, cast, compare, dot4, extract, horizontal, iota, mulAdd, shuffle, splat, unary, type Emitter } from './llvm-operations.ts';
+import {
+  binary,
+  bitcast,
+  cast,
+  compare,
+  dot4,
+  extract,
+  horizontal,
+  iota,
+  mulAdd,
+  shuffle,
+  splat,
+  unary,
+  type Emitter,
+} from './llvm-operations.ts';
 import { lanesOf, literal, llvmType, mangled, memoryType } from './llvm-types.ts';
 
 /** The symbol that every rendered module exports. */
@@ -48,10 +73,15 @@ class Renderer implements Emitter {
 
   module(): string {
     const { parameters, locals, body } = this.#kernel;
-    for (const { position, element, length } of locals) this.line(`%local.${position} = alloca [${length} x ${memoryType(valueType(element))}], align 64`);
+    for (const { position, element, length } of locals)
+      this.line(`%local.${position} = alloca [${length} x ${memoryType(valueType(element))}], align 64`);
     this.#block(body);
     this.line('ret void');
-    const formal = parameters.map((p) => (p.kind === 'scalar' ? `${llvmType(valueType(p.type))} %p${p.position}` : `ptr noalias ${p.access === 'read' ? 'readonly ' : ''}%p${p.position}`));
+    const formal = parameters.map((p) =>
+      p.kind === 'scalar'
+        ? `${llvmType(valueType(p.type))} %p${p.position}`
+        : `ptr noalias ${p.access === 'read' ? 'readonly ' : ''}%p${p.position}`,
+    );
     return [
       `define internal void @body(${[...formal, 'i64 %begin', 'i64 %end', 'i64 %thread'].join(', ')}) noinline #0 {`,
       'entry:',
@@ -70,7 +100,10 @@ class Renderer implements Emitter {
       const slot = `%s${p.position}`;
       lines.push(`  ${slot} = getelementptr i64, ptr %args, i64 ${p.position}`);
       if (p.kind === 'scalar' && p.type === 'bool') {
-        lines.push(`  %b${p.position} = load i8, ptr ${slot}, align 8`, `  %v${p.position} = icmp ne i8 %b${p.position}, 0`);
+        lines.push(
+          `  %b${p.position} = load i8, ptr ${slot}, align 8`,
+          `  %v${p.position} = icmp ne i8 %b${p.position}, 0`,
+        );
         return `i1 %v${p.position}`;
       }
       const type = p.kind === 'scalar' ? llvmType(valueType(p.type)) : 'ptr';
@@ -99,7 +132,8 @@ class Renderer implements Emitter {
   }
 
   call(result: string, name: string, operands: readonly (readonly [type: string, operand: string])[]): string {
-    if (!this.#declarations.has(name)) this.#declarations.set(name, `declare ${result} @${name}(${operands.map(([type]) => type).join(', ')})`);
+    if (!this.#declarations.has(name))
+      this.#declarations.set(name, `declare ${result} @${name}(${operands.map(([type]) => type).join(', ')})`);
     const text = `call ${result} @${name}(${operands.map((operand) => operand.join(' ')).join(', ')})`;
     if (result !== 'void') return this.define(text);
     this.line(text);
@@ -124,7 +158,10 @@ class Renderer implements Emitter {
   }
 
   #broken(what: string): ProjError {
-    return new ProjError('kernel-verification', `kernel ${this.#kernel.name}: ${what}`, { op: 'renderLlvm', cure: 'Run verifyKernel on it' });
+    return new ProjError('kernel-verification', `kernel ${this.#kernel.name}: ${what}`, {
+      op: 'renderLlvm',
+      cure: 'Run verifyKernel on it',
+    });
   }
 
   // Statements
@@ -157,12 +194,20 @@ class Renderer implements Emitter {
         const pointerType = lanesOf('ptr', type);
         const mask = s.mask === null ? literal(true, valueType('bool', type.lanes)) : this.operand(s.mask);
         this.call('void', `llvm.masked.scatter.${mangled(elements)}.${mangled(pointerType)}`, [
-          [elements, stored], [pointerType, pointers], ['i32', String(SCALARS[s.memory.element].bytes)], [lanesOf('i1', type), mask],
+          [elements, stored],
+          [pointerType, pointers],
+          ['i32', String(SCALARS[s.memory.element].bytes)],
+          [lanesOf('i1', type), mask],
         ]);
         return;
       }
       case 'prefetch':
-        this.call('void', 'llvm.prefetch.p0', [['ptr', this.#pointer(s.memory, this.operand(s.index))], ['i32', '0'], ['i32', '3'], ['i32', '1']]);
+        this.call('void', 'llvm.prefetch.p0', [
+          ['ptr', this.#pointer(s.memory, this.operand(s.index))],
+          ['i32', '0'],
+          ['i32', '3'],
+          ['i32', '1'],
+        ]);
         return;
       case 'for':
         return this.#loop(s);
@@ -208,19 +253,28 @@ class Renderer implements Emitter {
     carried.forEach((c, position) => {
       const name = `%${this.#fresh('c')}`;
       this.#names.set(c.inner, name);
-      this.line(`${name} = phi ${llvmType(c.inner.type)} [ ${initial[position]}, %${before} ], [ <next ${position}>, %${latchMark} ]`);
+      this.line(
+        `${name} = phi ${llvmType(c.inner.type)} [ ${initial[position]}, %${before} ], [ <next ${position}>, %${latchMark} ]`,
+      );
     });
     this.#block(loop.body);
     const following = carried.map((c) => this.operand(c.next));
     const latch = this.#label;
     for (let at = firstPhi; at <= firstPhi + carried.length; at++) {
-      this.#lines[at] = (this.#lines[at] ?? '').replace(latchMark, latch).replace(/<next (\d+)>/, (_, position: string) => following[Number(position)] ?? '');
+      this.#lines[at] = (this.#lines[at] ?? '')
+        .replace(latchMark, latch)
+        .replace(/<next (\d+)>/, (_, position: string) => following[Number(position)] ?? '');
     }
     this.line(`${next} = add nsw i64 ${variable}, ${loop.step}`);
     this.line(`br i1 ${this.define(`icmp slt i64 ${next}, ${limit}`)}, label %${head}, label %${end}`);
     this.#start(end);
     carried.forEach((c, position) => {
-      this.#names.set(c.result, this.define(`phi ${llvmType(c.result.type)} [ ${initial[position]}, %${before} ], [ ${following[position]}, %${latch} ]`));
+      this.#names.set(
+        c.result,
+        this.define(
+          `phi ${llvmType(c.result.type)} [ ${initial[position]}, %${before} ], [ ${following[position]}, %${latch} ]`,
+        ),
+      );
     });
   }
 
@@ -230,18 +284,32 @@ class Renderer implements Emitter {
     const { op, type, args } = value;
     const [a, b, c] = args;
     switch (op) {
-      case 'const': case 'param': case 'builtin': case 'iota':
+      case 'const':
+      case 'param':
+      case 'builtin':
+      case 'iota':
         return this.operand(value);
-      case 'loopVariable': case 'carried': case 'result':
+      case 'loopVariable':
+      case 'carried':
+      case 'result':
         throw this.#broken(`${op} outside a loop header`);
-      case 'load': case 'gather':
+      case 'load':
+      case 'gather':
         return this.#load(value);
       default:
     }
     if (a === undefined) throw this.#broken(`${op} without operands`);
     const x = this.operand(a);
     switch (op) {
-      case 'neg': case 'abs': case 'sqrt': case 'floor': case 'ceil': case 'trunc': case 'round': case 'not': case 'popcount':
+      case 'neg':
+      case 'abs':
+      case 'sqrt':
+      case 'floor':
+      case 'ceil':
+      case 'trunc':
+      case 'round':
+      case 'not':
+      case 'popcount':
         return unary(this, op, value, x);
       case 'cast':
         return cast(this, a, type);
@@ -251,16 +319,35 @@ class Renderer implements Emitter {
         return splat(this, type, x);
       case 'extract':
         return extract(this, a.type, x, value.lane ?? 0);
-      case 'reduceAdd': case 'reduceMul': case 'reduceMin': case 'reduceMax':
+      case 'reduceAdd':
+      case 'reduceMul':
+      case 'reduceMin':
+      case 'reduceMax':
         return horizontal(this, op, a, x);
       default:
     }
     if (b === undefined) throw this.#broken(`${op} with one operand`);
     const y = this.operand(b);
     switch (op) {
-      case 'add': case 'sub': case 'mul': case 'div': case 'rem': case 'min': case 'max': case 'and': case 'or': case 'xor': case 'shl': case 'shr':
+      case 'add':
+      case 'sub':
+      case 'mul':
+      case 'div':
+      case 'rem':
+      case 'min':
+      case 'max':
+      case 'and':
+      case 'or':
+      case 'xor':
+      case 'shl':
+      case 'shr':
         return binary(this, op, type, x, y, b);
-      case 'eq': case 'ne': case 'lt': case 'le': case 'gt': case 'ge':
+      case 'eq':
+      case 'ne':
+      case 'lt':
+      case 'le':
+      case 'gt':
+      case 'ge':
         return compare(this, op, a.type, x, y);
       case 'shuffle':
         return shuffle(this, a.type, x, y, value.pattern ?? []);
@@ -287,11 +374,15 @@ class Renderer implements Emitter {
   }
 
   #pointer(memory: Memory, index: string): string {
-    return this.define(`getelementptr inbounds ${memoryType(valueType(memory.element))}, ptr ${this.#base(memory)}, i64 ${index}`);
+    return this.define(
+      `getelementptr inbounds ${memoryType(valueType(memory.element))}, ptr ${this.#base(memory)}, i64 ${index}`,
+    );
   }
 
   #pointers(memory: Memory, indices: Value): string {
-    return this.define(`getelementptr inbounds ${memoryType(valueType(memory.element))}, ptr ${this.#base(memory)}, ${llvmType(indices.type)} ${this.operand(indices)}`);
+    return this.define(
+      `getelementptr inbounds ${memoryType(valueType(memory.element))}, ptr ${this.#base(memory)}, ${llvmType(indices.type)} ${this.operand(indices)}`,
+    );
   }
 
   #load(value: Value): string {
@@ -300,18 +391,40 @@ class Renderer implements Emitter {
     if (memory === undefined || index === undefined) throw this.#broken(`${value.op} without memory`);
     const elements = memoryType(type);
     const align = SCALARS[memory.element].bytes;
-    const zero = elements.includes('float') || elements.includes('double') ? (type.lanes === 1 ? '0.0' : 'zeroinitializer') : type.lanes === 1 ? '0' : 'zeroinitializer';
+    const zero =
+      elements.includes('float') || elements.includes('double')
+        ? type.lanes === 1
+          ? '0.0'
+          : 'zeroinitializer'
+        : type.lanes === 1
+          ? '0'
+          : 'zeroinitializer';
     if (value.op === 'gather') {
       const pointerType = lanesOf('ptr', type);
       const condition = mask === undefined ? literal(true, valueType('bool', type.lanes)) : this.operand(mask);
-      return this.#fromMemory(type, this.call(elements, `llvm.masked.gather.${mangled(elements)}.${mangled(pointerType)}`, [
-        [pointerType, this.#pointers(memory, index)], ['i32', String(align)], [lanesOf('i1', type), condition], [elements, zero],
-      ]));
+      return this.#fromMemory(
+        type,
+        this.call(elements, `llvm.masked.gather.${mangled(elements)}.${mangled(pointerType)}`, [
+          [pointerType, this.#pointers(memory, index)],
+          ['i32', String(align)],
+          [lanesOf('i1', type), condition],
+          [elements, zero],
+        ]),
+      );
     }
     const pointer = this.#pointer(memory, this.operand(index));
-    if (mask === undefined) return this.#fromMemory(type, this.define(`load ${elements}, ptr ${pointer}, align ${align}`));
+    if (mask === undefined)
+      return this.#fromMemory(type, this.define(`load ${elements}, ptr ${pointer}, align ${align}`));
     if (type.lanes > 1) {
-      return this.#fromMemory(type, this.call(elements, `llvm.masked.load.${mangled(elements)}.p0`, [['ptr', pointer], ['i32', String(align)], [lanesOf('i1', type), this.operand(mask)], [elements, zero]]));
+      return this.#fromMemory(
+        type,
+        this.call(elements, `llvm.masked.load.${mangled(elements)}.p0`, [
+          ['ptr', pointer],
+          ['i32', String(align)],
+          [lanesOf('i1', type), this.operand(mask)],
+          [elements, zero],
+        ]),
+      );
     }
     const before = this.#label;
     const then = this.#fresh('then');
@@ -331,7 +444,12 @@ class Renderer implements Emitter {
     const pointer = this.#pointer(memory, index);
     if (mask === null) return this.line(`store ${elements} ${stored}, ptr ${pointer}, align ${align}`);
     if (value.type.lanes > 1) {
-      this.call('void', `llvm.masked.store.${mangled(elements)}.p0`, [[elements, stored], ['ptr', pointer], ['i32', String(align)], [lanesOf('i1', value.type), this.operand(mask)]]);
+      this.call('void', `llvm.masked.store.${mangled(elements)}.p0`, [
+        [elements, stored],
+        ['ptr', pointer],
+        ['i32', String(align)],
+        [lanesOf('i1', value.type), this.operand(mask)],
+      ]);
       return;
     }
     const then = this.#fresh('then');
@@ -351,6 +469,8 @@ class Renderer implements Emitter {
 
   #toMemory(value: Value): string {
     const x = this.operand(value);
-    return value.type.scalar === 'bool' ? this.define(`zext ${llvmType(value.type)} ${x} to ${memoryType(value.type)}`) : x;
+    return value.type.scalar === 'bool'
+      ? this.define(`zext ${llvmType(value.type)} ${x} to ${memoryType(value.type)}`)
+      : x;
   }
 }

@@ -3,7 +3,19 @@ import { floatToBfloatBits, floatToHalfBits, type Constant, type ScalarType, typ
 
 /** As values: booleans are single bits; `f16` and `bf16` travel as their 16 bits. */
 const VALUE_TYPES: Readonly<Record<ScalarType, string>> = {
-  bool: 'i1', i8: 'i8', u8: 'i8', i16: 'i16', u16: 'i16', i32: 'i32', u32: 'i32', i64: 'i64', index: 'i64', f16: 'i16', bf16: 'i16', f32: 'float', f64: 'double',
+  bool: 'i1',
+  i8: 'i8',
+  u8: 'i8',
+  i16: 'i16',
+  u16: 'i16',
+  i32: 'i32',
+  u32: 'i32',
+  i64: 'i64',
+  index: 'i64',
+  f16: 'i16',
+  bf16: 'i16',
+  f32: 'float',
+  f64: 'double',
 };
 
 const spell = (element: string, lanes: number): string => (lanes === 1 ? element : `<${lanes} x ${element}>`);
@@ -12,7 +24,8 @@ const spell = (element: string, lanes: number): string => (lanes === 1 ? element
 export const llvmType = ({ scalar, lanes }: ValueType): string => spell(VALUE_TYPES[scalar], lanes);
 
 /** The LLVM type of elements in memory: booleans are bytes there. */
-export const memoryType = ({ scalar, lanes }: ValueType): string => spell(scalar === 'bool' ? 'i8' : VALUE_TYPES[scalar], lanes);
+export const memoryType = ({ scalar, lanes }: ValueType): string =>
+  spell(scalar === 'bool' ? 'i8' : VALUE_TYPES[scalar], lanes);
 
 /** The same lanes of another LLVM element type. */
 export const lanesOf = (element: string, { lanes }: ValueType): string => spell(element, lanes);
@@ -46,7 +59,14 @@ export function scalarLiteral(value: Constant, scalar: ScalarType): string {
       return String(floatToHalfBits(Number(value)));
     case 'bf16':
       return String(floatToBfloatBits(Number(value)));
-    case 'i8': case 'u8': case 'i16': case 'u16': case 'i32': case 'u32': case 'i64': case 'index':
+    case 'i8':
+    case 'u8':
+    case 'i16':
+    case 'u16':
+    case 'i32':
+    case 'u32':
+    case 'i64':
+    case 'index':
       return String(BigInt(value));
     default:
       return scalar satisfies never;
@@ -57,8 +77,14 @@ export function scalarLiteral(value: Constant, scalar: ScalarType): string {
 export function literal(value: Constant, type: ValueType): string {
   const lane = scalarLiteral(value, type.scalar);
   if (type.lanes === 1) return lane;
-  return lane === '0' || lane === 'false' || lane === '0x0000000000000000' ? 'zeroinitializer' : vectorLiteral(VALUE_TYPES[type.scalar], Array.from({ length: type.lanes }, () => lane));
+  return lane === '0' || lane === 'false' || lane === '0x0000000000000000'
+    ? 'zeroinitializer'
+    : vectorLiteral(
+        VALUE_TYPES[type.scalar],
+        Array.from({ length: type.lanes }, () => lane),
+      );
 }
 
 /** `<float 1.0, float 2.0>`. */
-export const vectorLiteral = (element: string, lanes: readonly (string | number)[]): string => `<${lanes.map((lane) => `${element} ${lane}`).join(', ')}>`;
+export const vectorLiteral = (element: string, lanes: readonly (string | number)[]): string =>
+  `<${lanes.map((lane) => `${element} ${lane}`).join(', ')}>`;

@@ -2,7 +2,16 @@
  * What the machine can do at most: rate of fused multiply-adds, bandwidth of reading and of copying. Written in the kernel language, so that
  * it runs on any synchronous device. Benchmarks relate their figures to these, taken in the same run.
  */
-import { buildKernel, type CompiledKernel, type Device, type DeviceBuffer, type Kernel, type Launch, type Program, type Value } from '@proj/kernel';
+import {
+  buildKernel,
+  type CompiledKernel,
+  type Device,
+  type DeviceBuffer,
+  type Kernel,
+  type Launch,
+  type Program,
+  type Value,
+} from '@proj/kernel';
 
 /** Peaks, with 1 GFLOP = 10⁹ additions or multiplications and 1 GB = 10⁹ bytes. */
 export interface Peaks {
@@ -32,8 +41,18 @@ function arithmetic(lanes: number, accumulators: number): Kernel {
     const iterations = b.scalar('iterations', 'index');
     b.for(b.begin, b.end, 1, [], (item) => {
       const factor = b.load(seed, b.mul(item, lanes), lanes);
-      const sums = b.for(0, iterations, 1, Array.from({ length: accumulators }, (_, k) => b.load(seed, b.mul(b.add(item, k), lanes), lanes)), (_, ...chain) => chain.map((sum) => b.mulAdd(sum, factor, factor)));
-      b.store(out, b.mul(item, lanes), sums.reduce((total, sum) => b.add(total, sum)));
+      const sums = b.for(
+        0,
+        iterations,
+        1,
+        Array.from({ length: accumulators }, (_, k) => b.load(seed, b.mul(b.add(item, k), lanes), lanes)),
+        (_, ...chain) => chain.map((sum) => b.mulAdd(sum, factor, factor)),
+      );
+      b.store(
+        out,
+        b.mul(item, lanes),
+        sums.reduce((total, sum) => b.add(total, sum)),
+      );
     });
   });
 }
@@ -43,8 +62,14 @@ function read(lanes: number): Kernel {
     const [source, out] = [b.buffer('source', 'i32'), b.buffer('out', 'i32', 'write')];
     const first = b.begin;
     const zeros: Value[] = Array.from({ length: STREAMS }, () => b.splat(b.constant(0, 'i32'), lanes));
-    const sums = b.for(first, b.end, lanes * STREAMS, zeros, (i, ...totals) => totals.map((total, k) => b.add(total, b.load(source, b.add(i, k * lanes), lanes))));
-    b.store(out, b.mul(b.thread, lanes), sums.reduce((total, sum) => b.add(total, sum)));
+    const sums = b.for(first, b.end, lanes * STREAMS, zeros, (i, ...totals) =>
+      totals.map((total, k) => b.add(total, b.load(source, b.add(i, k * lanes), lanes))),
+    );
+    b.store(
+      out,
+      b.mul(b.thread, lanes),
+      sums.reduce((total, sum) => b.add(total, sum)),
+    );
   });
 }
 
@@ -75,15 +100,26 @@ export function measurePeaks(device: Device, { bytes = 64 << 20, runs = 15 }: Me
   const block = lanes * STREAMS;
   const items = Math.floor(bytes / 4 / block) * block;
   const [fma, reader, copier] = device.compile([arithmetic(lanes, accumulators), read(lanes), copy(lanes)]);
-  if (fma === undefined || reader === undefined || copier === undefined) throw new TypeError('compile gives a kernel for each kernel');
+  if (fma === undefined || reader === undefined || copier === undefined)
+    throw new TypeError('compile gives a kernel for each kernel');
   const small = device.allocate((threads + accumulators) * vectorBytes);
   const large = [device.allocate(items * 4), device.allocate(items * 4)] as const;
   for (const buffer of large) device.write(buffer, 0, new Uint8Array(buffer.bytes).fill(1));
   device.write(small, 0, new Uint8Array(small.bytes));
   const buffers = [small, ...large];
-  const launch = (kernel: CompiledKernel, bindings: readonly number[], end: number, grain: number, align: number, scalars: number): Launch => ({
+  const launch = (
+    kernel: CompiledKernel,
+    bindings: readonly number[],
+    end: number,
+    grain: number,
+    align: number,
+    scalars: number,
+  ): Launch => ({
     kernel,
-    args: [...bindings.map((binding) => ({ kind: 'buffer', binding, offset: 0 }) as const), ...Array.from({ length: scalars }, (_, scalar) => ({ kind: 'scalar', scalar }) as const)],
+    args: [
+      ...bindings.map((binding) => ({ kind: 'buffer', binding, offset: 0 }) as const),
+      ...Array.from({ length: scalars }, (_, scalar) => ({ kind: 'scalar', scalar }) as const),
+    ],
     begin: 0,
     end,
     grain,

@@ -1,5 +1,14 @@
 /** The `native` device: kernels as machine code for this processor, on the threads of this process. */
-import { ProjError, type CompiledKernel, type Device, type DeviceBuffer, type DeviceFeatures, type Kernel, type Launch, type Program } from '@proj/kernel';
+import {
+  ProjError,
+  type CompiledKernel,
+  type Device,
+  type DeviceBuffer,
+  type DeviceFeatures,
+  type Kernel,
+  type Launch,
+  type Program,
+} from '@proj/kernel';
 import { BufferPool, NativeBuffer } from './buffers.ts';
 import { Compiler } from './compiler.ts';
 import { cpuTarget, hostCpu, type CpuTarget } from './cpu.ts';
@@ -36,20 +45,34 @@ export class NativeDevice implements Device {
   readonly #runtime: Runtime;
   readonly #buffers = new BufferPool();
 
-  constructor({ environment = process.env, cachedOnly = environment['PROJ_DEVICE'] === 'native' }: NativeDeviceOptions = {}) {
+  constructor({
+    environment = process.env,
+    cachedOnly = environment['PROJ_DEVICE'] === 'native',
+  }: NativeDeviceOptions = {}) {
     if (process.platform !== 'linux' && process.platform !== 'darwin') {
-      throw new ProjError('device-unavailable', `the native device does not run on ${process.platform} yet`, { op: 'native device', cure: 'Use the wasm device' });
+      throw new ProjError('device-unavailable', `the native device does not run on ${process.platform} yet`, {
+        op: 'native device',
+        cure: 'Use the wasm device',
+      });
     }
     koffi();
     const llvm = findLlvm(environment);
     if (llvm.found === undefined && !cachedOnly) {
-      throw new ProjError('device-unavailable', llvm.reason, { op: 'native device', cure: 'Install libllvm19 (or 15 to 22), or set PROJ_LLVM to the path of its shared library' });
+      throw new ProjError('device-unavailable', llvm.reason, {
+        op: 'native device',
+        cure: 'Install libllvm19 (or 15 to 22), or set PROJ_LLVM to the path of its shared library',
+      });
     }
-    this.cpu = cpuTarget(hostCpu(() => hostFeatures(llvm)), environment['PROJ_CPU_FEATURES']);
+    this.cpu = cpuTarget(
+      hostCpu(() => hostFeatures(llvm)),
+      environment['PROJ_CPU_FEATURES'],
+    );
     const folder = cacheFolder(environment);
     const cache = folder === undefined ? undefined : new ObjectCache({ folder, compiler: llvm.found?.identity });
     this.#compiler = new Compiler({ cpu: this.cpu, llvm, cache });
-    const runtime = this.#compiler.module('runtime', `${runtimeIdentity()} ${Object.values(SPIN).join(' ')}`, () => runtimeIr(process.platform, this.cpu.architecture, SPIN));
+    const runtime = this.#compiler.module('runtime', `${runtimeIdentity()} ${Object.values(SPIN).join(' ')}`, () =>
+      runtimeIr(process.platform, this.cpu.architecture, SPIN),
+    );
     this.#runtime = new Runtime(runtime);
     this.#runtime.setThreads(defaultThreads(environment));
     this.#compiler.useThreads(this.#runtime);
@@ -65,7 +88,9 @@ export class NativeDevice implements Device {
   }
 
   read(buffer: DeviceBuffer, offset: number, bytes: number): Uint8Array<ArrayBuffer> {
-    return this.#range(buffer, offset, bytes, 'read').view().slice(offset, offset + bytes);
+    return this.#range(buffer, offset, bytes, 'read')
+      .view()
+      .slice(offset, offset + bytes);
   }
 
   compile(kernels: readonly Kernel[]): CompiledKernel[] {
@@ -74,7 +99,11 @@ export class NativeDevice implements Device {
   }
 
   program(launches: readonly Launch[], bindings: number): Program {
-    return new NativeProgram(this.#runtime, launches.map((launch) => ({ launch, code: addressOfKernel(launch.kernel) })), bindings);
+    return new NativeProgram(
+      this.#runtime,
+      launches.map((launch) => ({ launch, code: addressOfKernel(launch.kernel) })),
+      bindings,
+    );
   }
 
   setThreads(threads: number): void {
@@ -107,9 +136,14 @@ export class NativeDevice implements Device {
   }
 
   #range(buffer: DeviceBuffer, offset: number, bytes: number, op: string): NativeBuffer {
-    if (!(buffer instanceof NativeBuffer)) throw new ProjError('invalid-argument', `a buffer of device "${buffer.device.name}" given to device "native"`, { op });
+    if (!(buffer instanceof NativeBuffer))
+      throw new ProjError('invalid-argument', `a buffer of device "${buffer.device.name}" given to device "native"`, {
+        op,
+      });
     if (!(offset >= 0 && bytes >= 0 && offset + bytes <= buffer.bytes)) {
-      throw new ProjError('index-out-of-range', `bytes ${offset} to ${offset + bytes} of a buffer of ${buffer.bytes}`, { op });
+      throw new ProjError('index-out-of-range', `bytes ${offset} to ${offset + bytes} of a buffer of ${buffer.bytes}`, {
+        op,
+      });
     }
     return buffer;
   }
@@ -117,7 +151,10 @@ export class NativeDevice implements Device {
 
 function addressOfKernel(kernel: CompiledKernel): Address {
   const address: unknown = 'address' in kernel ? kernel.address : undefined;
-  if (typeof address !== 'number' || address === 0) throw new ProjError('invalid-argument', `kernel ${kernel.kernel.name} was not compiled by this device`, { op: 'program' });
+  if (typeof address !== 'number' || address === 0)
+    throw new ProjError('invalid-argument', `kernel ${kernel.kernel.name} was not compiled by this device`, {
+      op: 'program',
+    });
   return address;
 }
 

@@ -2,7 +2,17 @@
  * A program of the native device: a table of entries and a block of parameter slots, in memory that machine code reads. A run writes the
  * addresses of buffers that changed and the scalars, then makes one call.
  */
-import { coerce, floatToBfloatBits, floatToHalfBits, ProjError, SCALARS, type DeviceBuffer, type Launch, type Program, type ScalarType } from '@proj/kernel';
+import {
+  coerce,
+  floatToBfloatBits,
+  floatToHalfBits,
+  ProjError,
+  SCALARS,
+  type DeviceBuffer,
+  type Launch,
+  type Program,
+  type ScalarType,
+} from '@proj/kernel';
 import { NativeBuffer } from './buffers.ts';
 import { addressOf, type Address } from './ffi.ts';
 import type { Runtime } from './runtime.ts';
@@ -61,7 +71,13 @@ class Slots {
       case 'bool':
         this.#bytes[slot * 8] = Number(value);
         return;
-      case 'i8': case 'u8': case 'i16': case 'u16': case 'i32': case 'u32': case 'index':
+      case 'i8':
+      case 'u8':
+      case 'i16':
+      case 'u16':
+      case 'i32':
+      case 'u32':
+      case 'index':
         return this.integer(slot, Number(value));
       default:
         element satisfies never;
@@ -132,10 +148,21 @@ export class NativeProgram implements Program {
     const slots = this.#bindings[binding];
     if (slots === undefined || slots.length === 0) return;
     if (!(buffer instanceof NativeBuffer)) {
-      throw new ProjError('invalid-argument', buffer === undefined ? `binding ${binding} is missing` : `binding ${binding} is a buffer of device "${buffer.device.name}"`, { op: 'run' });
+      throw new ProjError(
+        'invalid-argument',
+        buffer === undefined
+          ? `binding ${binding} is missing`
+          : `binding ${binding} is a buffer of device "${buffer.device.name}"`,
+        { op: 'run' },
+      );
     }
     const { address } = buffer;
-    if (buffer.bytes < (this.#least[binding] ?? 0)) throw new ProjError('index-out-of-range', `binding ${binding} of ${buffer.bytes} bytes is used from byte ${this.#least[binding]} on`, { op: 'run' });
+    if (buffer.bytes < (this.#least[binding] ?? 0))
+      throw new ProjError(
+        'index-out-of-range',
+        `binding ${binding} of ${buffer.bytes} bytes is used from byte ${this.#least[binding]} on`,
+        { op: 'run' },
+      );
     if (this.#addresses[binding] === address) return;
     this.#addresses[binding] = address;
     for (const { slot, offset } of slots) this.#arguments.integer(slot, address + offset);
@@ -143,7 +170,8 @@ export class NativeProgram implements Program {
 
   #entry(index: number, { launch, code }: NativeLaunch, firstArgument: number): void {
     const { begin, end, grain, align, kernel } = launch;
-    if (!Number.isSafeInteger(begin) || !Number.isSafeInteger(end)) throw wrong(`kernel ${kernel.kernel.name}: range ${begin} to ${end}`);
+    if (!Number.isSafeInteger(begin) || !Number.isSafeInteger(end))
+      throw wrong(`kernel ${kernel.kernel.name}: range ${begin} to ${end}`);
     const first = index * ENTRY.slots;
     this.#entries.integer(first + ENTRY.code, code);
     this.#entries.integer(first + ENTRY.args, this.#arguments.address + firstArgument * 8);
@@ -154,19 +182,29 @@ export class NativeProgram implements Program {
   }
 
   #launchArguments({ kernel: { kernel }, args }: Launch, firstSlot: number): number {
-    if (kernel.parameters.length !== args.length) throw wrong(`kernel ${kernel.name} has ${kernel.parameters.length} parameters, the launch gives ${args.length}`);
+    if (kernel.parameters.length !== args.length)
+      throw wrong(`kernel ${kernel.name} has ${kernel.parameters.length} parameters, the launch gives ${args.length}`);
     kernel.parameters.forEach((parameter, i) => {
       const argument = args[i];
       const slot = firstSlot + i;
       if (argument === undefined || (argument.kind === 'buffer') !== (parameter.kind !== 'scalar')) {
-        throw wrong(`kernel ${kernel.name}: parameter ${parameter.name} is a ${parameter.kind}, the launch gives a ${argument?.kind}`);
+        throw wrong(
+          `kernel ${kernel.name}: parameter ${parameter.name} is a ${parameter.kind}, the launch gives a ${argument?.kind}`,
+        );
       }
       if (parameter.kind !== 'scalar') {
         if (argument.kind !== 'buffer') return;
         const slots = this.#bindings[argument.binding];
         if (slots === undefined) throw wrong(`binding ${argument.binding} of ${this.#bindings.length}`);
-        if (!Number.isSafeInteger(argument.offset) || argument.offset < 0 || argument.offset % SCALARS[parameter.element].bytes !== 0) {
-          throw wrong(`kernel ${kernel.name}: offset ${argument.offset} of ${parameter.name}`, 'Offsets are bytes and multiples of the element size');
+        if (
+          !Number.isSafeInteger(argument.offset) ||
+          argument.offset < 0 ||
+          argument.offset % SCALARS[parameter.element].bytes !== 0
+        ) {
+          throw wrong(
+            `kernel ${kernel.name}: offset ${argument.offset} of ${parameter.name}`,
+            'Offsets are bytes and multiples of the element size',
+          );
         }
         slots.push({ slot, offset: argument.offset });
         this.#least[argument.binding] = Math.max(this.#least[argument.binding] ?? 0, argument.offset);
@@ -180,4 +218,5 @@ export class NativeProgram implements Program {
 }
 
 /** Grains and alignments are at least 1: the runtime divides by them. */
-const positive = (value: number): number => (Number.isFinite(value) ? Math.max(1, Math.min(Math.floor(value), 2 ** 52)) : 2 ** 52);
+const positive = (value: number): number =>
+  Number.isFinite(value) ? Math.max(1, Math.min(Math.floor(value), 2 ** 52)) : 2 ** 52;

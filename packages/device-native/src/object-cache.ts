@@ -27,7 +27,10 @@ export function cacheFolder(environment: NodeJS.ProcessEnv = process.env): strin
   const chosen = environment['PROJ_CACHE_DIR'];
   if (chosen !== undefined && chosen !== '') return join(chosen, 'objects');
   const shared = environment['XDG_CACHE_HOME'];
-  const root = shared !== undefined && shared.startsWith('/') ? shared : join(homedir(), ...(process.platform === 'darwin' ? ['Library', 'Caches'] : ['.cache']));
+  const root =
+    shared !== undefined && shared.startsWith('/')
+      ? shared
+      : join(homedir(), ...(process.platform === 'darwin' ? ['Library', 'Caches'] : ['.cache']));
   return join(root, 'proj', 'objects');
 }
 
@@ -65,7 +68,12 @@ export function unsealObject(entry: Uint8Array): Uint8Array | undefined {
   if (entry.length < HEADER_BYTES) return undefined;
   const header = new DataView(entry.buffer, entry.byteOffset, entry.byteLength);
   const object = new Uint8Array(entry.buffer, entry.byteOffset + HEADER_BYTES, entry.byteLength - HEADER_BYTES);
-  if (header.getBigUint64(0, true) !== MAGIC || header.getUint32(8, true) !== object.length || header.getUint32(20, true) !== 0) return undefined;
+  if (
+    header.getBigUint64(0, true) !== MAGIC ||
+    header.getUint32(8, true) !== object.length ||
+    header.getUint32(20, true) !== 0
+  )
+    return undefined;
   const [a, b] = checksums(object);
   return header.getUint32(12, true) === a && header.getUint32(16, true) === b ? object : undefined;
 }
@@ -88,7 +96,12 @@ export class ObjectCache {
   #warned = false;
   #writes = 0;
 
-  constructor({ folder, compiler, limitBytes = DEFAULT_LIMIT_BYTES, warn = (message) => console.warn(message) }: ObjectCacheOptions) {
+  constructor({
+    folder,
+    compiler,
+    limitBytes = DEFAULT_LIMIT_BYTES,
+    warn = (message) => console.warn(message),
+  }: ObjectCacheOptions) {
     this.#folder = folder;
     this.#suffix = compiler === undefined ? undefined : `.${hashText(compiler).slice(0, 12)}.o`;
     this.#limit = limitBytes;
@@ -127,7 +140,9 @@ export class ObjectCache {
     } catch (error) {
       this.#writable = false;
       this.#remove(temporary);
-      this.#warnOnce(`proj: compiled kernels are not kept: ${messageOf(error)}. Set PROJ_CACHE_DIR to a folder that can be written, or PROJ_CACHE=off`);
+      this.#warnOnce(
+        `proj: compiled kernels are not kept: ${messageOf(error)}. Set PROJ_CACHE_DIR to a folder that can be written, or PROJ_CACHE=off`,
+      );
       return;
     }
     if (this.#writes++ % WRITES_PER_PRUNE === WRITES_PER_PRUNE - 1) this.prune();
@@ -156,19 +171,23 @@ export class ObjectCache {
   #paths(key: string): string[] {
     const folder = join(this.#folder, key.slice(0, 2));
     if (this.#suffix !== undefined) return [join(folder, `${key}${this.#suffix}`)];
-    return names(folder).filter((name) => name.startsWith(`${key}.`) && name.endsWith('.o')).map((name) => join(folder, name));
+    return names(folder)
+      .filter((name) => name.startsWith(`${key}.`) && name.endsWith('.o'))
+      .map((name) => join(folder, name));
   }
 
   #list(): { readonly path: string; readonly bytes: number; readonly usedMs: number }[] {
-    return names(this.#folder).flatMap((shard) => names(join(this.#folder, shard)).flatMap((name) => {
-      const path = join(this.#folder, shard, name);
-      try {
-        const { size, mtimeMs } = statSync(path);
-        return [{ path, bytes: size, usedMs: mtimeMs }];
-      } catch {
-        return [];
-      }
-    }));
+    return names(this.#folder).flatMap((shard) =>
+      names(join(this.#folder, shard)).flatMap((name) => {
+        const path = join(this.#folder, shard, name);
+        try {
+          const { size, mtimeMs } = statSync(path);
+          return [{ path, bytes: size, usedMs: mtimeMs }];
+        } catch {
+          return [];
+        }
+      }),
+    );
   }
 
   #touch(path: string): void {

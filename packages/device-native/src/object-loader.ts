@@ -6,9 +6,34 @@ import { cLibrary, functionAt, PROTECTION } from './ffi.ts';
 
 /** What machine code may call: functions that LLVM lowers to, and those that the thread pool uses. */
 const EXTERNAL_FUNCTIONS: ReadonlySet<string> = new Set([
-  'memcpy', 'memmove', 'memset',
-  'fmaf', 'fma', 'fmodf', 'fmod', 'floorf', 'floor', 'ceilf', 'ceil', 'truncf', 'trunc', 'rintf', 'rint', 'nearbyintf', 'nearbyint', 'roundevenf', 'roundeven',
-  'pthread_create', 'pthread_join', 'pthread_attr_init', 'pthread_attr_setstacksize', 'pthread_sigmask', 'sched_yield', 'syscall', '__ulock_wait', '__ulock_wake',
+  'memcpy',
+  'memmove',
+  'memset',
+  'fmaf',
+  'fma',
+  'fmodf',
+  'fmod',
+  'floorf',
+  'floor',
+  'ceilf',
+  'ceil',
+  'truncf',
+  'trunc',
+  'rintf',
+  'rint',
+  'nearbyintf',
+  'nearbyint',
+  'roundevenf',
+  'roundeven',
+  'pthread_create',
+  'pthread_join',
+  'pthread_attr_init',
+  'pthread_attr_setstacksize',
+  'pthread_sigmask',
+  'sched_yield',
+  'syscall',
+  '__ulock_wait',
+  '__ulock_wake',
 ]);
 
 /** Code in memory. */
@@ -25,7 +50,8 @@ export function loadObjects(files: readonly Uint8Array[], c: CLibrary = cLibrary
   const objects = files.map(parseObject);
   const architecture = process.arch;
   for (const { machine } of objects) {
-    if (machine !== architecture) throw new ProjError('kernel-compilation', `an object for ${machine} on ${architecture}`, { op: 'native device' });
+    if (machine !== architecture)
+      throw new ProjError('kernel-compilation', `an object for ${machine} on ${architecture}`, { op: 'native device' });
   }
   const bytes = imageBytes(objects);
   const base = c.map(bytes);
@@ -53,5 +79,6 @@ export function loadObjects(files: readonly Uint8Array[], c: CLibrary = cLibrary
 
 function flushInstructionCache(c: CLibrary, base: Address, bytes: number): void {
   const clear = c.symbol('__clear_cache');
-  if (clear !== undefined) functionAt<(from: Address, to: Address) => void>(clear, 'void', ['uintptr_t', 'uintptr_t'])(base, base + bytes);
+  if (clear !== undefined)
+    functionAt<(from: Address, to: Address) => void>(clear, 'void', ['uintptr_t', 'uintptr_t'])(base, base + bytes);
 }

@@ -14,7 +14,10 @@ export function defaultThreads(environment: NodeJS.ProcessEnv = process.env): nu
   const wanted = environment['PROJ_NUM_THREADS'];
   if (wanted === undefined || wanted === '') return Math.min(availableParallelism(), MAX_THREADS);
   if (!/^\d+$/.test(wanted) || Number(wanted) < 1) {
-    throw new ProjError('invalid-argument', `PROJ_NUM_THREADS is '${wanted}'`, { op: 'native device', cure: 'Give a number of threads, 1 or more' });
+    throw new ProjError('invalid-argument', `PROJ_NUM_THREADS is '${wanted}'`, {
+      op: 'native device',
+      cure: 'Give a number of threads, 1 or more',
+    });
   }
   return Math.min(Number(wanted), MAX_THREADS);
 }
@@ -41,7 +44,8 @@ export class Runtime {
   }
 
   setThreads(threads: number): void {
-    if (!Number.isInteger(threads) || threads < 1) throw new ProjError('invalid-argument', `${threads} threads`, { op: 'setThreads' });
+    if (!Number.isInteger(threads) || threads < 1)
+      throw new ProjError('invalid-argument', `${threads} threads`, { op: 'setThreads' });
     this.#threads = Math.min(threads, MAX_THREADS);
   }
 
@@ -54,7 +58,15 @@ export class Runtime {
   /** Runs machine code `(args, begin, end, part)` for items 0 to `count` - 1, handed out one by one to all threads. */
   runEach(code: Address, args: Address, count: number): void {
     const entry = new BigInt64Array(16);
-    for (const [slot, value] of [[ENTRY.code, code], [ENTRY.args, args], [ENTRY.end, count], [ENTRY.grain, 1], [ENTRY.align, 1], [ENTRY.chunk, 1]] as const) entry[slot] = BigInt(value);
+    for (const [slot, value] of [
+      [ENTRY.code, code],
+      [ENTRY.args, args],
+      [ENTRY.end, count],
+      [ENTRY.grain, 1],
+      [ENTRY.align, 1],
+      [ENTRY.chunk, 1],
+    ] as const)
+      entry[slot] = BigInt(value);
     this.run(new Uint32Array(entry.buffer), 1);
   }
 
@@ -84,7 +96,8 @@ export class Runtime {
 
   #symbol(name: (typeof RUNTIME_SYMBOLS)[number]): Address {
     const address = this.#code.symbols[0]?.get(name);
-    if (address === undefined) throw new ProjError('kernel-compilation', `the runtime has no ${name}`, { op: 'native device' });
+    if (address === undefined)
+      throw new ProjError('kernel-compilation', `the runtime has no ${name}`, { op: 'native device' });
     return address;
   }
 }

@@ -8,9 +8,15 @@ const ZEN = parseCpuInfo(
   'processor\t: 0\nvendor_id\t: AuthenticAMD\nflags\t\t: fpu sse sse2 pni ssse3 fma cx16 sse4_1 sse4_2 movbe popcnt avx f16c abm bmi1 avx2 bmi2 avx512f avx512dq avx512cd avx512bw avx512vl avx512_vnni avx512_bf16\n',
   'x64',
 );
-const HASWELL = parseCpuInfo('vendor_id\t: GenuineIntel\nflags\t\t: sse sse2 pni ssse3 fma sse4_1 sse4_2 popcnt avx f16c abm bmi1 avx2 bmi2\n', 'x64');
+const HASWELL = parseCpuInfo(
+  'vendor_id\t: GenuineIntel\nflags\t\t: sse sse2 pni ssse3 fma sse4_1 sse4_2 popcnt avx f16c abm bmi1 avx2 bmi2\n',
+  'x64',
+);
 const OLD = parseCpuInfo('vendor_id\t: GenuineIntel\nflags\t\t: sse sse2 pni ssse3 sse4_1\n', 'x64');
-const GRAVITON = parseCpuInfo('processor\t: 0\nFeatures\t: fp asimd aes crc32 atomics fphp asimdhp asimddp i8mm bf16\n', 'arm64');
+const GRAVITON = parseCpuInfo(
+  'processor\t: 0\nFeatures\t: fp asimd aes crc32 atomics fphp asimdhp asimddp i8mm bf16\n',
+  'arm64',
+);
 
 describe('levels', () => {
   test.each([
@@ -48,7 +54,17 @@ describe('masks', () => {
     expect(target.has('avx2')).toBe(true);
     expect(target.features.some((name) => name === 'fma' || name.startsWith('avx512'))).toBe(false);
     expect(cpuTarget(ZEN, '-avx512f,-fma').features).toEqual(target.features);
-    expect(cpuTarget(ZEN, '-avx').features).toEqual(['bmi', 'bmi2', 'lzcnt', 'movbe', 'popcnt', 'sse3', 'sse4.1', 'sse4.2', 'ssse3']);
+    expect(cpuTarget(ZEN, '-avx').features).toEqual([
+      'bmi',
+      'bmi2',
+      'lzcnt',
+      'movbe',
+      'popcnt',
+      'sse3',
+      'sse4.1',
+      'sse4.2',
+      'ssse3',
+    ]);
   });
 
   test('an empty mask and native change nothing', () => {
@@ -79,15 +95,26 @@ describe('masks', () => {
       }
     })();
     expect(error).toBeInstanceOf(ProjError);
-    expect(error).toMatchObject({ code: 'invalid-argument', message: expect.stringMatching(message), cure: expect.stringContaining('Unset it') });
+    expect(error).toMatchObject({
+      code: 'invalid-argument',
+      message: expect.stringMatching(message),
+      cure: expect.stringContaining('Unset it'),
+    });
   });
 });
 
 test.skipIf(!hasLlvm)('what is read from the system is what LLVM finds by asking the processor', () => {
   const library = new LlvmLibrary(llvm.found?.path ?? '');
   const own = hostCpu(() => '');
-  const asked = new Set(library.hostFeatures().split(',').filter((name) => name.startsWith('+')).map((name) => name.slice(1)));
+  const asked = new Set(
+    library
+      .hostFeatures()
+      .split(',')
+      .filter((name) => name.startsWith('+'))
+      .map((name) => name.slice(1)),
+  );
   for (const name of own.features) expect(asked, name).toContain(name);
   const target = cpuTarget(own, undefined);
-  for (const known of target.featureString.split(',').map((name) => name.slice(1))) if (asked.has(known)) expect(own.features).toContain(known);
+  for (const known of target.featureString.split(',').map((name) => name.slice(1)))
+    if (asked.has(known)) expect(own.features).toContain(known);
 });

@@ -9,15 +9,20 @@ import { sealObject } from '../src/object-cache.ts';
 import { sizeClass } from '../src/buffers.ts';
 import { hasLlvm, nativeDevice, runKernel, temporaryFolder } from './support.ts';
 
-const axpy = (lanes: number): Kernel => buildKernel('axpy', (b) => {
-  const [x, y] = [b.buffer('x', 'f32'), b.buffer('y', 'f32', 'readwrite')];
-  const a = b.scalar('a', 'f32');
-  vectorLoop(b, b.begin, b.end, lanes, (i, n) => b.store(y, i, b.mulAdd(b.load(x, i, n), a, b.load(y, i, n))));
-});
+const axpy = (lanes: number): Kernel =>
+  buildKernel('axpy', (b) => {
+    const [x, y] = [b.buffer('x', 'f32'), b.buffer('y', 'f32', 'readwrite')];
+    const a = b.scalar('a', 'f32');
+    vectorLoop(b, b.begin, b.end, lanes, (i, n) => b.store(y, i, b.mulAdd(b.load(x, i, n), a, b.load(y, i, n))));
+  });
 
 /** Counts how often each item is run, by which thread, and marks where parts begin. */
 const trace = buildKernel('trace', (b) => {
-  const [count, thread, start] = [b.buffer('count', 'i32', 'readwrite'), b.buffer('thread', 'i32', 'write'), b.buffer('start', 'i32', 'write')];
+  const [count, thread, start] = [
+    b.buffer('count', 'i32', 'readwrite'),
+    b.buffer('thread', 'i32', 'write'),
+    b.buffer('start', 'i32', 'write'),
+  ];
   b.store(start, b.begin, b.constant(1, 'i32'));
   b.for(b.begin, b.end, 1, [], (i) => {
     b.store(count, i, b.add(b.load(count, i), 1));
@@ -25,7 +30,8 @@ const trace = buildKernel('trace', (b) => {
   });
 });
 
-const bytesOf = (array: Float32Array | Int32Array): Uint8Array => new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+const bytesOf = (array: Float32Array | Int32Array): Uint8Array =>
+  new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
 const codeOf = (run: () => unknown): unknown => {
   try {
     return run();
@@ -46,26 +52,45 @@ describe.skipIf(!hasLlvm)('threads', () => {
     [7, 100_003, 10, 16],
     [16, 15, 1, 1],
     [4, 1000, 400, 8],
-  ])('%i threads run %i items of grain %i and alignment %i once each, in contiguous aligned parts', (threads, items, grain, align) => {
-    device.setThreads(threads);
-    expect(device.features.threads).toBe(threads);
-    for (let repeat = 0; repeat < 8; repeat++) {
-      const out = runKernel(device, trace, [0, 1, 2].map(() => new Uint8Array(items * 4)), [], items, { grain, align }).map((bytes) => new Int32Array(bytes.buffer));
-      const [count = new Int32Array(), by = new Int32Array(), start = new Int32Array()] = out;
-      expect(count.every((n) => n === 1)).toBe(true);
-      const parts = Math.min(threads, Math.floor(items / grain)) || 1;
-      expect(new Set(by).size).toBe(Math.min(parts, Math.ceil(items / align)));
-      expect(by.every((thread, i) => i === 0 || thread >= (by[i - 1] ?? 0))).toBe(true);
-      expect(by.every((thread, i) => i === 0 || thread === by[i - 1] || (i % align === 0 && start[i] === 1))).toBe(true);
-    }
-  });
+  ])(
+    '%i threads run %i items of grain %i and alignment %i once each, in contiguous aligned parts',
+    (threads, items, grain, align) => {
+      device.setThreads(threads);
+      expect(device.features.threads).toBe(threads);
+      for (let repeat = 0; repeat < 8; repeat++) {
+        const out = runKernel(
+          device,
+          trace,
+          [0, 1, 2].map(() => new Uint8Array(items * 4)),
+          [],
+          items,
+          { grain, align },
+        ).map((bytes) => new Int32Array(bytes.buffer));
+        const [count = new Int32Array(), by = new Int32Array(), start = new Int32Array()] = out;
+        expect(count.every((n) => n === 1)).toBe(true);
+        const parts = Math.min(threads, Math.floor(items / grain)) || 1;
+        expect(new Set(by).size).toBe(Math.min(parts, Math.ceil(items / align)));
+        expect(by.every((thread, i) => i === 0 || thread >= (by[i - 1] ?? 0))).toBe(true);
+        expect(by.every((thread, i) => i === 0 || thread === by[i - 1] || (i % align === 0 && start[i] === 1))).toBe(
+          true,
+        );
+      }
+    },
+  );
 
   test('results do not depend on the number of threads', () => {
     const n = 100_003;
     const x = new Float32Array(n).map((_, i) => Math.sin(i));
     const results = [1, 2, 5].map((threads) => {
       device.setThreads(threads);
-      return runKernel(device, axpy(device.features.vectorBytes / 4), [bytesOf(x), bytesOf(new Float32Array(n).fill(0.5))], [1.25], n, { grain: 100, align: 16 })[1];
+      return runKernel(
+        device,
+        axpy(device.features.vectorBytes / 4),
+        [bytesOf(x), bytesOf(new Float32Array(n).fill(0.5))],
+        [1.25],
+        n,
+        { grain: 100, align: 16 },
+      )[1];
     });
     expect(results[1]).toEqual(results[0]);
     expect(results[2]).toEqual(results[0]);
@@ -81,14 +106,29 @@ describe.skipIf(!hasLlvm)('threads', () => {
     const buffers = [device.allocate(n * 4), device.allocate(n * 4)] as const;
     device.write(buffers[0], 0, bytesOf(new Float32Array(n).fill(1)));
     device.write(buffers[1], 0, bytesOf(new Float32Array(n).fill(1)));
-    const step = (x: number, y: number): Launch => ({ kernel: compiled, args: [{ kind: 'buffer', binding: x, offset: 0 }, { kind: 'buffer', binding: y, offset: 0 }, { kind: 'constant', value: 1 }], begin: 0, end: n, grain: 16, align: 16 });
-    const program = device.program(Array.from({ length: 10 }, (_, k) => step(k % 2, 1 - (k % 2))), 2);
+    const step = (x: number, y: number): Launch => ({
+      kernel: compiled,
+      args: [
+        { kind: 'buffer', binding: x, offset: 0 },
+        { kind: 'buffer', binding: y, offset: 0 },
+        { kind: 'constant', value: 1 },
+      ],
+      begin: 0,
+      end: n,
+      grain: 16,
+      align: 16,
+    });
+    const program = device.program(
+      Array.from({ length: 10 }, (_, k) => step(k % 2, 1 - (k % 2))),
+      2,
+    );
     // x and y take turns to be added to the other: Fibonacci numbers.
     const expected = [1, 1];
     for (let round = 0; round < 3; round++) {
       program.run(buffers, []);
       for (let k = 0; k < 10; k++) expected[1 - (k % 2)] = Math.fround((expected[0] ?? 0) + (expected[1] ?? 0));
-      for (const m of [0, 1] as const) expect(new Set(new Float32Array(device.read(buffers[m], 0, n * 4).buffer))).toEqual(new Set([expected[m]]));
+      for (const m of [0, 1] as const)
+        expect(new Set(new Float32Array(device.read(buffers[m], 0, n * 4).buffer))).toEqual(new Set([expected[m]]));
       await new Promise((resolve) => setTimeout(resolve, 30));
     }
   });
@@ -100,12 +140,21 @@ describe.skipIf(!hasLlvm)('threads', () => {
     const buffers = [0, 1, 2].map(() => device.allocate(32));
     for (const buffer of buffers) device.write(buffer, 0, new Uint8Array(32));
     // Ranges of 1 to 8 items, one to a part.
-    const launches = Array.from({ length: 250 }, (_, k): Launch => ({ kernel: compiled, args: [0, 1, 2].map((binding) => ({ kind: 'buffer', binding, offset: 0 })), begin: 0, end: 1 + ((k * 5) % 8), grain: 1, align: 1 }));
+    const launches = Array.from({ length: 250 }, (_, k): Launch => ({
+      kernel: compiled,
+      args: [0, 1, 2].map((binding) => ({ kind: 'buffer', binding, offset: 0 })),
+      begin: 0,
+      end: 1 + ((k * 5) % 8),
+      grain: 1,
+      align: 1,
+    }));
     const program = device.program(launches, 3);
     for (let round = 0; round < 400; round++) program.run(buffers, []);
     const expected = Array.from({ length: 8 }, (_, item) => 400 * launches.filter(({ end }) => end > item).length);
     const [count] = buffers;
-    expect([...new Int32Array(count === undefined ? new ArrayBuffer(0) : device.read(count, 0, 32).buffer)]).toEqual(expected);
+    expect([...new Int32Array(count === undefined ? new ArrayBuffer(0) : device.read(count, 0, 32).buffer)]).toEqual(
+      expected,
+    );
   });
 
   test('nonsense is refused', () => {
@@ -153,7 +202,18 @@ describe.skipIf(!hasLlvm)('buffers and programs', () => {
   test('offsets reach into a buffer, other buffers are picked up, and wrong ones are refused', () => {
     const [compiled] = device.compile([axpy(4)]);
     if (compiled === undefined) throw new TypeError('nothing compiled');
-    const launch: Launch = { kernel: compiled, args: [{ kind: 'buffer', binding: 0, offset: 8 }, { kind: 'buffer', binding: 1, offset: 0 }, { kind: 'scalar', scalar: 0 }], begin: 0, end: 5, grain: 100, align: 1 };
+    const launch: Launch = {
+      kernel: compiled,
+      args: [
+        { kind: 'buffer', binding: 0, offset: 8 },
+        { kind: 'buffer', binding: 1, offset: 0 },
+        { kind: 'scalar', scalar: 0 },
+      ],
+      begin: 0,
+      end: 5,
+      grain: 100,
+      align: 1,
+    };
     const program = device.program([launch], 2);
     const x = device.allocate(28);
     device.write(x, 0, bytesOf(new Float32Array([0, 1, 2, 3, 4, 5, 6])));
@@ -168,7 +228,9 @@ describe.skipIf(!hasLlvm)('buffers and programs', () => {
     expect(codeOf(() => program.run([x], [1]))).toBe('invalid-argument');
     expect(codeOf(() => program.run([x, x], []))).toBe('invalid-argument');
     expect(codeOf(() => device.program([{ ...launch, args: launch.args.slice(1) }], 2))).toBe('invalid-argument');
-    expect(codeOf(() => device.program([{ ...launch, args: [scalar, ...launch.args.slice(1)] }], 2))).toBe('invalid-argument');
+    expect(codeOf(() => device.program([{ ...launch, args: [scalar, ...launch.args.slice(1)] }], 2))).toBe(
+      'invalid-argument',
+    );
     expect(codeOf(() => device.program([launch], 1))).toBe('invalid-argument');
     expect(codeOf(() => device.program([{ ...launch, begin: 0.5 }], 2))).toBe('invalid-argument');
     const gone = device.allocate(20);
@@ -180,7 +242,8 @@ describe.skipIf(!hasLlvm)('buffers and programs', () => {
 
   test('equal kernels are compiled once', () => {
     const before = device.statistics().compiled;
-    const chain = (name: string): Kernel => buildKernel(name, (b) => b.store(b.buffer('y', 'f32', 'write'), 0, b.constant(77.5, 'f32')));
+    const chain = (name: string): Kernel =>
+      buildKernel(name, (b) => b.store(b.buffer('y', 'f32', 'write'), 0, b.constant(77.5, 'f32')));
     device.compile([chain('a'), chain('b')]);
     device.compile([chain('c')]);
     expect(device.statistics().compiled).toBe(before + 1);
@@ -192,7 +255,10 @@ describe.skipIf(!hasLlvm)('buffers and programs', () => {
     if (other?.kind !== 'buffer') throw new TypeError('the first parameter is a buffer');
     const [store] = kernel.body.statements.filter((statement) => statement.kind === 'store');
     if (store === undefined) throw new TypeError('the kernel stores');
-    const broken: Kernel = { ...kernel, body: { ...kernel.body, statements: [...kernel.body.statements, { ...store, memory: other }] } };
+    const broken: Kernel = {
+      ...kernel,
+      body: { ...kernel.body, statements: [...kernel.body.statements, { ...store, memory: other }] },
+    };
     expect(() => device.compile([broken])).toThrow(/kernel broken/);
   });
 
@@ -204,46 +270,85 @@ describe.skipIf(!hasLlvm)('buffers and programs', () => {
 });
 
 /** Runs a kernel in another process and gives its result, what the device did, and how it ended. */
-function inProcess(environment: Readonly<Record<string, string>>): { status: number | null; output: string; errors: string } {
+function inProcess(environment: Readonly<Record<string, string>>): {
+  status: number | null;
+  output: string;
+  errors: string;
+} {
   const script = new URL('fixtures/add.ts', import.meta.url).pathname;
-  const { status, stdout, stderr } = spawnSync(process.execPath, ['--conditions=source', script], { env: { ...process.env, PROJ_DEVICE: 'native', ...environment }, encoding: 'utf8', timeout: 20_000 });
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['--conditions=source', script], {
+    env: { ...process.env, PROJ_DEVICE: 'native', ...environment },
+    encoding: 'utf8',
+    timeout: 20_000,
+  });
   return { status, output: stdout.trim(), errors: stderr };
 }
 
 describe('other processes', () => {
-  test.skipIf(!hasLlvm)('a cached kernel runs without opening LLVM, and where LLVM has gone; a changed or unusable entry is rebuilt', () => {
-    const folder = temporaryFolder(onTestFinished);
-    expect(inProcess({ PROJ_CACHE_DIR: folder })).toMatchObject({ status: 0, output: '3.75 compiled 2 cached 0 llvm true' });
-    expect(inProcess({ PROJ_CACHE_DIR: folder })).toMatchObject({ status: 0, output: '3.75 compiled 0 cached 2 llvm false' });
-    expect(inProcess({ PROJ_CACHE_DIR: folder, PROJ_LLVM: 'none' })).toMatchObject({ status: 0, output: '3.75 compiled 0 cached 2 llvm false' });
+  test.skipIf(!hasLlvm)(
+    'a cached kernel runs without opening LLVM, and where LLVM has gone; a changed or unusable entry is rebuilt',
+    () => {
+      const folder = temporaryFolder(onTestFinished);
+      expect(inProcess({ PROJ_CACHE_DIR: folder })).toMatchObject({
+        status: 0,
+        output: '3.75 compiled 2 cached 0 llvm true',
+      });
+      expect(inProcess({ PROJ_CACHE_DIR: folder })).toMatchObject({
+        status: 0,
+        output: '3.75 compiled 0 cached 2 llvm false',
+      });
+      expect(inProcess({ PROJ_CACHE_DIR: folder, PROJ_LLVM: 'none' })).toMatchObject({
+        status: 0,
+        output: '3.75 compiled 0 cached 2 llvm false',
+      });
 
-    const files = readdirSync(join(folder, 'objects')).flatMap((shard) => readdirSync(join(folder, 'objects', shard)).map((name) => join(folder, 'objects', shard, name)));
-    expect(files.length).toBe(2);
-    for (const file of files) writeFileSync(file, readFileSync(file).subarray(0, 99));
-    expect(inProcess({ PROJ_CACHE_DIR: folder })).toMatchObject({ status: 0, output: '3.75 compiled 2 cached 0 llvm true' });
-    for (const file of files) writeFileSync(file, sealObject(new TextEncoder().encode('whole, but no object')));
-    expect(inProcess({ PROJ_CACHE_DIR: folder }).output).toMatch(/^3.75 /);
-    expect(inProcess({ PROJ_CACHE_DIR: folder })).toMatchObject({ output: '3.75 compiled 0 cached 2 llvm false' });
-  });
+      const files = readdirSync(join(folder, 'objects')).flatMap((shard) =>
+        readdirSync(join(folder, 'objects', shard)).map((name) => join(folder, 'objects', shard, name)),
+      );
+      expect(files.length).toBe(2);
+      for (const file of files) writeFileSync(file, readFileSync(file).subarray(0, 99));
+      expect(inProcess({ PROJ_CACHE_DIR: folder })).toMatchObject({
+        status: 0,
+        output: '3.75 compiled 2 cached 0 llvm true',
+      });
+      for (const file of files) writeFileSync(file, sealObject(new TextEncoder().encode('whole, but no object')));
+      expect(inProcess({ PROJ_CACHE_DIR: folder }).output).toMatch(/^3.75 /);
+      expect(inProcess({ PROJ_CACHE_DIR: folder })).toMatchObject({ output: '3.75 compiled 0 cached 2 llvm false' });
+    },
+  );
 
   test.skipIf(!hasLlvm)('many processes that compile the same at once agree', () => {
     const folder = temporaryFolder(onTestFinished);
     const script = new URL('fixtures/add.ts', import.meta.url).pathname;
     const command = `for i in 1 2 3; do "${process.execPath}" --conditions=source "${script}" & done; wait`;
-    const { stdout } = spawnSync('sh', ['-c', command], { env: { ...process.env, PROJ_DEVICE: 'native', PROJ_CACHE_DIR: folder }, encoding: 'utf8' });
-    expect(stdout.trim().split('\n').map((line) => line.split(' ')[0])).toEqual(['3.75', '3.75', '3.75']);
+    const { stdout } = spawnSync('sh', ['-c', command], {
+      env: { ...process.env, PROJ_DEVICE: 'native', PROJ_CACHE_DIR: folder },
+      encoding: 'utf8',
+    });
+    expect(
+      stdout
+        .trim()
+        .split('\n')
+        .map((line) => line.split(' ')[0]),
+    ).toEqual(['3.75', '3.75', '3.75']);
   });
 
   test.skipIf(!hasLlvm)('threads neither keep a process alive nor hinder its end', () => {
     const started = performance.now();
     expect(inProcess({ PROJ_CACHE: 'off', PROJ_NUM_THREADS: '4', TEST_END: 'exit' }).status).toBe(7);
-    expect(inProcess({ PROJ_CACHE: 'off', PROJ_NUM_THREADS: '4', TEST_END: 'run at exit' })).toMatchObject({ status: 0, output: expect.stringMatching(/\n3.75$/) });
+    expect(inProcess({ PROJ_CACHE: 'off', PROJ_NUM_THREADS: '4', TEST_END: 'run at exit' })).toMatchObject({
+      status: 0,
+      output: expect.stringMatching(/\n3.75$/),
+    });
     expect(inProcess({ PROJ_CACHE: 'off', PROJ_NUM_THREADS: '4', TEST_END: 'throw' }).status).toBe(1);
     expect(performance.now() - started).toBeLessThan(15_000);
   });
 
   test.skipIf(!hasLlvm)('a worker thread has a device of its own', () => {
-    expect(inProcess({ PROJ_CACHE: 'off', PROJ_NUM_THREADS: '2', TEST_END: 'worker' })).toMatchObject({ status: 0, output: expect.stringMatching(/3.75 .*\n.*3.75 /s) });
+    expect(inProcess({ PROJ_CACHE: 'off', PROJ_NUM_THREADS: '2', TEST_END: 'worker' })).toMatchObject({
+      status: 0,
+      output: expect.stringMatching(/3.75 .*\n.*3.75 /s),
+    });
   });
 });
 
@@ -259,7 +364,9 @@ describe('what is missing is said', () => {
 
   test('a kernel that is not in the cache needs LLVM', () => {
     const folder = temporaryFolder(onTestFinished);
-    expect(() => new NativeDevice({ environment: { PROJ_LLVM: 'none', PROJ_CACHE_DIR: folder }, cachedOnly: true })).toThrow(/has to be compiled.*libllvm19/);
+    expect(
+      () => new NativeDevice({ environment: { PROJ_LLVM: 'none', PROJ_CACHE_DIR: folder }, cachedOnly: true }),
+    ).toThrow(/has to be compiled.*libllvm19/);
   });
 
   test('the default device is another one then', () => {

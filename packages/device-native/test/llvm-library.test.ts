@@ -7,19 +7,38 @@ import { hasLlvm, llvm, nativeDevice } from './support.ts';
 
 const BAD: readonly (readonly [string, string, Partial<CompileOptions>, RegExp])[] = [
   ['no IR', 'oops', {}, /parsing: .*expected top-level entity/],
-  ['a wrong type', 'define void @kernel(ptr %p) { %v = load float, ptr %p store i32 %v, ptr %p ret void }', {}, /parsing: .*'%v' defined with type 'float' but expected 'i32'/],
-  ['a value that does not dominate its use', 'define float @f(i1 %c) { entry: br i1 %c, label %a, label %b\na: %x = fadd float 1.0, 2.0\n br label %b\nb: ret float %x }', {}, /verification: .*dominate/],
+  [
+    'a wrong type',
+    'define void @kernel(ptr %p) { %v = load float, ptr %p store i32 %v, ptr %p ret void }',
+    {},
+    /parsing: .*'%v' defined with type 'float' but expected 'i32'/,
+  ],
+  [
+    'a value that does not dominate its use',
+    'define float @f(i1 %c) { entry: br i1 %c, label %a, label %b\na: %x = fadd float 1.0, 2.0\n br label %b\nb: ret float %x }',
+    {},
+    /verification: .*dominate/,
+  ],
   ['an unknown pass', 'define void @kernel() { ret void }', { passes: 'function(polish)' }, /optimisation: .*polish/],
   ['an empty text', '', {}, /^$/],
 ];
 
 describe.skipIf(!hasLlvm)('compiling', () => {
   const library = new LlvmLibrary(llvm.found?.path ?? '');
-  const options: CompileOptions = { cpu: cpuTarget(hostCpu(() => ''), undefined), passes: 'function(early-cse,simplifycfg)', optLevel: 3 };
+  const options: CompileOptions = {
+    cpu: cpuTarget(
+      hostCpu(() => ''),
+      undefined,
+    ),
+    passes: 'function(early-cse,simplifycfg)',
+    optLevel: 3,
+  };
   const { compiler, runtime } = nativeDevice({ PROJ_NUM_THREADS: '3' }).internals;
   const sideBySide = (texts: readonly string[], more: Partial<CompileOptions> = {}): Uint8Array[] => {
     const code = compiler.sideBySide();
-    return library.compileSideBySide(texts, { ...options, ...more }, 3, (args, count) => runtime.runEach(code, args, count));
+    return library.compileSideBySide(texts, { ...options, ...more }, 3, (args, count) =>
+      runtime.runEach(code, args, count),
+    );
   };
 
   test('the version is one that we support', () => {
@@ -45,10 +64,17 @@ describe.skipIf(!hasLlvm)('compiling', () => {
   });
 
   test('threads make the same objects as one after the other', () => {
-    const texts = Array.from({ length: 24 }, (_, k) => renderLlvm(buildKernel(`f${k}`, (b) => {
-      const [x, y] = [b.buffer('x', 'f32'), b.buffer('y', 'f32', 'write')];
-      vectorLoop(b, b.begin, b.end, 8, (i, lanes) => b.store(y, i, b.mul(math.exp(b, b.load(x, i, lanes)), k + 0.5)));
-    }), options.cpu));
+    const texts = Array.from({ length: 24 }, (_, k) =>
+      renderLlvm(
+        buildKernel(`f${k}`, (b) => {
+          const [x, y] = [b.buffer('x', 'f32'), b.buffer('y', 'f32', 'write')];
+          vectorLoop(b, b.begin, b.end, 8, (i, lanes) =>
+            b.store(y, i, b.mul(math.exp(b, b.load(x, i, lanes)), k + 0.5)),
+          );
+        }),
+        options.cpu,
+      ),
+    );
     const alone = library.compile(texts, options);
     for (let round = 0; round < 3; round++) expect(sideBySide(texts)).toEqual(alone);
   });
@@ -58,7 +84,9 @@ describe.skipIf(!hasLlvm)('compiling', () => {
   });
 
   test('a triple that no LLVM has is an error', () => {
-    expect(() => library.compile(['define void @kernel() { ret void }'], { ...options, triple: 'z80-none' })).toThrow(/target: /);
+    expect(() => library.compile(['define void @kernel() { ret void }'], { ...options, triple: 'z80-none' })).toThrow(
+      /target: /,
+    );
   });
 });
 

@@ -9,7 +9,12 @@ const TYPES: readonly ScalarType[] = ['i8', 'u8', 'i16', 'u16', 'i32', 'u32', 'i
 
 describe.skipIf(!hasLlvm)('AArch64', () => {
   const library = new LlvmLibrary(llvm.found?.path ?? '');
-  const options = (features: string): CompileOptions => ({ cpu: cpuTarget(parseCpuInfo(`Features : ${features}\n`, 'arm64'), undefined), passes: 'function(early-cse,simplifycfg)', optLevel: 3, triple: 'aarch64-linux-gnu' });
+  const options = (features: string): CompileOptions => ({
+    cpu: cpuTarget(parseCpuInfo(`Features : ${features}\n`, 'arm64'), undefined),
+    passes: 'function(early-cse,simplifycfg)',
+    optLevel: 3,
+    triple: 'aarch64-linux-gnu',
+  });
 
   test.each(TYPES)('all operations on %s', (type) => {
     for (const lanes of [1, 4, 16]) {
@@ -19,10 +24,22 @@ describe.skipIf(!hasLlvm)('AArch64', () => {
         const scalars = b.buffer('floats', 'f32', 'write');
         const [p, q] = [b.load(x, b.begin, lanes), b.load(y, b.begin, lanes)];
         const results = [
-          ...(isFloat(type) ? (['neg', 'abs', 'sqrt', 'floor', 'ceil', 'trunc', 'round'] as const) : (['neg', 'abs', 'not', 'popcount'] as const)).map((op) => b.unary(op, p)),
-          ...(isFloat(type) ? (['add', 'sub', 'mul', 'div', 'min', 'max'] as const) : (['add', 'sub', 'mul', 'div', 'rem', 'min', 'max', 'and', 'or', 'xor', 'shl', 'shr'] as const)).map((op) => b.binary(op, p, q)),
-          b.mulAdd(p, q, p), b.select(b.lt(p, q), p, q), b.cast(b.cast(p, 'f64'), type), b.cast(b.eq(p, q), type), b.gather(x, b.cast(q, 'index')), b.load(x, b.begin, lanes, b.lt(p, q)),
-          b.splat(b.horizontal('reduceAdd', p), lanes), b.splat(b.horizontal('reduceMax', p), lanes),
+          ...(isFloat(type)
+            ? (['neg', 'abs', 'sqrt', 'floor', 'ceil', 'trunc', 'round'] as const)
+            : (['neg', 'abs', 'not', 'popcount'] as const)
+          ).map((op) => b.unary(op, p)),
+          ...(isFloat(type)
+            ? (['add', 'sub', 'mul', 'div', 'min', 'max'] as const)
+            : (['add', 'sub', 'mul', 'div', 'rem', 'min', 'max', 'and', 'or', 'xor', 'shl', 'shr'] as const)
+          ).map((op) => b.binary(op, p, q)),
+          b.mulAdd(p, q, p),
+          b.select(b.lt(p, q), p, q),
+          b.cast(b.cast(p, 'f64'), type),
+          b.cast(b.eq(p, q), type),
+          b.gather(x, b.cast(q, 'index')),
+          b.load(x, b.begin, lanes, b.lt(p, q)),
+          b.splat(b.horizontal('reduceAdd', p), lanes),
+          b.splat(b.horizontal('reduceMax', p), lanes),
         ];
         results.forEach((result, k) => b.store(out, b.add(b.begin, k * lanes), result));
         b.store(halves, b.begin, b.cast(p, 'f16'));
@@ -31,7 +48,9 @@ describe.skipIf(!hasLlvm)('AArch64', () => {
       });
       const target = options('asimd atomics');
       const [object = new Uint8Array()] = library.compile([renderLlvm(kernel, target.cpu)], target);
-      const undefined_ = parseObject(object).symbols.filter(({ section, name }) => section === 0 && name !== '').map(({ name }) => name);
+      const undefined_ = parseObject(object)
+        .symbols.filter(({ section, name }) => section === 0 && name !== '')
+        .map(({ name }) => name);
       expect(undefined_).toEqual([]);
     }
   });

@@ -1,5 +1,14 @@
 /** The persistent cache: what it gives back, what it survives. */
-import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { spawn } from 'node:child_process';
@@ -13,8 +22,13 @@ const bytes = (length: number, seed = 1): Uint8Array => {
   const next = random(seed);
   return new Uint8Array(length).map(() => next() * 256);
 };
-const open = (folder: string, compiler: string | undefined = 'llvm 19', more: { limitBytes?: number; warn?: (message: string) => void } = {}): ObjectCache => new ObjectCache({ folder, compiler, ...more });
-const entries = (folder: string): string[] => readdirSync(folder).flatMap((shard) => readdirSync(join(folder, shard)).map((name) => join(folder, shard, name)));
+const open = (
+  folder: string,
+  compiler: string | undefined = 'llvm 19',
+  more: { limitBytes?: number; warn?: (message: string) => void } = {},
+): ObjectCache => new ObjectCache({ folder, compiler, ...more });
+const entries = (folder: string): string[] =>
+  readdirSync(folder).flatMap((shard) => readdirSync(join(folder, shard)).map((name) => join(folder, shard, name)));
 
 test('the folder follows the environment', () => {
   expect(cacheFolder({ PROJ_CACHE: 'off', PROJ_CACHE_DIR: '/x' })).toBeUndefined();
@@ -45,10 +59,11 @@ describe('corruption', () => {
     expect(unsealObject(sealed)).toEqual(bytes(301));
     for (let at = 0; at < sealed.length; at++) {
       const changed = sealed.slice();
-      changed[at] = (changed[at] ?? 0) ^ (1 << at % 8);
+      changed[at] = (changed[at] ?? 0) ^ (1 << (at % 8));
       expect(unsealObject(changed), `byte ${at}`).toBeUndefined();
     }
-    for (let length = 0; length < sealed.length; length++) expect(unsealObject(sealed.subarray(0, length)), `length ${length}`).toBeUndefined();
+    for (let length = 0; length < sealed.length; length++)
+      expect(unsealObject(sealed.subarray(0, length)), `length ${length}`).toBeUndefined();
   });
 
   test.each([
@@ -110,7 +125,9 @@ test('pruning deletes what was used longest ago, and what killed processes left'
 test('processes that write the same entries at once never see half of one', async () => {
   const folder = temporaryFolder(onTestFinished);
   const script = join(folder, 'writer.mts');
-  writeFileSync(script, `
+  writeFileSync(
+    script,
+    `
     import { ObjectCache } from ${JSON.stringify(new URL('../src/object-cache.ts', import.meta.url).pathname)};
     const cache = new ObjectCache({ folder: ${JSON.stringify(join(folder, 'objects'))}, compiler: 'llvm' });
     const me = Number(process.argv[2]);
@@ -120,8 +137,19 @@ test('processes that write the same entries at once never see half of one', asyn
       if (seen !== undefined && !seen.every((byte) => byte === seen[0])) process.exit(3);
       cache.put(key, new Uint8Array(20_000 + me).fill(me + 1));
     }
-  `);
-  const codes = await Promise.all([0, 1, 2].map((me) => new Promise((resolve) => spawn(process.execPath, ['--conditions=source', script, String(me)], { stdio: 'inherit' }).on('exit', resolve))));
+  `,
+  );
+  const codes = await Promise.all(
+    [0, 1, 2].map(
+      (me) =>
+        new Promise((resolve) =>
+          spawn(process.execPath, ['--conditions=source', script, String(me)], { stdio: 'inherit' }).on(
+            'exit',
+            resolve,
+          ),
+        ),
+    ),
+  );
   expect(codes).toEqual([0, 0, 0]);
   const files = entries(join(folder, 'objects'));
   expect(files.length).toBe(4);

@@ -1,5 +1,19 @@
 /** Every operation of the kernel language, on every type and on every processor level of this machine, against the `js` reference. */
-import { buildKernel, isFloat, JsDevice, SCALARS, valueType, verifyKernel, type BinaryOp, type CompareOp, type Kernel, type KernelBuilder, type ScalarType, type UnaryOp, type Value } from '@proj/kernel';
+import {
+  buildKernel,
+  isFloat,
+  JsDevice,
+  SCALARS,
+  valueType,
+  verifyKernel,
+  type BinaryOp,
+  type CompareOp,
+  type Kernel,
+  type KernelBuilder,
+  type ScalarType,
+  type UnaryOp,
+  type Value,
+} from '@proj/kernel';
 import { describe, expect, test } from 'vitest';
 import type { NativeDevice } from '../src/index.ts';
 import { hasLlvm, levels, nativeDevice, random, runKernel } from './support.ts';
@@ -9,7 +23,20 @@ const NUMBERS = ['i8', 'u8', 'i16', 'u16', 'i32', 'u32', 'i64', 'f32', 'f64'] as
 const FLOAT_UNARY: readonly UnaryOp[] = ['neg', 'abs', 'sqrt', 'floor', 'ceil', 'trunc', 'round'];
 const INTEGER_UNARY: readonly UnaryOp[] = ['neg', 'abs', 'not', 'popcount'];
 const FLOAT_BINARY: readonly BinaryOp[] = ['add', 'sub', 'mul', 'div', 'min', 'max'];
-const INTEGER_BINARY: readonly BinaryOp[] = ['add', 'sub', 'mul', 'div', 'rem', 'min', 'max', 'and', 'or', 'xor', 'shl', 'shr'];
+const INTEGER_BINARY: readonly BinaryOp[] = [
+  'add',
+  'sub',
+  'mul',
+  'div',
+  'rem',
+  'min',
+  'max',
+  'and',
+  'or',
+  'xor',
+  'shl',
+  'shr',
+];
 const COMPARES: readonly CompareOp[] = ['eq', 'ne', 'lt', 'le', 'gt', 'ge'];
 
 /** Awkward numbers first, then random ones over the whole range of the type. */
@@ -17,16 +44,47 @@ function samples(type: ScalarType, count: number, seed: number): Uint8Array {
   const bytes = new Uint8Array(count * SCALARS[type].bytes);
   const view = new DataView(bytes.buffer);
   const next = random(seed);
-  const floats = [0, -0, 1, -1, 0.5, 1.5, 2.5, -2.5, NaN, Infinity, -Infinity, 1e-42, 2147483648, -2147483649, 4294967296, 3e38, 255.7, -128.9, 65504, 1e10];
+  const floats = [
+    0,
+    -0,
+    1,
+    -1,
+    0.5,
+    1.5,
+    2.5,
+    -2.5,
+    NaN,
+    Infinity,
+    -Infinity,
+    1e-42,
+    2147483648,
+    -2147483649,
+    4294967296,
+    3e38,
+    255.7,
+    -128.9,
+    65504,
+    1e10,
+  ];
   for (let i = 0; i < count; i++) {
     const float = floats[(i * 7 + seed) % floats.length] ?? 0;
     switch (type) {
-      case 'f32': view.setFloat32(i * 4, i % 3 === 0 ? float : (next() - 0.5) * 2 ** Math.floor(next() * 40 - 8), true); break;
-      case 'f64': view.setFloat64(i * 8, i % 3 === 0 ? float : (next() - 0.5) * 2 ** Math.floor(next() * 70 - 8), true); break;
-      case 'bool': bytes[i] = next() < 0.5 ? 0 : 1; break;
-      case 'f16': case 'bf16': view.setUint16(i * 2, next() * 65536, true); break;
+      case 'f32':
+        view.setFloat32(i * 4, i % 3 === 0 ? float : (next() - 0.5) * 2 ** Math.floor(next() * 40 - 8), true);
+        break;
+      case 'f64':
+        view.setFloat64(i * 8, i % 3 === 0 ? float : (next() - 0.5) * 2 ** Math.floor(next() * 70 - 8), true);
+        break;
+      case 'bool':
+        bytes[i] = next() < 0.5 ? 0 : 1;
+        break;
+      case 'f16':
+      case 'bf16':
+        view.setUint16(i * 2, next() * 65536, true);
+        break;
       default:
-        for (let at = 0; at < SCALARS[type].bytes; at++) bytes[i * SCALARS[type].bytes + at] = i % 5 === 0 ? 0 : i % 5 === 1 ? 255 : next() * 256;
+        for (let at = 0; at < SCALARS[type].bytes; at++)
+          bytes[i * SCALARS[type].bytes + at] = i % 5 === 0 ? 0 : i % 5 === 1 ? 255 : next() * 256;
     }
   }
   return bytes;
@@ -38,26 +96,46 @@ function canonical(type: ScalarType, bytes: Uint8Array): (number | bigint)[] {
   const size = SCALARS[type].bytes;
   return Array.from({ length: bytes.length / size }, (_, i) => {
     switch (type) {
-      case 'f32': return view.getFloat32(i * 4, true);
-      case 'f64': return view.getFloat64(i * 8, true);
-      case 'f16': { const bits = view.getUint16(i * 2, true); return (bits & 0x7fff) > 0x7c00 ? NaN : bits; }
-      case 'bf16': { const bits = view.getUint16(i * 2, true); return (bits & 0x7fff) > 0x7f80 ? NaN : bits; }
-      case 'i64': return view.getBigInt64(i * 8, true);
-      case 'i32': return view.getInt32(i * 4, true);
-      default: return size === 1 ? bytes[i] ?? 0 : size === 2 ? view.getUint16(i * 2, true) : view.getUint32(i * 4, true);
+      case 'f32':
+        return view.getFloat32(i * 4, true);
+      case 'f64':
+        return view.getFloat64(i * 8, true);
+      case 'f16': {
+        const bits = view.getUint16(i * 2, true);
+        return (bits & 0x7fff) > 0x7c00 ? NaN : bits;
+      }
+      case 'bf16': {
+        const bits = view.getUint16(i * 2, true);
+        return (bits & 0x7fff) > 0x7f80 ? NaN : bits;
+      }
+      case 'i64':
+        return view.getBigInt64(i * 8, true);
+      case 'i32':
+        return view.getInt32(i * 4, true);
+      default:
+        return size === 1 ? (bytes[i] ?? 0) : size === 2 ? view.getUint16(i * 2, true) : view.getUint32(i * 4, true);
     }
   });
 }
 
 /** A kernel that writes result r of item i at `r · COUNT + i`; gives it with the types of its results. */
-function table(name: string, inputs: readonly ScalarType[], lanes: number, rows: (b: KernelBuilder, inputs: readonly Value[], at: Value) => Value[]): { kernel: Kernel; results: ScalarType[] } {
+function table(
+  name: string,
+  inputs: readonly ScalarType[],
+  lanes: number,
+  rows: (b: KernelBuilder, inputs: readonly Value[], at: Value) => Value[],
+): { kernel: Kernel; results: ScalarType[] } {
   const results: ScalarType[] = [];
   const kernel = buildKernel(name, (b) => {
     const memories = inputs.map((type, i) => b.buffer(`in${i}`, type));
     const types = probe(inputs, lanes, rows);
     const outputs = types.map((type, i) => b.buffer(`out${i}`, type, 'write'));
     b.for(b.begin, b.end, lanes, [], (i) => {
-      const values = rows(b, memories.map((memory) => b.load(memory, i, lanes)), i);
+      const values = rows(
+        b,
+        memories.map((memory) => b.load(memory, i, lanes)),
+        i,
+      );
       values.forEach((value, r) => b.store(outputs[r] ?? outputs[0]!, i, value)); // one output for each row
     });
     results.push(...types);
@@ -66,21 +144,41 @@ function table(name: string, inputs: readonly ScalarType[], lanes: number, rows:
   return { kernel, results };
 }
 
-function probe(inputs: readonly ScalarType[], lanes: number, rows: (b: KernelBuilder, inputs: readonly Value[], at: Value) => Value[]): ScalarType[] {
+function probe(
+  inputs: readonly ScalarType[],
+  lanes: number,
+  rows: (b: KernelBuilder, inputs: readonly Value[], at: Value) => Value[],
+): ScalarType[] {
   const types: ScalarType[] = [];
   buildKernel('probe', (b) => {
     const memories = inputs.map((type, i) => b.buffer(`in${i}`, type));
-    types.push(...rows(b, memories.map((memory) => b.load(memory, b.begin, lanes)), b.begin).map((value) => value.type.scalar));
+    types.push(
+      ...rows(
+        b,
+        memories.map((memory) => b.load(memory, b.begin, lanes)),
+        b.begin,
+      ).map((value) => value.type.scalar),
+    );
   });
   return types;
 }
 
-function expectSame(native: NativeDevice, js: JsDevice, { kernel, results }: { kernel: Kernel; results: ScalarType[] }, inputs: readonly ScalarType[]): void {
-  const memories = [...inputs.map((type, i) => samples(type, COUNT, i * 17 + 3)), ...results.map((type) => new Uint8Array(COUNT * SCALARS[type].bytes))];
+function expectSame(
+  native: NativeDevice,
+  js: JsDevice,
+  { kernel, results }: { kernel: Kernel; results: ScalarType[] },
+  inputs: readonly ScalarType[],
+): void {
+  const memories = [
+    ...inputs.map((type, i) => samples(type, COUNT, i * 17 + 3)),
+    ...results.map((type) => new Uint8Array(COUNT * SCALARS[type].bytes)),
+  ];
   const expected = runKernel(js, kernel, memories, [], COUNT);
   const actual = runKernel(native, kernel, memories, [], COUNT);
   results.forEach((type, r) => {
-    expect(canonical(type, actual[inputs.length + r] ?? new Uint8Array()), `${kernel.name}, result ${r}`).toEqual(canonical(type, expected[inputs.length + r] ?? new Uint8Array()));
+    expect(canonical(type, actual[inputs.length + r] ?? new Uint8Array()), `${kernel.name}, result ${r}`).toEqual(
+      canonical(type, expected[inputs.length + r] ?? new Uint8Array()),
+    );
   });
 }
 
@@ -97,51 +195,93 @@ describe.skipIf(!hasLlvm).each(levels)('the llvm target on %s', (level) => {
     test.each(NUMBERS)('arithmetic of %s', (type) => {
       const float = isFloat(type);
       const one = (b: KernelBuilder): Value => b.constant(1, type);
-      expectSame(native, js, table(`arithmetic ${type}`, [type, type, type], lanes, (b, [x, y, z]) => {
-        if (x === undefined || y === undefined || z === undefined) return [];
-        const guarded = float ? y : b.select(b.eq(y, 0), one(b), y);
-        return [
-          ...(float ? FLOAT_UNARY : INTEGER_UNARY).map((op) => b.unary(op, x)),
-          ...(float ? FLOAT_BINARY : INTEGER_BINARY).map((op) => b.binary(op, x, op === 'div' || op === 'rem' ? guarded : y)),
-          ...COMPARES.map((op) => b.compare(op, x, y)),
-          b.compare('eq', x, x),
-          b.mulAdd(x, y, z),
-          b.select(b.lt(x, y), z, x),
-          b.select(b.and(b.lt(x, y), b.not(b.gt(z, x))), z, y),
-          b.binary('div', x, 3),
-        ];
-      }), [type, type, type]);
+      expectSame(
+        native,
+        js,
+        table(`arithmetic ${type}`, [type, type, type], lanes, (b, [x, y, z]) => {
+          if (x === undefined || y === undefined || z === undefined) return [];
+          const guarded = float ? y : b.select(b.eq(y, 0), one(b), y);
+          return [
+            ...(float ? FLOAT_UNARY : INTEGER_UNARY).map((op) => b.unary(op, x)),
+            ...(float ? FLOAT_BINARY : INTEGER_BINARY).map((op) =>
+              b.binary(op, x, op === 'div' || op === 'rem' ? guarded : y),
+            ),
+            ...COMPARES.map((op) => b.compare(op, x, y)),
+            b.compare('eq', x, x),
+            b.mulAdd(x, y, z),
+            b.select(b.lt(x, y), z, x),
+            b.select(b.and(b.lt(x, y), b.not(b.gt(z, x))), z, y),
+            b.binary('div', x, 3),
+          ];
+        }),
+        [type, type, type],
+      );
     });
 
     test.each([...NUMBERS, 'bool', 'f16', 'bf16'] as const)('casts of %s to every type', (type) => {
       const targets: readonly ScalarType[] = [...NUMBERS, 'bool', 'f16', 'bf16'];
-      expectSame(native, js, table(`casts ${type}`, [type], lanes, (b, [x]) => (x === undefined ? [] : targets.map((target) => b.cast(x, target)))), [type]);
+      expectSame(
+        native,
+        js,
+        table(`casts ${type}`, [type], lanes, (b, [x]) =>
+          x === undefined ? [] : targets.map((target) => b.cast(x, target)),
+        ),
+        [type],
+      );
     });
 
     test('bit casts, splats, sequences, lanes and shuffles', () => {
-      expectSame(native, js, table('lanes', ['f32', 'f64', 'u32', 'i32'], lanes, (b, [x, y, z, w]) => {
-        if (x === undefined || y === undefined || z === undefined || w === undefined) return [];
-        const reversed = Array.from({ length: lanes }, (_, lane) => lanes - 1 - lane);
-        const zipped = Array.from({ length: lanes }, (_, lane) => (lane % 2 === 0 ? lane : lanes + lane));
-        return [
-          b.bitcast(x, 'u32'), b.bitcast(x, 'i32'), b.bitcast(z, 'f32'), b.bitcast(y, 'i64'), b.bitcast(w, 'u32'),
-          b.add(b.iota('i32', lanes), w), b.mul(b.iota('f32', lanes), x),
-          b.splat(b.extract(x, lanes - 1), lanes), b.shuffle(x, x, reversed), b.shuffle(z, b.not(z), zipped),
-        ];
-      }), ['f32', 'f64', 'u32', 'i32']);
+      expectSame(
+        native,
+        js,
+        table('lanes', ['f32', 'f64', 'u32', 'i32'], lanes, (b, [x, y, z, w]) => {
+          if (x === undefined || y === undefined || z === undefined || w === undefined) return [];
+          const reversed = Array.from({ length: lanes }, (_, lane) => lanes - 1 - lane);
+          const zipped = Array.from({ length: lanes }, (_, lane) => (lane % 2 === 0 ? lane : lanes + lane));
+          return [
+            b.bitcast(x, 'u32'),
+            b.bitcast(x, 'i32'),
+            b.bitcast(z, 'f32'),
+            b.bitcast(y, 'i64'),
+            b.bitcast(w, 'u32'),
+            b.add(b.iota('i32', lanes), w),
+            b.mul(b.iota('f32', lanes), x),
+            b.splat(b.extract(x, lanes - 1), lanes),
+            b.shuffle(x, x, reversed),
+            b.shuffle(z, b.not(z), zipped),
+          ];
+        }),
+        ['f32', 'f64', 'u32', 'i32'],
+      );
     });
   });
 
   test.each(['i32', 'u8', 'i64', 'f32', 'f64'] as const)('horizontal reductions of %s combine halves', (type) => {
     for (const lanes of [2, 4, 8, 16, 32]) {
-      expectSame(native, js, table(`reduce ${type} ${lanes}`, [type], lanes, (b, [x]) => (x === undefined ? [] : (['reduceAdd', 'reduceMul', 'reduceMin', 'reduceMax'] as const).map((op) => b.splat(b.horizontal(op, x), lanes)))), [type]);
+      expectSame(
+        native,
+        js,
+        table(`reduce ${type} ${lanes}`, [type], lanes, (b, [x]) =>
+          x === undefined
+            ? []
+            : (['reduceAdd', 'reduceMul', 'reduceMin', 'reduceMax'] as const).map((op) =>
+                b.splat(b.horizontal(op, x), lanes),
+              ),
+        ),
+        [type],
+      );
     }
   });
 
   test('dot4 is exact at the extremes of its bytes', () => {
     for (const lanes of [1, 2, 4, 8, 16]) {
       const kernel = buildKernel(`dot${lanes}`, (b) => {
-        const [acc, x, y, out] = [b.buffer('acc', 'i32'), b.buffer('x', 'u8'), b.buffer('y', 'i8'), b.buffer('out', 'i32', 'write')];
+        const [acc, x, y, out] = [
+          b.buffer('acc', 'i32'),
+          b.buffer('x', 'u8'),
+          b.buffer('y', 'i8'),
+          b.buffer('out', 'i32', 'write'),
+        ];
         b.for(b.begin, b.end, lanes, [], (i) => {
           const at = b.mul(i, 4);
           b.store(out, i, b.dot4(b.load(acc, i, lanes), b.load(x, at, 4 * lanes), b.load(y, at, 4 * lanes)));
@@ -150,8 +290,16 @@ describe.skipIf(!hasLlvm).each(levels)('the llvm target on %s', (level) => {
       const a = new Int32Array(COUNT).map((_, i) => i * 1000003);
       const x = new Uint8Array(COUNT * 4).map((_, i) => (i < 64 ? 255 : i * 37));
       const y = new Int8Array(COUNT * 4).map((_, i) => (i < 32 ? -128 : i < 64 ? 127 : i * 91));
-      const [, , , out] = runKernel(native, kernel, [new Uint8Array(a.buffer), x, new Uint8Array(y.buffer), new Uint8Array(COUNT * 4)], [], COUNT);
-      const expected = Array.from(a, (start, i) => [0, 1, 2, 3].reduce((sum, k) => (sum + (x[i * 4 + k] ?? 0) * (y[i * 4 + k] ?? 0)) | 0, start));
+      const [, , , out] = runKernel(
+        native,
+        kernel,
+        [new Uint8Array(a.buffer), x, new Uint8Array(y.buffer), new Uint8Array(COUNT * 4)],
+        [],
+        COUNT,
+      );
+      const expected = Array.from(a, (start, i) =>
+        [0, 1, 2, 3].reduce((sum, k) => (sum + (x[i * 4 + k] ?? 0) * (y[i * 4 + k] ?? 0)) | 0, start),
+      );
       expect(canonical('i32', out ?? new Uint8Array())).toEqual(expected);
     }
   });
@@ -177,7 +325,10 @@ describe.skipIf(!hasLlvm).each(levels)('the llvm target on %s', (level) => {
       const memories = [0, 1, 2, 3, 4].map((seed) => samples(type, COUNT, seed + 11));
       const expected = runKernel(js, kernel, memories, [], COUNT);
       const actual = runKernel(native, kernel, memories, [], COUNT);
-      for (let m = 1; m < 5; m++) expect(canonical(type, actual[m] ?? new Uint8Array()), `output ${m}`).toEqual(canonical(type, expected[m] ?? new Uint8Array()));
+      for (let m = 1; m < 5; m++)
+        expect(canonical(type, actual[m] ?? new Uint8Array()), `output ${m}`).toEqual(
+          canonical(type, expected[m] ?? new Uint8Array()),
+        );
     }
   });
 
@@ -191,16 +342,29 @@ describe.skipIf(!hasLlvm).each(levels)('the llvm target on %s', (level) => {
         const x = b.load(input, i);
         b.for(0, 8, 1, [], (j) => b.store(scratch, j, b.mul(x, b.cast(j, 'i32'))));
         const [sum, last] = b.for(0, limit, 3, [b.constant(0, 'i32'), x], (j, total, previous) => {
-          const [inner] = b.for(j, b.add(j, 2), 1, [total], (k, t) => [b.add(t, b.mul(b.load(scratch, b.and(k, 7)), factor))]);
+          const [inner] = b.for(j, b.add(j, 2), 1, [total], (k, t) => [
+            b.add(t, b.mul(b.load(scratch, b.and(k, 7)), factor)),
+          ]);
           return [inner ?? total, b.xor(previous, total)];
         });
-        b.if(b.gt(x, 0), () => b.if(b.gt(x, 1000), () => b.store(out, i, sum ?? x), () => b.store(out, i, last ?? x)), () => b.store(out, i, b.sub(sum ?? x, last ?? x)));
+        b.if(
+          b.gt(x, 0),
+          () =>
+            b.if(
+              b.gt(x, 1000),
+              () => b.store(out, i, sum ?? x),
+              () => b.store(out, i, last ?? x),
+            ),
+          () => b.store(out, i, b.sub(sum ?? x, last ?? x)),
+        );
       });
     });
     const input = samples('i32', COUNT, 5);
     for (const limit of [0, 1, 10]) {
       const memories = [input, new Uint8Array(COUNT * 4)];
-      expect(runKernel(native, kernel, memories, [limit, -7], COUNT)[1]).toEqual(runKernel(js, kernel, memories, [limit, -7], COUNT)[1]);
+      expect(runKernel(native, kernel, memories, [limit, -7], COUNT)[1]).toEqual(
+        runKernel(js, kernel, memories, [limit, -7], COUNT)[1],
+      );
     }
   });
 
@@ -215,14 +379,24 @@ describe.skipIf(!hasLlvm).each(levels)('the llvm target on %s', (level) => {
       });
     });
     const given = [-5, 250, -30000, 65000, -2000000000, 4000000000, -(2n ** 60n), 0.1, 1e300, 1, -(2 ** 40)];
-    const out = runKernel(native, kernel, types.map(() => new Uint8Array(8)), given, 1);
+    const out = runKernel(
+      native,
+      kernel,
+      types.map(() => new Uint8Array(8)),
+      given,
+      1,
+    );
     const read = types.map((type, i) => {
       const view = new DataView((out[i] ?? new Uint8Array(8)).buffer);
       switch (type) {
-        case 'i8': return view.getInt8(0);
-        case 'i16': return view.getInt16(0, true);
-        case 'index': return Number(view.getBigInt64(0, true));
-        default: return canonical(type, (out[i] ?? new Uint8Array(8)).subarray(0, SCALARS[type].bytes))[0];
+        case 'i8':
+          return view.getInt8(0);
+        case 'i16':
+          return view.getInt16(0, true);
+        case 'index':
+          return Number(view.getBigInt64(0, true));
+        default:
+          return canonical(type, (out[i] ?? new Uint8Array(8)).subarray(0, SCALARS[type].bytes))[0];
       }
     });
     expect(read).toEqual([...given.slice(0, 7), Math.fround(0.1), ...given.slice(8)]);
@@ -232,7 +406,12 @@ describe.skipIf(!hasLlvm).each(levels)('the llvm target on %s', (level) => {
     for (const type of ['i32', 'i64', 'u8'] as const) {
       for (const lanes of [1, 16]) {
         const kernel = buildKernel(`division ${type} ${lanes}`, (b) => {
-          const [x, y, q, r] = [b.buffer('x', type), b.buffer('y', type), b.buffer('q', type, 'write'), b.buffer('r', type, 'write')];
+          const [x, y, q, r] = [
+            b.buffer('x', type),
+            b.buffer('y', type),
+            b.buffer('q', type, 'write'),
+            b.buffer('r', type, 'write'),
+          ];
           b.for(b.begin, b.end, lanes, [], (i) => {
             b.store(q, i, b.div(b.load(x, i, lanes), b.load(y, i, lanes)));
             b.store(r, i, b.rem(b.load(x, i, lanes), b.load(y, i, lanes)));
@@ -241,7 +420,13 @@ describe.skipIf(!hasLlvm).each(levels)('the llvm target on %s', (level) => {
         const bytes = SCALARS[type].bytes;
         const least = new Uint8Array(16 * bytes).map((_, i) => (i % bytes === bytes - 1 ? 128 : 0));
         const divisor = new Uint8Array(16 * bytes).fill(255, 8 * bytes);
-        const [, , q, r] = runKernel(native, kernel, [least, divisor, new Uint8Array(16 * bytes), new Uint8Array(16 * bytes)], [], 16);
+        const [, , q, r] = runKernel(
+          native,
+          kernel,
+          [least, divisor, new Uint8Array(16 * bytes), new Uint8Array(16 * bytes)],
+          [],
+          16,
+        );
         if (type === 'u8') continue;
         expect(q?.subarray(8 * bytes)).toEqual(least.subarray(8 * bytes));
         expect(r?.subarray(8 * bytes)).toEqual(new Uint8Array(8 * bytes));
@@ -253,10 +438,14 @@ describe.skipIf(!hasLlvm).each(levels)('the llvm target on %s', (level) => {
     const lanes = native.features.vectorBytes / 4;
     const kernel = buildKernel('width', (b) => {
       const [x, y] = [b.buffer('x', 'f32'), b.buffer('y', 'f32', 'write')];
-      b.for(b.begin, b.end, lanes, [], (i) => b.store(y, i, b.mulAdd(b.load(x, i, lanes), b.load(x, i, lanes), b.constant(1, valueType('f32', lanes)))));
+      b.for(b.begin, b.end, lanes, [], (i) =>
+        b.store(y, i, b.mulAdd(b.load(x, i, lanes), b.load(x, i, lanes), b.constant(1, valueType('f32', lanes)))),
+      );
     });
     const { assembly } = native.inspect(kernel);
-    expect(assembly).toMatch({ avx512: /vfmadd\w+ps.*zmm/, avx2: /vfmadd\w+ps.*ymm/, baseline: /mulps.*xmm/, neon: /fmla.*\.4s/ }[level]);
+    expect(assembly).toMatch(
+      { avx512: /vfmadd\w+ps.*zmm/, avx2: /vfmadd\w+ps.*ymm/, baseline: /mulps.*xmm/, neon: /fmla.*\.4s/ }[level],
+    );
     expect(/zmm/.test(assembly)).toBe(level === 'avx512');
   });
 });

@@ -10,10 +10,19 @@ export const llvm = findLlvm();
 export const hasLlvm = llvm.found !== undefined && process.platform === 'linux';
 
 /** The levels that this machine can run, by masking. */
-export const levels: readonly CpuLevel[] = (['avx512', 'avx2', 'baseline', 'neon'] as const).filter((level) => attempt(() => cpuTarget(hostCpu(() => ''), level)).ok && (process.arch === 'arm64') === (level === 'neon'));
+export const levels: readonly CpuLevel[] = (['avx512', 'avx2', 'baseline', 'neon'] as const).filter(
+  (level) =>
+    attempt(() =>
+      cpuTarget(
+        hostCpu(() => ''),
+        level,
+      ),
+    ).ok && (process.arch === 'arm64') === (level === 'neon'),
+);
 
 /** A device that shares nothing with others: no cache unless `environment` names one. */
-export const nativeDevice = (environment: NodeJS.ProcessEnv = {}): NativeDevice => new NativeDevice({ environment: { PROJ_CACHE: 'off', PROJ_LLVM: process.env['PROJ_LLVM'], ...environment } });
+export const nativeDevice = (environment: NodeJS.ProcessEnv = {}): NativeDevice =>
+  new NativeDevice({ environment: { PROJ_CACHE: 'off', PROJ_LLVM: process.env['PROJ_LLVM'], ...environment } });
 
 /** A folder that is deleted when the test ends. */
 export function temporaryFolder(onTestFinished: (clean: () => void) => void): string {
@@ -23,7 +32,14 @@ export function temporaryFolder(onTestFinished: (clean: () => void) => void): st
 }
 
 /** Runs one launch: each of `memories` is bound to a buffer parameter, `scalars` to the scalar ones; gives the memories afterwards. */
-export function runKernel(device: Device, kernel: Kernel, memories: readonly Uint8Array[], scalars: readonly (number | bigint)[], end: number, split: { readonly grain: number; readonly align: number } = { grain: 2 ** 40, align: 1 }): Uint8Array[] {
+export function runKernel(
+  device: Device,
+  kernel: Kernel,
+  memories: readonly Uint8Array[],
+  scalars: readonly (number | bigint)[],
+  end: number,
+  split: { readonly grain: number; readonly align: number } = { grain: 2 ** 40, align: 1 },
+): Uint8Array[] {
   const [compiled] = device.compile([kernel]);
   if (compiled === undefined) throw new TypeError('nothing compiled');
   const buffers = memories.map((memory): DeviceBuffer => {
@@ -33,7 +49,11 @@ export function runKernel(device: Device, kernel: Kernel, memories: readonly Uin
   });
   let binding = 0;
   let scalar = 0;
-  const args = kernel.parameters.map((parameter): Argument => (parameter.kind === 'scalar' ? { kind: 'scalar', scalar: scalar++ } : { kind: 'buffer', binding: binding++, offset: 0 }));
+  const args = kernel.parameters.map((parameter): Argument =>
+    parameter.kind === 'scalar'
+      ? { kind: 'scalar', scalar: scalar++ }
+      : { kind: 'buffer', binding: binding++, offset: 0 },
+  );
   const program = device.program([{ kernel: compiled, args, begin: 0, end, ...split }], buffers.length);
   program.run(buffers, scalars);
   return buffers.map((buffer) => device.read(buffer, 0, buffer.bytes));

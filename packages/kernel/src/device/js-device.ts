@@ -36,7 +36,7 @@ export class JsBuffer implements DeviceBuffer {
   constructor(device: JsDevice, bytes: number) {
     this.device = device;
     this.bytes = bytes;
-    this.#memory = new ArrayBuffer((bytes + 7) & ~7);
+    this.#memory = new ArrayBuffer(Math.ceil(bytes / 8) * 8);
   }
 
   get disposed(): boolean {

@@ -180,10 +180,15 @@ export class KernelBuilder {
     if (x.op === 'splat') return x.args[0];
     return this.#emit('extract', valueType(x.type.scalar), [x], { lane });
   }
-  /** Lane i of the result is lane `pattern[i]` of a, or of b when `pattern[i]` >= lanes. */
+  /** Lane i of the result is lane `pattern[i]` of a, or of b when `pattern[i]` >= lanes. Scalars count as vectors of one lane. */
   shuffle(a: Value, b: Value, pattern: readonly number[]): Value {
     this.#require(a.type === b.type, `shuffle of ${typeName(a.type)} and ${typeName(b.type)}`);
-    return this.#emit('shuffle', valueType(a.type.scalar, pattern.length), [a, b], { pattern });
+    const { lanes } = a.type;
+    const result = pattern.length;
+    this.#require(pattern.every((from) => Number.isInteger(from) && from >= 0 && from < 2 * lanes), `shuffle pattern ${pattern.join(' ')} of ${lanes} lanes`);
+    if (result === 1) return this.extract(pattern[0] < lanes ? a : b, pattern[0] % lanes);
+    if (lanes === 1) return this.shuffle(this.splat(a, result), this.splat(b, result), pattern.map((from, i) => from * result + i));
+    return this.#emit('shuffle', valueType(a.type.scalar, result), [a, b], { pattern });
   }
   /** Combines all lanes to a scalar, halves first (see {@link HorizontalOp}). */
   horizontal(op: HorizontalOp, x: Value): Value {

@@ -10,10 +10,11 @@ export const MAX_LOCAL_BYTES = 256 * 1024;
 export function verifyKernel(kernel: Kernel): void {
   const visible = new Set<Value>();
   const memories = new Set<Memory>([...kernel.locals, ...kernel.parameters.filter((p): p is Memory => p.kind === 'buffer')]);
-  let line = 0;
+  // The line of the printed kernel that a statement stands on: the head is line 1, constants have none.
+  let line = 1 + kernel.locals.length;
   const fail = (message: string): never => {
     const text = safePrint(kernel);
-    throw new ProjError('kernel-verification', `kernel ${kernel.name}, statement ${line}: ${message}${text === '' ? '' : `\n${text}`}`, { op: 'verifyKernel' });
+    throw new ProjError('kernel-verification', `kernel ${kernel.name}, line ${line}: ${message}${text === '' ? '' : `\n${text}`}`, { op: 'verifyKernel' });
   };
   const seen = (value: Value, role: string): void => {
     if (value.op !== 'const' && !visible.has(value)) fail(`${role} ${value.op} (value ${value.id}) is used outside its scope`);
@@ -93,6 +94,7 @@ export function verifyKernel(kernel: Kernel): void {
         if (v.lane === undefined || v.lane < 0 || v.lane >= v.args[0].type.lanes) fail(`lane ${v.lane} of ${typeName(v.args[0].type)}`); break;
       case 'shuffle':
         if (v.args[0].type !== v.args[1].type || v.args[0].type.scalar !== scalar) fail(`shuffle of ${typeName(v.args[0].type)} and ${typeName(v.args[1].type)} to ${typeName(v.type)}`);
+        if (lanes === 1 || v.args[0].type.lanes === 1) fail('shuffle of scalars');
         if (v.pattern === undefined || v.pattern.length !== lanes || v.pattern.some((p) => p < 0 || p >= 2 * v.args[0].type.lanes)) fail('shuffle pattern out of range');
         break;
       case 'dot4':
@@ -115,7 +117,7 @@ export function verifyKernel(kernel: Kernel): void {
     visible.add(v);
   };
   const statement = (s: Statement): void => {
-    line++;
+    if (s.kind !== 'let' || s.value.op !== 'const') line++;
     switch (s.kind) {
       case 'let': define(s.value); return;
       case 'store':
@@ -143,13 +145,18 @@ export function verifyKernel(kernel: Kernel): void {
           seen(c.next, 'carried value');
           if (c.next.type !== c.inner.type) fail(`carried value changes from ${typeName(c.inner.type)} to ${typeName(c.next.type)}`);
         }));
+        line += s.carried.length > 0 ? 2 : 1;
         inner.forEach((v) => visible.delete(v));
         s.carried.forEach((c) => visible.add(c.result)); return;
       }
       case 'if':
         seen(s.condition, 'condition');
         if (s.condition.type !== valueType('bool')) fail(`condition has type ${typeName(s.condition.type)}`);
-        block(s.then); if (s.otherwise !== null) block(s.otherwise); return;
+        block(s.then);
+        line++;
+        if (s.otherwise === null) return;
+        block(s.otherwise);
+        line++; return;
       default: s satisfies never;
     }
   };

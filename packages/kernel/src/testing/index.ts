@@ -1,0 +1,4 @@
+/** For tests of devices and targets: random kernels, and the comparison of two devices. */
+export { compareDevices, runKernel, type KernelInputs } from './compare.ts';
+export { randomElements, randomNumbers } from './data.ts';
+export { randomKernel, type RandomKernel } from './random-kernel.ts';

@@ -164,7 +164,7 @@ export class OneCycleLR extends LRScheduler {
     const begin = at === 0 ? 0 : this.phases[at - 1].end;
     const share = (step - begin) / (phase.end - begin);
     return this.optimizer.paramGroups.map((group) => {
-      const value = (name: string): number => Number(group[name]);
+      const value = (name: keyof ScheduledGroup): number => Number(group[name]);
       if (this.cycled !== null) setMomentum(group, this.cycled, this.#anneal(value(phase.momentum[0]), value(phase.momentum[1]), share));
       return this.#anneal(value(phase.lr[0]), value(phase.lr[1]), share);
     });

@@ -3,7 +3,6 @@
  * Rates follow from the present rate (the chainable form), as in PyTorch, so that schedulers combine.
  */
 import { ProjError } from '@proj/kernel';
-import type { ParamGroup } from '../optimizer.ts';
 
 /** What a scheduler needs of an optimiser. */
 export interface ScheduledOptimizer {
@@ -11,7 +10,16 @@ export interface ScheduledOptimizer {
   readonly paramGroups: readonly ScheduledGroup[];
 }
 /** A group with what schedulers keep in it. */
-export type ScheduledGroup = ParamGroup<{ lr: number }> & { momentum?: number; betas?: readonly [number, number]; [extra: string]: unknown };
+export interface ScheduledGroup {
+  lr: number;
+  initialLr?: number;
+  momentum?: number;
+  betas?: readonly [number, number];
+  maxLr?: number;
+  minLr?: number;
+  maxMomentum?: number;
+  baseMomentum?: number;
+}
 
 export interface SchedulerOptions {
   /** The epoch to go on from (default -1: from the start). */

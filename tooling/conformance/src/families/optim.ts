@@ -4,6 +4,7 @@ import type { Failure } from '../compare.ts';
 import { decodeNumber, decodeValue, hasTag } from '../encoded.ts';
 import type { CaseRecord, Encoded } from '../encoded.ts';
 import type { Library, Prepared } from '../library.ts';
+import { camelCase } from '../names.ts';
 import { deviation, tensorDecoder } from './family.ts';
 import type { Context } from './family.ts';
 
@@ -56,7 +57,9 @@ export function startTrajectory(record: CaseRecord, { library }: Context): Prepa
     groups === undefined
       ? names.map((key) => parameters[key])
       : groups.map((group) => ({
-          ...(decodeValue(group, plain, 'group') as object),
+          ...Object.fromEntries(
+            Object.entries(decodeValue(group, plain, 'group') as object).map(([key, value]) => [camelCase(key), value]),
+          ),
           params: (group.params as readonly string[]).map((key) => parameters[key]),
         }));
   const optimizer = library.construct(name, [params], kwargs);

@@ -1,0 +1,143 @@
+/** The base class of optimisers: groups, gradients, hooks, errors; and the schedulers that have no fixture. */
+import '@proj/autograd';
+import { ProjError } from '@proj/kernel';
+import { tensor, type Tensor } from '@proj/tensor';
+import { describe, expect, it } from 'vitest';
+import { Adam, ChainedScheduler, ConstantLR, ExponentialLR, LambdaLR, MultiplicativeLR, ReduceLROnPlateau, SequentialLR, SGD, SparseAdam } from '../src/index.ts';
+
+const parameter = (values: number[]): Tensor => tensor(values, { dtype: 'float32', requiresGrad: true });
+
+describe('Optimizer', () => {
+  it('gives each group its own hyper-parameters and the rest from the options', () => {
+    const [a, b] = [parameter([1]), parameter([1])];
+    const optimizer = new SGD([{ params: [a] }, { params: b, lr: 1 }], { lr: 0.5 });
+    a.grad = tensor([1.5], { dtype: 'float32' });
+    b.grad = tensor([1.5], { dtype: 'float32' });
+    optimizer.step();
+    expect([a.item(), b.item()]).toEqual([0.25, -0.5]);
+  });
+
+  it('leaves parameters without gradient and their step counts alone', () => {
+    const [a, b] = [parameter([1]), parameter([1])];
+    const optimizer = new Adam([a, b], { lr: 0.1 });
+    a.grad = tensor([2], { dtype: 'float32' });
+    optimizer.step();
+    optimizer.step();
+    b.grad = tensor([2], { dtype: 'float32' });
+    optimizer.step();
+    // The first step of Adam is lr·sign(g) whatever the gradient.
+    expect(b.item()).toBeCloseTo(0.9, 6);
+    expect([optimizer.state.get(a)?.step, optimizer.state.get(b)?.step]).toEqual([3, 1]);
+  });
+
+  it('zeroGrad drops gradients, or zeroes them', () => {
+    const a = parameter([1, 2]);
+    const optimizer = new SGD([a], { lr: 1 });
+    a.grad = tensor([1, 1], { dtype: 'float32' });
+    optimizer.zeroGrad({ setToNone: false });
+    expect((a.grad as Tensor).toFlatArray()).toEqual([0, 0]);
+    optimizer.zeroGrad();
+    expect(a.grad).toBeNull();
+  });
+
+  it('calls hooks around the step and the closure inside', () => {
+    const a = parameter([1]);
+    const optimizer = new SGD([a], { lr: 0.5 });
+    const calls: string[] = [];
+    optimizer.registerStepPreHook(() => calls.push('before'));
+    const after = optimizer.registerStepPostHook(() => calls.push('after'));
+    const closure = (): number => {
+      calls.push('closure');
+      return 7;
+    };
+    expect(optimizer.step(closure)).toBe(7);
+    after.remove();
+    optimizer.step(closure);
+    expect(calls).toEqual(['before', 'closure', 'after', 'before', 'closure']);
+  });
+
+  it.each([
+    ['no parameters', () => new SGD([], { lr: 1 }), /empty/],
+    ['no learning rate', () => new SGD([parameter([1])]), /lr is NaN.*learning rate/],
+    ['a negative learning rate', () => new Adam([parameter([1])], { lr: -1 }), /lr is -1/],
+    ['a beta of 1', () => new Adam([parameter([1])], { betas: [0.9, 1] }), /betas\[1\] is 1/],
+    ['a computed tensor', () => new Adam([parameter([1]).mul(2)]), /not a leaf/],
+    ['a parameter twice', () => {
+      const a = parameter([1]);
+      return new Adam([{ params: a }, { params: a }]);
+    }, /twice/],
+    ['Nesterov without momentum', () => new SGD([parameter([1])], { lr: 1, nesterov: true }), /Nesterov/],
+  ])('refuses %s', (_, make, message) => {
+    expect(make).toThrow(ProjError);
+    expect(make).toThrow(message);
+  });
+
+  it('refuses the state of other groups and other shapes', () => {
+    const saved = new Adam([parameter([1, 2])]);
+    saved.paramGroups[0].params[0].grad = tensor([1, 1], { dtype: 'float32' });
+    saved.step();
+    expect(() => new Adam([parameter([1]), parameter([1])]).loadStateDict(saved.stateDict())).toThrow(/groups of 1 parameters, this optimiser of 2/);
+    expect(() => new Adam([parameter([1, 2, 3])]).loadStateDict(saved.stateDict())).toThrow(/"exp_avg" does not fit/);
+  });
+
+  it('SparseAdam leaves rows without gradient alone', () => {
+    const table = tensor([[1, 1], [1, 1], [1, 1]], { dtype: 'float32', requiresGrad: true });
+    const optimizer = new SparseAdam([table], { lr: 0.1 });
+    const gradient = (rows: number[][]): void => {
+      table.grad = tensor(rows, { dtype: 'float32' });
+      optimizer.step();
+    };
+    gradient([[1, 0], [0, 0], [0, 0]]);
+    gradient([[0, 0], [0, 0], [3, 3]]);
+    const [a, , b, , c] = table.toFlatArray();
+    expect(a).toBeCloseTo(0.9, 5);
+    expect(b).toBe(1);
+    // Second step, first moment: 0.1·√(1-0.999²)/(1-0.9²) · 0.1·3/√(0.001·9).
+    expect(c).toBeCloseTo(1 - ((0.1 * Math.sqrt(1 - 0.999 ** 2)) / (1 - 0.81)) * (0.3 / Math.sqrt(0.009)), 5);
+  });
+});
+
+describe('schedulers', () => {
+  const sgd = (): SGD => new SGD([parameter([1])], { lr: 1 });
+
+  it('LambdaLR scales the initial rate, MultiplicativeLR the present one', () => {
+    const a = sgd();
+    const lambda = new LambdaLR(a, (epoch) => 1 / (1 + epoch));
+    lambda.step();
+    lambda.step();
+    expect(lambda.getLastLr()[0]).toBeCloseTo(1 / 3, 12);
+    const b = sgd();
+    const product = new MultiplicativeLR(b, () => 0.5);
+    product.step();
+    product.step();
+    expect(b.paramGroups[0].lr).toBe(0.25);
+  });
+
+  it('ChainedScheduler multiplies, SequentialLR hands over', () => {
+    const chained = sgd();
+    const chain = new ChainedScheduler([new ConstantLR(chained, { factor: 0.1, totalIters: 2 }), new ExponentialLR(chained, 0.9)]);
+    const seen = [chained.paramGroups[0].lr];
+    for (let k = 0; k < 3; k++) {
+      chain.step();
+      seen.push(chained.paramGroups[0].lr);
+    }
+    // From the documentation of torch.optim.lr_scheduler.ChainedScheduler.
+    [0.1, 0.09, 0.81, 0.729].forEach((wanted, k) => expect(seen[k]).toBeCloseTo(wanted, 12));
+
+    const followed = sgd();
+    const sequence = new SequentialLR(followed, [new ConstantLR(followed, { factor: 0.1, totalIters: 2 }), new ExponentialLR(followed, 0.9)], [2]);
+    const rates = [followed.paramGroups[0].lr];
+    for (let k = 0; k < 4; k++) {
+      sequence.step();
+      rates.push(followed.paramGroups[0].lr);
+    }
+    [0.1, 0.1, 1, 0.9, 0.81].forEach((wanted, k) => expect(rates[k]).toBeCloseTo(wanted, 12));
+  });
+
+  it('ReduceLROnPlateau waits for its patience, then reduces', () => {
+    const optimizer = sgd();
+    const plateau = new ReduceLROnPlateau(optimizer, { patience: 1, factor: 0.5 });
+    for (const metric of [3, 2, 2, 2, 1, 1, 1]) plateau.step(metric);
+    expect(optimizer.paramGroups[0].lr).toBe(0.25);
+  });
+});

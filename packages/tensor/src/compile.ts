@@ -9,6 +9,7 @@ import type { AnyNode, Shape } from './graph/node.ts';
 import { overwriteKey, type Plan, topologicalOrder } from './schedule/plan.ts';
 import { checkStatus, planFor, runProgram, scalarsOf, scalarValueOf, scratchFor } from './schedule/realize.ts';
 import { type Storage, Tensor } from './tensor.ts';
+import { allocate, runTidy } from './tidy.ts';
 
 /** What a compiled function may take and give: tensors, in arrays and objects as you like; other arguments count as part of the shape. */
 export type Compilable = unknown;
@@ -116,6 +117,19 @@ function describe(value: unknown, tensors: Tensor[]): string {
   if (Array.isArray(value)) return `[${value.map((item) => describe(item, tensors)).join(',')}]`;
   if (typeof value === 'object' && value !== null) return `{${Object.entries(value).map(([key, item]) => `${key}:${describe(item, tensors)}`).join(',')}}`;
   return typeof value === 'function' ? 'function' : `${typeof value}:${String(value)}`;
+}
+
+/**
+ * Runs `fn` and gives all memory made inside back at once, except that of the tensors it returns, of older tensors that it changed in place,
+ * and of those given to `keep`. Only needed for loops on `wasm` that never await; elsewhere the garbage collector does it.
+ */
+export function tidy<T>(fn: () => T): T {
+  const collect = (value: unknown): Tensor[] => {
+    const tensors: Tensor[] = [];
+    describe(value, tensors);
+    return tensors;
+  };
+  return runTidy(fn, collect, evaluate);
 }
 
 /** The same structure with what `replace` gives in place of tensors and slots. */
@@ -228,7 +242,7 @@ function replay(capture: Capture, inputs: readonly Tensor[], first: boolean): un
   const firstOutput = buffers.length;
   const overwritten = new Map<number, number>();
   for (const write of writes) {
-    if (write.overLeaf !== null && write.storage.node.consumers === 0) overwritten.set(write.binding, 2 + write.overLeaf);
+    if (write.overLeaf !== null && write.storage.node.consumers === 0 && write.storage.owned(write.storage.node)) overwritten.set(write.binding, 2 + write.overLeaf);
   }
   capture.outputBytes.forEach((bytes, i) => {
     const leaf = overwritten.get(firstOutput + i);
@@ -249,7 +263,7 @@ function replay(capture: Capture, inputs: readonly Tensor[], first: boolean): un
 
 function outputBuffer({ device, kept, writes, leaves }: Capture, output: number, bytes: number): DeviceBuffer {
   const isState = writes.some((write) => write.binding === 2 + leaves.length + output);
-  if (kept === null || isState) return device.allocate(bytes);
+  if (kept === null || isState) return allocate(device, bytes);
   let buffer = kept.get(output);
   if (buffer === undefined || buffer.disposed) kept.set(output, (buffer = device.allocate(bytes)));
   return buffer;

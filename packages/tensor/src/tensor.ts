@@ -6,6 +6,7 @@ import { type Device, DTYPES, type DType, ProjError } from '@proj/kernel';
 import { type AnyNode, elementCount, isDifferentiable, isGradEnabled, sameShape, type Shape } from './graph/node.ts';
 import { castNode, detachNode, expandNode, leafNode } from './graph/build.ts';
 import { evaluate, markPending, noteRead } from './evaluate.ts';
+import { nextStorageId, noteReplaced } from './tidy.ts';
 import { readElements, type ElementArray } from './io/elements.ts';
 import type { TensorMethods } from './methods.ts';
 
@@ -18,6 +19,7 @@ export interface ViewStep {
 
 export class Storage {
   node: AnyNode;
+  readonly id = nextStorageId();
   /** Counts in-place writes. */
   version = 0;
   /** The leaf tensor that requires a gradient, when there is one. */
@@ -47,6 +49,7 @@ export class Storage {
   replace(node: AnyNode, since = node.id): void {
     if (owners.get(this.node) === this) overwrittenNodes.set(this.node, since);
     if (this.#leafNode !== null) overwrittenNodes.set(this.#leafNode, since);
+    noteReplaced(this, this.node);
     this.node = node;
     this.#own(node);
     this.#leafNode = null;
@@ -60,9 +63,16 @@ export class Storage {
     this.#leafNode = null;
   }
 
+  /** Whether `node` is the value of this storage alone (now or before), so that its memory may be overwritten. */
+  owned(node: AnyNode): boolean {
+    return owners.get(node) === this;
+  }
+
   /** Takes a value that has been computed elsewhere. */
   settle(node: AnyNode): void {
+    noteReplaced(this, this.node);
     this.node = node;
+    this.#own(node);
     this.#leafNode = null;
     this.version++;
   }

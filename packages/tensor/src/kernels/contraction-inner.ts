@@ -1,9 +1,11 @@
 /** Inner products: both operands are read along depth, a tile holds one vector of partial sums for each element of the result. */
-import type { KernelBuilder, Memory, Value } from '@proj/kernel';
-import { fetch, type OperandAt } from './contraction-operand.ts';
+import { buildKernel, type Kernel, type KernelBuilder, type Memory, type Value } from '@proj/kernel';
+import { fetch, forGroups, type OperandAt, operandAt } from './contraction-operand.ts';
 import type { InnerPlan } from './contraction-plan.ts';
+import type { ContractionSpec } from './contraction-types.ts';
+import type { Workspace } from './contraction-workspace.ts';
 
-export interface InnerRequest {
+interface InnerRequest {
   readonly plan: InnerPlan;
   readonly rows: number;
   readonly columns: number;
@@ -20,7 +22,7 @@ export interface InnerRequest {
 }
 
 /** One tile: sums of depths `[begin, end)` to `target`. A tile at the edge begins early and writes some sums twice, the same both times. */
-export function innerTile(b: KernelBuilder, request: InnerRequest): void {
+function innerTile(b: KernelBuilder, request: InnerRequest): void {
   const { plan, rows, columns, left, right, begin, end, target } = request;
   const { tileRows, tileColumns, lanes } = plan;
   const element = target.element;
@@ -43,5 +45,29 @@ export function innerTile(b: KernelBuilder, request: InnerRequest): void {
   sums.forEach((sum, n) => {
     const [i, j] = [Math.floor(n / tileColumns), n % tileColumns];
     b.store(target, b.add(b.add(b.add(request.at, b.mul(row, columns)), column), i * columns + j), sum);
+  });
+}
+
+/** Sums to the workspace. Its range counts tiles, in the order batch, part of the depth, column tile, row tile. */
+export function innerKernel(spec: ContractionSpec, plan: InnerPlan, workspace: Workspace): Kernel {
+  const { rows, columns, depth } = spec;
+  const { rowTiles, columnTiles, parts, partDepth } = plan;
+  return buildKernel(`${spec.name}_inner`, (b) => {
+    const { left, right } = spec.declare(b);
+    const target = b.buffer('workspace', spec.element, 'write');
+    forGroups(b, b.begin, b.end, parts * rowTiles * columnTiles, spec.batch, (batch, begin, end) => {
+      const leftAt = operandAt(b, left, batch, spec.element);
+      const rightAt = operandAt(b, right, batch, spec.element);
+      forGroups(b, begin, end, rowTiles * columnTiles, parts, (part, begin, end) => {
+        const first = b.mul(part, partDepth);
+        const last = parts === 1 ? b.index(depth) : b.min(b.add(first, partDepth), depth);
+        const at = b.add(b.mul(b.add(b.mul(part, spec.batch), batch), rows * columns), workspace.parts);
+        forGroups(b, begin, end, rowTiles, columnTiles, (columnTile, begin, end) => {
+          b.for(begin, end, 1, [], (rowTile) => {
+            innerTile(b, { plan, rows, columns, depth, left: leftAt, right: rightAt, rowTile, columnTile, begin: first, end: last, target, at });
+          });
+        });
+      });
+    });
   });
 }

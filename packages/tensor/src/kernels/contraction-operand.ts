@@ -1,16 +1,17 @@
 /** Reading operands and cutting ranges: what the parts of the contraction template share. */
-import type { KernelBuilder, Value } from '@proj/kernel';
+import type { KernelBuilder, ScalarType, Value } from '@proj/kernel';
 import type { ContractionOperand } from './contraction-types.ts';
 
-/** An operand at one batch: `base` is its first element there. */
+/** An operand at one batch: `base` is its first element there, null where elements can only be had through `load`. */
 export interface OperandAt {
   readonly operand: ContractionOperand;
   readonly batch: Value;
   readonly base: Value | null;
 }
 
-export function operandAt(b: KernelBuilder, operand: ContractionOperand, batch: Value): OperandAt {
-  return { operand, batch, base: operand.strided === null ? null : operand.strided.base(b, batch) };
+export function operandAt(b: KernelBuilder, operand: ContractionOperand, batch: Value, element: ScalarType): OperandAt {
+  const { strided } = operand;
+  return { operand, batch, base: strided === null || strided.memory.element !== element ? null : strided.base(b, batch) };
 }
 
 /** `lanes` elements along `axis` from (outer, depth). `outer` and `depth` come with constants apart, so that the variable part is shared. */

@@ -5,6 +5,7 @@ import { elementCount, type Shape } from '../graph/node.ts';
 import { elementBytes, ITEM_BYTES } from '../io/elements.ts';
 import { getDefaultDtype, type Scalar, scalarDType, scalarValue } from '../promotion.ts';
 import { type NestedArray, Tensor, wrap } from '../tensor.ts';
+import { allocate } from '../tidy.ts';
 import { deviceArgument, dtypeArgument, shapeArgument } from './arguments.ts';
 import { type OpRow, row } from './table.ts';
 
@@ -25,7 +26,7 @@ export function fromArray(data: Numbers, shape: Shape, dtype: DType = arrayDType
   if (data.length !== count) throw new ProjError('shape-mismatch', `${data.length} elements for shape [${shape.join(', ')}], which has ${count}`, { op: 'fromArray' });
   const device = deviceArgument(options.device);
   const bytes = elementBytes(data, type);
-  const buffer = device.allocate(Math.max(1, elementCount(shape) * ITEM_BYTES[type]));
+  const buffer = allocate(device, elementCount(shape) * ITEM_BYTES[type]);
   device.write(buffer, 0, bytes);
   return finish(wrap(bufferNode(device, type, [...shape], buffer)), options);
 }

@@ -1,6 +1,7 @@
 /** Runs plans: finds or makes the plan for the pending nodes, gives it memory, and hands the results to the nodes. */
 import { type Device, type DeviceBuffer, ProjError } from '@proj/kernel';
 import type { AnyNode } from '../graph/node.ts';
+import { allocate } from '../tidy.ts';
 import { announcePlan, debugLevel, runTimed } from './debug.ts';
 import { makePlan, type Plan, planKey, topologicalOrder } from './plan.ts';
 
@@ -121,7 +122,7 @@ export function realize(nodes: readonly AnyNode[]): void {
   for (const [device, roots] of byDevice) {
     const order = topologicalOrder(roots);
     const plan = planFor(order, roots, device);
-    const outputs = plan.outputs.map(({ bytes }) => device.allocate(Math.max(1, bytes)));
+    const outputs = plan.outputs.map(({ bytes }) => allocate(device, bytes));
     runPlan(plan, order, outputs);
     plan.outputs.forEach(({ position }, i) => settle(order[position], outputs[i]));
     roots.forEach((root, i) => {

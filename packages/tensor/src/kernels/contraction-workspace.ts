@@ -1,0 +1,59 @@
+/** The workspace of a contraction: what lies where in it. */
+import { KernelBuilder } from '@proj/kernel';
+import type { ContractionPlan, OuterPlan } from './contraction-plan.ts';
+import type { ContractionOperand, ContractionSpec } from './contraction-types.ts';
+
+/** Elements of the workspace, region by region. */
+export interface Workspace {
+  /** Packed panels of all batches. */
+  readonly right: number;
+  /** Sums of the parts, -1 when there is one part. */
+  readonly parts: number;
+  /** Start of thread 0's own region, and the elements of one thread. Inside it: a group of panels, a row tile, unfinished sums. */
+  readonly own: number;
+  readonly ownSize: number;
+  readonly ownPanels: number;
+  readonly ownRows: number;
+  readonly ownSums: number;
+  readonly total: number;
+}
+
+const aligned = (elements: number): number => Math.ceil(elements / 64) * 64;
+
+/** Batches of the right operand that differ. */
+export function packedBatches(spec: ContractionSpec): number {
+  const probe = new KernelBuilder(spec.name);
+  const { strided } = spec.declare(probe).right;
+  return strided !== null && isBatchInvariant(probe, strided) ? 1 : spec.batch;
+}
+
+/** Whether the base of a batch is a constant. */
+export const isBatchInvariant = (probe: KernelBuilder, strided: NonNullable<ContractionOperand['strided']>): boolean => strided.base(probe, probe.begin).op === 'const';
+
+/** Few rows are packed before the panels, for the whole depth. */
+export const packsRowsOnce = (plan: OuterPlan): boolean => plan.left === 'local' && plan.rowBlock >= plan.rowTiles;
+
+export function layoutWorkspace(spec: ContractionSpec, plan: ContractionPlan): Workspace {
+  const { batch, rows, columns, depth, features } = spec;
+  let total = 0;
+  const region = (elements: number): number => {
+    const at = total;
+    total += aligned(elements);
+    return at;
+  };
+  if (plan.kind === 'inner') {
+    const parts = region(plan.parts * batch * rows * columns);
+    return { right: 0, parts, own: 0, ownSize: 0, ownPanels: 0, ownRows: 0, ownSums: 0, total };
+  }
+  const { panels, width, group, rowTiles, tileRows, depthBlock, partDepth } = plan;
+  const right = plan.right === 'shared' ? region(packedBatches(spec) * panels * width * depth) : 0;
+  const parts = plan.parts > 1 ? region(plan.parts * batch * rows * columns) : -1;
+  const own = total;
+  const ownPanels = region(plan.right === 'local' ? group * width * depthBlock : 0) - own;
+  const ownRows = region(plan.left === 'local' ? plan.rowBlock * tileRows * (packsRowsOnce(plan) ? partDepth : depthBlock) : 0) - own;
+  const ownSums = region(depthBlock < partDepth ? group * rowTiles * tileRows * width : 0) - own;
+  const ownSize = total - own;
+  region(ownSize * (features.threads - 1));
+  return { right, parts, own, ownSize, ownPanels, ownRows, ownSums, total };
+}
+

@@ -5,7 +5,7 @@ import { packPanels, packRows } from './contraction-pack.ts';
 import type { OuterPlan } from './contraction-plan.ts';
 import { firstRow, multiplyTile, type PanelSource, storeTile, type TileRequest } from './contraction-tile.ts';
 import type { ContractionDeclaration, ContractionSpec } from './contraction-types.ts';
-import { packedBatches, packsRowsOnce, type Workspace } from './contraction-workspace.ts';
+import { packsRowsOnce, type Workspace } from './contraction-workspace.ts';
 
 /** Copies the right operand into panels, for plans with `right: 'shared'`. Its range counts panels of all batches. */
 export function packKernel(spec: ContractionSpec, plan: OuterPlan, workspace: Workspace): Kernel {
@@ -13,7 +13,7 @@ export function packKernel(spec: ContractionSpec, plan: OuterPlan, workspace: Wo
   return buildKernel(`${spec.name}_pack`, (b) => {
     const { right } = spec.declare(b);
     const target = b.buffer('workspace', spec.element, 'write');
-    forGroups(b, b.begin, b.end, panels, packedBatches(spec), (batch, begin, end) => {
+    forGroups(b, b.begin, b.end, panels, plan.rightBatches, (batch, begin, end) => {
       const at = b.add(b.mul(batch, panels * width * spec.depth), workspace.right);
       packPanels(b, {
         source: operandAt(b, right, batch, spec.element), count: spec.columns, first: begin, end, width, lanes, depthBegin: b.index(0), depthEnd: b.index(spec.depth),
@@ -65,7 +65,6 @@ class OuterBuilder {
   readonly #own: Value;
   /** Holds a tile while the code of a large store walks over it. */
   readonly #spill: Memory | null;
-  readonly #rightBatches: number;
   readonly #rowsOnce: boolean;
   readonly #shortest: number;
 
@@ -79,7 +78,6 @@ class OuterBuilder {
     this.#memory = workspace.total === 0 ? null : b.buffer('workspace', spec.element, writes ? 'readwrite' : 'read');
     this.#own = b.add(b.mul(b.thread, workspace.ownSize), workspace.own);
     this.#spill = spec.simpleStore === true || plan.parts > 1 ? null : b.local('tile', spec.element, plan.tileRows * plan.width);
-    this.#rightBatches = packedBatches(spec);
     this.#rowsOnce = packsRowsOnce(plan);
     this.#shortest = shortestPiece(plan, spec.depth);
   }
@@ -159,7 +157,7 @@ class OuterBuilder {
     switch (this.#plan.right) {
       case 'direct': return () => ({ kind: 'direct', at: position.right });
       case 'shared': {
-        const first = this.#rightBatches === 1 ? position.first : b.add(b.mul(position.batch, panels), position.first);
+        const first = this.#plan.rightBatches === 1 ? position.first : b.add(b.mul(position.batch, panels), position.first);
         return (n) => ({ kind: 'packed', memory: this.#requireMemory(), at: b.add(b.mul(b.add(first, n), width * depth), this.#workspace.right) });
       }
       case 'local': {

@@ -53,6 +53,8 @@ export interface OuterPlan {
   /** Row tiles whose rows are packed together; all of them: once for all panels. */
   readonly rowBlock: number;
   readonly right: OperandSource;
+  /** Batches of the right operand that differ. */
+  readonly rightBatches: number;
   /** Parts of the depth that are summed apart and combined in pairs. */
   readonly parts: number;
   readonly partDepth: number;
@@ -154,7 +156,7 @@ function planOuter(shape: ContractionShape): { plan: OuterPlan; cost: number } {
   const partDepth = parts === 1 ? depth : up(Math.ceil(depth / parts), unroll);
   const packing = rightSource === 'direct' ? 0 : columns * depth * (right?.outer === 1 ? 0.15 : 0.6);
   const plan: OuterPlan = {
-    kind: 'outer', lanes, tileRows, tileVectors, width, panels, rowTiles, group, unroll, left: scattered || thrashing ? 'local' : 'direct', rowBlock, right: rightSource,
+    kind: 'outer', lanes, tileRows, tileVectors, width, panels, rowTiles, group, unroll, left: scattered || thrashing ? 'local' : 'direct', rowBlock, right: rightSource, rightBatches: right?.batchInvariant === true ? 1 : batch,
     parts: Math.ceil(depth / partDepth), partDepth, depthBlock: Math.min(partDepth, depthBlock),
     prefetch: rightSource === 'direct' && rightBytes > 2 * DIRECT_BYTES ? 8 : rightSource === 'shared' && rows <= 32 ? 32_768 / bytes : 0,
   };

@@ -1,7 +1,6 @@
 /** The workspace of a contraction: what lies where in it. */
-import { KernelBuilder } from '@proj/kernel';
 import type { ContractionPlan, OuterPlan } from './contraction-plan.ts';
-import type { ContractionOperand, ContractionSpec } from './contraction-types.ts';
+import type { ContractionSpec } from './contraction-types.ts';
 
 /** Elements of the workspace, region by region. */
 export interface Workspace {
@@ -20,16 +19,6 @@ export interface Workspace {
 
 const aligned = (elements: number): number => Math.ceil(elements / 64) * 64;
 
-/** Batches of the right operand that differ. */
-export function packedBatches(spec: ContractionSpec): number {
-  const probe = new KernelBuilder(spec.name);
-  const { strided } = spec.declare(probe).right;
-  return strided !== null && isBatchInvariant(probe, strided) ? 1 : spec.batch;
-}
-
-/** Whether the base of a batch is a constant. */
-export const isBatchInvariant = (probe: KernelBuilder, strided: NonNullable<ContractionOperand['strided']>): boolean => strided.base(probe, probe.begin).op === 'const';
-
 /** Few rows are packed before the panels, for the whole depth. */
 export const packsRowsOnce = (plan: OuterPlan): boolean => plan.left === 'local' && plan.rowBlock >= plan.rowTiles;
 
@@ -46,7 +35,7 @@ export function layoutWorkspace(spec: ContractionSpec, plan: ContractionPlan): W
     return { right: 0, parts, own: 0, ownSize: 0, ownPanels: 0, ownRows: 0, ownSums: 0, total };
   }
   const { panels, width, group, rowTiles, tileRows, depthBlock, partDepth } = plan;
-  const right = plan.right === 'shared' ? region(packedBatches(spec) * panels * width * depth) : 0;
+  const right = plan.right === 'shared' ? region(plan.rightBatches * panels * width * depth) : 0;
   const parts = plan.parts > 1 ? region(plan.parts * batch * rows * columns) : -1;
   const own = total;
   const ownPanels = region(plan.right === 'local' ? group * width * depthBlock : 0) - own;

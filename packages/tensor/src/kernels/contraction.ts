@@ -10,7 +10,7 @@ import { innerKernel } from './contraction-inner.ts';
 import { outerKernel, packKernel } from './contraction-outer.ts';
 import { type ContractionPlan, type OperandLayout, planContraction } from './contraction-plan.ts';
 import type { BuiltContraction, ContractionLaunch, ContractionOperand, ContractionSpec } from './contraction-types.ts';
-import { isBatchInvariant, layoutWorkspace, packedBatches } from './contraction-workspace.ts';
+import { layoutWorkspace } from './contraction-workspace.ts';
 
 /** Floating-point operations that are worth waking a thread for, for each byte of a vector register. */
 const GRAIN_OPERATIONS = 12_000;
@@ -33,7 +33,7 @@ export function buildPlanned(spec: ContractionSpec, plan: ContractionPlan): Buil
   const grainOf = (units: number, work: number): number => Math.max(1, Math.ceil((units * GRAIN_OPERATIONS * spec.features.vectorBytes) / Math.max(1, work)));
   let prepackedLaunches = 0;
   if (plan.kind === 'outer' && plan.right === 'shared') {
-    const panels = packedBatches(spec) * plan.panels;
+    const panels = plan.rightBatches * plan.panels;
     launches.push(launchOf(packKernel(spec, plan, workspace), panels, grainOf(panels, 16 * panels * plan.width * spec.depth)));
     prepackedLaunches = 1;
   }
@@ -59,7 +59,7 @@ export function planOf(spec: ContractionSpec): ContractionPlan | null {
   const { left, right } = spec.declare(probe);
   const layoutOf = ({ strided }: ContractionOperand): OperandLayout | null => {
     if (strided === null || strided.memory.element !== spec.element) return null;
-    return { outer: strided.outer, depth: strided.depth, batchInvariant: isBatchInvariant(probe, strided) };
+    return { outer: strided.outer, depth: strided.depth, batchInvariant: strided.base(probe, probe.begin).op === 'const' };
   };
   return planContraction({ ...spec, left: layoutOf(left), right: layoutOf(right), prepackRight: spec.prepackRight ?? false });
 }

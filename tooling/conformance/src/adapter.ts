@@ -371,7 +371,17 @@ export class ProjLibrary implements Library {
   grad(outputs: readonly unknown[], inputs: readonly unknown[], cotangents: readonly unknown[]): unknown[] {
     const grad = this.#modules.get('@proj/autograd')?.grad;
     if (!isFunction(grad)) throw new MissingOperation('torch.autograd.grad does not exist');
-    const result = grad([...outputs], [...inputs], { gradOutputs: [...cotangents], allowUnused: true });
+    // An output that does not depend on anything differentiable has no gradient to give; asking for one alone is an error.
+    const kept = outputs
+      .map((output, i) => ({ output, cotangent: cotangents[i] }))
+      .filter(({ output }) => this.property(output, 'requires_grad') === true);
+    if (kept.length === 0) return inputs.map(() => null);
+    const gradOutputs = kept.map(({ cotangent }) => cotangent);
+    const result = grad(
+      kept.map(({ output }) => output),
+      [...inputs],
+      { gradOutputs, allowUnused: true },
+    );
     return Array.isArray(result) ? result : [result];
   }
 

@@ -101,7 +101,7 @@ function acceptsBase(base: string, value: unknown, isTensor: IsTensor): boolean 
       );
     case 'int':
     case 'SymInt':
-      return (typeof value === 'number' && Number.isInteger(value)) || typeof value === 'bigint' || isTensor(value);
+      return (typeof value === 'number' && Number.isInteger(value)) || typeof value === 'bigint';
     case 'float':
       return typeof value === 'number' || hasKind(value, 'float') || isTensor(value);
     case 'bool':

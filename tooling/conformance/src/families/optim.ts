@@ -1,6 +1,6 @@
 // `optim/trajectories` and `optim/schedulers`.
 import { close, compareValue, exactTolerance } from '../compare.ts';
-import type { Failure } from '../compare.ts';
+import type { Failure, Tolerance } from '../compare.ts';
 import { decodeNumber, decodeValue, hasTag } from '../encoded.ts';
 import type { CaseRecord, Encoded } from '../encoded.ts';
 import type { Library, Prepared } from '../library.ts';
@@ -97,9 +97,30 @@ export function startTrajectory(record: CaseRecord, { library }: Context): Prepa
           if (failure !== null) return failure;
         }
       }
-      return null;
+      return compareState(optimizer, name, record, library, tolerance);
     },
   };
+}
+
+/** Compares the optimizer's final state: `[[index, { name: value }], …]`, under PyTorch's names. */
+function compareState(
+  optimizer: object,
+  name: string,
+  record: CaseRecord,
+  library: Library,
+  tolerance: Tolerance,
+): Failure | null {
+  const expected = (record.state_dict as { readonly state?: readonly (readonly [number, Encoded])[] } | undefined)
+    ?.state;
+  if (expected === undefined) return null;
+  const own = library.method(optimizer, name, 'state_dict', [], {}) as { readonly state?: object };
+  const state = own.state instanceof Map ? (Object.fromEntries(own.state) as object) : (own.state ?? {});
+  for (const [index, entries] of expected) {
+    const actual = (state as Readonly<Record<string, unknown>>)[index];
+    const failure = compareValue(actual, entries, library, { tolerance }, `state of parameter ${index}`);
+    if (failure !== null) return failure;
+  }
+  return null;
 }
 
 interface SchedulerCase {

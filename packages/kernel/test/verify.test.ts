@@ -77,6 +77,7 @@ const bad: Record<string, { readonly kernel: () => Kernel; readonly message: Reg
   'a condition that is no bool': { kernel: () => tampered(() => undefined, (_, statements) => void statements.push({ kind: 'if', condition: one, then: block, otherwise: null })), message: /condition has type f32/ },
   'too much local memory': { kernel: () => buildKernel('bad', (b) => void b.local('big', 'f64', 1 << 20)), message: /bytes of locals/ },
   'memory of index elements': { kernel: () => buildKernel('bad', (b) => void b.buffer('x', 'index')), message: /index elements/ },
+  'a scalar parameter of f16': { kernel: () => buildKernel('bad', (b) => void b.scalar('x', 'f16')), message: /scalar parameter x of f16/ },
   'a parameter of another kernel': { kernel: () => adding(value('param', f32, [], { parameter: { kind: 'scalar', name: 'p', type: 'f32', position: 0 } })), message: /a parameter of another kernel/ },
 };
 

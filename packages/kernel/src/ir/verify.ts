@@ -169,6 +169,7 @@ export function verifyKernel(kernel: Kernel): void {
     }
   };
   for (const memory of memories) if (memory.element === 'index') fail(`memory ${memory.name} of index elements: use i32 or i64`);
+  for (const p of kernel.parameters) if (p.kind === 'scalar' && isStorageOnly(p.type)) fail(`scalar parameter ${p.name} of ${p.type}: pass an f32`);
   const bytes = kernel.locals.reduce((sum, local) => sum + local.length * 8, 0);
   if (bytes > MAX_LOCAL_BYTES) fail(`${bytes} bytes of locals, at most ${MAX_LOCAL_BYTES}`);
   block(kernel.body);

@@ -10,6 +10,7 @@ export { opTable } from './op-table.ts';
 export type { OpRow, Sample, SampleMaker } from './ops/table.ts';
 export * from './operations.ts';
 export { evaluate } from './evaluate.ts';
+export { type CustomGradient, customGradients, customOutputs, defineOp, type OpDefinition } from './define-op.ts';
 export { compile, onReplay, tidy, type CompileOptions } from './compile.ts';
 export { keep } from './tidy.ts';
 export { explain } from './explain.ts';

@@ -5,6 +5,7 @@ import type { InPlaceMethodName, MethodName } from './method-names.ts';
 import { opTable } from './op-table.ts';
 import type * as operations from './operations.ts';
 import type { KeepdimOptions, ValuesAndIndices } from './ops/ordering.ts';
+import { matrixTranspose, reverseDims } from './ops/layout.ts';
 import type { variance } from './ops/reductions.ts';
 import { Tensor } from './tensor.ts';
 
@@ -29,13 +30,33 @@ interface OverloadedMethods {
   nonzero(options?: { readonly asTuple?: false }): Tensor;
 }
 
-export interface TensorMethods extends Methods, InPlaceMethods, OverloadedMethods {
+/** Transposed views that PyTorch writes as properties. */
+interface TransposedViews {
+  /** All dimensions in reverse order. */
+  readonly T: Tensor;
+  /** The matrix, or each of a batch, transposed. */
+  readonly mT: Tensor;
+  /** The transposed matrix. */
+  readonly H: Tensor;
+  /** The matrix, or each of a batch, transposed. */
+  readonly mH: Tensor;
+}
+const matrixOnly = (x: Tensor): Tensor => {
+  if (x.ndim > 2) throw new ProjError('shape-mismatch', 'H is for matrices', { op: 'H', shapes: [x.shape], cure: 'Use mH for batches' });
+  return matrixTranspose(x);
+};
+const PROPERTIES: Record<keyof TransposedViews, (x: Tensor) => Tensor> = { T: reverseDims, mT: matrixTranspose, H: matrixOnly, mH: matrixTranspose };
+
+export interface TensorMethods extends Methods, InPlaceMethods, OverloadedMethods, TransposedViews {
   var: Method<typeof variance>;
 }
 
 /** Gives Tensor its methods. Called once, when the package is loaded. */
 export function installMethods(): void {
   const prototype = Tensor.prototype as unknown as Record<string, unknown>;
+  for (const [name, view] of Object.entries(PROPERTIES)) {
+    Object.defineProperty(prototype, name, { get(this: Tensor) { return view(this); }, configurable: true });
+  }
   for (const { name, fn, method, inPlace } of opTable) {
     if (!method || name in prototype) continue;
     const call = fn as unknown as (...args: unknown[]) => Tensor;

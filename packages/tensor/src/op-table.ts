@@ -1,4 +1,6 @@
 /** All rows of the op table. */
+import { ARITHMETIC } from './ops/arithmetic.ts';
+import { CONVERSION } from './ops/conversion.ts';
 import { CREATION } from './ops/creation.ts';
 import { CUMULATIVE } from './ops/cumulative.ts';
 import { DATA_DEPENDENT } from './ops/data-dependent.ts';
@@ -7,8 +9,10 @@ import { EINSUM } from './ops/einsum.ts';
 import { ELEMENTWISE } from './ops/elementwise.ts';
 import { INDEXING } from './ops/indexing.ts';
 import { JOINING } from './ops/joining.ts';
+import { LAYOUT } from './ops/layout.ts';
 import { ORDERING } from './ops/ordering.ts';
 import { PRODUCTS } from './ops/products.ts';
+import { RANDOM } from './ops/random.ts';
 import { REDUCTIONS } from './ops/reductions.ts';
 import { SCATTER } from './ops/scatter.ts';
 import { STATISTICS } from './ops/statistics.ts';
@@ -22,13 +26,17 @@ export const opTable: readonly OpRow[] = [
   ...VIEWS,
   ...REDUCTIONS,
   ...PRODUCTS,
+  ...ARITHMETIC,
+  ...CONVERSION,
   ...CUMULATIVE,
   ...DATA_DEPENDENT,
   ...DIAGONALS,
   ...EINSUM,
   ...INDEXING,
   ...JOINING,
+  ...LAYOUT,
   ...ORDERING,
+  ...RANDOM,
   ...SCATTER,
   ...STATISTICS,
 ];

@@ -1,4 +1,6 @@
 /** Every operation as a function. */
+export * from './ops/arithmetic.ts';
+export * from './ops/conversion.ts';
 export * from './ops/creation.ts';
 export * from './ops/cumulative.ts';
 export * from './ops/data-dependent.ts';
@@ -7,8 +9,10 @@ export * from './ops/einsum.ts';
 export * from './ops/elementwise.ts';
 export * from './ops/indexing.ts';
 export * from './ops/joining.ts';
+export * from './ops/layout.ts';
 export * from './ops/ordering.ts';
 export * from './ops/products.ts';
+export * from './ops/random.ts';
 export * from './ops/reductions.ts';
 export * from './ops/scatter.ts';
 export * from './ops/statistics.ts';

@@ -65,7 +65,7 @@ export function round(input: Tensor, { decimals = 0 }: { decimals?: number } = {
   return decimals > 0 ? div(round(mul(input, scale)), scale) : mul(round(div(input, scale)), scale);
 }
 export function square(input: Tensor): Tensor {
-  return mul(input, input);
+  return input.dtype === 'bool' ? wrap(castNode(input.node, 'int64')) : mul(input, input);
 }
 export function frac(input: Tensor): Tensor {
   return sub(input, trunc(input));

@@ -5,7 +5,7 @@ import { getDefaultDtype, isFloatingPoint, isIntegral, type Scalar, scalarValue,
 import { Tensor, wrap } from '../tensor.ts';
 import { broadcastShapes, normalizeDim, normalizeDims } from './arguments.ts';
 import { fromArray } from './creation.ts';
-import { abs, div, exp, isnan, log, mul, sqrt, sub, where } from './elementwise.ts';
+import { abs, div, exp, isnan, log, mul, sign, sqrt, sub, where } from './elementwise.ts';
 import { matmul } from './products.ts';
 import { amax, amin, type Dims, mean, type ReduceOptions, sum, variance, type VarianceOptions } from './reductions.ts';
 import { type OpRow, row } from './table.ts';
@@ -82,7 +82,7 @@ export function vectorNormOf(x: Tensor, p: number, dims: readonly number[], keep
   if (x.ndim > 0 && dims.length === 0) return sum(x, null, { keepdim });
   if (p === Infinity) return amax(abs(x), all, { keepdim });
   if (p === -Infinity) return amin(abs(x), all, { keepdim });
-  if (p === 0) return sum(wrap(castNode(x.ne(0).node, x.dtype)), all, { keepdim });
+  if (p === 0) return sum(abs(sign(x)), all, { keepdim });
   if (p === 1) return sum(abs(x), all, { keepdim });
   if (p === 2) return safeRoot(sum(mul(x, x), all, { keepdim }));
   // The root is taken of a sum that may be zero: its gradient there is zero, as in PyTorch.

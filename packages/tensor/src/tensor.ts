@@ -17,6 +17,21 @@ export interface ViewStep {
   write: ((base: AnyNode, value: AnyNode) => AnyNode) | null;
 }
 
+/** Views of a view share its steps: each is applied once to a base, so that gradients of several views meet at the node that they view. */
+const applied = new WeakMap<ViewStep, WeakRef<AnyNode>>();
+const appliedTo = new WeakMap<AnyNode, AnyNode>();
+
+function applyStep(step: ViewStep, base: AnyNode): AnyNode {
+  const known = applied.get(step)?.deref();
+  if (known !== undefined && appliedTo.get(known) === base) return known;
+  const result = step.apply(base);
+  if (result !== base) {
+    applied.set(step, new WeakRef(result));
+    appliedTo.set(result, base);
+  }
+  return result;
+}
+
 export class Storage {
   node: AnyNode;
   readonly id = nextStorageId();
@@ -140,7 +155,7 @@ export class Tensor {
     const base = this.#root !== null ? this.#root.node : this.#detached ? this.storage.node : this.storage.differentiable;
     if (this.#cached === null || this.#cachedFrom !== base) {
       const steps = this.#root === null ? this.viewSteps : this.viewSteps.slice(this.#root.viewSteps.length);
-      const viewed = steps.reduce((node, step) => step.apply(node), base);
+      const viewed = steps.reduce((node, step) => applyStep(step, node), base);
       this.#cached = this.#detached && this.#root === null ? this.#ownValue(viewed) : viewed;
       this.#cachedFrom = base;
     }

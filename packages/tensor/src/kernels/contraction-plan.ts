@@ -127,7 +127,9 @@ function planOuter(shape: ContractionShape): { plan: OuterPlan; cost: number } {
   const vectors = Math.ceil(columns / lanes);
   const unroll = depth % 4 === 0 ? 4 : depth % 2 === 0 ? 2 : 1;
   const streams = Math.min(depth, DEPTH_BLOCK) * 4 * features.vectorBytes > L1_BYTES;
-  const tile = chooseTile(rows, vectors, depth, features, streams);
+  // Few rows against a right operand that passes once, from main memory: all rows in one tile, so that it passes once through the caches too.
+  const once = prepackRight && rows <= 24 && rows <= Math.floor(features.vectorRegisters * 0.78) && rows > 4 && depth * columns * bytes > 4 << 20;
+  const tile = once ? { rows, vectors: 1, cycles: vectors * Math.max(rows / 2, (rows + 1) / 2, FMA_LATENCY) } : chooseTile(rows, vectors, depth, features, streams);
   const tileRows = tile.rows;
   const tileVectors = tile.vectors;
   const width = tileVectors * lanes;
@@ -148,7 +150,7 @@ function planOuter(shape: ContractionShape): { plan: OuterPlan; cost: number } {
   // Rows that are far apart along depth touch a page for each step; a copy pays when several panels use it.
   const scattered = left === null || (left.depth !== 1 && left.depth * bytes >= 1024 && panels > 1);
   // So do rows that are a large power of two apart, which compete for the same cache sets, where nothing else would be cached.
-  const thrashing = rightSource === 'shared' && tileRows > 8 && rowTiles <= 4;
+  const thrashing = once && tileRows > 8;
   const rowsTogether = Math.max(1, Math.min(Math.ceil(ROW_BLOCK / tileRows), Math.floor(ROW_BLOCK_BYTES / (tileRows * Math.min(depth, depthBlock) * bytes))));
   const rowBlock = rows <= 32 ? rowTiles : Math.min(rowTiles, rowsTogether);
   const tiles = batch * rowTiles * panels;
@@ -158,7 +160,7 @@ function planOuter(shape: ContractionShape): { plan: OuterPlan; cost: number } {
   const plan: OuterPlan = {
     kind: 'outer', lanes, tileRows, tileVectors, width, panels, rowTiles, group, unroll, left: scattered || thrashing ? 'local' : 'direct', rowBlock, right: rightSource, rightBatches: right?.batchInvariant === true ? 1 : batch,
     parts: Math.ceil(depth / partDepth), partDepth, depthBlock: Math.min(partDepth, depthBlock),
-    prefetch: rightSource === 'direct' && rightBytes > 2 * DIRECT_BYTES ? 8 : rightSource === 'shared' && rows <= 32 ? 32_768 / bytes : 0,
+    prefetch: rightSource === 'direct' && rightBytes > 2 * DIRECT_BYTES ? 8 : once ? 16_384 / bytes : 0,
   };
   return { plan, cost: tile.cycles * depth * batch + packing * batch };
 }

@@ -84,10 +84,13 @@ function fuseMultiply(b: KernelBuilder, x: Value, y: Value): Value | null {
 
 const isFloatValue = (x: Value): boolean => x.type.scalar === 'f32' || x.type.scalar === 'f64';
 
-/** The larger (or smaller), NaN when either is NaN. */
+/**
+ * The larger (or smaller), NaN when either is NaN. The comparison keeps a NaN in `x` and the selection one in `y`, so that of a running
+ * maximum in `x` only one operation waits for the one before.
+ */
 const extreme = (op: 'max' | 'min') => (b: KernelBuilder, x: Value, y: Value): Value => {
-  const picked = b.binary(op, x, y);
-  return isFloatValue(x) ? b.select(b.ne(x, x), x, picked) : picked;
+  const picked = b.binary(op, y, x);
+  return isFloatValue(x) ? b.select(b.ne(y, y), y, picked) : picked;
 };
 
 /** Integer division rounds down, and x / 0 gives 0 (PyTorch raises; kernels cannot). */

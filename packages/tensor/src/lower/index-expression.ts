@@ -86,10 +86,9 @@ function rejoin(e: IndexExpression): IndexExpression {
   for (const [symbol, c] of e.terms) {
     const mod = symbol.definition;
     if (mod.kind !== 'mod') continue;
-    const partner = e.terms.find(([other, k]) => {
-      const div = other.definition;
-      return div.kind === 'div' && div.by === mod.by && k === c * mod.by && sameIndex(div.of, mod.of);
-    });
+    const quotient = divIndex(mod.of, mod.by);
+    if (quotient.terms.length !== 1 || quotient.constant !== 0 || quotient.terms[0][1] !== 1) continue;
+    const partner = e.terms.find(([other, k]) => other === quotient.terms[0][0] && k === c * mod.by);
     if (partner !== undefined) {
       const rest = { terms: e.terms.filter(([s]) => s !== symbol && s !== partner[0]), constant: e.constant };
       return addIndex(rest, scaleIndex(mod.of, c));

@@ -358,7 +358,8 @@ export function lowerLoops(group: LoopGroup, features: DeviceFeatures): LoweredK
   const chosen = useKept ? keptScore : reducedScore;
   const vectorSize = useKept ? keptInner : reducedInner;
   const scalarOnly = chosen.irregular || (chosen.contiguous === 0 && chosen.scattered > 0) || vectorSize < 2;
-  const laneChoices = scalarOnly ? [1] : laneList(baseLanes, analysis.operations, vectorSize, features);
+  const phaseCount = useKept ? 1 : 1 + Math.max(0, ...group.reductions.map(phaseOf));
+  const laneChoices = scalarOnly ? [1] : laneList(baseLanes, analysis.operations / phaseCount, vectorSize, features);
 
   const b = new KernelBuilder(group.name);
   const kept = mergedKept.map(dimension);
@@ -513,7 +514,7 @@ function isNeeded(group: LoopGroup, wanted: AnyNode, members: readonly Reduction
 
 /** Lane counts to split a loop by, widest first, 1 last when there can be a rest. */
 function laneList(base: number, operations: number, size: number, features: DeviceFeatures): number[] {
-  const factor = features.vectorRegisters < 16 ? 1 : operations <= 24 ? 4 : operations <= 60 ? 2 : 1;
+  const factor = features.vectorRegisters < 16 ? 1 : operations <= 40 ? 4 : operations <= 80 ? 2 : 1;
   const list = [base * factor, base].filter((lanes, i, all) => lanes > 1 && lanes <= size && all.indexOf(lanes) === i);
   if (list.length === 0 && base > 1) {
     // A short row: the largest power of two that fits.

@@ -143,6 +143,15 @@ export function buildGraph(roots: readonly AnyNode[]): Graph {
     }
   }
   for (const root of roots) store(root);
+  // What was put into memory later may stand between a product and the memory that it was to read: look again until nothing changes.
+  for (let before = -1; before !== stored.size; ) {
+    before = stored.size;
+    for (const node of order) {
+      if (node.data !== null || node.op !== 'contract') continue;
+      if (!isStrided(node.sources[0], 'left', stored)) store(node.sources[0]);
+      if (!isStrided(node.sources[1], 'right', stored)) store(node.sources[1]);
+    }
+  }
   const groups = order.filter((node) => stored.has(node) && node.data === null).map((node) => groupOf(node));
   return { order, roots, stored, groups: mergeOutputs(groups) };
 }

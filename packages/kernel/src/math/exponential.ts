@@ -41,12 +41,14 @@ function scale(b: KernelBuilder, p: Value, rounded: Value, shift: number): Value
 export function scaledExp(b: KernelBuilder, x: Value, shift: number): Value {
   const double = isDouble(x, 'exp');
   const magic = double ? ROUND_64 + 2046 : ROUND_32 + 254;
-  const bounded = b.max(double ? -746 : -104, b.min(double ? 711 : 90, x));
+  // What vanishes (masked attention scores are -Infinity) is computed as e^0: a product that underflows costs a hundred times another.
+  const vanishes = b.lt(x, double ? -746 : -104);
+  const bounded = b.select(vanishes, 0, b.min(double ? 711 : 90, x));
   const rounded = b.mulAdd(bounded, LOG2E, magic);
   const n = b.sub(rounded, magic);
   const r = b.mulAdd(n, double ? -LN2_LOW_64 : -LN2_LOW_32, b.mulAdd(n, double ? -LN2_HIGH_64 : -LN2_HIGH_32, bounded));
   const p = b.add(b.mulAdd(b.mul(r, r), polynomial(b, r, double ? EXP_64 : EXP_32), r), 1);
-  return scale(b, p, rounded, shift);
+  return b.select(vanishes, 0, scale(b, p, rounded, shift));
 }
 
 /** e^x. At most 1 ulp, subnormal results included. */

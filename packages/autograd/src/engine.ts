@@ -7,7 +7,7 @@ import { evaluate, type Tensor } from '@proj/tensor';
 import { type AnyNode, castNode, type GradientHook, gradientHooks, leafTensors, overwrittenNodes, type Primitive, retainedTensors, sameShape, setGradEnabled, wrap } from '@proj/tensor/graph';
 import { accumulate } from './accumulate.ts';
 import { constantValue } from './arithmetic.ts';
-import { type FunctionLink, functionLinks } from './links.ts';
+import { type FunctionLink, linkOf } from './links.ts';
 import { NodeHeap } from './node-heap.ts';
 import { type Contribution, type GradientRule, RULES, type Saved } from './rules.ts';
 
@@ -51,7 +51,7 @@ function savedOf(node: AnyNode): Saved {
 
 /** What the gradient of a node flows on to. */
 function upstream(node: AnyNode): readonly AnyNode[] {
-  const link = functionLinks.get(node);
+  const link = linkOf(node);
   if (link === undefined) return node.op === 'leaf' ? [] : node.sources;
   return node === link.outputs[0] ? link.inputs : [link.outputs[0]];
 }
@@ -61,7 +61,7 @@ function leadsTo(wanted: ReadonlySet<AnyNode>): (node: AnyNode) => boolean {
   const known = new Map<AnyNode, boolean>();
   const start = (node: AnyNode): boolean | undefined => {
     if (!node.requiresGrad) return false;
-    if (wanted.has(node) || functionLinks.get(node)?.kind === 'recompute') return true;
+    if (wanted.has(node) || linkOf(node)?.kind === 'recompute') return true;
     return known.get(node);
   };
   return (node) => {
@@ -168,7 +168,7 @@ class BackwardPass {
       if (wanted !== null && wanted.has(node)) this.#found.set(node, gradient);
       if (wanted === null && leaf !== undefined) accumulateInto(leaf, gradient, createGraph);
     }
-    const link = functionLinks.get(node);
+    const link = linkOf(node);
     if (link !== undefined) this.#visitLink(link, node, gradient);
     else if (gradient !== null && node.op !== 'leaf') this.#visitPrimitive(node, gradient);
   }
@@ -203,7 +203,7 @@ class BackwardPass {
 
   #release(): void {
     for (const node of this.#visited) {
-      const link = functionLinks.get(node);
+      const link = linkOf(node);
       if (link !== undefined) link.released = true;
       else if (!MOVEMENT.has(node.op)) {
         node.released = true;

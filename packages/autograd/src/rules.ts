@@ -6,7 +6,6 @@
  * Terms: `g` is the gradient of the node's value; `saved.input(i)` and `saved.output()` are values kept from the forward pass: reading one
  * that has been freed or overwritten is an error.
  */
-import { ProjError } from '@proj/kernel';
 import {
   type AnyNode, type BinaryPrimitive, binaryNode, castNode, constantNode, contractNode, type CumulateOperation, cumulateNode,
   elementCount, expandNode, foldNode, iotaNode, type Node, padNode, permuteNode, type Primitive, type ReduceOperation, reduceNode, reshapeNode,
@@ -192,15 +191,6 @@ const SCATTER: Record<ScatterMode, ScatterRule> = {
 const transposed = (x: AnyNode): AnyNode => permuteNode(x, [0, 2, 1]);
 const whole = (shape: readonly number[]): number[] => shape.map(() => 1);
 
-/** The gradient of a custom operation, found by `customRule` below. */
-export type CustomRule = GradientRule<'custom'>;
-let customRule: CustomRule = (_, node) => {
-  throw new ProjError('autograd', `${node.attr.operation.name} has no gradient`, { op: node.attr.operation.name, cure: 'Give defineOp a vjp' });
-};
-export function setCustomRule(rule: CustomRule): void {
-  customRule = rule;
-}
-
 export const RULES: { readonly [P in Primitive]: GradientRule<P> } = {
   buffer: none, constant: none, iota: none, random: none, detach: none, leaf: none, argsort: none, bitcast: none,
   reshape: (g, node) => [() => reshapeNode(g, node.sources[0].shape)],
@@ -237,7 +227,8 @@ export const RULES: { readonly [P in Primitive]: GradientRule<P> } = {
   },
   accumulateSlices: (g, node) => [() => g, ...node.sources.slice(1).map((part, i) => () => sliceNode(g, node.attr.regions[i].starts, part.shape, node.attr.regions[i].steps))],
   cumulate: (g, node, saved) => [() => CUMULATE[node.attr.fn](g, saved)],
-  custom: (g, node, saved) => customRule(g, node, saved),
+  // All outputs of a custom operation are differentiated together, by `links.ts`.
+  custom: none,
 };
 
 

@@ -84,6 +84,7 @@ const DIRECT_BYTES = 320 * 1024;
 /** Rows, and bytes of them, that are packed together. */
 const ROW_BLOCK = 48;
 const ROW_BLOCK_BYTES = 256 * 1024;
+const INNER_CACHE_BYTES = 512 * 1024;
 const FMA_LATENCY = 4;
 /** Depth up to which sums stay in registers. */
 const DEPTH_BLOCK = 4096;
@@ -109,7 +110,7 @@ function chooseTile(rows: number, vectors: number, depth: number, features: Devi
   let best = { rows: 1, vectors: 1, cycles: Infinity };
   for (let v = 1; v <= Math.min(vectors, 8); v++) {
     for (let r = 1; r <= Math.min(rows, most); r++) {
-      if (r * v > most || r * v + v + 1 > registers) break;
+      if (r * v > most || r * v + v + 1 >= registers) break;
       const tiles = Math.ceil(rows / r) * Math.ceil(vectors / v);
       // Two multiply-adds and two loads a cycle; each sum waits for its last addition; a panel larger than L1 arrives at 40 bytes a cycle.
       const fetch = streams ? (v * features.vectorBytes) / 40 : 0;
@@ -170,11 +171,14 @@ function planInner({ element, batch, rows, columns, depth, features, left, right
   if (lanes === 1 || prepackRight || left === null || right === null || left.depth !== 1 || right.depth !== 1 || depth < 4 * lanes) return null;
   const most = Math.floor(features.vectorRegisters * 0.78);
   let best = { rows: 1, columns: 1, cycles: Infinity };
+  const bytes = SCALARS[element].bytes;
+  // All rows of the left operand pass for each column tile; nothing blocks them for the caches.
+  const bytesPerCycle = rows * depth * bytes > INNER_CACHE_BYTES ? 8 : 40;
   for (let r = 1; r <= Math.min(rows, 8); r++) {
     for (let c = 1; c <= Math.min(columns, 8); c++) {
-      if (r * c > most || r * c + Math.min(r, c) + 1 > features.vectorRegisters) break;
+      if (r * c > most || r * c + Math.min(r, c) + 1 >= features.vectorRegisters) break;
       const tiles = Math.ceil(rows / r) * Math.ceil(columns / c);
-      const cycles = tiles * (Math.max((r * c) / 2, (r + c) / 2, FMA_LATENCY) * (depth / lanes) + r * c * (2 * Math.log2(lanes) + 2) + 20);
+      const cycles = tiles * (Math.max((r * c) / 2, (r + c) / 2, FMA_LATENCY) * (depth / lanes) + r * c * (2 * Math.log2(lanes) + 2) + 20 + (r * depth * bytes) / bytesPerCycle);
       if (cycles < best.cycles) best = { rows: r, columns: c, cycles };
     }
   }

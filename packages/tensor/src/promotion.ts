@@ -10,6 +10,9 @@ export class FloatScalar {
   constructor(value: number) {
     this.value = value;
   }
+  valueOf(): number {
+    return this.value;
+  }
 }
 
 /** A number as an operand: integral numbers and bigints are integers, others floats. */

@@ -61,7 +61,7 @@ function updateRunning(running: Tensor | null, observed: Tensor, momentum: numbe
 }
 
 /** Normalises each channel (dimension 1) over batch and positions (Ioffe and Szegedy 2015). */
-export function batchNorm(input: Tensor, runningMean: Tensor | null, runningVar: Tensor | null, weight: Tensor | null = null, bias: Tensor | null = null, { training = false, momentum = 0.1, eps = 1e-5 }: BatchNormOptions = {}): Tensor {
+export function batchNorm(input: Tensor, runningMean: Tensor | null = null, runningVar: Tensor | null = null, weight: Tensor | null = null, bias: Tensor | null = null, { training = false, momentum = 0.1, eps = 1e-5 }: BatchNormOptions = {}): Tensor {
   if (input.ndim < 2) throw new ProjError('shape-mismatch', 'an input [N, C, ...] is needed', { op: 'batchNorm', shapes: [input.shape] });
   const channels = input.shape[1];
   for (const [name, one] of Object.entries({ runningMean, runningVar, weight, bias })) {

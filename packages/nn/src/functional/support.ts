@@ -30,9 +30,9 @@ export function reduceLoss(loss: Tensor, reduction: Reduction, op: string): Tens
 export const placed = (input: Tensor, result: Tensor, inplace: boolean, op: string): Tensor => (inplace ? input.assign(result.node, op) : result);
 
 /** A number as a 0-dim tensor with the dtype and device of `like`. */
-export const scalarLike = (like: Tensor, value: number): Tensor => wrap(constantNode(like.device, like.dtype, [], value));
+export const scalarLike = (like: Tensor, value: number): Tensor => wrap(constantNode(like.device, like.dtype, [], Number(value)));
 /** A constant with the dtype and device of `like`. */
-export const filledLike = (like: Tensor, shape: readonly number[], value: number): Tensor => wrap(constantNode(like.device, like.dtype, shape, value));
+export const filledLike = (like: Tensor, shape: readonly number[], value: number): Tensor => wrap(constantNode(like.device, like.dtype, shape, Number(value)));
 
 /** One number for each of `n` spatial dimensions. */
 export function tuple(value: number | readonly number[], n: number, what: string, op: string): number[] {

@@ -190,8 +190,9 @@ export function clamp(input: Tensor, min?: TensorLike | null, max?: TensorLike |
   const bounds = [min, max].filter((x): x is TensorLike => x !== undefined && x !== null);
   const type = promotedType(input, ...bounds);
   let result = wrap(castNode(input.node, type));
-  if (min !== undefined && min !== null) result = maximum(result, min);
-  if (max !== undefined && max !== null) result = minimum(result, max);
+  // By comparison, so that NaN stays and elements at a bound keep their whole gradient.
+  if (min !== undefined && min !== null) result = where(lt(result, min), min, result);
+  if (max !== undefined && max !== null) result = where(gt(result, max), max, result);
   return wrap(castNode(result.node, type));
 }
 export function isnan(input: Tensor): Tensor {

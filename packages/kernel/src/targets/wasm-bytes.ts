@@ -90,6 +90,9 @@ export class ByteWriter {
 /** The code and locals of one function. Opcodes above 255 are `prefix << 16 | code` (see wasm-opcodes.ts). */
 export class FunctionBody {
   readonly #code = new ByteWriter(1024);
+  /** Sets the locals of hoisted constants; runs first. */
+  readonly #prologue = new ByteWriter(64);
+  readonly #constants = new Map<string, number>();
   readonly #locals: number[] = [];
   readonly #parameters: number;
   readonly #free = new Map<number, number[]>();
@@ -164,6 +167,22 @@ export class FunctionBody {
     this.#code.unsigned(12);
     this.#code.raw(bytes);
     return this;
+  }
+  /** As `v128`, but computed once at the start of the function: an engine makes most constants anew in each turn of a loop. */
+  hoisted(bytes: Uint8Array): this {
+    if (bytes.every((byte) => byte === 0) || bytes.every((byte) => byte === 0xff)) return this.v128(bytes);
+    const key = bytes.join();
+    let local = this.#constants.get(key);
+    if (local === undefined) {
+      this.#locals.push(V128);
+      local = this.#parameters + this.#locals.length - 1;
+      this.#constants.set(key, local);
+      this.#prologue.raw([0xfd, 12]);
+      this.#prologue.raw(bytes);
+      this.#prologue.byte(0x21);
+      this.#prologue.unsigned(local);
+    }
+    return this.get(local);
   }
   /** Byte i of the result is byte `pattern[i]` of the two operands. */
   shuffle(pattern: ArrayLike<number>): this {
@@ -252,8 +271,9 @@ export class FunctionBody {
       head.unsigned(count);
       head.byte(type);
     }
-    out.unsigned(head.length + this.#code.length + 1);
+    out.unsigned(head.length + this.#prologue.length + this.#code.length + 1);
     out.raw(head.bytes);
+    out.raw(this.#prologue.bytes);
     out.raw(this.#code.bytes);
     out.byte(0x0b);
   }

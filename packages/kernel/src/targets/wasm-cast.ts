@@ -141,7 +141,7 @@ function lanewise(e: Emitter, parts: Parts, lanes: number, from: ScalarType, to:
   const perSource = 128 / laneBits(from);
   const perTarget = 128 / laneBits(to);
   return Array.from({ length: partsFor(lanes, laneBits(to)) }, (_, part) => {
-    c.v128(integerLanes(8, 0n));
+    c.hoisted(integerLanes(8, 0n));
     for (let lane = 0; lane < Math.min(lanes, perTarget); lane++) {
       const at = part * perTarget + lane;
       scalarCast(c, from, to, () => extractLane(c, parts[Math.floor(at / perSource)], from, at % perSource));
@@ -158,7 +158,7 @@ function fromMask(e: Emitter, v: Value, mask: Value): number[] {
   const ones: Partial<Record<ScalarType, bigint>> = { f32: 0x3f800000n, f64: 0x3ff0000000000000n, f16: 0x3c00n, bf16: 0x3f80n };
   return Array.from({ length: partsFor(v.type.lanes, bits) }, (_, part) => {
     e.pushMask(mask, part, bits);
-    e.code.v128(integerLanes(bits, ones[to] ?? 1n)).op(V_AND);
+    e.code.hoisted(integerLanes(bits, ones[to] ?? 1n)).op(V_AND);
     return keep(e);
   });
 }
@@ -166,10 +166,10 @@ function fromMask(e: Emitter, v: Value, mask: Value): number[] {
 /** Numbers to masks of the same width. */
 function notZero(e: Emitter, parts: Parts, from: ScalarType): number[] {
   const shape = from === 'bool' ? 'i8' : laneShape[from];
-  return each(e, parts, (part) => e.code.get(part).v128(integerLanes(8, 0n)).op(compareLanes('ne', shape, false)));
+  return each(e, parts, (part) => e.code.get(part).hoisted(integerLanes(8, 0n)).op(compareLanes('ne', shape, false)));
 }
 
-const masked = (e: Emitter, parts: Parts, bits: number, bitMask: bigint): number[] => each(e, parts, (part) => e.code.get(part).v128(integerLanes(bits, bitMask)).op(V_AND));
+const masked = (e: Emitter, parts: Parts, bits: number, bitMask: bigint): number[] => each(e, parts, (part) => e.code.get(part).hoisted(integerLanes(bits, bitMask)).op(V_AND));
 
 function fromHalf(e: Emitter, parts: Parts, lanes: number, from: 'f16' | 'bf16'): number[] {
   const c = e.code;
@@ -177,11 +177,11 @@ function fromHalf(e: Emitter, parts: Parts, lanes: number, from: 'f16' | 'bf16')
   if (from === 'bf16') return each(e, words, (p) => c.get(p).i32(16).op(V_SHL[32]));
   return each(e, words, (p) => {
     const bits = e.local(V128);
-    c.get(p).v128(integerLanes(32, 0x7fffn)).op(V_AND).i32(13).op(V_SHL[32]).tee(bits);
+    c.get(p).hoisted(integerLanes(32, 0x7fffn)).op(V_AND).i32(13).op(V_SHL[32]).tee(bits);
     // The exponent is moved by a product, which also normalises subnormal numbers; infinity and NaN get all bits of the exponent.
-    c.v128(integerLanes(32, 0x77800000n)).op(V_MUL.f32);
-    c.get(bits).v128(integerLanes(32, 0x0f7fffffn)).op(compareLanes('gt', 'i32', false)).v128(integerLanes(32, 0x7f800000n)).op(V_AND).op(V_OR);
-    c.get(p).v128(integerLanes(32, 0x8000n)).op(V_AND).i32(16).op(V_SHL[32]).op(V_OR);
+    c.hoisted(integerLanes(32, 0x77800000n)).op(V_MUL.f32);
+    c.get(bits).hoisted(integerLanes(32, 0x0f7fffffn)).op(compareLanes('gt', 'i32', false)).hoisted(integerLanes(32, 0x7f800000n)).op(V_AND).op(V_OR);
+    c.get(p).hoisted(integerLanes(32, 0x8000n)).op(V_AND).i32(16).op(V_SHL[32]).op(V_OR);
   });
 }
 
@@ -198,8 +198,8 @@ function toHalf(e: Emitter, parts: Parts, lanes: number, to: 'f16' | 'bf16'): nu
 /** Pushes the bf16 bits of f32 lanes, rounded to nearest even; NaN stays NaN. */
 function roundToBf16(e: Emitter, p: number): void {
   const c = e.code;
-  c.v128(integerLanes(32, 0x7fc0n));
-  c.get(p).get(p).i32(16).op(V_SHR_UNSIGNED[32]).v128(integerLanes(32, 1n)).op(V_AND).op(V_ADD.i32).v128(integerLanes(32, 0x7fffn)).op(V_ADD.i32).i32(16).op(V_SHR_UNSIGNED[32]);
+  c.hoisted(integerLanes(32, 0x7fc0n));
+  c.get(p).get(p).i32(16).op(V_SHR_UNSIGNED[32]).hoisted(integerLanes(32, 1n)).op(V_AND).op(V_ADD.i32).hoisted(integerLanes(32, 0x7fffn)).op(V_ADD.i32).i32(16).op(V_SHR_UNSIGNED[32]);
   c.get(p).get(p).op(compareLanes('ne', 'f32', false));
   select(e, 32);
 }
@@ -209,21 +209,21 @@ function roundToF16(e: Emitter, p: number): void {
   const c = e.code;
   const word = (value: bigint): Uint8Array => integerLanes(32, value);
   const magnitude = e.local(V128);
-  c.get(p).v128(word(0x7fffffffn)).op(V_AND).set(magnitude);
+  c.get(p).hoisted(word(0x7fffffffn)).op(V_AND).set(magnitude);
   const overflow = e.local(V128);
-  c.v128(word(0x7e00n)).v128(word(0x7c00n)).get(magnitude).v128(word(0x7f800000n)).op(compareLanes('gt', 'i32', false));
+  c.hoisted(word(0x7e00n)).hoisted(word(0x7c00n)).get(magnitude).hoisted(word(0x7f800000n)).op(compareLanes('gt', 'i32', false));
   select(e, 32);
   c.set(overflow);
   const normal = e.local(V128);
-  c.get(magnitude).get(magnitude).i32(13).op(V_SHR_UNSIGNED[32]).v128(word(1n)).op(V_AND).op(V_ADD.i32);
-  c.v128(word(0xc8000fffn)).op(V_ADD.i32).i32(13).op(V_SHR_UNSIGNED[32]).set(normal);
+  c.get(magnitude).get(magnitude).i32(13).op(V_SHR_UNSIGNED[32]).hoisted(word(1n)).op(V_AND).op(V_ADD.i32);
+  c.hoisted(word(0xc8000fffn)).op(V_ADD.i32).i32(13).op(V_SHR_UNSIGNED[32]).set(normal);
   // Subnormal results: adding 0.5 puts the last bit that f16 has at the end of the f32 mantissa, so the sum rounds as it should.
   const subnormal = e.local(V128);
-  c.get(magnitude).v128(word(0x3f000000n)).op(V_ADD.f32).v128(word(0x3f000000n)).op(V_SUB.i32).set(subnormal);
+  c.get(magnitude).hoisted(word(0x3f000000n)).op(V_ADD.f32).hoisted(word(0x3f000000n)).op(V_SUB.i32).set(subnormal);
   c.get(overflow);
-  c.get(subnormal).get(normal).v128(word(0x38800000n)).get(magnitude).op(compareLanes('gt', 'i32', false));
+  c.get(subnormal).get(normal).hoisted(word(0x38800000n)).get(magnitude).op(compareLanes('gt', 'i32', false));
   select(e, 32);
-  c.get(magnitude).v128(word(0x477fffffn)).op(compareLanes('gt', 'i32', false));
+  c.get(magnitude).hoisted(word(0x477fffffn)).op(compareLanes('gt', 'i32', false));
   select(e, 32);
-  c.get(p).i32(16).op(V_SHR_UNSIGNED[32]).v128(word(0x8000n)).op(V_AND).op(V_OR);
+  c.get(p).i32(16).op(V_SHR_UNSIGNED[32]).hoisted(word(0x8000n)).op(V_AND).op(V_OR);
 }

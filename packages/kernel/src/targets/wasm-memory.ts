@@ -78,7 +78,7 @@ export function loadSplat(e: MemoryEmitter, load: Value): boolean {
 
 /** Bytes to a mask of bytes. */
 function toMask(e: Emitter): void {
-  e.code.v128(ZERO).op(compareLanes('ne', 'i8', false));
+  e.code.hoisted(ZERO).op(compareLanes('ne', 'i8', false));
 }
 
 /** Pushes part `part` of an unmasked vector load. */
@@ -89,7 +89,7 @@ export function loadVector(e: MemoryEmitter, v: Value, part: number): void {
   const lanes = Math.min(v.type.lanes, 128 / bits);
   if (!dense(memory)) {
     const pointer = holdAddress(e, address);
-    e.code.v128(ZERO);
+    e.code.hoisted(ZERO);
     for (let lane = 0; lane < lanes; lane++) e.code.get(pointer).memory(LOAD.index, 2, address.offset + 8 * (part * lanes + lane)).lane(V_REPLACE.i32, lane);
     return;
   }
@@ -98,7 +98,7 @@ export function loadVector(e: MemoryEmitter, v: Value, part: number): void {
   const bytes = (lanes * bits) / 8;
   if (bytes < 4) {
     e.pushAddress(address);
-    e.code.v128(ZERO).memoryLane(V_LOAD_LANE[16], alignment, offset, 0);
+    e.code.hoisted(ZERO).memoryLane(V_LOAD_LANE[16], alignment, offset, 0);
   } else {
     e.pushAddress(address);
     e.code.memory(bytes === 16 ? V_LOAD : bytes === 8 ? V_LOAD64_ZERO : V_LOAD32_ZERO, alignment, offset);
@@ -135,7 +135,7 @@ export function loadMasked(e: MemoryEmitter, v: Value): number[] {
     const mask = keep(e);
     const whole = lanes * bits === 128 && dense(memory);
     if (whole) c.get(mask).op(byWidth(V_ALL_TRUE, bits)).if().get(pointer).memory(V_LOAD, alignment, address.offset + 16 * part).set(result).else();
-    c.v128(ZERO).set(result);
+    c.hoisted(ZERO).set(result);
     const on = maskBits(e, v.args[1], part, bits, mask);
     for (let lane = 0; lane < lanes; lane++) {
       ifLane(e, on, lane, () => {
@@ -179,7 +179,7 @@ export function gather(e: MemoryEmitter, v: Value): number[] {
   const lanes = Math.min(v.type.lanes, 128 / bits);
   return Array.from({ length: e.parts(v) }, (_, part) => {
     const result = e.local(V128);
-    c.v128(ZERO).set(result);
+    c.hoisted(ZERO).set(result);
     const on = v.args.length > 1 ? maskBits(e, v.args[1], part, bits, null) : null;
     for (let lane = 0; lane < lanes; lane++) {
       const one = (): void => {
@@ -202,7 +202,7 @@ export function gather(e: MemoryEmitter, v: Value): number[] {
 function pushStored(e: Emitter, value: Value, part: number): void {
   if (value.type.scalar !== 'bool') return e.push(value, part);
   e.pushMask(value, part, 8);
-  e.code.v128(integerLanes(8, 1n)).op(V_AND);
+  e.code.hoisted(integerLanes(8, 1n)).op(V_AND);
 }
 
 function storeScalarAt(e: Emitter, memory: Memory, offset: number): void {

@@ -11,8 +11,6 @@ export interface Plan {
   /** How often each needed value is used; those that are missing are dead. */
   readonly uses: ReadonlyMap<Value, number>;
   readonly inlined: ReadonlySet<Value>;
-  /** Constants that are used in a loop. */
-  readonly loopConstants: ReadonlySet<Value>;
   /** By load or gather, or by store or scatter. */
   readonly addresses: ReadonlyMap<Value | Store | Scatter, Address>;
   /** Addresses to compute before a loop or branch. */
@@ -106,22 +104,20 @@ export function planKernel(kernel: Kernel): Plan {
   // Uses
 
   const uses = new Map<Value, number>();
-  const loopConstants = new Set<Value>();
   const pinned = new Set<Value>();
   const addresses = new Map<Value | Store | Scatter, Address>();
   const before = new Map<Statement, AddressNode[]>();
   const pending: Value[] = [];
-  const use = (value: Value, block: Block): void => {
+  const use = (value: Value): void => {
     const count = uses.get(value);
     uses.set(value, (count ?? 0) + 1);
-    if (value.op === 'const' && block.depth > 0) loopConstants.add(value);
     if (count === undefined) pending.push(value);
   };
   /** Addresses of outer blocks are computed before the statement that leads to the access. */
   const place = (address: Address, block: Block): void => {
     for (let node: AddressNode = address.node; ; node = node.base) {
       for (const [value] of node.terms) {
-        use(value, node.block);
+        use(value);
         pinned.add(value);
       }
       if (isMemory(node.base)) return;
@@ -139,7 +135,7 @@ export function planKernel(kernel: Kernel): Plan {
     if (at.type.lanes > 1) {
       const node = planner.start(memory);
       addresses.set(key, { node, offset: 0 });
-      use(at, block);
+      use(at);
       return;
     }
     const address = planner.address(memory, at, block, times);
@@ -152,17 +148,17 @@ export function planKernel(kernel: Kernel): Plan {
       const c = carriedOf.get(value);
       if (c !== undefined) {
         const { initial, next, inner } = c.loop.carried[c.at];
-        use(initial, block);
-        use(next, c.loop.body);
-        if (!uses.has(inner)) use(inner, c.loop.body);
+        use(initial);
+        use(next);
+        if (!uses.has(inner)) use(inner);
         continue;
       }
       if (value.memory !== undefined) {
         access(value, value.memory, value.args[0], block, partsOf(value) * (value.args.length > 1 ? 2 : 1));
-        if (value.args.length > 1) use(value.args[1], block);
+        if (value.args.length > 1) use(value.args[1]);
         continue;
       }
-      for (const arg of value.args) use(arg, block);
+      for (const arg of value.args) use(arg);
     }
   };
   const visit = (block: Block): void => {
@@ -170,12 +166,12 @@ export function planKernel(kernel: Kernel): Plan {
       switch (s.kind) {
         case 'let': case 'prefetch': break;
         case 'store': case 'scatter':
-          use(s.value, block);
-          if (s.mask !== null) use(s.mask, block);
+          use(s.value);
+          if (s.mask !== null) use(s.mask);
           access(s, s.memory, s.kind === 'store' ? s.index : s.indices, block, partsOf(s.value) * (s.mask === null ? 1 : 2));
           break;
-        case 'for': use(s.start, block); use(s.end, block); visit(s.body); break;
-        case 'if': use(s.condition, block); visit(s.then); if (s.otherwise !== null) visit(s.otherwise); break;
+        case 'for': use(s.start); use(s.end); visit(s.body); break;
+        case 'if': use(s.condition); visit(s.then); if (s.otherwise !== null) visit(s.otherwise); break;
         default: s satisfies never;
       }
     }
@@ -241,7 +237,7 @@ export function planKernel(kernel: Kernel): Plan {
     }
   };
   inlineBlock(kernel.body, []);
-  return { uses, inlined, loopConstants, addresses, before, addressPlanner: planner, bits: bitsOf, parts: partsOf, uniform: isUniform };
+  return { uses, inlined, addresses, before, addressPlanner: planner, bits: bitsOf, parts: partsOf, uniform: isUniform };
 }
 
 const notMask = (value: Value): boolean => value.type.scalar !== 'bool' || value.type.lanes === 1;

@@ -59,6 +59,8 @@ class Renderer implements MemoryEmitter {
   readonly #kernel: Kernel;
   readonly #plan: Plan;
   readonly #locals = new Map<Value, readonly number[]>();
+  /** Loops that are open. */
+  #loops = 0;
   /** Locals to give back at the end of each open block. */
   readonly #open: number[][] = [[]];
 
@@ -121,7 +123,7 @@ class Renderer implements MemoryEmitter {
     return value.type.lanes === 1 ? wasmType[stackType[value.type.scalar]] : V128;
   }
 
-  /** Parameters, builtins, memories and the constants of loops. */
+  /** Parameters, builtins and memories. */
   #enter(): void {
     const c = this.code;
     for (const [memory, node] of this.#plan.addressPlanner.memories()) {
@@ -140,9 +142,6 @@ class Renderer implements MemoryEmitter {
         this.#locals.set(value, [local]);
       } else if (value.op === 'builtin') {
         this.#locals.set(value, [value.builtin === 'begin' ? BEGIN : value.builtin === 'end' ? END : THREAD]);
-      } else if (value.op === 'const' && value.type.lanes > 1 && value.type.scalar !== 'bool' && this.#plan.loopConstants.has(value) && Number(value.constant) !== 0) {
-        this.#constant(value);
-        this.#keepUniform(value);
       }
     }
   }
@@ -175,7 +174,13 @@ class Renderer implements MemoryEmitter {
       case 'bf16': new Uint16Array(bytes.buffer).fill(floatToBfloatBits(number)); break;
       default: bytes.set(integerLanes(laneBits(scalar), BigInt(number)));
     }
-    c.v128(bytes);
+    this.#vectorConstant(bytes);
+  }
+
+  /** Constants outside of loops need no local. */
+  #vectorConstant(bytes: Uint8Array): void {
+    if (this.#loops > 0) this.code.hoisted(bytes);
+    else this.code.v128(bytes);
   }
 
   #scalar(v: Value): void {
@@ -258,7 +263,7 @@ class Renderer implements MemoryEmitter {
         default: scalar satisfies never;
       }
     }
-    this.code.v128(bytes);
+    this.#vectorConstant(bytes);
   }
 
   /** Computes a value into locals, where it is defined. */
@@ -397,6 +402,7 @@ class Renderer implements MemoryEmitter {
       c.set(node.local);
     }
     c.loop();
+    this.#loops++;
     this.#inside(s.body, () => {
       for (const { inner, next } of carried) for (let part = 0; part < this.parts(inner); part++) this.#pushCarried(next, inner, part);
       for (const { inner } of [...carried].reverse()) for (const local of [...(this.#locals.get(inner) ?? [])].reverse()) c.set(local);
@@ -405,6 +411,7 @@ class Renderer implements MemoryEmitter {
       pushEnd();
       c.op(COMPARE.lt.i32).branchIf(0);
     });
+    this.#loops--;
     c.end();
     if (!surelyEntered) c.end();
   }

@@ -5,7 +5,7 @@ import { packPanels, packRows } from './contraction-pack.ts';
 import type { OuterPlan } from './contraction-plan.ts';
 import { firstRow, multiplyTile, type PanelSource, storeTile, type TileRequest } from './contraction-tile.ts';
 import type { ContractionDeclaration, ContractionSpec } from './contraction-types.ts';
-import { packsRowsOnce, type Workspace } from './contraction-workspace.ts';
+import { packsRowsOnce, rowsOfBlock, type Workspace } from './contraction-workspace.ts';
 
 /** Copies the right operand into panels, for plans with `right: 'shared'`. Its range counts panels of all batches. */
 export function packKernel(spec: ContractionSpec, plan: OuterPlan, workspace: Workspace): Kernel {
@@ -65,7 +65,8 @@ class OuterBuilder {
   readonly #own: Value;
   /** Holds a tile while the code of a large store walks over it. */
   readonly #spill: Memory | null;
-  readonly #rowsOnce: boolean;
+  /** The rows of all tiles, when they were packed ahead. */
+  #rows: ((tile: Value) => PanelSource) | null = null;
   readonly #shortest: number;
 
   constructor(b: KernelBuilder, spec: ContractionSpec, plan: OuterPlan, workspace: Workspace) {
@@ -78,7 +79,6 @@ class OuterBuilder {
     this.#memory = workspace.total === 0 ? null : b.buffer('workspace', spec.element, writes ? 'readwrite' : 'read');
     this.#own = b.add(b.mul(b.thread, workspace.ownSize), workspace.own);
     this.#spill = spec.simpleStore === true || plan.parts > 1 ? null : b.local('tile', spec.element, plan.tileRows * plan.width);
-    this.#rowsOnce = packsRowsOnce(plan);
     this.#shortest = shortestPiece(plan, spec.depth);
   }
 
@@ -92,7 +92,7 @@ class OuterBuilder {
       forGroups(b, begin, end, rowTiles * panels, parts, (part, begin, end) => {
         const depthBegin = b.mul(part, partDepth);
         const depthEnd = parts === 1 ? b.index(this.#spec.depth) : b.min(b.add(depthBegin, partDepth), this.#spec.depth);
-        if (this.#rowsOnce) this.#packRows(leftAt, b.index(0), b.index(rowTiles), depthBegin, depthEnd);
+        this.#rows = packsRowsOnce(this.#plan) ? this.#packRows({ batch, part, depthBegin, depthEnd, left: leftAt, right: rightAt }, b.index(0), depthBegin, depthEnd) : null;
         forGroups(b, begin, end, group * rowTiles, Math.ceil(panels / group), (index, begin, end) => {
           const first = b.mul(index, group);
           const count = panels % group === 0 ? b.index(group) : b.min(b.sub(panels, first), group);
@@ -112,16 +112,14 @@ class OuterBuilder {
     const b = this.#b;
     const plan = this.#plan;
     const panelAt = this.#panels(position, piece);
-    const { rowBlock, rowTiles, tileRows } = plan;
+    const { rowBlock, rowTiles } = plan;
     forGroups(b, position.begin, position.end, b.mul(position.count, rowBlock), Math.ceil(rowTiles / rowBlock), (block, begin, end) => {
       const firstTile = b.mul(block, rowBlock);
-      const [rowsFrom, rowsTo] = this.#rowsOnce ? [position.depthBegin, position.depthEnd] : [piece.from, piece.to];
-      if (plan.left === 'local' && !this.#rowsOnce) this.#packRows(position.left, firstTile, b.min(b.add(firstTile, rowBlock), rowTiles), rowsFrom, rowsTo);
+      const rowsOf = this.#rows ?? this.#packRows(position, firstTile, piece.from, piece.to);
       forGroups(b, begin, end, position.count, rowBlock, (inBlock, begin, end) => {
-        const packedAt = b.add(b.add(this.#own, this.#workspace.ownRows), b.mul(inBlock, b.mul(b.sub(rowsTo, rowsFrom), tileRows)));
-        const left: PanelSource = plan.left === 'direct' ? { kind: 'direct', at: position.left }
-          : { kind: 'packed', memory: this.#requireMemory(), at: b.sub(packedAt, b.mul(rowsFrom, tileRows)) };
-        b.for(begin, end, 1, [], (n) => this.#tile(position, piece, b.add(firstTile, inBlock), n, left, panelAt(n)));
+        const tile = b.add(firstTile, inBlock);
+        const left = rowsOf(tile);
+        b.for(begin, end, 1, [], (n) => this.#tile(position, piece, tile, n, left, panelAt(n)));
       });
     });
   }
@@ -158,7 +156,7 @@ class OuterBuilder {
       case 'direct': return () => ({ kind: 'direct', at: position.right });
       case 'shared': {
         const first = this.#plan.rightBatches === 1 ? position.first : b.add(b.mul(position.batch, panels), position.first);
-        return (n) => ({ kind: 'packed', memory: this.#requireMemory(), at: b.add(b.mul(b.add(first, n), width * depth), this.#workspace.right) });
+        return (n) => ({ kind: 'packed', memory: this.#requireMemory(), stride: width, at: b.add(b.mul(b.add(first, n), width * depth), this.#workspace.right) });
       }
       case 'local': {
         const at = b.add(this.#own, this.#workspace.ownPanels);
@@ -167,19 +165,23 @@ class OuterBuilder {
           source: position.right, count: columns, first: position.first, end: b.add(position.first, position.count), width, lanes, depthBegin: from, depthEnd: to,
           shortest: this.#shortest, target: this.#requireMemory(), at, stride,
         });
-        return (n) => ({ kind: 'packed', memory: this.#requireMemory(), at: b.sub(b.add(at, b.mul(n, stride)), b.mul(from, width)) });
+        return (n) => ({ kind: 'packed', memory: this.#requireMemory(), stride: width, at: b.sub(b.add(at, b.mul(n, stride)), b.mul(from, width)) });
       }
       default: return this.#plan.right satisfies never;
     }
   }
 
-  #packRows(source: OperandAt, first: Value, end: Value, depthBegin: Value, depthEnd: Value): void {
+  /** Where the rows of a tile of the block are read, after packing the block if that is the plan. */
+  #packRows({ left }: PartPosition, firstTile: Value, from: Value, to: Value): (tile: Value) => PanelSource {
+    if (this.#plan.left === 'direct') return () => ({ kind: 'direct', at: left });
     const b = this.#b;
-    const { tileRows } = this.#plan;
-    packRows(b, {
-      source, rowOf: (tile) => firstRow(b, tile, this.#plan, this.#spec.rows), first, end, rows: tileRows, depthBegin, depthEnd, target: this.#requireMemory(),
-      at: b.add(this.#own, this.#workspace.ownRows), stride: b.mul(b.sub(depthEnd, depthBegin), tileRows),
-    });
+    const { rows } = this.#spec;
+    const { tileRows, lanes } = this.#plan;
+    const stride = rowsOfBlock(this.#plan, rows);
+    const first = b.min(b.mul(firstTile, tileRows), rows - stride);
+    const at = b.add(this.#own, this.#workspace.ownRows);
+    packRows(b, { source: left, first, rows: stride, lanes, depthBegin: from, depthEnd: to, target: this.#requireMemory(), at });
+    return (tile) => ({ kind: 'packed', memory: this.#requireMemory(), stride, at: b.sub(b.add(at, b.sub(firstRow(b, tile, this.#plan, rows), first)), b.mul(from, stride)) });
   }
 
   #requireMemory(): Memory {

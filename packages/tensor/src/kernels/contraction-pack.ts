@@ -89,33 +89,31 @@ function packTransposed(b: KernelBuilder, { source, count, first, end, width, la
 
 export interface RowPackRequest {
   readonly source: OperandAt;
-  /** First row of a tile. */
-  rowOf(tile: Value): Value;
-  /** Tiles `[first, end)`, of `rows` rows each. */
   readonly first: Value;
-  readonly end: Value;
   readonly rows: number;
+  readonly lanes: number;
   readonly depthBegin: Value;
   readonly depthEnd: Value;
   readonly target: Memory;
-  /** Where the first tile goes, and how many elements apart tiles are. */
   readonly at: Value;
-  readonly stride: Value;
 }
 
-/** The rows of tiles, each as `[depth][rows]`. Tiles go along together, since they share cache lines where rows are adjacent. */
-export function packRows(b: KernelBuilder, { source, rowOf, first, end, rows, depthBegin, depthEnd, target, at, stride }: RowPackRequest): void {
-  const pieces = isContiguous(source.operand, 'outer') ? powersOf(rows) : new Array<number>(rows).fill(1);
+/** Some rows of the left operand as `[depth][rows]`. */
+export function packRows(b: KernelBuilder, { source, first, rows, lanes, depthBegin, depthEnd, target, at }: RowPackRequest): void {
   b.for(depthBegin, depthEnd, 1, [], (k) => {
-    b.for(first, end, 1, [], (tile) => {
-      const row = rowOf(tile);
-      const place = b.add(b.add(at, b.mul(b.sub(tile, first), stride)), b.mul(b.sub(k, depthBegin), rows));
-      let done = 0;
-      for (const piece of pieces) {
-        b.store(target, b.add(place, done), fetch(b, source, row, k, 'outer', piece, { outer: done, depth: 0 }));
-        done += piece;
-      }
-    });
+    const place = b.add(at, b.mul(b.sub(k, depthBegin), rows));
+    if (!isContiguous(source.operand, 'outer')) {
+      b.for(0, rows, 1, [], (i) => b.store(target, b.add(place, i), fetch(b, source, b.add(first, i), k, 'outer', 1)));
+      return;
+    }
+    const whole = rows - (rows % lanes);
+    const pieces = [...new Array<number>(whole / lanes).fill(lanes), ...powersOf(rows - whole)];
+    let done = 0;
+    for (const piece of pieces) {
+      b.store(target, b.add(place, done), fetch(b, source, first, k, 'outer', piece, { outer: done, depth: 0 }));
+      prefetchRow(b, source, first, k, { outer: done, depth: PREFETCH_ROWS });
+      done += piece;
+    }
   });
 }
 

@@ -4,14 +4,11 @@ import { fetch, type OperandAt, powersOf, prefetchRow, slice } from './contracti
 import { vectorStart } from './contraction-pack.ts';
 import type { OuterPlan } from './contraction-plan.ts';
 
-/** Where the tile finds a row of its panel of the right operand. */
+/** Where the tile finds its rows of the left operand, or its columns of the right one. */
 export type PanelSource =
   | { readonly kind: 'direct'; readonly at: OperandAt }
-  /** Element (k, j) of the panel is at `at` + k · width + j. */
-  | { readonly kind: 'packed'; readonly memory: Memory; readonly at: Value };
-
-/** The same for the rows of the left operand; packed panels are `[depth][tileRows]`. */
-export type RowSource = PanelSource;
+  /** Element (k, j) is at `at` + k · stride + j. */
+  | { readonly kind: 'packed'; readonly memory: Memory; readonly at: Value; readonly stride: number };
 
 export interface TileRequest {
   readonly plan: OuterPlan;
@@ -22,7 +19,7 @@ export interface TileRequest {
   readonly panel: Value;
   readonly begin: Value;
   readonly end: Value;
-  readonly left: RowSource;
+  readonly left: PanelSource;
   readonly right: PanelSource;
 }
 
@@ -49,7 +46,7 @@ export function multiplyTile(b: KernelBuilder, request: TileRequest, initial: re
       const vectors: Value[] = [];
       for (let v = 0; v < tileVectors; v++) {
         if (right.kind === 'packed') {
-          const at = b.add(b.add(right.at, b.mul(k, width)), u * width + v * lanes);
+          const at = b.add(b.add(right.at, b.mul(k, right.stride)), u * right.stride + v * lanes);
           vectors.push(b.load(right.memory, at, lanes));
           if (plan.prefetch > 0) b.prefetch(right.memory, b.add(at, plan.prefetch));
         } else {
@@ -60,7 +57,7 @@ export function multiplyTile(b: KernelBuilder, request: TileRequest, initial: re
       const next: Value[] = [];
       for (let i = 0; i < tileRows; i++) {
         const element = left.kind === 'packed'
-          ? b.load(left.memory, b.add(b.add(left.at, b.mul(k, tileRows)), u * tileRows + i))
+          ? b.load(left.memory, b.add(b.add(left.at, b.mul(k, left.stride)), u * left.stride + i))
           : fetch(b, left.at, row, k, 'depth', 1, { outer: i, depth: u });
         const broadcast = b.splat(element, lanes);
         for (let v = 0; v < tileVectors; v++) next.push(b.mulAdd(broadcast, vectors[v], sums[i * tileVectors + v]));

@@ -9,6 +9,8 @@ export function markPending(storage: Storage): void {
   pending.add(storage);
 }
 
+export const hasPending = (): boolean => pending.size > 0;
+
 /** Takes the set of pending storages (a capture does, to make them outputs). */
 export function takePending(): ReadonlySet<Storage> {
   const taken = pending;

@@ -18,6 +18,7 @@ import { SCATTER } from './ops/scatter.ts';
 import { STATISTICS } from './ops/statistics.ts';
 import type { OpRow } from './ops/table.ts';
 import { VIEWS } from './ops/views.ts';
+import { SPECIAL } from './special/rows.ts';
 
 /** One row for each public operation of this package. */
 export const opTable: readonly OpRow[] = [
@@ -39,4 +40,5 @@ export const opTable: readonly OpRow[] = [
   ...RANDOM,
   ...SCATTER,
   ...STATISTICS,
+  ...SPECIAL,
 ];

@@ -17,3 +17,5 @@ export * from './ops/reductions.ts';
 export * from './ops/scatter.ts';
 export * from './ops/statistics.ts';
 export * from './ops/views.ts';
+export { i0 } from './special/bessel.ts';
+export { igamma, igammac, mvlgamma, polygamma } from './special/gamma.ts';

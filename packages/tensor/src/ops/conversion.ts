@@ -221,6 +221,16 @@ const realOnly = (op: string) => (input: Tensor): Tensor => {
   if (isComplex(input)) throw new ProjError('not-implemented', 'complex numbers', { op });
   return input;
 };
+/** The real part: a real tensor itself. */
+export const real = realOnly('real');
+/** The conjugate: a real tensor itself. */
+export const conj = realOnly('conj');
+/** The conjugate, computed. */
+export const conjPhysical = realOnly('conjPhysical');
+/** Whether the tensor is a conjugated view. */
+export const isConj = (_input: Tensor): boolean => false;
+/** Whether the tensor is a negated view. */
+export const isNeg = (_input: Tensor): boolean => false;
 /** The value with conjugation carried out. */
 export const resolveConj = realOnly('resolveConj');
 /** The value with negation carried out. */
@@ -297,6 +307,7 @@ export const CONVERSION: readonly OpRow[] = [
   row('isFloatingPoint', isFloatingPoint, 'input', { differentiable: false }), row('isComplex', isComplex, 'input', { differentiable: false }), row('isSigned', isSigned, 'input', { differentiable: false }), row('isNonzero', isNonzero, 'input', { differentiable: false }),
   row('isTensor', isTensor as never, 'obj', { differentiable: false }), row('numel', numel, 'input', { differentiable: false }), row('nelement', nelement, 'input', { differentiable: false, torch: ['Tensor.nelement'] }), row('ndimension', ndimension, 'input', { differentiable: false, torch: ['Tensor.ndimension'] }),
   method('stride', stride as never, 'Tensor.stride', 'input, dim=None'), method('storageOffset', storageOffset, 'Tensor.storage_offset'), method('isContiguous', isContiguous, 'Tensor.is_contiguous'), method('isSetTo', isSetTo as never, 'Tensor.is_set_to', 'input, tensor'),
+  row('real', real, 'input'), row('conj', conj, 'input'), row('conjPhysical', conjPhysical, 'input', { inPlace: true }), row('isConj', isConj, 'input', { differentiable: false }), row('isNeg', isNeg, 'input', { differentiable: false, torch: ['Tensor.is_neg'] }),
   row('resolveConj', resolveConj, 'input'), row('resolveNeg', resolveNeg, 'input'),
   row('resultType', resultType as never, 'tensor1, tensor2', { differentiable: false }), row('canCast', canCast as never, 'from_, to', { differentiable: false }), row('finfo', finfo, 'dtype', { differentiable: false }), row('iinfo', iinfo, 'dtype', { differentiable: false }),
 ];

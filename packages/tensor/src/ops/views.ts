@@ -116,8 +116,9 @@ export function unflatten(input: Tensor, dim: number, sizes: readonly number[]):
   return reshape(input, [...input.shape.slice(0, at), ...sizes.map((s) => (s === -1 ? input.shape[at] / known : s)), ...input.shape.slice(at + 1)]);
 }
 /** Elements start, start+1, … of `dim`. */
-export function narrow(input: Tensor, dim: number, start: number, length: number): Tensor {
+export function narrow(input: Tensor, dim: number, start: number | Tensor, length: number): Tensor {
   const at = normalizeDim(dim, input.ndim, 'narrow');
+  if (typeof start !== 'number') return narrow(input, dim, start.item(), length);
   const size = input.shape[at];
   const first = start < 0 ? start + size : start;
   if (first < 0 || length < 0 || first + length > size) throw new ProjError('index-out-of-range', `elements ${start} … ${start + length - 1} of a dimension of ${size}`, { op: 'narrow', shapes: [input.shape] });

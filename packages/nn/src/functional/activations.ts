@@ -158,7 +158,8 @@ function shifted(input: Tensor, dim: number | null | undefined, dtype: DType | n
 export function softmax(input: Tensor, dim?: number | null, { dtype = null }: SoftmaxOptions = {}): Tensor {
   const { x, dims } = shifted(input, dim, dtype, 'softmax');
   const e = x.exp();
-  return e.div(wrap(reduceDims('sum', e.node, dims, true)));
+  // One division a row, not one an element.
+  return e.mul(wrap(reduceDims('sum', e.node, dims, true)).reciprocal());
 }
 export function softmin(input: Tensor, dim?: number | null, options: SoftmaxOptions = {}): Tensor {
   return softmax(input.neg(), dim, options);

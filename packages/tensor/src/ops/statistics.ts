@@ -5,7 +5,7 @@ import { getDefaultDtype, isFloatingPoint, isIntegral, type Scalar, scalarValue,
 import { Tensor, wrap } from '../tensor.ts';
 import { broadcastShapes, normalizeDim, normalizeDims } from './arguments.ts';
 import { fromArray } from './creation.ts';
-import { abs, div, exp, isnan, log, mul, sign, sqrt, sub, where } from './elementwise.ts';
+import { abs, div, exp, isnan, log, mul, reciprocal, sign, sqrt, sub, where } from './elementwise.ts';
 import { matmul } from './products.ts';
 import { amax, amin, type Dims, mean, type ReduceOptions, sum, variance, type VarianceOptions } from './reductions.ts';
 import { type OpRow, row } from './table.ts';
@@ -39,7 +39,8 @@ export function softmax(input: Tensor, dim: number, { dtype = null }: SoftmaxOpt
   if (x.numel() === 0) return wrap(x.node);
   if (x.ndim === 0) return x.sub(x.detach()).add(1);
   const shifted = exp(sub(x, amax(x.detach(), at, { keepdim: true })));
-  return div(shifted, sum(shifted, at, { keepdim: true }));
+  // One division a row, not one an element.
+  return mul(shifted, reciprocal(sum(shifted, at, { keepdim: true })));
 }
 /** The logarithm of {@link softmax}, computed without overflow. */
 export function logSoftmax(input: Tensor, dim: number, { dtype = null }: SoftmaxOptions = {}): Tensor {

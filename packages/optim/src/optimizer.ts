@@ -234,11 +234,28 @@ export abstract class Optimizer<H extends { lr: number }, N extends Numbers = Nu
       const owner = byIndex.get(index);
       if (owner !== undefined) loaded.set(owner[0], this.loadState(entries, owner[0], owner[1], op));
     }
-    this.state.clear();
-    for (const [param, state] of loaded) this.state.set(param, state);
+    for (const param of [...this.state.keys()]) if (!loaded.has(param)) this.state.delete(param);
+    for (const [param, state] of loaded) this.#adopt(param, state);
+    evaluate([...loaded.values()].flatMap(({ tensors }) => Object.values(tensors)));
     this.paramGroups.forEach((group, g) => {
       for (const [key, value] of Object.entries(groups[g])) if (key !== 'params') (group as Record<string, unknown>)[camelCase(key)] = value;
     });
+  }
+
+  /** Where there is state already it is overwritten, not replaced: a captured step holds on to it. */
+  #adopt(param: Tensor, loaded: ParameterState): void {
+    const known = this.state.get(param);
+    if (known === undefined) {
+      this.state.set(param, loaded);
+      return;
+    }
+    known.step = loaded.step;
+    Object.assign(known.numbers, loaded.numbers);
+    for (const [name, value] of Object.entries(loaded.tensors)) {
+      const existing = known.tensors[name];
+      if (existing === undefined) known.tensors[name] = value;
+      else existing.assign(value.node, 'loadStateDict');
+    }
   }
 
   protected loadState(entries: Record<string, StateDictValue>, param: Tensor, group: ParamGroup<H>, op: string): ParameterState {

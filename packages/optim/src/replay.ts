@@ -1,10 +1,8 @@
 /** The door to captured steps: `compile` of `@proj/tensor` replays a step without running its JavaScript, counters apart. */
-import * as core from '@proj/tensor';
-
-const { onReplay } = core as { onReplay?: (fn: () => void) => void };
+import { onReplay } from '@proj/tensor';
 
 /** Runs `advance` now, and again before each replay of the step that is being captured, if one is. */
 export function everyStep(advance: () => void): void {
   advance();
-  onReplay?.(advance);
+  onReplay(advance);
 }

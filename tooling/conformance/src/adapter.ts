@@ -219,9 +219,9 @@ export class ProjLibrary implements Library {
     }
     // Python's int parameters take 0-dim tensors; ours take numbers.
     if (/^(int|SymInt)\??$/.test(type) && this.isTensor(value)) return Number(this.read(value).data[0]);
-    if (Array.isArray(value)) return value.map((entry) => this.#argument(entry));
+    if (Array.isArray(value)) return value.map((entry) => this.#argument(entry, type));
     if (isObject(value) && Object.getPrototypeOf(value) === Object.prototype) {
-      return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, this.#argument(entry)]));
+      return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, this.#argument(entry, type)]));
     }
     return value;
   }
@@ -296,6 +296,8 @@ export class ProjLibrary implements Library {
     if (name.startsWith('Tensor.')) return this.#callMethod(name, args, kwargs, signatures);
     const fn = this.#find(name);
     if (fn === undefined) throw new MissingOperation(`${name} does not exist`);
+    // Its result tells 2.0 from 2, anywhere in the batch.
+    if (name === 'torch.utils.data.default_collate') return fn(...args.map((value) => this.#argument(value, 'Scalar')));
     return fn(
       ...this.#arguments(this.#signaturesOf(name, signatures), this.#rows.get(name), jsParameters(fn), args, kwargs),
     );

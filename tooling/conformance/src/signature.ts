@@ -9,6 +9,8 @@ export interface Parameter {
   readonly name: string;
   readonly type: string;
   readonly required: boolean;
+  /** There is a default, and it is something else than None. */
+  readonly defaultsToValue?: boolean;
   readonly keywordOnly: boolean;
   readonly variadic: boolean;
 }
@@ -73,7 +75,15 @@ export function parseSignature(text: string): readonly Parameter[] {
       continue;
     }
     if (head === 'self') head = 'input';
-    parameters.push({ name: head, type, required: equals < 0 && !variadic, keywordOnly, variadic });
+    const defaultsToValue = equals >= 0 && part.slice(equals + 1).trim() !== 'None';
+    parameters.push({
+      name: head,
+      type,
+      required: equals < 0 && !variadic,
+      keywordOnly,
+      variadic,
+      ...(defaultsToValue ? { defaultsToValue } : {}),
+    });
     if (variadic) keywordOnly = true;
   }
   cache.set(text, parameters);
@@ -219,7 +229,7 @@ export interface CallForm {
 /**
  * Applies the API rule to bound arguments: a parameter without a default is positional (in the matched overload or in our own row), everything
  * else goes to the options. Where the function's own parameters are known, they say which of the rest are positional. An option that is None
- * is left out.
+ * by default and by the call is left out.
  */
 export function toCallForm(
   bound: readonly Bound[],
@@ -244,7 +254,7 @@ function byRule(bound: readonly Bound[], ours: readonly Parameter[] | null): Cal
     }
     const required = (parameter.required && !parameter.keywordOnly) || requiredByUs.has(parameter.name);
     if (options.length === 0 && required) positional.push(entry);
-    else if (value !== null && value !== undefined) options.push(entry);
+    else if (!isNone(value) || parameter.defaultsToValue === true) options.push(entry);
   }
   while (positional.length > 1 && isNone(positional.at(-1)?.value)) positional.pop();
   return { positional, options };
@@ -271,7 +281,7 @@ function byParameters(bound: readonly Bound[], own: readonly JsParameter[]): Cal
     )
       at = i;
     if (at >= 0) positional[at] = entry;
-    else if (!isNone(value)) options.push(entry);
+    else if (!isNone(value) || parameter.defaultsToValue === true) options.push(entry);
   }
   while (positional.length > 0 && isNone(positional.at(-1)?.value)) positional.pop();
   return {

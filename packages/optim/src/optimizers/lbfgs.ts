@@ -38,6 +38,9 @@ interface History {
 }
 
 const dot = (a: Tensor, b: Tensor): number => a.mul(b).sum().item();
+/** Kept numbers are float32, as in PyTorch's state dict. */
+const f32 = Math.fround;
+const scalar = (x: number): Tensor => tensor(x, { dtype: 'float32' });
 const largest = (a: Tensor): number => a.abs().amax().item();
 const numberOf = (loss: unknown): number => (loss instanceof Tensor ? loss.item() : Number(loss));
 
@@ -158,13 +161,13 @@ export class LBFGS extends Optimizer<LBFGSOptions> {
       }
       history.oldDirs.push(change);
       history.oldStps.push(moved);
-      history.ro.push(1 / curvature);
-      history.HDiag = curvature / dot(change, change);
+      history.ro.push(f32(1 / curvature));
+      history.HDiag = f32(curvature / dot(change, change));
     }
     const { oldDirs, oldStps, ro, al } = history;
     let q = gradient.neg().realize();
     for (let i = oldDirs.length - 1; i >= 0; i--) {
-      al[i] = dot(oldStps[i], q) * ro[i];
+      al[i] = f32(dot(oldStps[i], q) * ro[i]);
       q = q.sub(oldDirs[i].mul(al[i])).realize();
     }
     let r = q.mul(history.HDiag).realize();
@@ -176,8 +179,8 @@ export class LBFGS extends Optimizer<LBFGSOptions> {
     const { param_groups } = super.stateDict();
     const { HDiag, ...rest } = this.#history;
     const saved: Record<string, StateDictValue> = {
-      func_evals: rest.funcEvals, n_iter: rest.nIter, d: rest.d, t: rest.t, old_dirs: rest.oldDirs, old_stps: rest.oldStps, ro: rest.ro,
-      H_diag: HDiag, al: rest.al, prev_flat_grad: rest.prevFlatGrad, prev_loss: rest.prevLoss,
+      func_evals: rest.funcEvals, n_iter: rest.nIter, d: rest.d, t: rest.t, old_dirs: rest.oldDirs, old_stps: rest.oldStps, ro: rest.ro.map(scalar),
+      H_diag: scalar(HDiag), al: rest.al.map(scalar), prev_flat_grad: rest.prevFlatGrad, prev_loss: rest.prevLoss,
     };
     return { state: rest.funcEvals === 0 ? {} : { 0: saved }, param_groups };
   }

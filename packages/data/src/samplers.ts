@@ -1,0 +1,198 @@
+/** Samplers: orders in which a loader visits a dataset. Random ones are a function of their seed and the epoch, so that any epoch can be had again. */
+import { ProjError } from '@proj/kernel';
+import type { Dataset } from './dataset.ts';
+import { freshSeed, RandomStream } from './random.ts';
+
+export interface Sampler<T = number> extends Iterable<T> {
+  readonly length: number;
+  /** Makes the next iteration that of epoch `epoch`. */
+  setEpoch?(epoch: number): void;
+}
+
+const requireCount = (op: string, name: string, value: number): void => {
+  if (!Number.isInteger(value) || value <= 0) throw new ProjError('invalid-argument', `${name} is ${value}`, { op, cure: 'It must be a positive integer' });
+};
+
+/** 0, 1, 2, … */
+export class SequentialSampler implements Sampler {
+  readonly dataSource: { readonly length: number };
+  constructor(dataSource: { readonly length: number }) {
+    this.dataSource = dataSource;
+  }
+  get length(): number {
+    return this.dataSource.length;
+  }
+  *[Symbol.iterator](): Generator<number> {
+    for (let i = 0; i < this.length; i++) yield i;
+  }
+}
+
+/** Random samplers: every iteration is a new epoch unless `setEpoch` says which. */
+abstract class RandomEpochs implements Sampler {
+  readonly seed: number;
+  #epoch = 0;
+  constructor(seed: number) {
+    this.seed = seed;
+  }
+  abstract readonly length: number;
+  protected abstract draw(random: RandomStream): Iterable<number>;
+  setEpoch(epoch: number): void {
+    this.#epoch = epoch;
+  }
+  [Symbol.iterator](): Iterator<number> {
+    return this.draw(new RandomStream(this.seed, this.#epoch++))[Symbol.iterator]();
+  }
+}
+
+export interface RandomSamplerOptions {
+  /** Items may come several times. */
+  readonly replacement?: boolean;
+  /** Items in an iteration (default: the length of the dataset). */
+  readonly numSamples?: number | null;
+  readonly seed?: number;
+}
+
+/** Items in random order. */
+export class RandomSampler extends RandomEpochs {
+  readonly dataSource: { readonly length: number };
+  readonly replacement: boolean;
+  readonly #numSamples: number | null;
+  constructor(dataSource: { readonly length: number }, { replacement = false, numSamples = null, seed = freshSeed() }: RandomSamplerOptions = {}) {
+    super(seed);
+    if (numSamples !== null) requireCount('RandomSampler', 'numSamples', numSamples);
+    this.dataSource = dataSource;
+    this.replacement = replacement;
+    this.#numSamples = numSamples;
+  }
+  get length(): number {
+    return this.#numSamples ?? this.dataSource.length;
+  }
+  protected *draw(random: RandomStream): Generator<number> {
+    const n = this.dataSource.length;
+    if (this.replacement) {
+      for (let i = 0; i < this.length; i++) yield random.below(n);
+      return;
+    }
+    for (let left = this.length; left > 0 && n > 0; left -= n) yield* random.permutation(n).subarray(0, Math.min(left, n));
+  }
+}
+
+/** The given indices in random order. */
+export class SubsetRandomSampler extends RandomEpochs {
+  readonly indices: ArrayLike<number>;
+  constructor(indices: ArrayLike<number>, { seed = freshSeed() }: { readonly seed?: number } = {}) {
+    super(seed);
+    this.indices = indices;
+  }
+  get length(): number {
+    return this.indices.length;
+  }
+  protected *draw(random: RandomStream): Generator<number> {
+    for (const i of random.permutation(this.length)) yield this.indices[i];
+  }
+}
+
+/** Indices 0 … weights.length-1, each with a probability in proportion to its weight. */
+export class WeightedRandomSampler extends RandomEpochs {
+  readonly weights: readonly number[];
+  readonly length: number;
+  readonly replacement: boolean;
+  constructor(weights: Iterable<number>, numSamples: number, { replacement = true, seed = freshSeed() }: { readonly replacement?: boolean; readonly seed?: number } = {}) {
+    super(seed);
+    const op = 'WeightedRandomSampler';
+    requireCount(op, 'numSamples', numSamples);
+    this.weights = [...weights];
+    if (this.weights.some((w) => !(w >= 0 && w < Infinity)) || !this.weights.some((w) => w > 0)) throw new ProjError('invalid-argument', 'weights must be finite, at least 0, and not all 0', { op });
+    if (!replacement && numSamples > this.weights.filter((w) => w > 0).length) throw new ProjError('invalid-argument', `${numSamples} samples without replacement from fewer weights above 0`, { op, cure: 'Ask for fewer, or with replacement' });
+    this.length = numSamples;
+    this.replacement = replacement;
+  }
+  protected *draw(random: RandomStream): Generator<number> {
+    if (!this.replacement) {
+      // The largest of u^(1/w) are a weighted sample (Efraimidis and Spirakis 2006).
+      const keys = this.weights.map((w) => (w === 0 ? -1 : random.uniform() ** (1 / w)));
+      yield* keys.map((_, i) => i).toSorted((a, b) => keys[b] - keys[a]).slice(0, this.length);
+      return;
+    }
+    let sum = 0;
+    const cumulative = this.weights.map((w) => (sum += w));
+    for (let k = 0; k < this.length; k++) {
+      const target = random.uniform() * sum;
+      let low = 0;
+      let high = cumulative.length - 1;
+      while (low < high) {
+        const middle = (low + high) >> 1;
+        if (cumulative[middle] > target) high = middle;
+        else low = middle + 1;
+      }
+      yield low;
+    }
+  }
+}
+
+/** Lists of `batchSize` indices of a sampler. */
+export class BatchSampler implements Sampler<number[]> {
+  readonly sampler: Sampler;
+  readonly batchSize: number;
+  readonly dropLast: boolean;
+  constructor(sampler: Sampler, batchSize: number, dropLast: boolean) {
+    requireCount('BatchSampler', 'batchSize', batchSize);
+    this.sampler = sampler;
+    this.batchSize = batchSize;
+    this.dropLast = dropLast;
+  }
+  get length(): number {
+    const { length } = this.sampler;
+    return this.dropLast ? Math.floor(length / this.batchSize) : Math.ceil(length / this.batchSize);
+  }
+  setEpoch(epoch: number): void {
+    this.sampler.setEpoch?.(epoch);
+  }
+  *[Symbol.iterator](): Generator<number[]> {
+    let batch: number[] = [];
+    for (const index of this.sampler) {
+      batch.push(index);
+      if (batch.length < this.batchSize) continue;
+      yield batch;
+      batch = [];
+    }
+    if (batch.length > 0 && !this.dropLast) yield batch;
+  }
+}
+
+export interface DistributedSamplerOptions {
+  readonly numReplicas: number;
+  readonly rank: number;
+  /** Default true. */
+  readonly shuffle?: boolean;
+  readonly seed?: number;
+  readonly dropLast?: boolean;
+}
+
+/** The part of one process: every `numReplicas`-th index. Without `dropLast` the first indices are repeated until all parts are equally long. */
+export class DistributedSampler implements Sampler {
+  readonly dataset: Pick<Dataset<unknown>, 'length'>;
+  readonly length: number;
+  readonly #options: Required<DistributedSamplerOptions>;
+  #epoch = 0;
+  constructor(dataset: Pick<Dataset<unknown>, 'length'>, { numReplicas, rank, shuffle = true, seed = 0, dropLast = false }: DistributedSamplerOptions) {
+    requireCount('DistributedSampler', 'numReplicas', numReplicas);
+    if (!Number.isInteger(rank) || rank < 0 || rank >= numReplicas) throw new ProjError('invalid-argument', `rank is ${rank}`, { op: 'DistributedSampler', cure: `It must lie in 0 … ${numReplicas - 1}` });
+    this.dataset = dataset;
+    this.#options = { numReplicas, rank, shuffle, seed, dropLast };
+    this.length = dropLast ? Math.floor(dataset.length / numReplicas) : Math.ceil(dataset.length / numReplicas);
+  }
+  /** Call before each epoch for a new order. */
+  setEpoch(epoch: number): void {
+    this.#epoch = epoch;
+  }
+  *[Symbol.iterator](): Generator<number> {
+    const { numReplicas, rank, shuffle, seed } = this.#options;
+    const n = this.dataset.length;
+    const order = shuffle ? new RandomStream(seed, this.#epoch).permutation(n) : null;
+    for (let k = 0; k < this.length; k++) {
+      const position = (rank + k * numReplicas) % n;
+      yield order === null ? position : order[position];
+    }
+  }
+}

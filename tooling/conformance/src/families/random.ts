@@ -55,7 +55,8 @@ export function startRandom(record: CaseRecord, { library, index }: Context): Pr
   });
   const expected: TensorData = { dtype: String(stats.dtype), shape: stats.shape as readonly number[], data: [] };
   return {
-    pending: results.filter((value) => library.isTensor(value)),
+    // Read one by one: three hundred equal graphs share one plan, three hundred together would be a plan of their own.
+    pending: [],
     check() {
       const samples: number[] = [];
       for (const result of results) {
@@ -100,7 +101,7 @@ export function startModuleRandom(record: CaseRecord, { library }: Context): Pre
     return library.forward(module, name, [input], {});
   });
   return {
-    pending: outputs,
+    pending: [],
     check(): Failure | null {
       const samples = outputs.flatMap((t) => Array.from(library.read(t).data, Number));
       // The recorded sample is one call: its own error is the larger part.

@@ -1,0 +1,327 @@
+/**
+ * The base of all layers and models. Tensors and modules that are assigned to fields are found there: a `Parameter` is trained, a buffer (`registerBuffer`) is
+ * state, a `Module` is a child. Names in state dicts are PyTorch's: the field `selfAttn` is `self_attn`.
+ */
+import { type DType, ProjError } from '@proj/kernel';
+import { noGrad } from '@proj/autograd';
+import { Tensor } from '@proj/tensor';
+import { Parameter } from './parameter.ts';
+
+export type StateDict = Record<string, Tensor>;
+export interface LoadResult {
+  readonly missingKeys: readonly string[];
+  readonly unexpectedKeys: readonly string[];
+}
+/** Called before `forward` with its inputs; what it returns replaces them. */
+export type ForwardPreHook = (module: Module, inputs: readonly unknown[]) => readonly unknown[] | void;
+/** Called after `forward` with its inputs and its output; what it returns replaces the output. */
+export type ForwardHook = (module: Module, inputs: readonly unknown[], output: unknown) => unknown;
+export interface HookHandle {
+  remove(): void;
+}
+
+interface Internals {
+  readonly buffers: Map<string, boolean>;
+  readonly preHooks: Set<ForwardPreHook>;
+  readonly hooks: Set<ForwardHook>;
+}
+// Beside the modules, so that they can be copied field by field.
+const internals = new WeakMap<Module, Internals>();
+function internalsOf(module: Module): Internals {
+  const known = internals.get(module);
+  if (known !== undefined) return known;
+  const made: Internals = { buffers: new Map(), preHooks: new Set(), hooks: new Set() };
+  internals.set(module, made);
+  return made;
+}
+
+/** Own parameters, of a module without its children. */
+function* ownParameters(module: Module): Iterable<[string, Parameter]> {
+  const { buffers } = internalsOf(module);
+  for (const [name, value] of module.fields()) if (value instanceof Parameter && !buffers.has(name)) yield [name, value];
+}
+function* ownBuffers(module: Module): Iterable<[string, Tensor]> {
+  const { buffers } = internalsOf(module);
+  for (const [name, value] of module.fields()) if (value instanceof Tensor && buffers.has(name)) yield [name, value];
+}
+function* named<T>(root: Module, own: (module: Module) => Iterable<[string, T]>, { prefix = '', recurse = true }: NamedOptions): IterableIterator<[string, T]> {
+  const seen = new Set<T>();
+  for (const [path, module] of recurse ? root.namedModules({ prefix }) : [[prefix, root] as [string, Module]]) {
+    for (const [name, value] of own(module)) {
+      if (seen.has(value)) continue;
+      seen.add(value);
+      yield [join(path, name), value];
+    }
+  }
+}
+/** Parameters, persistent buffers, then children, as PyTorch orders them. */
+function* stateOf(module: Module, prefix: string): Iterable<[string, Tensor]> {
+  const { buffers } = internalsOf(module);
+  for (const [name, parameter] of ownParameters(module)) yield [`${prefix}${name}`, parameter];
+  for (const [name, buffer] of ownBuffers(module)) if (buffers.get(name) === true) yield [`${prefix}${name}`, buffer];
+  for (const [name, value] of module.fields()) if (value instanceof Module) yield* stateOf(value, `${prefix}${name}.`);
+}
+function convert<M extends Module>(root: M, fn: (tensor: Tensor) => Tensor): M {
+  noGrad(() => {
+    for (const module of root.modules()) {
+      for (const [, tensor] of [...ownParameters(module), ...ownBuffers(module)]) {
+        const converted = fn(tensor.detach());
+        if (converted.dtype !== tensor.dtype || converted.device !== tensor.device) tensor.storage.replace(converted.node);
+        if (tensor.grad !== null) tensor.grad = fn(tensor.grad.detach());
+      }
+    }
+  });
+  return root;
+}
+
+type Forward = (...inputs: never[]) => unknown;
+
+export interface NamedOptions {
+  /** Put before every name. */
+  readonly prefix?: string;
+  /** Also of children (default true). */
+  readonly recurse?: boolean;
+}
+
+const join = (prefix: string, name: string): string => (prefix === '' ? name : `${prefix}.${name}`);
+
+export class Module {
+  /** Whether dropout drops and batch statistics are used; set by `train` and `eval`. */
+  training = true;
+
+  /** Computes the output. Subclasses define it. */
+  forward(..._inputs: never[]): unknown {
+    throw new ProjError('not-implemented', `${this.constructor.name} has no forward`, { op: this.constructor.name, cure: 'Define forward(…) in the class' });
+  }
+
+  /** `forward` with the hooks around it: how a module is called. */
+  call<F extends Forward>(this: Module & { forward: F }, ...inputs: Parameters<F>): ReturnType<F> {
+    const { preHooks, hooks } = internalsOf(this);
+    if (preHooks.size === 0 && hooks.size === 0) return this.forward(...inputs) as ReturnType<F>;
+    let given: readonly unknown[] = inputs;
+    for (const hook of preHooks) given = hook(this, given) ?? given;
+    let output: unknown = this.forward(...(given as Parameters<F>));
+    for (const hook of hooks) {
+      const replaced = hook(this, given, output);
+      if (replaced !== undefined && replaced !== null) output = replaced;
+    }
+    return output as ReturnType<F>;
+  }
+
+  // What a module consists of
+
+  /** Fields as (name in state dicts, value). Containers whose members are not fields override it. */
+  fields(): Iterable<readonly [string, unknown]> {
+    return Object.entries(this).map(([name, value]) => [stateName(name), value] as const);
+  }
+
+  /** Children with their names. */
+  *namedChildren(): IterableIterator<[string, Module]> {
+    const seen = new Set<Module>();
+    for (const [name, value] of this.fields()) {
+      if (!(value instanceof Module) || seen.has(value)) continue;
+      seen.add(value);
+      yield [name, value];
+    }
+  }
+  *children(): IterableIterator<Module> {
+    for (const [, child] of this.namedChildren()) yield child;
+  }
+  /** This module and all below it, each once, with their paths. */
+  *namedModules({ prefix = '', seen = new Set<Module>() }: { prefix?: string; seen?: Set<Module> } = {}): IterableIterator<[string, Module]> {
+    if (seen.has(this)) return;
+    seen.add(this);
+    yield [prefix, this];
+    for (const [name, child] of this.namedChildren()) yield* child.namedModules({ prefix: join(prefix, name), seen });
+  }
+  *modules(): IterableIterator<Module> {
+    for (const [, module] of this.namedModules()) yield module;
+  }
+  /** Parameters with their paths, each once. */
+  namedParameters(options: NamedOptions = {}): IterableIterator<[string, Parameter]> {
+    return named(this, ownParameters, options);
+  }
+  *parameters(options: { recurse?: boolean } = {}): IterableIterator<Parameter> {
+    for (const [, parameter] of this.namedParameters(options)) yield parameter;
+  }
+  namedBuffers(options: NamedOptions = {}): IterableIterator<[string, Tensor]> {
+    return named(this, ownBuffers, options);
+  }
+  *buffers(options: { recurse?: boolean } = {}): IterableIterator<Tensor> {
+    for (const [, buffer] of this.namedBuffers(options)) yield buffer;
+  }
+
+  /** Sets field `name` to a tensor that is state but not trained. It is saved unless `persistent` is false. */
+  registerBuffer(name: string, tensor: Tensor | null, { persistent = true }: { persistent?: boolean } = {}): void {
+    if (name.includes('.') || name === '') throw new ProjError('invalid-argument', `"${name}" cannot name a buffer`, { op: 'registerBuffer' });
+    internalsOf(this).buffers.set(stateName(name), persistent);
+    Reflect.set(this, name, tensor);
+  }
+  /** Sets field `name` to a parameter, or to null for one that is left out. */
+  registerParameter(name: string, parameter: Parameter | null): void {
+    if (name.includes('.') || name === '') throw new ProjError('invalid-argument', `"${name}" cannot name a parameter`, { op: 'registerParameter' });
+    Reflect.set(this, name, parameter);
+  }
+  /** Sets field `name` to a child. */
+  registerModule(name: string, module: Module | null): void {
+    if (name.includes('.') || name === '') throw new ProjError('invalid-argument', `"${name}" cannot name a module`, { op: 'registerModule' });
+    Reflect.set(this, name, module);
+  }
+  addModule(name: string, module: Module | null): void {
+    this.registerModule(name, module);
+  }
+  /** The module at a path such as 'encoder.layers.0'. */
+  getSubmodule(target: string): Module {
+    return find(this.namedModules(), target, 'module', this);
+  }
+  getParameter(target: string): Parameter {
+    return find(this.namedParameters(), target, 'parameter', this);
+  }
+  getBuffer(target: string): Tensor {
+    return find(this.namedBuffers(), target, 'buffer', this);
+  }
+
+  // State
+
+  /** All parameters and persistent buffers by path, in PyTorch's order; they share memory with the module. */
+  stateDict({ prefix = '' }: { prefix?: string } = {}): StateDict {
+    const result: StateDict = {};
+    for (const [name, tensor] of stateOf(this, prefix)) result[name] = tensor.detach();
+    return result;
+  }
+  /**
+   * Copies values into the parameters and buffers. Errors: sizes that differ; with `strict` (the default) also keys that are missing or unexpected, all
+   * of them listed.
+   */
+  loadStateDict(stateDict: Readonly<StateDict> | ReadonlyMap<string, Tensor>, { strict = true }: { strict?: boolean } = {}): LoadResult {
+    const given = new Map<string, Tensor>(stateDict instanceof Map ? stateDict : Object.entries(stateDict));
+    const own = [...stateOf(this, '')];
+    const names = new Set(own.map(([name]) => name));
+    const missingKeys = own.flatMap(([name]) => (given.has(name) ? [] : [name]));
+    const unexpectedKeys = [...given.keys()].filter((name) => !names.has(name));
+    const quoted = (list: readonly string[]): string => list.map((name) => `"${name}"`).join(', ');
+    const problems: string[] = [];
+    if (strict && unexpectedKeys.length > 0) problems.push(`Unexpected key(s) in state_dict: ${quoted(unexpectedKeys)}. `);
+    if (strict && missingKeys.length > 0) problems.push(`Missing key(s) in state_dict: ${quoted(missingKeys)}. `);
+    const fitting: [Tensor, Tensor][] = [];
+    for (const [name, target] of own) {
+      const value = given.get(name);
+      if (value === undefined) continue;
+      if (value.shape.join() === target.shape.join()) fitting.push([target, value]);
+      else problems.push(`size mismatch for ${name}: copying a param with shape [${value.shape.join(', ')}] from checkpoint, the shape in current model is [${target.shape.join(', ')}].`);
+    }
+    if (problems.length > 0) throw new ProjError('serialization', `Error(s) in loading state_dict for ${this.constructor.name}:\n\t${problems.join('\n\t')}`, { op: 'loadStateDict' });
+    noGrad(() => {
+      for (const [target, value] of fitting) target.assign(value.detach().node, 'copy_');
+    });
+    return { missingKeys, unexpectedKeys };
+  }
+
+  // Modes and conversion
+
+  /** Sets training mode here and below. */
+  train(mode = true): this {
+    for (const module of this.modules()) module.training = mode;
+    return this;
+  }
+  /** Sets evaluation mode here and below. */
+  eval(): this {
+    return this.train(false);
+  }
+  /** Whether all parameters record gradients. */
+  requiresGrad_(requiresGrad = true): this {
+    for (const parameter of this.parameters()) parameter.requiresGrad_(requiresGrad);
+    return this;
+  }
+  /** Forgets all gradients (or sets them to zero, with `setToNone: false`). */
+  zeroGrad({ setToNone = true }: { setToNone?: boolean } = {}): void {
+    for (const parameter of this.parameters()) {
+      if (setToNone || parameter.grad === null) parameter.grad = null;
+      else parameter.grad = parameter.grad.detach().mul(0);
+    }
+  }
+  /** Converts all parameters and buffers in place: a float dtype (applied to float tensors only) or a device. */
+  to(target: DType | Parameters<Tensor['to']>[0]): this {
+    const toFloat = typeof target === 'string' && /^(bfloat|float)\d+$/.test(target);
+    return convert(this, (tensor) => (toFloat && !/float/.test(tensor.dtype) ? tensor : tensor.to(target)));
+  }
+  float(): this {
+    return this.to('float32');
+  }
+  double(): this {
+    return this.to('float64');
+  }
+  half(): this {
+    return this.to('float16');
+  }
+  bfloat16(): this {
+    return this.to('bfloat16');
+  }
+  /** Calls `fn` with every module below, then this one. */
+  apply(fn: (module: Module) => void): this {
+    for (const child of this.children()) child.apply(fn);
+    fn(this);
+    return this;
+  }
+  /** A copy with parameters and buffers of its own, as Python's deepcopy. */
+  copy(): this {
+    return copyModule(this, new Map()) as this;
+  }
+
+  // Hooks
+
+  registerForwardPreHook(hook: ForwardPreHook): HookHandle {
+    const { preHooks } = internalsOf(this);
+    preHooks.add(hook);
+    return { remove: () => void preHooks.delete(hook) };
+  }
+  registerForwardHook(hook: ForwardHook): HookHandle {
+    const { hooks } = internalsOf(this);
+    hooks.add(hook);
+    return { remove: () => void hooks.delete(hook) };
+  }
+
+  /** What stands between the parentheses when the module is printed. */
+  extraRepr(): string {
+    return '';
+  }
+  toString(): string {
+    const lines = [...this.namedChildren()].map(([name, child]) => `(${name}): ${child.toString().replaceAll('\n', '\n  ')}`);
+    const extra = this.extraRepr();
+    if (lines.length === 0) return `${this.constructor.name}(${extra})`;
+    return `${this.constructor.name}(\n${[...(extra === '' ? [] : [extra]), ...lines].map((line) => `  ${line}`).join('\n')}\n)`;
+  }
+}
+
+/** selfAttn → self_attn. */
+const stateName = (field: string): string => field.replace(/(?<=[a-z0-9])[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+
+function find<T>(entries: Iterable<[string, T]>, target: string, what: string, module: Module): T {
+  for (const [name, value] of entries) if (name === target) return value;
+  throw new ProjError('invalid-argument', `${module.constructor.name} has no ${what} "${target}"`, { op: `get ${what}` });
+}
+
+function copyModule(module: Module, done: Map<object, object>): Module {
+  const copied = done.get(module);
+  if (copied instanceof Module) return copied;
+  const result = Object.create(Object.getPrototypeOf(module) as object) as Module;
+  done.set(module, result);
+  const { buffers, preHooks, hooks } = internalsOf(module);
+  internals.set(result, { buffers: new Map(buffers), preHooks: new Set(preHooks), hooks: new Set(hooks) });
+  for (const [name, value] of Object.entries(module)) Reflect.set(result, name, copyValue(value, done));
+  return result;
+}
+
+function copyValue(value: unknown, done: Map<object, object>): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  const known = done.get(value);
+  if (known !== undefined) return known;
+  if (value instanceof Module) return copyModule(value, done);
+  let result: object = value;
+  if (value instanceof Parameter) result = new Parameter(value, { requiresGrad: value.requiresGrad });
+  else if (value instanceof Tensor) result = value.detach().clone();
+  else if (value instanceof Map) result = new Map([...value].map(([key, entry]) => [key, copyValue(entry, done)]));
+  else if (Array.isArray(value)) result = value.map((entry) => copyValue(entry, done));
+  done.set(value, result);
+  return result;
+}

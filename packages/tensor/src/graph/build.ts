@@ -131,13 +131,20 @@ export function windowNode(x: AnyNode, dim: number, count: number, options: Wind
   }
   const shape = [...x.shape];
   shape[dim] = count;
-  return makeNode('window', x.dtype, [...shape, size], [x], { dim, ...options });
+  return makeNode('window', x.dtype, [...shape, size], [x], { ...options, dim });
 }
 
 export function foldNode(x: AnyNode, dim: number, length: number, options: WindowOptions): AnyNode {
+  const rank = x.shape.length - 1;
+  if (dim < rank - 1) {
+    // The folded dimension goes last, where its elements lie side by side.
+    const order = [...Array.from({ length: rank }, (_, i) => i).filter((i) => i !== dim), dim];
+    const folded = foldNode(permuteNode(x, [...order, rank]), rank - 1, length, options);
+    return permuteNode(folded, order.map((_, i) => order.indexOf(i)));
+  }
   const shape = x.shape.slice(0, -1);
   shape[dim] = length;
-  return makeNode('fold', x.dtype, shape, [x], { dim, ...options });
+  return makeNode('fold', x.dtype, shape, [x], { ...options, dim });
 }
 
 /**

@@ -7,8 +7,8 @@ import type { AnyNode } from '../graph/node.ts';
 import { BINARY, castValue, storeValue, UNARY } from './elementwise.ts';
 import { randomBits } from './random.ts';
 import {
-  addIndex, coefficientOf, constantIndex, dependsOn, divIndex, flatten, type IndexExpression, type IndexSymbol, keyOf, modIndex, offsetIndex,
-  rangeOf, reshapePosition, runtimeSymbol, sameIndex, scaleIndex, symbolIndex,
+  addIndex, coefficientOf, constantIndex, dependsOn, divIndex, expandWithin, flatten, type IndexExpression, type IndexSymbol, keyOf, modIndex, offsetIndex,
+  rangeOf, reshapePosition, runtimeSymbol, sameIndex, scaleIndex, symbolIndex, withinIndex,
 } from './index-expression.ts';
 
 export type Position = readonly IndexExpression[];
@@ -130,7 +130,7 @@ export class Emitter {
         const padding = b.constant(value, computeScalar(node.dtype));
         if (inside === null) return this.emit(source, inner, mask);
         const both = mask === null ? inside : b.and(mask, inside);
-        return b.select(inside, this.emit(source, inner, both), padding);
+        return b.select(inside, this.emit(source, inner.map((e, i) => withinIndex(e, source.shape[i])), both), padding);
       }
       case 'window': {
         const [source] = node.sources;
@@ -140,6 +140,7 @@ export class Emitter {
         const inside = this.#within([inner[dim]], [source.shape[dim]], null);
         if (inside === null) return this.emit(source, inner, mask);
         const both = mask === null ? inside : b.and(mask, inside);
+        inner[dim] = withinIndex(inner[dim], source.shape[dim]);
         return b.select(inside, this.emit(source, inner, both), b.constant(0, computeScalar(node.dtype)));
       }
       case 'take': {
@@ -198,7 +199,7 @@ export class Emitter {
     const inside = this.#within([at], [source.shape[dim]], null);
     if (inside !== null) conditions.push(inside);
     const inner = [...position, k];
-    inner[dim] = at;
+    inner[dim] = withinIndex(at, source.shape[dim]);
     const zero = b.constant(0, computeScalar(node.dtype));
     if (conditions.length === 0) return this.emit(source, inner);
     const all = conditions.reduce((x, y) => b.and(x, y));
@@ -236,7 +237,7 @@ export class Emitter {
 
   #load(node: AnyNode, position: Position, mask: Value | null): Value | null {
     const { b, environment } = this;
-    const full = flatten(position, node.shape);
+    const full = expandWithin(flatten(position, node.shape));
     const hoisted = full.constant > 0 && full.terms.every(([s, c]) => c > 0 && s.min >= 0) ? full.constant : 0;
     const memory = environment.memoryOf(node, hoisted, position);
     if (memory === null) return null;
@@ -306,6 +307,7 @@ export class Emitter {
     switch (d.kind) {
       case 'loop': return this.loopValue(symbol);
       case 'runtime': return d.value;
+      case 'within': return this.#scalarIndex(d.of);
       case 'div': return b.div(this.#scalarIndex(d.of), b.index(d.by));
       case 'mod': return b.rem(this.#scalarIndex(d.of), b.index(d.by));
       default: return d satisfies never;
@@ -316,6 +318,7 @@ export class Emitter {
     const { b, vector, lanes } = this;
     if (symbol === vector) return b.add(this.loopValue(symbol), b.iota('index', lanes));
     const d = symbol.definition;
+    if (d.kind === 'within') return this.indexValue(d.of);
     if (d.kind === 'div') return b.div(this.indexValue(d.of), b.index(d.by));
     if (d.kind === 'mod') return b.rem(this.indexValue(d.of), b.index(d.by));
     return this.#symbolValue(symbol);

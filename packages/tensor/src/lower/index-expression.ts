@@ -9,6 +9,8 @@ export type SymbolDefinition =
   | { readonly kind: 'loop' }
   | { readonly kind: 'div'; readonly of: IndexExpression; readonly by: number }
   | { readonly kind: 'mod'; readonly of: IndexExpression; readonly by: number }
+  /** The expression where a guard has found it inside its dimension, which is all that its range says; elsewhere nothing reads it. */
+  | { readonly kind: 'within'; readonly of: IndexExpression }
   /** An index that was loaded; a vector when it differs between lanes. */
   | { readonly kind: 'runtime'; readonly value: Value };
 
@@ -113,6 +115,26 @@ function derivedSymbol(kind: 'div' | 'mod', of: IndexExpression, by: number, min
   return symbol;
 }
 
+/** `e` after a guard that lets only 0 … size-1 pass. */
+export function withinIndex(e: IndexExpression, size: number): IndexExpression {
+  const { min, max } = rangeOf(e);
+  if (min >= 0 && max < size) return e;
+  const key = `within${size}:${keyOf(e)}`;
+  let symbol = derived.get(key);
+  if (symbol === undefined) derived.set(key, (symbol = { id: symbols++, min: 0, max: Math.max(0, size - 1), definition: { kind: 'within', of: e } }));
+  return symbolIndex(symbol);
+}
+
+/** The expression with what its guarded parts stand for, which shows how it depends on loop variables. */
+export function expandWithin(e: IndexExpression): IndexExpression {
+  let result: IndexExpression = constantIndex(e.constant);
+  for (const [symbol, c] of e.terms) {
+    const d = symbol.definition;
+    result = addIndex(result, d.kind === 'within' ? scaleIndex(expandWithin(d.of), c) : { terms: [[symbol, c]], constant: 0 });
+  }
+  return result;
+}
+
 /** Forgets derived symbols; called between kernels so that the table does not grow. */
 export function resetSymbols(): void {
   derived.clear();
@@ -174,7 +196,7 @@ export function dependsOn(e: IndexExpression, symbol: IndexSymbol): boolean {
 
 function symbolDependsOn(s: IndexSymbol, symbol: IndexSymbol): boolean {
   const d = s.definition;
-  return (d.kind === 'div' || d.kind === 'mod') && dependsOn(d.of, symbol);
+  return d.kind !== 'loop' && d.kind !== 'runtime' && dependsOn(d.of, symbol);
 }
 
 /** The coefficient of `symbol`, or null when e depends on it in another way than as a plain term. */

@@ -359,7 +359,7 @@ export function lowerLoops(group: LoopGroup, features: DeviceFeatures): LoweredK
   const vectorSize = useKept ? keptInner : reducedInner;
   const scalarOnly = chosen.irregular || (chosen.contiguous === 0 && chosen.scattered > 0) || vectorSize < 2;
   const phaseCount = useKept ? 1 : 1 + Math.max(0, ...group.reductions.map(phaseOf));
-  const laneChoices = scalarOnly ? [1] : laneList(baseLanes, analysis.operations / phaseCount, vectorSize, features);
+  const laneChoices = scalarOnly ? [1] : laneList(baseLanes, analysis.operations / phaseCount, vectorSize, features, !(useKept && mergedKept.length === 1));
 
   const b = new KernelBuilder(group.name);
   const kept = mergedKept.map(dimension);
@@ -512,14 +512,20 @@ function isNeeded(group: LoopGroup, wanted: AnyNode, members: readonly Reduction
   return members.some((node) => reaches(node.sources[0])) || stores.some((s) => reaches(s.node));
 }
 
-/** Lane counts to split a loop by, widest first, 1 last when there can be a rest. */
-function laneList(base: number, operations: number, size: number, features: DeviceFeatures): number[] {
+/**
+ * Lane counts to split a loop by, widest first, 1 last when there can be a rest. A loop of known size ends in narrower vectors rather than
+ * in single elements.
+ */
+function laneList(base: number, operations: number, size: number, features: DeviceFeatures, known: boolean): number[] {
   const factor = features.vectorRegisters < 16 ? 1 : operations <= 40 ? 4 : operations <= 80 ? 2 : 1;
   const list = [base * factor, base].filter((lanes, i, all) => lanes > 1 && lanes <= size && all.indexOf(lanes) === i);
-  if (list.length === 0 && base > 1) {
-    // A short row: the largest power of two that fits.
-    const lanes = 2 ** Math.floor(Math.log2(Math.max(1, size)));
-    if (lanes > 1) list.push(lanes);
+  if (known) {
+    let rest = list.reduce((left, lanes) => left % lanes, size);
+    for (let lanes = base / 2; lanes >= 2 && operations <= 160; lanes /= 2) {
+      if (lanes > rest) continue;
+      list.push(lanes);
+      rest %= lanes;
+    }
   }
   return [...list, 1];
 }

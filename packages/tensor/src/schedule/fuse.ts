@@ -166,7 +166,8 @@ export class Fusion {
     const count = elementCount(consumer.kept);
     const stores = (list: readonly StoredNode[], level: 'row' | 'full'): StoredNode[] => list.map((s) => ({ ...s, level }));
     if (!producerRows && !consumerRows) {
-      return elementCount(producer.kept) === count ? { ...consumer, stores: [...stores(producer.stores, 'row'), ...consumer.stores] } : null;
+      const kept = producer.kept.length > consumer.kept.length ? producer.kept : consumer.kept;
+      return elementCount(producer.kept) === count ? { ...consumer, kept, stores: [...stores(producer.stores, 'row'), ...consumer.stores] } : null;
     }
     if (producerRows && !consumerRows) {
       const rows = elementCount(producer.kept);

@@ -1,5 +1,5 @@
 /** The first step of scheduling: which nodes are put into memory, and the group (kernel-to-be) that computes each. */
-import type { AnyNode, Shape } from '../graph/node.ts';
+import { type AnyNode, elementCount, type Shape } from '../graph/node.ts';
 import { KIND } from '../graph/primitives.ts';
 import type { Reduction, StoredNode } from '../lower/loop-nest.ts';
 import { isStrided } from '../lower/operand.ts';
@@ -171,7 +171,24 @@ function groupOf(node: AnyNode): Group {
   if (node.op === 'fold') return { kind: 'loops', kept: node.shape, reduced: [node.attr.size], reductions: [node], stores: [{ node, level: 'row' }] };
   if (node.op === 'contract') return { kind: 'contract', anchor: node, stores: [{ node, level: 'row' }] };
   if (KIND[node.op] === 'opaque') return { kind: 'opaque', anchor: node, stores: [{ node, level: 'row' }] };
-  return { kind: 'loops', kept: node.shape, reduced: [], reductions: [], stores: [{ node, level: 'row' }] };
+  return { kind: 'loops', kept: finestShape(node), reduced: [], reductions: [], stores: [{ node, level: 'row' }] };
+}
+
+/**
+ * The shape to loop over: reshapes below an elementwise value may hide dimensions whose strides differ (the windows of a convolution, say),
+ * and a loop for each of them needs no division.
+ */
+function finestShape(node: AnyNode): Shape {
+  const count = elementCount(node.shape);
+  let finest = node.shape;
+  const visit = (at: AnyNode, depth: number): void => {
+    if (elementCount(at.shape) !== count) return;
+    if (at.shape.length > finest.length) finest = at.shape;
+    if (at.data !== null || depth > 8) return;
+    if (at.op === 'reshape' || at.op === 'contiguous' || at.op === 'detach' || at.op === 'leaf' || KIND[at.op] === 'elementwise') at.sources.forEach((source) => visit(source, depth + 1));
+  };
+  visit(node, 0);
+  return finest;
 }
 
 /** The outputs of one custom operation are one group. */

@@ -7,8 +7,8 @@ import type { Value } from '../ir/ir.ts';
 import { isUnsigned, type ScalarType } from '../ir/types.ts';
 import { V128 } from './wasm-bytes.ts';
 import {
-  compareLanes, INTEGER, laneBits, laneShape, V_ADD, V_AND, V_DEMOTE, V_EXTEND, V_EXTRACT, V_MUL, V_NARROW, V_OR, V_PROMOTE, V_REPLACE, V_SHL, V_SHR_UNSIGNED,
-  V_SPLAT, V_SUB, V_TO_F32, V_TO_F64, V_TRUNC_F32, V_TRUNC_F64,
+  compareLanes, INTEGER, laneBits, laneShape, V_ABS, V_ADD, V_AND, V_ANY_TRUE, V_DEMOTE, V_EXTEND, V_EXTRACT, V_FLOAT, V_MUL, V_NARROW, V_NOT, V_OR, V_PROMOTE, V_REPLACE, V_SHL, V_SHR_UNSIGNED,
+  V_SPLAT, V_SUB, V_TO_F32, V_TO_F64, V_TRUNC_F32, V_TRUNC_F64, V_XOR,
 } from './wasm-opcodes.ts';
 import { scalarCast } from './wasm-scalar.ts';
 import { type Emitter, extractLane, integerLanes, keep, select } from './wasm-vector.ts';
@@ -63,8 +63,10 @@ function castParts(e: Emitter, parts: Parts, lanes: number, from: ScalarType, to
   const fromFloat = from === 'f32' || from === 'f64';
   const toFloat = to === 'f32' || to === 'f64';
   if (fromFloat && toFloat) return from === 'f32' ? promote(e, parts, lanes, V_PROMOTE) : demote(e, parts, lanes, V_DEMOTE);
-  if (from === 'i64' && toFloat) return lanewise(e, parts, lanes, from, to);
-  if (fromFloat && to === 'i64') return lanewise(e, parts, lanes, from, to);
+  if (from === 'i64' && to === 'f64') return each(e, parts, (p) => longToDouble(e, p));
+  if (from === 'i64' && to === 'f32') return longToFloat(e, parts, lanes);
+  if (from === 'f32' && to === 'i64') return castParts(e, promote(e, parts, lanes, V_PROMOTE), lanes, 'f64', 'i64');
+  if (from === 'f64' && to === 'i64') return doubleToLong(e, parts, lanes);
   if (toFloat) {
     const wide = resize(e, parts, lanes, laneBits(from), 32, isUnsigned(from));
     const sign = from === 'u32' ? 'unsigned' : 'signed';
@@ -149,6 +151,52 @@ function lanewise(e: Emitter, parts: Parts, lanes: number, from: ScalarType, to:
     }
     return keep(e);
   });
+}
+
+/** Pushes i64 lanes as f64: the halves become mantissas of 2^84 and 2^52, whose offsets cancel; only the last sum rounds. */
+function longToDouble(e: Emitter, p: number): void {
+  const c = e.code;
+  c.get(p).i32(32).op(V_SHR_UNSIGNED[64]).hoisted(integerLanes(64, 0x4530000080000000n)).op(V_XOR);
+  c.hoisted(integerLanes(64, 0x4530000080100000n)).op(V_SUB.f64);
+  c.get(p).hoisted(integerLanes(64, 0xffffffffn)).op(V_AND).hoisted(integerLanes(64, 0x4330000000000000n)).op(V_OR).op(V_ADD.f64);
+}
+
+/** i64 to f32 through f64 where that is exact, which is nearly always, else lane by lane. */
+function longToFloat(e: Emitter, parts: Parts, lanes: number): number[] {
+  const large = (p: number): void => {
+    e.code.get(p).hoisted(integerLanes(64, 2n ** 53n)).op(V_ADD.i64).i32(54).op(V_SHR_UNSIGNED[64]);
+  };
+  return unless(e, parts, large, () => lanewise(e, parts, lanes, 'i64', 'f32'), () => demote(e, each(e, parts, (p) => longToDouble(e, p)), lanes, V_DEMOTE));
+}
+
+/** f64 to i64: below 2^51 a sum with 1.5·2^52 leaves the integer in the mantissa; else lane by lane. */
+function doubleToLong(e: Emitter, parts: Parts, lanes: number): number[] {
+  const magic = integerLanes(64, 0x4338000000000000n);
+  const large = (p: number): void => {
+    e.code.get(p).op(V_ABS.f64).hoisted(integerLanes(64, 0x4320000000000000n)).op(compareLanes('lt', 'f64', false)).op(V_NOT);
+  };
+  const fast = (): number[] => each(e, parts, (p) => e.code.get(p).op(V_FLOAT.trunc.f64).hoisted(magic).op(V_ADD.f64).hoisted(magic).op(V_SUB.i64));
+  return unless(e, parts, large, () => lanewise(e, parts, lanes, 'f64', 'i64'), fast);
+}
+
+/** `slow` where some bit of what `test` pushes for the parts is set, else `fast`; both give as many parts. */
+function unless(e: Emitter, parts: Parts, test: (part: number) => void, slow: () => number[], fast: () => number[]): number[] {
+  const c = e.code;
+  parts.forEach((part, i) => {
+    test(part);
+    if (i > 0) c.op(V_OR);
+  });
+  c.op(V_ANY_TRUE).if();
+  const rare = slow();
+  const results = rare.map((local) => {
+    const result = e.local(V128);
+    c.get(local).set(result);
+    return result;
+  });
+  c.else();
+  fast().forEach((local, i) => c.get(local).set(results[i]));
+  c.end();
+  return results;
 }
 
 /** Masks to numbers: the bits of one where the lane is set. */

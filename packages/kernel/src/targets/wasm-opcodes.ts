@@ -122,6 +122,7 @@ export const V_SPLAT: ByShape = byShape(15, 16, 17, 18, 19, 20);
 export const V_EXTRACT: ByShape = byShape(21, 24, 27, 29, 31, 33);
 export const V_EXTRACT_UNSIGNED = { i8: simd(22), i16: simd(25) } as const;
 export const V_REPLACE: ByShape = byShape(23, 26, 28, 30, 32, 34);
+export const V_ANY_TRUE = simd(83);
 export const V_ALL_TRUE = byBits(99, 131, 163, 195);
 export const V_BITMASK = byBits(100, 132, 164, 196);
 

@@ -15,7 +15,8 @@ import { type Address, type AddressNode, isMemory } from './wasm-address.ts';
 import { encodeModule, FunctionBody, I32, V128 } from './wasm-bytes.ts';
 import { castHalfScalar, castInPlace, castVector } from './wasm-cast.ts';
 import { gather, loadMasked, loadScalar, loadSplat, loadVector, type MemoryEmitter, scatter, store } from './wasm-memory.ts';
-import { ARITHMETIC, COMPARE, INTEGER, laneBits, LOAD, stackType, wasmType } from './wasm-opcodes.ts';
+import { ARITHMETIC, COMPARE, DROP, INTEGER, laneBits, LOAD, SELECT, stackType, wasmType } from './wasm-opcodes.ts';
+import { type StreamedLoop, streamsOf } from './wasm-stream.ts';
 import { inPlaceCast, type Plan, planKernel } from './wasm-plan.ts';
 import { scalarBinary, scalarBitcast, scalarCast, scalarCompare, scalarUnary } from './wasm-scalar.ts';
 import {
@@ -401,6 +402,12 @@ class Renderer implements MemoryEmitter {
       node.local = this.local(I32);
       c.set(node.local);
     }
+    const streamed = streamsOf(s, this.#plan);
+    const chunkEnd = streamed === null ? -1 : this.local(I32);
+    if (streamed !== null) {
+      c.loop();
+      this.#touch(streamed, variable, chunkEnd, pushEnd);
+    }
     c.loop();
     this.#loops++;
     this.#inside(s.body, () => {
@@ -408,12 +415,37 @@ class Renderer implements MemoryEmitter {
       for (const { inner } of [...carried].reverse()) for (const local of [...(this.#locals.get(inner) ?? [])].reverse()) c.set(local);
       for (const { local, terms } of pointers) c.get(local).i32(Math.imul(terms[0][1], s.step)).op(ARITHMETIC.add.i32).set(local);
       c.get(variable).i32(s.step).op(ARITHMETIC.add.i32).tee(variable);
-      pushEnd();
+      if (chunkEnd >= 0) c.get(chunkEnd);
+      else pushEnd();
       c.op(COMPARE.lt.i32).branchIf(0);
     });
     this.#loops--;
     c.end();
+    if (streamed !== null) {
+      c.get(variable);
+      pushEnd();
+      c.op(COMPARE.lt.i32).branchIf(0).end();
+    }
     if (!surelyEntered) c.end();
+  }
+
+  /** Sets `chunkEnd` and reads a byte of each line that the chunk will go through. */
+  #touch({ streams, chunk }: StreamedLoop, variable: number, chunkEnd: number, pushEnd: () => void): void {
+    const c = this.code;
+    c.get(variable).i32(chunk).op(ARITHMETIC.add.i32).tee(chunkEnd);
+    pushEnd();
+    c.get(chunkEnd);
+    pushEnd();
+    c.op(COMPARE.lt.i32).op(SELECT).set(chunkEnd);
+    const at = c.local(I32);
+    const last = c.local(I32);
+    for (const { node, offset, factor } of streams) {
+      c.get(node.local).tee(at).get(chunkEnd).get(variable).op(ARITHMETIC.sub.i32).i32(factor).op(ARITHMETIC.mul.i32).op(ARITHMETIC.add.i32).set(last);
+      c.loop().get(at).memory(LOAD.u8, 0, offset).op(DROP);
+      c.get(at).i32(64).op(ARITHMETIC.add.i32).tee(at).get(last).op(COMPARE.lt.i32 + 1).branchIf(0).end();
+    }
+    c.release(at);
+    c.release(last);
   }
 
   #pushCarried(value: Value, inner: Value, part: number): void {

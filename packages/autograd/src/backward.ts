@@ -1,7 +1,7 @@
 /** `backward` and `grad`, with the arguments and errors of torch.autograd. */
 import { ProjError } from '@proj/kernel';
 import type { Tensor } from '@proj/tensor';
-import { type AnyNode, type BackwardOptions, setBackwardEngine, wrap } from '@proj/tensor/graph';
+import { type AnyNode, type BackwardOptions, evaluateAlongside, setBackwardEngine, wrap } from '@proj/tensor/graph';
 import { filled } from './arithmetic.ts';
 import { accumulateInto, runBackward, seedFor } from './engine.ts';
 import { stackTensors } from './stack.ts';
@@ -32,6 +32,7 @@ export function backward(tensors: TensorOrList, gradTensors: Gradients = null, {
   const given = gradientsOf(gradTensors);
   const seeds = outputs.map((output, i) => seedFor(output, given[i], 'backward', one));
   const roots = outputs.map((output) => output.node);
+  roots.forEach(evaluateAlongside);
   if (inputs === undefined) {
     runBackward(roots, seeds, { createGraph, retainGraph, wanted: null });
     return;

@@ -1,4 +1,5 @@
 /** Evaluation: turning pending nodes into memory. */
+import type { AnyNode } from './graph/node.ts';
 import type { Storage, Tensor } from './tensor.ts';
 import { realize } from './schedule/realize.ts';
 
@@ -9,12 +10,20 @@ export function markPending(storage: Storage): void {
   pending.add(storage);
 }
 
-export const hasPending = (): boolean => pending.size > 0;
+export const hasPending = (): boolean => pending.size > 0 || alongside.size > 0;
+
+/** Values that gradients were asked of: computed along with the next evaluation, which needs them anyway, so that reading a loss later costs nothing. */
+const alongside = new Set<AnyNode>();
+
+export function evaluateAlongside(node: AnyNode): void {
+  alongside.add(node);
+}
 
 /** Takes the set of pending storages (a capture does, to make them outputs). */
 export function takePending(): ReadonlySet<Storage> {
   const taken = pending;
   pending = new Set();
+  alongside.clear();
   return taken;
 }
 
@@ -41,7 +50,8 @@ export function noteRead(storage: Storage): void {
 export function evaluate(tensors: readonly Tensor[]): void {
   if (captured !== null) return;
   const nodes = tensors.map((tensor) => tensor.node);
-  if (pending.size > 0) {
+  nodes.push(...alongside);
+  if (hasPending()) {
     for (const storage of takePending()) nodes.push(storage.node);
   }
   realize(nodes);

@@ -13,3 +13,4 @@ export { matmulNodes } from '../ops/products.ts';
 export { reduceDims } from '../ops/reductions.ts';
 export { type OpRow, row, type RowOptions, type Sample, type SampleMaker } from '../ops/table.ts';
 export { isFloatingPoint, isIntegral, isScalar, toFloat } from '../promotion.ts';
+export { evaluateAlongside } from '../evaluate.ts';

@@ -1,4 +1,5 @@
 /** All rows of the op table. */
+import { LINALG } from './linalg/rows.ts';
 import { ARITHMETIC } from './ops/arithmetic.ts';
 import { CONVERSION } from './ops/conversion.ts';
 import { CREATION } from './ops/creation.ts';
@@ -41,4 +42,5 @@ export const opTable: readonly OpRow[] = [
   ...SCATTER,
   ...STATISTICS,
   ...SPECIAL,
+  ...LINALG,
 ];

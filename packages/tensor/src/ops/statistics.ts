@@ -37,7 +37,7 @@ function softmaxInput(op: string, input: Tensor, dim: number, dtype: DType | nul
 export function softmax(input: Tensor, dim: number, { dtype = null }: SoftmaxOptions = {}): Tensor {
   const { x, at } = softmaxInput('softmax', input, dim, dtype);
   if (x.numel() === 0) return wrap(x.node);
-  if (x.ndim === 0) return x.sub(x.detach()).add(1);
+  if (x.ndim === 0) return x.sub(x).add(1);
   const shifted = exp(sub(x, amax(x.detach(), at, { keepdim: true })));
   // One division a row, not one an element.
   return mul(shifted, reciprocal(sum(shifted, at, { keepdim: true })));

@@ -1,0 +1,201 @@
+/** Factorisations under their public names, in torch.linalg's form and in the older one of torch. */
+import { ProjError } from '@proj/kernel';
+import { isFloatingPoint } from '../promotion.ts';
+import { matmul } from '../ops/products.ts';
+import type { Tensor } from '../tensor.ts';
+import { householder, type QrMode, qrParts, svdParts, symmetricEigen } from './factorizations.ts';
+import { columnsOf, identityOf, requireMatrix, requireZero, rowsOf, zerosOf } from './shared.ts';
+import { choleskyParts, luParts, notPositive, solveTriangular, solveWithLu, unpackLu } from './solving.ts';
+
+export interface UpperOption {
+  readonly upper?: boolean;
+}
+const upperOf = (upper: boolean | UpperOption): boolean => (typeof upper === 'boolean' ? upper : (upper.upper ?? false));
+/** L with A = L Lᵀ (or the upper factor). Errors: A is not positive definite. */
+export function cholesky(A: Tensor, upper: boolean | UpperOption = false): Tensor {
+  requireMatrix('cholesky', A, true);
+  const { L, info } = choleskyParts(upperOf(upper) ? A.mT : A);
+  requireZero('cholesky', info, notPositive);
+  return upperOf(upper) ? L.mT : L;
+}
+/** As {@link cholesky}, with an error code instead of an error. */
+export function choleskyEx(A: Tensor, { upper = false }: UpperOption & { checkErrors?: boolean } = {}): { L: Tensor; info: Tensor } {
+  requireMatrix('choleskyEx', A, true);
+  const { L, info } = choleskyParts(upper ? A.mT : A);
+  return { L: upper ? L.mT : L, info };
+}
+/** The inverse of a matrix from its Cholesky factor. */
+export function choleskyInverse(input: Tensor, upper: boolean | UpperOption = false): Tensor {
+  requireMatrix('choleskyInverse', input, true);
+  const isUpper = upperOf(upper);
+  const inverse = solveTriangular(input, identityOf(input, rowsOf(input)).expand(input.shape), { upper: isUpper });
+  return isUpper ? matmul(inverse, inverse.mT) : matmul(inverse.mT, inverse);
+}
+/** X with A X = B from A's Cholesky factor. */
+export function choleskySolve(B: Tensor, L: Tensor, upper: boolean | UpperOption = false): Tensor {
+  requireMatrix('choleskySolve', L, true);
+  if (upperOf(upper)) return solveTriangular(L, solveTriangular(L.mT, B, { upper: false }), { upper: true });
+  return solveTriangular(L.mT, solveTriangular(L, B, { upper: false }), { upper: true });
+}
+
+const needsPivots = (pivot: boolean): void => {
+  if (!pivot) throw new ProjError('not-implemented', 'LU without pivoting', { op: 'lu', cure: 'Use pivot: true' });
+};
+/** P, L and U with A = P L U. */
+export function lu(A: Tensor, { pivot = true }: { pivot?: boolean } = {}): { P: Tensor; L: Tensor; U: Tensor } {
+  requireMatrix('lu', A);
+  needsPivots(pivot);
+  const { LU, pivots } = luParts(A);
+  return unpackLu(LU, pivots);
+}
+/** L and U in one matrix, with the row swaps (from 1). */
+export function luFactor(A: Tensor, { pivot = true }: { pivot?: boolean } = {}): { LU: Tensor; pivots: Tensor } {
+  requireMatrix('luFactor', A);
+  needsPivots(pivot);
+  const { LU, pivots } = luParts(A);
+  return { LU, pivots };
+}
+/** As {@link luFactor}, with an error code. */
+export function luFactorEx(A: Tensor, { pivot = true }: { pivot?: boolean; checkErrors?: boolean } = {}): { LU: Tensor; pivots: Tensor; info: Tensor } {
+  requireMatrix('luFactorEx', A);
+  needsPivots(pivot);
+  return luParts(A);
+}
+/** X with A X = B (X A = B with `left: false`) from A's factors. */
+export function luSolve(LU: Tensor, pivots: Tensor, B: Tensor, { left = true, adjoint = false }: { left?: boolean; adjoint?: boolean } = {}): Tensor {
+  requireMatrix('luSolve', LU, true);
+  return left ? solveWithLu(LU, pivots, B, adjoint) : solveWithLu(LU, pivots, B.mT, !adjoint).mT;
+}
+/** torch.lu: the compact form, the row swaps and, if asked for, the error codes. */
+export function legacyLu(A: Tensor, pivot: boolean | { pivot?: boolean; getInfos?: boolean } = true, getInfos: boolean | { getInfos?: boolean } = false): Tensor[] {
+  const { LU, pivots, info } = luFactorEx(A, { pivot: typeof pivot === 'boolean' ? pivot : (pivot.pivot ?? true) });
+  const wanted = typeof pivot === 'object' ? (pivot.getInfos ?? false) : typeof getInfos === 'boolean' ? getInfos : (getInfos.getInfos ?? false);
+  return wanted ? [LU, pivots, info] : [LU, pivots];
+}
+/** torch.lu_solve: X with A X = b. */
+export function legacyLuSolve(b: Tensor, LU_data: Tensor, LU_pivots: Tensor): Tensor {
+  return luSolve(LU_data, LU_pivots, b);
+}
+/** P, L and U from the compact form. */
+export function luUnpack(LU_data: Tensor, LU_pivots: Tensor, { unpackData = true, unpackPivots = true }: { unpackData?: boolean; unpackPivots?: boolean } = {}): { P: Tensor; L: Tensor; U: Tensor } {
+  const { P, L, U } = unpackLu(LU_data, LU_pivots);
+  const nothing = zerosOf(LU_data, [0]);
+  return { P: unpackPivots ? P : nothing, L: unpackData ? L : nothing, U: unpackData ? U : nothing };
+}
+
+/** Q with orthonormal columns and upper triangular R with A = Q R. `mode`: 'reduced', 'complete' or 'r'. */
+export function qr(A: Tensor, mode: QrMode | { mode?: QrMode } = 'reduced'): { Q: Tensor; R: Tensor } {
+  requireMatrix('qr', A);
+  const chosen = typeof mode === 'string' ? mode : (mode.mode ?? 'reduced');
+  if (!['reduced', 'complete', 'r'].includes(chosen)) throw new ProjError('invalid-argument', `mode "${chosen}"`, { op: 'qr', cure: "Use 'reduced', 'complete' or 'r'" });
+  return qrParts(A, chosen);
+}
+/** torch.qr: the reduced factors, or the complete ones. */
+export function legacyQr(input: Tensor, some: boolean | { some?: boolean } = true): { Q: Tensor; R: Tensor } {
+  return qr(input, (typeof some === 'boolean' ? some : (some.some ?? true)) ? 'reduced' : 'complete');
+}
+/** Householder vectors below R, and their factors. */
+export function geqrf(input: Tensor): { a: Tensor; tau: Tensor } {
+  requireMatrix('geqrf', input);
+  return householder(input);
+}
+/** Applies the reflectors I - tau v vᵀ, the last one first (or the first one first), to a matrix from the left. */
+function applyReflectors(vectors: Tensor, tau: Tensor, target: Tensor, firstToLast: boolean): Tensor {
+  const [m, k] = [rowsOf(vectors), tau.shape[tau.ndim - 1]];
+  const unit = identityOf(vectors, m).narrow(1, 0, Math.min(m, columnsOf(vectors)));
+  const V = vectors.narrow(-1, 0, unit.shape[1]).tril(-1).add(unit);
+  let result = target;
+  for (let step = 0; step < k; step++) {
+    const i = firstToLast ? step : k - 1 - step;
+    const v = V.narrow(-1, i, 1);
+    const factor = tau.narrow(-1, i, 1).unsqueeze(-1);
+    result = result.sub(v.mul(factor).matmul(v.mT.matmul(result)));
+  }
+  return result;
+}
+/** The first columns of the product of Householder reflectors. */
+export function householderProduct(A: Tensor, tau: Tensor): Tensor {
+  requireMatrix('householderProduct', A);
+  const [m, n] = [rowsOf(A), columnsOf(A)];
+  if (m < n || tau.shape[tau.ndim - 1] > n) throw new ProjError('shape-mismatch', 'at most as many columns as rows, and factors as columns, are needed', { op: 'householderProduct', shapes: [A.shape, tau.shape] });
+  return applyReflectors(A, tau, identityOf(A, m).narrow(1, 0, n).expand(A.shape), false);
+}
+/** The product of Householder reflectors (or its transpose) times a matrix, from the left or the right. */
+export function ormqr(input: Tensor, tau: Tensor, other: Tensor, left: boolean | { left?: boolean; transpose?: boolean } = true, transpose: boolean | { transpose?: boolean } = false): Tensor {
+  requireMatrix('ormqr', input);
+  const onLeft = typeof left === 'boolean' ? left : (left.left ?? true);
+  const transposed = typeof left === 'object' ? (left.transpose ?? false) : typeof transpose === 'boolean' ? transpose : (transpose.transpose ?? false);
+  if (tau.shape[tau.ndim - 1] > columnsOf(input) || rowsOf(input) !== (onLeft ? rowsOf(other) : columnsOf(other))) {
+    throw new ProjError('shape-mismatch', 'the reflectors do not fit the matrix', { op: 'ormqr', shapes: [input.shape, tau.shape, other.shape] });
+  }
+  // C Q = (Qᵀ Cᵀ)ᵀ.
+  return onLeft ? applyReflectors(input, tau, other, transposed) : applyReflectors(input, tau, other.mT, !transposed).mT;
+}
+
+const isUpper = (UPLO: string | { UPLO?: string }): boolean => {
+  const part = (typeof UPLO === 'string' ? UPLO : (UPLO.UPLO ?? 'L')).toUpperCase();
+  if (part !== 'L' && part !== 'U') throw new ProjError('invalid-argument', `UPLO "${part}"`, { op: 'eigh', cure: 'Use "L" or "U"' });
+  return part === 'U';
+};
+/** Eigenvalues (ascending) and eigenvectors of a symmetric matrix, of which one triangle is read. */
+export function eigh(A: Tensor, UPLO: string | { UPLO?: string } = 'L'): { eigenvalues: Tensor; eigenvectors: Tensor } {
+  requireMatrix('eigh', A, true);
+  return symmetricEigen(A, isUpper(UPLO));
+}
+/** Eigenvalues of a symmetric matrix, ascending. */
+export function eigvalsh(A: Tensor, UPLO: string | { UPLO?: string } = 'L'): Tensor {
+  return eigh(A, UPLO).eigenvalues;
+}
+/** torch.symeig: eigenvalues and, if asked for, eigenvectors of a symmetric matrix. */
+export function symeig(input: Tensor, eigenvectors: boolean | { eigenvectors?: boolean; upper?: boolean } = false, upper: boolean | { upper?: boolean } = true): { eigenvalues: Tensor; eigenvectors: Tensor } {
+  requireMatrix('symeig', input, true);
+  const fromUpper = typeof eigenvectors === 'object' ? (eigenvectors.upper ?? true) : typeof upper === 'boolean' ? upper : (upper.upper ?? true);
+  const wanted = typeof eigenvectors === 'boolean' ? eigenvectors : (eigenvectors.eigenvectors ?? false);
+  const parts = symmetricEigen(input, fromUpper);
+  return { eigenvalues: parts.eigenvalues, eigenvectors: wanted ? parts.eigenvectors : zerosOf(input, [0]) };
+}
+
+export interface SvdOptions {
+  readonly fullMatrices?: boolean;
+  readonly driver?: string | null;
+}
+/** U, S (descending) and Vh with A = U diag(S) Vh. */
+export function svd(A: Tensor, { fullMatrices = true }: SvdOptions = {}): { U: Tensor; S: Tensor; Vh: Tensor } {
+  requireMatrix('svd', A);
+  return svdParts(A, fullMatrices);
+}
+/** Singular values, descending. */
+export function svdvals(A: Tensor, _options: SvdOptions = {}): Tensor {
+  requireMatrix('svdvals', A);
+  return svdParts(A, false).S;
+}
+/** torch.svd: U, S and V with A = U diag(S) Vᵀ. */
+export function legacySvd(input: Tensor, some: boolean | { some?: boolean; computeUv?: boolean } = true, computeUv: boolean | { computeUv?: boolean } = true): { U: Tensor; S: Tensor; V: Tensor } {
+  requireMatrix('svd', input);
+  const thin = typeof some === 'boolean' ? some : (some.some ?? true);
+  const withVectors = typeof some === 'object' ? (some.computeUv ?? true) : typeof computeUv === 'boolean' ? computeUv : (computeUv.computeUv ?? true);
+  const { U, S, Vh } = svdParts(input, !thin);
+  if (withVectors) return { U, S, V: Vh.mT };
+  const lead = input.shape.slice(0, -2);
+  return { U: zerosOf(input, [...lead, rowsOf(input), rowsOf(input)]), S, V: zerosOf(input, [...lead, columnsOf(input), columnsOf(input)]) };
+}
+/** The q largest singular values and their vectors. */
+export function svdLowrank(A: Tensor, q: number | { q?: number; niter?: number; M?: Tensor | null } = 6, options: { niter?: number; M?: Tensor | null } = {}): { U: Tensor; S: Tensor; V: Tensor } {
+  const given = typeof q === 'object' ? q : { ...options, q };
+  const matrix = given.M === null || given.M === undefined ? A : A.sub(given.M);
+  const { U, S, Vh } = svdParts(matrix, false);
+  const count = Math.min(given.q ?? 6, S.shape[S.ndim - 1]);
+  return { U: U.narrow(-1, 0, count), S: S.narrow(-1, 0, count), V: Vh.mT.narrow(-1, 0, count) };
+}
+/** Principal components: singular values and vectors of the centred matrix. */
+export function pcaLowrank(A: Tensor, q: number | null | { q?: number | null; center?: boolean; niter?: number } = null, options: { center?: boolean; niter?: number } = {}): { U: Tensor; S: Tensor; V: Tensor } {
+  requireMatrix('pcaLowrank', A);
+  const given = typeof q === 'object' && q !== null ? q : { ...options, q };
+  const matrix = (given.center ?? true) && isFloatingPoint(A.dtype) ? A.sub(A.mean(-2, { keepdim: true })) : A;
+  return svdLowrank(matrix, given.q ?? Math.min(6, rowsOf(A), columnsOf(A)));
+}
+/** torch.triangular_solve: X with A X = b, and A. */
+export function triangularSolve(b: Tensor, A: Tensor, { upper = true, transpose = false, unitriangular = false }: { upper?: boolean; transpose?: boolean; unitriangular?: boolean } = {}): { solution: Tensor; clonedCoefficient: Tensor } {
+  const solution = transpose ? solveTriangular(A.mT, b, { upper: !upper, unitriangular }) : solveTriangular(A, b, { upper, unitriangular });
+  return { solution, clonedCoefficient: A.expand([...solution.shape.slice(0, -2), rowsOf(A), columnsOf(A)]).clone() };
+}

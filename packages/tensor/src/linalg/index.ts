@@ -1,0 +1,23 @@
+/** torch.linalg: factorisations, solvers and norms of matrices, in batches. */
+import { ProjError } from '@proj/kernel';
+import { cross as crossProduct } from '../ops/einsum.ts';
+import { diagonal as diagonalOf, type DiagonalOptions } from '../ops/diagonals.ts';
+import type { Tensor } from '../tensor.ts';
+
+export { matmul } from '../ops/products.ts';
+export {
+  cholesky, choleskyEx, eigh, eigvalsh, geqrf, householderProduct, lu, luFactor, luFactorEx, luSolve, ormqr, qr, svd, svdvals,
+} from './decompositions.ts';
+export { cond, det, inv, invEx, lstsq, matrixExp, matrixPower, matrixRank, multiDot, pinv, slogdet, solve, solveEx, tensorinv, tensorsolve, vander, vecdot } from './inverses.ts';
+export { matrixNorm, norm, vectorNorm } from './norms.ts';
+export { solveTriangular } from './solving.ts';
+
+/** Cross product of vectors of length 3 along `dim` (the last). */
+export function cross(input: Tensor, other: Tensor, { dim = -1 }: { dim?: number } = {}): Tensor {
+  if (input.ndim !== other.ndim) throw new ProjError('shape-mismatch', 'both operands need the same number of dimensions', { op: 'cross', shapes: [input.shape, other.shape] });
+  return crossProduct(input, other, dim);
+}
+/** A diagonal of the matrices. A view. */
+export function diagonal(A: Tensor, { offset = 0, dim1 = -2, dim2 = -1 }: DiagonalOptions = {}): Tensor {
+  return diagonalOf(A, { offset, dim1, dim2 });
+}

@@ -24,7 +24,9 @@ export * from './functional/attention.ts';
 export * from './functional/classification-losses.ts';
 export * from './functional/convolution.ts';
 export * from './functional/distances.ts';
-export * from './functional/dropout.ts';
+export {
+  alphaDropout, dropout, dropout1d, dropout2d, dropout3d, type DropoutOptions, featureAlphaDropout, gumbelSoftmax, type GumbelSoftmaxOptions, rrelu, type RreluOptions,
+} from './functional/dropout.ts';
 export * from './functional/embedding.ts';
 export * from './functional/linear.ts';
 export * from './functional/losses.ts';

@@ -10,7 +10,7 @@ export interface DropoutOptions extends InplaceOptions {
   readonly training?: boolean;
 }
 
-function checkProbability(p: number, op: string): void {
+export function checkProbability(p: number, op: string): void {
   if (!(p >= 0 && p <= 1)) throw new ProjError('invalid-argument', `probability ${p} is not between 0 and 1`, { op });
 }
 

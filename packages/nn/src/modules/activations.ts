@@ -1,0 +1,201 @@
+/** Activation functions as modules. */
+import type { Tensor } from '@proj/tensor';
+import { fullLike, zeros } from '@proj/tensor';
+import * as F from '../functional/activations.ts';
+import { rrelu } from '../functional/dropout.ts';
+import type { InplaceOptions } from '../functional/support.ts';
+import { Module } from '../module.ts';
+import { Parameter } from '../parameter.ts';
+import type { FactoryOptions } from './linear.ts';
+
+/** A function of one tensor with fixed options. */
+class Activation<Options = undefined> extends Module {
+  readonly options: Options;
+  readonly run: (input: Tensor, options: Options) => Tensor;
+  constructor(run: (input: Tensor, options: Options) => Tensor, options: Options) {
+    super();
+    this.run = run;
+    this.options = options;
+  }
+  override forward(input: Tensor): Tensor {
+    return this.run(input, this.options);
+  }
+}
+const plain = (fn: (input: Tensor) => Tensor) => (input: Tensor): Tensor => fn(input);
+
+/** max(x, 0) */
+export class ReLU extends Activation<InplaceOptions> {
+  constructor({ inplace = false }: InplaceOptions = {}) {
+    super(F.relu, { inplace });
+  }
+}
+/** min(max(x, 0), 6) */
+export class ReLU6 extends Activation<InplaceOptions> {
+  constructor({ inplace = false }: InplaceOptions = {}) {
+    super(F.relu6, { inplace });
+  }
+}
+/** x for x > 0, negativeSlope·x elsewhere. */
+export class LeakyReLU extends Activation<F.LeakyReluOptions> {
+  constructor({ negativeSlope = 0.01, inplace = false }: F.LeakyReluOptions = {}) {
+    super(F.leakyRelu, { negativeSlope, inplace });
+  }
+}
+/** x for x > 0, alpha·(exp(x) - 1) elsewhere. */
+export class ELU extends Activation<F.AlphaOptions> {
+  constructor({ alpha = 1, inplace = false }: F.AlphaOptions = {}) {
+    super(F.elu, { alpha, inplace });
+  }
+}
+/** x for x > 0, alpha·(exp(x / alpha) - 1) elsewhere. */
+export class CELU extends Activation<F.AlphaOptions> {
+  constructor({ alpha = 1, inplace = false }: F.AlphaOptions = {}) {
+    super(F.celu, { alpha, inplace });
+  }
+}
+export class SELU extends Activation<InplaceOptions> {
+  constructor({ inplace = false }: InplaceOptions = {}) {
+    super(F.selu, { inplace });
+  }
+}
+/** x·Φ(x), or its approximation by tanh. */
+export class GELU extends Activation<F.GeluOptions> {
+  constructor({ approximate = 'none' }: F.GeluOptions = {}) {
+    super(F.gelu, { approximate });
+  }
+}
+/** x·sigmoid(x) */
+export class SiLU extends Activation<InplaceOptions> {
+  constructor({ inplace = false }: InplaceOptions = {}) {
+    super(F.silu, { inplace });
+  }
+}
+/** x·tanh(softplus(x)) */
+export class Mish extends Activation<InplaceOptions> {
+  constructor({ inplace = false }: InplaceOptions = {}) {
+    super(F.mish, { inplace });
+  }
+}
+export class Hardsigmoid extends Activation<InplaceOptions> {
+  constructor({ inplace = false }: InplaceOptions = {}) {
+    super(F.hardsigmoid, { inplace });
+  }
+}
+export class Hardswish extends Activation<InplaceOptions> {
+  constructor({ inplace = false }: InplaceOptions = {}) {
+    super(F.hardswish, { inplace });
+  }
+}
+/** x limited to [minVal, maxVal]. */
+export class Hardtanh extends Activation<F.HardtanhOptions> {
+  constructor({ minVal = -1, maxVal = 1, inplace = false }: F.HardtanhOptions = {}) {
+    super(F.hardtanh, { minVal, maxVal, inplace });
+  }
+}
+export class Hardshrink extends Activation<F.LambdaOptions> {
+  constructor(lambd: number | F.LambdaOptions = 0.5) {
+    super(F.hardshrink, typeof lambd === 'number' ? { lambd } : lambd);
+  }
+}
+export class Softshrink extends Activation<F.LambdaOptions> {
+  constructor(lambd: number | F.LambdaOptions = 0.5) {
+    super(F.softshrink, typeof lambd === 'number' ? { lambd } : lambd);
+  }
+}
+/** log(1 + exp(beta·x)) / beta */
+export class Softplus extends Activation<F.SoftplusOptions> {
+  constructor({ beta = 1, threshold = 20 }: F.SoftplusOptions = {}) {
+    super(F.softplus, { beta, threshold });
+  }
+}
+export class Softsign extends Activation<undefined> {
+  constructor() {
+    super(plain(F.softsign), undefined);
+  }
+}
+export class Tanhshrink extends Activation<undefined> {
+  constructor() {
+    super(plain(F.tanhshrink), undefined);
+  }
+}
+export class Sigmoid extends Activation<undefined> {
+  constructor() {
+    super(plain(F.sigmoid), undefined);
+  }
+}
+export class LogSigmoid extends Activation<undefined> {
+  constructor() {
+    super(plain(F.logsigmoid), undefined);
+  }
+}
+export class Tanh extends Activation<undefined> {
+  constructor() {
+    super(plain(F.tanh), undefined);
+  }
+}
+/** x where it exceeds `threshold`, `value` elsewhere. */
+export class Threshold extends Activation<InplaceOptions> {
+  constructor(threshold: number, value: number, { inplace = false }: InplaceOptions = {}) {
+    super((input, options) => F.threshold(input, threshold, value, options), { inplace });
+  }
+}
+/** The first half times the sigmoid of the second. */
+export class GLU extends Activation<number> {
+  constructor(dim: number | { readonly dim?: number } = -1) {
+    super(F.glu, typeof dim === 'number' ? dim : (dim.dim ?? -1));
+  }
+}
+type DimArgument = number | null | { readonly dim?: number | null };
+const dimOf = (dim: DimArgument): number | null => (typeof dim === 'object' && dim !== null ? (dim.dim ?? null) : dim);
+export class Softmax extends Activation<number | null> {
+  constructor(dim: DimArgument = null) {
+    super((input, at) => F.softmax(input, at), dimOf(dim));
+  }
+}
+export class Softmin extends Activation<number | null> {
+  constructor(dim: DimArgument = null) {
+    super((input, at) => F.softmin(input, at), dimOf(dim));
+  }
+}
+export class LogSoftmax extends Activation<number | null> {
+  constructor(dim: DimArgument = null) {
+    super((input, at) => F.logSoftmax(input, at), dimOf(dim));
+  }
+}
+/** Softmax over the channels of [N, C, H, W]. */
+export class Softmax2d extends Activation<undefined> {
+  constructor() {
+    super((input) => F.softmax(input, -3), undefined);
+  }
+}
+export interface RReLUOptions extends InplaceOptions {
+  readonly lower?: number;
+  readonly upper?: number;
+}
+/** A leaky relu with slopes drawn at random in training. */
+export class RReLU extends Module {
+  readonly options: RReLUOptions;
+  constructor({ lower = 1 / 8, upper = 1 / 3, inplace = false }: RReLUOptions = {}) {
+    super();
+    this.options = { lower, upper, inplace };
+  }
+  override forward(input: Tensor): Tensor {
+    return rrelu(input, { ...this.options, training: this.training });
+  }
+}
+export interface PReLUOptions extends FactoryOptions {
+  /** 1, or the number of channels. */
+  readonly numParameters?: number;
+  readonly init?: number;
+}
+/** A leaky relu whose slopes are trained. */
+export class PReLU extends Module {
+  weight: Parameter;
+  constructor({ numParameters = 1, init = 0.25, dtype = null, device = null }: PReLUOptions = {}) {
+    super();
+    this.weight = new Parameter(fullLike(zeros([numParameters], { dtype, device }), init));
+  }
+  override forward(input: Tensor): Tensor {
+    return F.prelu(input, this.weight);
+  }
+}

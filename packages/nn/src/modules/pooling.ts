@@ -1,0 +1,132 @@
+/** Pooling layers. */
+import type { Tensor } from '@proj/tensor';
+import * as F from '../functional/pooling.ts';
+import { Module } from '../module.ts';
+
+type Size = number | readonly number[];
+/** `stride` may be given positionally or among the options; null means the kernel size. */
+type StrideArgument<Options> = Size | null | (Options & { readonly stride?: Size | null });
+
+function strideAndOptions<Options extends object>(stride: StrideArgument<Options>, options: Options): { stride: Size | null; options: Options } {
+  if (typeof stride !== 'object' || stride === null || Array.isArray(stride)) return { stride: stride as Size | null, options };
+  const { stride: given = null, ...rest } = stride as Options & { readonly stride?: Size | null };
+  return { stride: given, options: { ...rest, ...options } as Options };
+}
+
+class Pool<Options extends object> extends Module {
+  readonly kernelSize: Size;
+  readonly stride: Size | null;
+  readonly options: Options;
+  readonly run: (input: Tensor, kernelSize: Size, stride: Size | null, options: Options) => Tensor;
+
+  constructor(run: (input: Tensor, kernelSize: Size, stride: Size | null, options: Options) => Tensor, kernelSize: Size, stride: StrideArgument<Options>, options: Options) {
+    super();
+    const given = strideAndOptions(stride, options);
+    this.run = run;
+    this.kernelSize = kernelSize;
+    this.stride = given.stride;
+    this.options = given.options;
+  }
+  /** With `returnIndices`, a pair of values and positions (typed as a tensor). */
+  override forward(input: Tensor): Tensor {
+    return this.run(input, this.kernelSize, this.stride, this.options);
+  }
+}
+/** The largest element of each window of [N, C, L]. */
+export class MaxPool1d extends Pool<F.MaxPoolOptions> {
+  constructor(kernelSize: Size, stride: StrideArgument<F.MaxPoolOptions> = null, options: F.MaxPoolOptions = {}) {
+    super(F.maxPool1d, kernelSize, stride, options);
+  }
+}
+/** The largest element of each window of [N, C, H, W]. */
+export class MaxPool2d extends Pool<F.MaxPoolOptions> {
+  constructor(kernelSize: Size, stride: StrideArgument<F.MaxPoolOptions> = null, options: F.MaxPoolOptions = {}) {
+    super(F.maxPool2d, kernelSize, stride, options);
+  }
+}
+/** The largest element of each window of [N, C, D, H, W]. */
+export class MaxPool3d extends Pool<F.MaxPoolOptions> {
+  constructor(kernelSize: Size, stride: StrideArgument<F.MaxPoolOptions> = null, options: F.MaxPoolOptions = {}) {
+    super(F.maxPool3d, kernelSize, stride, options);
+  }
+}
+/** The average of each window of [N, C, L]. */
+export class AvgPool1d extends Pool<F.AvgPoolOptions> {
+  constructor(kernelSize: Size, stride: StrideArgument<F.AvgPoolOptions> = null, options: F.AvgPoolOptions = {}) {
+    super(F.avgPool1d, kernelSize, stride, options);
+  }
+}
+/** The average of each window of [N, C, H, W]. */
+export class AvgPool2d extends Pool<F.AvgPoolOptions> {
+  constructor(kernelSize: Size, stride: StrideArgument<F.AvgPoolOptions> = null, options: F.AvgPoolOptions = {}) {
+    super(F.avgPool2d, kernelSize, stride, options);
+  }
+}
+/** The average of each window of [N, C, D, H, W]. */
+export class AvgPool3d extends Pool<F.AvgPoolOptions> {
+  constructor(kernelSize: Size, stride: StrideArgument<F.AvgPoolOptions> = null, options: F.AvgPoolOptions = {}) {
+    super(F.avgPool3d, kernelSize, stride, options);
+  }
+}
+/** (Σ xᵖ)^(1/p) over windows of [N, C, L]. */
+export class LPPool1d extends Pool<F.LpPoolOptions> {
+  constructor(normType: number, kernelSize: Size, stride: StrideArgument<F.LpPoolOptions> = null, options: F.LpPoolOptions = {}) {
+    super((input, kernel, step, rest) => F.lpPool1d(input, normType, kernel, step, rest), kernelSize, stride, options);
+  }
+}
+/** (Σ xᵖ)^(1/p) over windows of [N, C, H, W]. */
+export class LPPool2d extends Pool<F.LpPoolOptions> {
+  constructor(normType: number, kernelSize: Size, stride: StrideArgument<F.LpPoolOptions> = null, options: F.LpPoolOptions = {}) {
+    super((input, kernel, step, rest) => F.lpPool2d(input, normType, kernel, step, rest), kernelSize, stride, options);
+  }
+}
+
+type OutputSize = number | null | readonly (number | null)[];
+class AdaptivePool extends Module {
+  readonly outputSize: OutputSize;
+  readonly run: (input: Tensor, outputSize: OutputSize) => Tensor;
+  constructor(run: (input: Tensor, outputSize: OutputSize) => Tensor, outputSize: OutputSize) {
+    super();
+    this.run = run;
+    this.outputSize = outputSize;
+  }
+  override forward(input: Tensor): Tensor {
+    return this.run(input, this.outputSize);
+  }
+}
+/** Averages so that the output has the given size. */
+export class AdaptiveAvgPool1d extends AdaptivePool {
+  constructor(outputSize: OutputSize) {
+    super(F.adaptiveAvgPool1d, outputSize);
+  }
+}
+/** Averages so that the output has the given size. */
+export class AdaptiveAvgPool2d extends AdaptivePool {
+  constructor(outputSize: OutputSize) {
+    super(F.adaptiveAvgPool2d, outputSize);
+  }
+}
+/** Averages so that the output has the given size. */
+export class AdaptiveAvgPool3d extends AdaptivePool {
+  constructor(outputSize: OutputSize) {
+    super(F.adaptiveAvgPool3d, outputSize);
+  }
+}
+/** Maxima so that the output has the given size. */
+export class AdaptiveMaxPool1d extends AdaptivePool {
+  constructor(outputSize: OutputSize, { returnIndices = false }: F.ReturnIndicesOptions = {}) {
+    super((input, size) => F.adaptiveMaxPool1d(input, size, { returnIndices }) as Tensor, outputSize);
+  }
+}
+/** Maxima so that the output has the given size. */
+export class AdaptiveMaxPool2d extends AdaptivePool {
+  constructor(outputSize: OutputSize, { returnIndices = false }: F.ReturnIndicesOptions = {}) {
+    super((input, size) => F.adaptiveMaxPool2d(input, size, { returnIndices }) as Tensor, outputSize);
+  }
+}
+/** Maxima so that the output has the given size. */
+export class AdaptiveMaxPool3d extends AdaptivePool {
+  constructor(outputSize: OutputSize, { returnIndices = false }: F.ReturnIndicesOptions = {}) {
+    super((input, size) => F.adaptiveMaxPool3d(input, size, { returnIndices }) as Tensor, outputSize);
+  }
+}

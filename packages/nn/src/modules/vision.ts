@@ -1,0 +1,179 @@
+/** Layers that pad, rearrange, resample and compare. */
+import { ProjError } from '@proj/kernel';
+import type { Tensor } from '@proj/tensor';
+import { cosineSimilarity, pairwiseDistance, type PairwiseDistanceOptions } from '../functional/distances.ts';
+import { pad, type PaddingMode } from '../functional/padding.ts';
+import { channelShuffle, fold, interpolate, type InterpolateOptions, type InterpolationMode, pixelShuffle, pixelUnshuffle, unfold, type UnfoldOptions } from '../functional/vision.ts';
+import { Module } from '../module.ts';
+
+type Size = number | readonly number[];
+
+class Padding extends Module {
+  /** Amounts before and after, the last dimension first. */
+  readonly padding: readonly number[];
+  readonly mode: PaddingMode;
+  readonly value: number;
+  constructor(spatial: number, padding: Size, mode: PaddingMode, value = 0) {
+    super();
+    this.padding = typeof padding === 'number' ? new Array<number>(2 * spatial).fill(padding) : padding;
+    if (this.padding.length !== 2 * spatial) throw new ProjError('invalid-argument', `${2 * spatial} amounts are needed`, { op: this.constructor.name });
+    this.mode = mode;
+    this.value = value;
+  }
+  override forward(input: Tensor): Tensor {
+    return pad(input, this.padding, { mode: this.mode, value: this.value });
+  }
+}
+export class ConstantPad1d extends Padding {
+  constructor(padding: Size, value: number) {
+    super(1, padding, 'constant', value);
+  }
+}
+export class ConstantPad2d extends Padding {
+  constructor(padding: Size, value: number) {
+    super(2, padding, 'constant', value);
+  }
+}
+export class ConstantPad3d extends Padding {
+  constructor(padding: Size, value: number) {
+    super(3, padding, 'constant', value);
+  }
+}
+export class ZeroPad2d extends Padding {
+  constructor(padding: Size) {
+    super(2, padding, 'constant');
+  }
+}
+export class ReflectionPad1d extends Padding {
+  constructor(padding: Size) {
+    super(1, padding, 'reflect');
+  }
+}
+export class ReflectionPad2d extends Padding {
+  constructor(padding: Size) {
+    super(2, padding, 'reflect');
+  }
+}
+export class ReflectionPad3d extends Padding {
+  constructor(padding: Size) {
+    super(3, padding, 'reflect');
+  }
+}
+export class ReplicationPad1d extends Padding {
+  constructor(padding: Size) {
+    super(1, padding, 'replicate');
+  }
+}
+export class ReplicationPad2d extends Padding {
+  constructor(padding: Size) {
+    super(2, padding, 'replicate');
+  }
+}
+export class ReplicationPad3d extends Padding {
+  constructor(padding: Size) {
+    super(3, padding, 'replicate');
+  }
+}
+
+/** Resizes spatial dimensions. */
+export class Upsample extends Module {
+  readonly options: InterpolateOptions;
+  constructor({ size = null, scaleFactor = null, mode = 'nearest', alignCorners = null, recomputeScaleFactor = null }: InterpolateOptions = {}) {
+    super();
+    this.options = { size, scaleFactor, mode, alignCorners, recomputeScaleFactor };
+  }
+  override forward(input: Tensor): Tensor {
+    return interpolate(input, this.options);
+  }
+}
+const upsampling = (mode: InterpolationMode, alignCorners: boolean | null, size: Size | null, scaleFactor: Size | null): InterpolateOptions => ({ mode, alignCorners, size, scaleFactor });
+export class UpsamplingNearest2d extends Upsample {
+  constructor({ size = null, scaleFactor = null }: InterpolateOptions = {}) {
+    super(upsampling('nearest', null, size, scaleFactor));
+  }
+}
+export class UpsamplingBilinear2d extends Upsample {
+  constructor({ size = null, scaleFactor = null }: InterpolateOptions = {}) {
+    super(upsampling('bilinear', true, size, scaleFactor));
+  }
+}
+export class PixelShuffle extends Module {
+  readonly upscaleFactor: number;
+  constructor(upscaleFactor: number) {
+    super();
+    this.upscaleFactor = upscaleFactor;
+  }
+  override forward(input: Tensor): Tensor {
+    return pixelShuffle(input, this.upscaleFactor);
+  }
+}
+export class PixelUnshuffle extends Module {
+  readonly downscaleFactor: number;
+  constructor(downscaleFactor: number) {
+    super();
+    this.downscaleFactor = downscaleFactor;
+  }
+  override forward(input: Tensor): Tensor {
+    return pixelUnshuffle(input, this.downscaleFactor);
+  }
+}
+export class ChannelShuffle extends Module {
+  readonly groups: number;
+  constructor(groups: number) {
+    super();
+    this.groups = groups;
+  }
+  override forward(input: Tensor): Tensor {
+    return channelShuffle(input, this.groups);
+  }
+}
+/** Windows as columns. */
+export class Unfold extends Module {
+  readonly kernelSize: Size;
+  readonly options: UnfoldOptions;
+  constructor(kernelSize: Size, { dilation = 1, padding = 0, stride = 1 }: UnfoldOptions = {}) {
+    super();
+    this.kernelSize = kernelSize;
+    this.options = { dilation, padding, stride };
+  }
+  override forward(input: Tensor): Tensor {
+    return unfold(input, this.kernelSize, this.options);
+  }
+}
+/** The adjoint of {@link Unfold}. */
+export class Fold extends Module {
+  readonly outputSize: Size;
+  readonly kernelSize: Size;
+  readonly options: UnfoldOptions;
+  constructor(outputSize: Size, kernelSize: Size, { dilation = 1, padding = 0, stride = 1 }: UnfoldOptions = {}) {
+    super();
+    this.outputSize = outputSize;
+    this.kernelSize = kernelSize;
+    this.options = { dilation, padding, stride };
+  }
+  override forward(input: Tensor): Tensor {
+    return fold(input, this.outputSize, this.kernelSize, this.options);
+  }
+}
+export class CosineSimilarity extends Module {
+  readonly dim: number;
+  readonly eps: number;
+  constructor({ dim = 1, eps = 1e-8 }: { readonly dim?: number; readonly eps?: number } = {}) {
+    super();
+    this.dim = dim;
+    this.eps = eps;
+  }
+  override forward(x1: Tensor, x2: Tensor): Tensor {
+    return cosineSimilarity(x1, x2, { dim: this.dim, eps: this.eps });
+  }
+}
+export class PairwiseDistance extends Module {
+  readonly options: PairwiseDistanceOptions;
+  constructor({ p = 2, eps = 1e-6, keepdim = false }: PairwiseDistanceOptions = {}) {
+    super();
+    this.options = { p, eps, keepdim };
+  }
+  override forward(x1: Tensor, x2: Tensor): Tensor {
+    return pairwiseDistance(x1, x2, this.options);
+  }
+}

@@ -45,6 +45,8 @@ interface Capture {
   readonly skeleton: unknown;
   readonly results: readonly { readonly template: Template; readonly binding: number | null; readonly fixed: DeviceBuffer | null }[];
   readonly hooks: readonly (() => void)[];
+  /** Constant operands as the program reads them: their kept memory, and of which buffers and versions it was made. */
+  readonly constants: { memory: DeviceBuffer[]; sources: readonly DeviceBuffer[]; versions: readonly number[] };
   /** Values of the scalars in the traced call, which the first replay uses. */
   readonly firstScalars: readonly (number | bigint)[];
 }
@@ -197,8 +199,6 @@ function record<Args extends readonly unknown[]>(fn: (...args: Args) => unknown,
   const device = roots[0]?.device;
   if (device === undefined) throw new ProjError('capture', 'the function neither returns nor changes a tensor', { op: 'compile' });
   const order = topologicalOrder(roots);
-  const plan = planFor(order, roots, device);
-
   const owner = new Map<DeviceBuffer, Storage>();
   for (const storage of read) {
     const node = before.get(storage) ?? storage.node;
@@ -209,6 +209,12 @@ function record<Args extends readonly unknown[]>(fn: (...args: Args) => unknown,
     if (node.data !== null) argumentOf.set(node.data, i);
   });
   const changed = new Set(state);
+  const isConstant = ({ data }: AnyNode): boolean => {
+    if (data === null || argumentOf.has(data)) return false;
+    const storage = owner.get(data);
+    return storage === undefined || !changed.has(storage);
+  };
+  const plan = planFor(order, roots, device, new Set(order.filter(isConstant)));
   const leaves = plan.leaves.map((position): LeafSource => {
     const { data } = order[position];
     if (data === null) throw new Error('unreachable: leaves are realised');
@@ -254,6 +260,7 @@ function record<Args extends readonly unknown[]>(fn: (...args: Args) => unknown,
     skeleton: rebuildWith(result, (tensor) => new ResultSlot(resultTensors.indexOf(tensor as Tensor))),
     results: resultTensors.map((tensor, i) => ({ template: templateOf(tensor.node), binding: bindingOfRoot(i), fixed: bindingOfRoot(i) === null ? tensor.node.data : null })),
     hooks: [...replayHooks],
+    constants: { memory: [], sources: [], versions: [] },
   };
 }
 
@@ -274,6 +281,7 @@ function replay(capture: Capture, inputs: readonly Tensor[], first: boolean): un
     const leaf = overwritten.get(firstOutput + i);
     buffers.push(leaf === undefined ? outputBuffer(capture, i, bytes) : buffers[leaf]);
   });
+  prepare(capture, buffers);
   runProgram(plan, buffers, scalars);
   checkStatus(plan, device, status);
   for (const { storage, template, binding } of writes) {
@@ -285,6 +293,23 @@ function replay(capture: Capture, inputs: readonly Tensor[], first: boolean): un
     if (data === null) throw new Error('unreachable: results are outputs');
     return new Tensor(bufferNode(device, template.dtype, template.shape, data));
   });
+}
+
+/** Binds the kept memory of constant operands, rearranging those that are new or have another value than before. */
+function prepare(capture: Capture, buffers: DeviceBuffer[]): void {
+  const { plan: { setup }, device, constants } = capture;
+  if (setup === null) return;
+  if (constants.memory.length === 0) constants.memory = setup.bytes.map((bytes) => device.allocate(bytes));
+  buffers.push(...constants.memory);
+  const sources = setup.leaves.map((leaf) => buffers[2 + leaf]);
+  const versions = setup.leaves.map((leaf) => {
+    const source = capture.leaves[leaf];
+    return source.kind === 'storage' ? source.storage.version : 0;
+  });
+  if (constants.sources.length > 0 && sources.every((source, i) => source === constants.sources[i] && versions[i] === constants.versions[i])) return;
+  setup.program.run(buffers, []);
+  constants.sources = sources;
+  constants.versions = versions;
 }
 
 function outputBuffer({ device, kept, writes, leaves }: Capture, output: number, bytes: number): DeviceBuffer {

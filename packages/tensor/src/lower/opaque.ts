@@ -8,17 +8,21 @@ import { Emitter, type Position, scalarOfDType } from './emitter.ts';
 import { KernelEnvironment, type LoweredKernel } from './environment.ts';
 import { constantIndex, flatten, type IndexSymbol, loopSymbol, reshapePosition, sameIndex, symbolIndex } from './index-expression.ts';
 import { type LoopGroup, lowerLoops, NotFusable, type Region, type StoredNode } from './loop-nest.ts';
-import { operandOf } from './operand.ts';
+import { operandOf, viewOf } from './operand.ts';
 import { lowerArgsort } from './sort.ts';
 
 export interface Lowered {
   readonly kernels: readonly LoweredKernel[];
   readonly workspaceBytes: number;
+  /** How many of the first kernels only rearrange a constant operand into the workspace, and the memory that they read: they run once if the workspace is kept. */
+  readonly prepacked?: { readonly count: number; readonly source: AnyNode };
 }
 
 interface Context {
   readonly features: DeviceFeatures;
   inMemory(node: AnyNode): boolean;
+  /** Whether the memory of a node stays the same from run to run. */
+  isConstant(node: AnyNode): boolean;
   /** The node whose memory holds the elements of `node` in order. */
   owner(node: AnyNode): AnyNode;
 }
@@ -54,13 +58,20 @@ class StoreEnvironment extends KernelEnvironment {
   }
 }
 
+/** Constant right operands are rearranged once where few rows share the work of doing so, and it is not trifling. */
+const PREPACK_ROWS = 64;
+const PREPACK_ELEMENTS = 1 << 16;
+
 export function lowerContract(anchor: AnyNode & { readonly op: 'contract' }, stores: readonly StoredNode[], context: Context): Lowered {
   const [left, right] = anchor.sources;
   const [batch, rows, columns] = anchor.shape;
   const environments: StoreEnvironment[] = [];
   const own = new Set(stores.map((s) => s.node));
   const inMemory = (node: AnyNode): boolean => context.inMemory(node) && node !== anchor && !own.has(node);
+  const rightView = viewOf(right, 'right', inMemory);
+  const prepackRight = rightView !== null && context.isConstant(rightView.base) && batch === 1 && rows <= PREPACK_ROWS && left.shape[2] * columns >= PREPACK_ELEMENTS;
   const built = buildContraction({
+    prepackRight,
     name: 'contract', element: scalarOfDType(anchor.dtype), batch, rows, columns, depth: left.shape[2], features: context.features,
     simpleStore: stores.length === 1 && stores[0].node === anchor,
     declare: (b) => {
@@ -79,7 +90,8 @@ export function lowerContract(anchor: AnyNode & { readonly op: 'contract' }, sto
     const environment = environments.find((e) => e.owns(launch.kernel)) ?? environments[0];
     return { ...launch, args: environment.argumentsOf(launch.kernel), checks: environment.checks, inPlace: environment.readInPlace() };
   });
-  return { kernels, workspaceBytes: built.workspaceBytes };
+  const prepacked = prepackRight && built.prepackedLaunches > 0 ? { prepacked: { count: built.prepackedLaunches, source: rightView.base } } : {};
+  return { kernels, workspaceBytes: built.workspaceBytes, ...prepacked };
 }
 
 function storeProduct(b: KernelBuilder, environment: StoreEnvironment, anchor: AnyNode, outputs: readonly (readonly [StoredNode, Memory])[],

@@ -7,7 +7,7 @@ import { type AnyNode, elementCount } from '../graph/node.ts';
 import { isStructuralConstant } from '../lower/emitter.ts';
 import type { KernelArgument, LoweredKernel } from '../lower/environment.ts';
 import { lowerLoops } from '../lower/loop-nest.ts';
-import { lowerContract, lowerOpaque } from '../lower/opaque.ts';
+import { lowerContract, type Lowered, lowerOpaque } from '../lower/opaque.ts';
 import { Fusion, loopGroup, nodesOf } from './fuse.ts';
 import { buildGraph, type Graph, type Group, memoryOwner, topologicalOrder } from './group.ts';
 import { planArena } from './memory.ts';
@@ -32,6 +32,8 @@ export interface Plan {
   readonly program: Program;
   readonly launches: readonly PlannedLaunch[];
   readonly arenaBytes: number;
+  /** Rearranges constant operands into kept memory, which is bound after the outputs; null when there is nothing to rearrange. */
+  readonly setup: { readonly program: Program; readonly bytes: readonly number[]; readonly leaves: readonly number[] } | null;
   /** Positions (in the graph's order) of the realised nodes that are read, and of the constants that are arguments. */
   readonly leaves: readonly number[];
   readonly scalars: readonly number[];
@@ -68,18 +70,17 @@ export function planKey(order: readonly AnyNode[], roots: readonly AnyNode[]): s
   return `${parts.join(';')}>${roots.map((root) => position.get(root)).join(',')}`;
 }
 
-interface Step {
+interface Step extends Lowered {
   readonly group: Group;
-  readonly kernels: readonly LoweredKernel[];
-  readonly workspaceBytes: number;
 }
 
 /** Reads of nodes by the lowered kernels of a step. */
 const nodesRead = (step: Step): AnyNode[] => step.kernels.flatMap((k) => k.args.flatMap((a) => (a.kind === 'node' ? [a.node] : [])));
 
-export function makePlan(key: string, roots: readonly AnyNode[], device: Device): Plan {
+/** `constants`: realised nodes whose memory stays the same between runs of the program. */
+export function makePlan(key: string, roots: readonly AnyNode[], device: Device, constants: ReadonlySet<AnyNode> = new Set()): Plan {
   const graph = buildGraph(roots);
-  const steps = lowerGroups(graph, device);
+  const steps = lowerGroups(graph, device, constants);
   const position = new Map(graph.order.map((node, i) => [node, i]));
   const positionOf = (node: AnyNode): number => {
     const at = position.get(node);
@@ -109,7 +110,7 @@ export function makePlan(key: string, roots: readonly AnyNode[], device: Device)
   });
   const lifetimes = [
     ...temporaries.map((node) => ({ bytes: bytesOf(node), from: from.get(node) ?? 0, to: to.get(node) ?? 0 })),
-    ...steps.map((step, i) => ({ bytes: step.workspaceBytes, from: i, to: i })),
+    ...steps.map((step, i) => ({ bytes: step.prepacked === undefined ? step.workspaceBytes : 0, from: i, to: i })),
   ];
   const arena = planArena(lifetimes);
   const offsetOf = new Map(temporaries.map((node, i) => [node, arena.offsets[i]]));
@@ -118,7 +119,9 @@ export function makePlan(key: string, roots: readonly AnyNode[], device: Device)
   const checks: { op: string; bound: number }[] = [];
   const launches: PlannedLaunch[] = [];
   const kernels: Kernel[] = [];
-  const pendingLaunches: { lowered: LoweredKernel; args: Argument[]; operations: number }[] = [];
+  const kept = steps.flatMap((step, i) => (step.prepacked === undefined ? [] : [i]));
+  const keptBinding = (step: number): number => FIRST_LEAF + leaves.length + outputNodes.length + kept.indexOf(step);
+  const pendingLaunches: { lowered: LoweredKernel; args: Argument[]; operations: number; once: boolean }[] = [];
   steps.forEach((step, i) => {
     for (const lowered of step.kernels) {
       const firstCheck = checks.length;
@@ -126,7 +129,7 @@ export function makePlan(key: string, roots: readonly AnyNode[], device: Device)
       const args = lowered.args.map((argument): Argument => bind(argument, i, firstCheck, lowered));
       if (lowered.end > lowered.begin) {
         kernels.push(lowered.kernel);
-        pendingLaunches.push({ lowered, args, operations: step.kernels.indexOf(lowered) === step.kernels.length - 1 ? operationsOf(step.group) : 0 });
+        pendingLaunches.push({ lowered, args, operations: step.kernels.indexOf(lowered) === step.kernels.length - 1 ? operationsOf(step.group) : 0, once: step.kernels.indexOf(lowered) < (step.prepacked?.count ?? 0) });
       }
     }
   });
@@ -147,14 +150,19 @@ export function makePlan(key: string, roots: readonly AnyNode[], device: Device)
         void lowered;
         return { kind: 'buffer', binding: STATUS, offset: 8 * firstCheck };
       case 'workspace':
-        return { kind: 'buffer', binding: ARENA, offset: arena.offsets[temporaries.length + step] };
+        return kept.includes(step) ? { kind: 'buffer', binding: keptBinding(step), offset: 0 } : { kind: 'buffer', binding: ARENA, offset: arena.offsets[temporaries.length + step] };
       default:
         return argument satisfies never;
     }
   }
 
   const compiled: CompiledKernel[] = device.compile(kernels);
-  pendingLaunches.forEach(({ lowered, args, operations }, i) => {
+  const setupLaunches: Launch[] = [];
+  pendingLaunches.forEach(({ lowered, args, operations, once }, i) => {
+    if (once) {
+      setupLaunches.push({ kernel: compiled[i], args, begin: lowered.begin, end: lowered.end, grain: lowered.grain, align: lowered.align });
+      return;
+    }
     launches.push({
       launch: { kernel: compiled[i], args, begin: lowered.begin, end: lowered.end, grain: lowered.grain, align: lowered.align },
       name: lowered.kernel.name,
@@ -162,9 +170,15 @@ export function makePlan(key: string, roots: readonly AnyNode[], device: Device)
       operations,
     });
   });
-  const program = device.program(launches.map((l) => l.launch), FIRST_LEAF + leaves.length + outputNodes.length);
+  const bindings = FIRST_LEAF + leaves.length + outputNodes.length + kept.length;
+  const program = device.program(launches.map((l) => l.launch), bindings);
+  const setup = kept.length === 0 ? null : {
+    program: device.program(setupLaunches, bindings),
+    bytes: kept.map((i) => steps[i].workspaceBytes),
+    leaves: kept.flatMap((i) => steps[i].prepacked?.source ?? []).map((node) => leaves.indexOf(node)),
+  };
   return {
-    key, device, program, launches, arenaBytes: arena.bytes,
+    key, device, program, launches, setup, arenaBytes: arena.bytes,
     leaves: leaves.map(positionOf),
     scalars: scalars.map(positionOf),
     outputs: outputNodes.map((node) => ({ position: positionOf(node), bytes: bytesOf(node) })),
@@ -191,12 +205,13 @@ function overwritablePairs(leaves: readonly AnyNode[], outputs: readonly AnyNode
 
 const bytesOf = (node: AnyNode): number => elementCount(node.shape) * DTYPES[node.dtype].bytes;
 
-function lowerGroups(graph: Graph, device: Device): Step[] {
+function lowerGroups(graph: Graph, device: Device, constants: ReadonlySet<AnyNode>): Step[] {
   const fusion = new Fusion(graph);
   const { stored } = graph;
   const context = {
     features: device.features,
     inMemory: (node: AnyNode): boolean => node.data !== null || stored.has(node),
+    isConstant: (node: AnyNode): boolean => constants.has(node),
     owner: (node: AnyNode): AnyNode => memoryOwner(node, stored),
   };
   return fusion.run().map((group): Step => {

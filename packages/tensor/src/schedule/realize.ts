@@ -23,21 +23,23 @@ function stateOf(device: Device): DeviceState {
 }
 
 /** The plan for this graph, made when there is none yet. */
-export function planFor(order: readonly AnyNode[], roots: readonly AnyNode[], device: Device): Plan {
+export function planFor(order: readonly AnyNode[], roots: readonly AnyNode[], device: Device, constants: ReadonlySet<AnyNode> = new Set()): Plan {
   const { plans } = stateOf(device);
-  const key = `${device.features.threads}|${planKey(order, roots)}`;
+  const fixed = constants.size === 0 ? '' : order.flatMap((node, i) => (constants.has(node) ? [i] : [])).join(',');
+  const key = `${device.features.threads}|${fixed}|${planKey(order, roots)}`;
   const known = plans.get(key);
   if (known !== undefined) {
     plans.delete(key);
     plans.set(key, known);
     return known;
   }
-  const plan = makePlan(key, roots, device);
+  const plan = makePlan(key, roots, device, constants);
   plans.set(key, plan);
   announcePlan(plan);
   if (plans.size > MAX_PLANS) {
     const [oldest] = plans;
     oldest[1].program.dispose();
+    oldest[1].setup?.program.dispose();
     plans.delete(oldest[0]);
   }
   return plan;

@@ -1,2 +1,6 @@
-// The command line of the trainer.
-console.log('trainer')
+/** The trainer as a program. */
+import '@proj/autograd';
+import '@proj/device-native';
+import { main } from './cli.ts';
+
+process.exitCode = await main(process.argv.slice(2));

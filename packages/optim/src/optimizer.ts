@@ -180,6 +180,12 @@ export abstract class Optimizer<H extends { lr: number }, N extends Numbers = Nu
     return state;
   }
 
+  /** Makes the state of all parameters now, instead of at their first update: for steps that are captured, and to save a run that has not begun. */
+  initialize(): void {
+    const made = this.paramGroups.flatMap((group) => group.params.flatMap((param) => Object.values(this.stateOf(param, group).tensors)));
+    evaluate(made);
+  }
+
   /** Calls `hook` before (after) each step. Not called at replays of a captured step. */
   registerStepPreHook(hook: (optimizer: this) => void): HookHandle {
     this.#before.add(hook);

@@ -1,0 +1,164 @@
+/** What the commands do. */
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { CharacterVocabulary } from '@proj/data';
+import { ProjError } from '@proj/kernel';
+import { defaultDevice, deviceReport, manualSeed } from '@proj/tensor';
+import { type ConfigSources, readConfigFile, resolveConfig, type TrainConfig } from './config.ts';
+import type { PresetName } from './presets.ts';
+import { formatRate } from './reporting/progress.ts';
+import { createTask } from './tasks/index.ts';
+import { createLanguageModel, generateText } from './tasks/language.ts';
+import { type Checkpoint, loadCheckpoint } from './training/checkpoint.ts';
+import { BEST_FILE, CHECKPOINT_FILE, formatMetrics, trainModel, useDevice } from './training/run.ts';
+import { Trainer } from './training/step.ts';
+
+type Flags = Readonly<Record<string, unknown>>;
+
+const EXIT_INTERRUPTED = 130;
+/** Where the user stands: npm and pnpm change the folder before they start a script. */
+const userFolder = (): string => process.env['INIT_CWD'] ?? process.cwd();
+const print = (text: string): void => void process.stdout.write(`${text}\n`);
+
+/** Paths among the flags count from where the user stands. */
+function atUser(flags: Flags): Flags {
+  return Object.fromEntries(Object.entries(flags).map(([name, value]) => [name, ['data', 'text', 'out', 'checkpoint', 'config'].includes(name) && typeof value === 'string' ? resolve(userFolder(), value) : value]));
+}
+
+function configOf({ config, ...flags }: Flags, base?: Flags): TrainConfig {
+  const sources: ConfigSources = { flags, environment: process.env, ...(base === undefined ? {} : { base }) };
+  return resolveConfig(typeof config === 'string' ? { ...sources, file: { path: config, values: readConfigFile(config) } } : sources);
+}
+
+const hasRun = (folder: string): boolean => existsSync(join(folder, CHECKPOINT_FILE));
+
+/** The folder of a run: `--out`; to go on, the newest of the preset; else one that is free. */
+function folderOf({ out, preset, resume, overwrite }: Pick<TrainConfig, 'out' | 'preset' | 'resume' | 'overwrite'>): string {
+  if (out !== undefined) return resolve(userFolder(), out);
+  const parent = join(userFolder(), 'runs');
+  if (resume) return newestRun(preset);
+  const first = join(parent, preset);
+  if (overwrite) return first;
+  for (let n = 1; ; n++) {
+    const folder = n === 1 ? first : `${first}-${n}`;
+    if (!hasRun(folder)) return folder;
+  }
+}
+
+function newestRun(preset?: PresetName): string {
+  const parent = join(userFolder(), 'runs');
+  const runs = (existsSync(parent) ? readdirSync(parent) : [])
+    .filter((name) => preset === undefined || name === preset || new RegExp(`^${preset}-\\d+$`).test(name))
+    .map((name) => join(parent, name))
+    .filter(hasRun)
+    .toSorted((a, b) => statSync(join(b, CHECKPOINT_FILE)).mtimeMs - statSync(join(a, CHECKPOINT_FILE)).mtimeMs);
+  if (runs.length === 0) throw new ProjError('io', `there is no run${preset === undefined ? '' : ` of ${preset}`} in ${parent}`, { cure: 'Give its folder with --out, or train first' });
+  return runs[0];
+}
+
+/** `train`. The result is the exit status. */
+export async function runTrain(rawFlags: Flags): Promise<number> {
+  const flags = atUser(rawFlags);
+  let config = configOf(flags);
+  const folder = folderOf(config);
+  if (config.resume) {
+    // A run goes on with its own settings, but for what is given anew.
+    const { config: earlier } = loadCheckpoint(join(folder, CHECKPOINT_FILE));
+    config = configOf(flags, { ...earlier, resume: true, overwrite: false });
+  }
+  const controller = new AbortController();
+  const stop = (): void => {
+    if (controller.signal.aborted) process.exit(EXIT_INTERRUPTED);
+    controller.abort();
+    process.stderr.write('\nstopping after this step; press Ctrl-C again to stop at once\n');
+  };
+  process.on('SIGINT', stop);
+  process.on('SIGTERM', stop);
+  try {
+    const { ended } = await trainModel({ ...config, out: folder }, { folder, signal: controller.signal });
+    return ended === 'interrupted' ? EXIT_INTERRUPTED : 0;
+  } finally {
+    process.off('SIGINT', stop);
+    process.off('SIGTERM', stop);
+  }
+}
+
+/** The checkpoint that `eval` and `sample` look at: `--checkpoint`, or the best of `--out`, or the newest run. */
+function checkpointOf({ checkpoint, out, preset }: Flags): { readonly path: string; readonly checkpoint: Checkpoint } {
+  let path = typeof checkpoint === 'string' ? checkpoint : null;
+  if (path === null) {
+    const folder = typeof out === 'string' ? out : newestRun(preset as PresetName | undefined);
+    path = join(folder, existsSync(join(folder, BEST_FILE)) ? BEST_FILE : CHECKPOINT_FILE);
+  }
+  return { path, checkpoint: loadCheckpoint(path) };
+}
+
+/** `eval`: the metrics of a checkpoint. */
+export function runEval(rawFlags: Flags): number {
+  const { checkpoint: _checkpoint, out: _out, json, ...rest } = atUser(rawFlags);
+  const { path, checkpoint } = checkpointOf(atUser(rawFlags));
+  const config = configOf(rest, checkpoint.config);
+  useDevice(config);
+  const task = createTask(config);
+  task.model.loadStateDict(checkpoint.training.model);
+  const metrics = { ...task.validate(0), ...task.test() };
+  print(json === true ? JSON.stringify({ checkpoint: path, step: checkpoint.training.step, metrics }) : `${path} (step ${checkpoint.training.step}): ${formatMetrics(metrics)}`);
+  return 0;
+}
+
+/** `sample`: text from the language model of a checkpoint. */
+export function runSample(rawFlags: Flags): number {
+  const flags = atUser(rawFlags);
+  const { path, checkpoint } = checkpointOf(flags);
+  const { vocabulary } = checkpoint.saved;
+  if (typeof vocabulary !== 'string') throw new ProjError('invalid-argument', `${path} holds no language model`, { op: 'sample', cure: 'Give a checkpoint of docs-gpt, char-gpt or char-lstm' });
+  const number = (name: string, fallback: number): number => {
+    const value = Number(flags[name] ?? fallback);
+    if (!Number.isFinite(value) || value < 0) throw new ProjError('invalid-argument', `${name} is ${String(flags[name])}`, { op: 'sample', cure: 'It must be a number, at least 0' });
+    return value;
+  };
+  useDevice(configOf({ device: flags['device'], threads: flags['threads'] }, checkpoint.config));
+  const characters = new CharacterVocabulary(vocabulary);
+  const model = createLanguageModel(checkpoint.config, characters.size);
+  model.loadStateDict(checkpoint.training.model);
+  const prompt = String(flags['prompt'] ?? '\n');
+  const text = generateText(model, characters, checkpoint.config.context, { prompt, length: number('length', 500), temperature: number('temperature', 0.8), topK: number('topK', 0), seed: number('seed', 0) });
+  print(prompt.trimStart() + text);
+  return 0;
+}
+
+/** `bench`: the time of a training step. */
+export async function runBench(rawFlags: Flags): Promise<number> {
+  const { json, runs, ...rest } = atUser(rawFlags);
+  const config = configOf(rest);
+  const count = Number(runs ?? 30);
+  if (!Number.isInteger(count) || count < 1) throw new ProjError('invalid-argument', `runs is ${String(runs)}`, { op: 'bench', cure: 'It must be a positive integer' });
+  useDevice(config);
+  manualSeed(config.seed);
+  const task = createTask(config);
+  const trainer = new Trainer(task, config, count + 3);
+  trainer.warmUp();
+  const batch = task.example();
+  for (let i = 0; i < 3; i++) trainer.train(batch);
+  const times: number[] = [];
+  for (let i = 0; i < count; i++) {
+    const began = performance.now();
+    trainer.train(batch);
+    times.push(performance.now() - began);
+    await new Promise((done) => setImmediate(done));
+  }
+  times.sort((a, b) => a - b);
+  const medianMs = times[Math.floor(times.length / 2)];
+  const device = defaultDevice();
+  const result = { preset: config.preset, device: device.name, threads: device.features.threads, medianMs, minMs: times[0], runs: count, itemsPerSecond: (1000 * task.itemsPerStep) / medianMs };
+  print(json === true ? JSON.stringify(result) : `${result.preset} on ${result.device}, ${result.threads} threads: ${medianMs.toFixed(2)} ms a step (fastest ${times[0].toFixed(2)}), ${formatRate(result.itemsPerSecond, task.unit)}`);
+  return 0;
+}
+
+/** `devices`: which there are, and why others are not. */
+export function runDevices({ json }: Flags): number {
+  const report = deviceReport();
+  if (json === true) print(JSON.stringify(report));
+  else for (const { name, available, isDefault, detail } of report) print(`${isDefault ? '*' : ' '} ${name.padEnd(8)} ${available ? '' : 'not available: '}${detail}`);
+  return 0;
+}

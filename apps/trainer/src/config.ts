@@ -1,0 +1,131 @@
+/** The settings of a run: what they are, what they may be, and where they come from: flags before environment before file before preset. */
+import { readFileSync } from 'node:fs';
+import { ProjError } from '@proj/kernel';
+import { parse as parseYaml } from 'yaml';
+import { z } from 'zod';
+import { type PresetName, PRESET_SETTINGS, PRESETS } from './presets.ts';
+
+/** Flags and variables are text. */
+const numeric = (schema: z.ZodNumber) => z.preprocess((value) => (typeof value === 'string' && value.trim() !== '' ? Number(value) : value), schema);
+const flag = z.preprocess((value) => (value === 'true' || value === '1' ? true : value === 'false' || value === '0' ? false : value), z.boolean());
+const count = numeric(z.number().int().min(1));
+const countOrZero = numeric(z.number().int().min(0));
+const positive = numeric(z.number().positive());
+const share = numeric(z.number().min(0).lt(1));
+
+export const configSchema = z.strictObject({
+  preset: z.enum(PRESETS).default('docs-gpt').describe('what to train'),
+  data: z.string().optional().describe('folder with the data sets (default: PROJ_DATA)'),
+  text: z.string().optional().describe('a text file to train a language model on'),
+  out: z.string().optional().describe('folder of the run (default: runs/<preset>)'),
+  device: z.string().optional().describe('native, wasm or js (default: the fastest that works)'),
+  threads: count.optional().describe('threads (default: all cores)'),
+  seed: countOrZero.default(1).describe('seed of everything random'),
+  epochs: count.optional().describe('passes over the training data'),
+  steps: count.optional().describe('training steps; instead of epochs'),
+  batchSize: count.describe('items in a batch'),
+  lr: positive.describe('peak learning rate'),
+  minLr: numeric(z.number().min(0)).default(0).describe('learning rate at the end of the cosine'),
+  warmup: countOrZero.default(0).describe('steps in which the learning rate rises'),
+  weightDecay: numeric(z.number().min(0)).default(0).describe('decoupled weight decay of matrices'),
+  betas2: share.default(0.999).describe('decay of the second moment'),
+  gradClip: numeric(z.number().min(0)).default(0).describe('largest norm of the gradient; 0 for no bound'),
+  dropout: share.default(0).describe('share of activations that are dropped'),
+  layers: count.default(1).describe('layers of a language model'),
+  width: count.default(128).describe('width of the hidden layers'),
+  heads: count.default(1).describe('attention heads'),
+  context: count.default(64).describe('characters that a language model sees'),
+  logEvery: count.default(50).describe('steps between two entries of the log'),
+  evalEvery: countOrZero.default(0).describe('steps between two validations; 0: once an epoch'),
+  evalBatches: countOrZero.default(0).describe('batches of a validation under way; 0: all'),
+  checkpointEvery: count.default(500).describe('steps between two checkpoints'),
+  patience: countOrZero.default(0).describe('validations without improvement before the run stops early; 0: never'),
+  minDelta: numeric(z.number().min(0)).default(0).describe('what counts as an improvement of the validation loss'),
+  resume: flag.default(false).describe('go on from the checkpoint in the folder of the run'),
+  overwrite: flag.default(false).describe('replace an earlier run in the same folder'),
+  prompt: z.string().default('\n').describe('text to begin the sample at the end with'),
+  sampleLength: countOrZero.default(300).describe('characters of the sample at the end'),
+});
+
+export type TrainConfig = z.infer<typeof configSchema>;
+export type ConfigField = keyof TrainConfig;
+export const CONFIG_FIELDS = Object.keys(configSchema.shape) as ConfigField[];
+
+export const flagOf = (field: string): string => `--${field.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`;
+export const variableOf = (field: string): string => `PROJ_TRAINER_${field.replace(/[A-Z]/g, (c) => `_${c}`).toUpperCase()}`;
+/** What the command line says about a field. */
+export const describeField = (field: ConfigField): string => configSchema.shape[field].description ?? '';
+/** Fields that are flags without a value. */
+export const isSwitch = (field: ConfigField): boolean => field === 'resume' || field === 'overwrite';
+
+type Values = Readonly<Record<string, unknown>>;
+
+/** Settings from a YAML or JSON file. Errors: missing; not a map; fields that do not exist. */
+export function readConfigFile(path: string): Values {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new ProjError('io', `cannot read the configuration ${path}: ${(error as Error).message}`, { cure: 'Check --config', cause: error });
+  }
+  let parsed: unknown;
+  try {
+    parsed = path.endsWith('.json') ? JSON.parse(text) : parseYaml(text);
+  } catch (error) {
+    throw new ProjError('invalid-argument', `${path}: ${(error as Error).message}`, { cure: 'Write it as YAML or JSON, a field a line', cause: error });
+  }
+  if (parsed === null || parsed === undefined) return {};
+  if (typeof parsed !== 'object' || Array.isArray(parsed)) throw new ProjError('invalid-argument', `${path} is not a map of fields`, { cure: `Fields are: ${CONFIG_FIELDS.join(', ')}` });
+  return parsed as Values;
+}
+
+export interface ConfigSources {
+  /** Values given by flag. */
+  readonly flags?: Values;
+  readonly environment?: Readonly<Record<string, string | undefined>>;
+  readonly file?: { readonly path: string; readonly values: Values };
+  /** Instead of the preset's settings, for a run that goes on. */
+  readonly base?: Values;
+}
+
+/** One configuration from all sources. Errors (`invalid-argument`) name each field that is wrong, and where its value came from. */
+export function resolveConfig({ flags = {}, environment = {}, file, base }: ConfigSources): TrainConfig {
+  const origins = new Map<string, string>();
+  const user: Record<string, unknown> = {};
+  const take = (values: Values, origin: (field: string) => string): void => {
+    for (const [field, value] of Object.entries(values)) {
+      if (value === undefined) continue;
+      user[field] = value;
+      origins.set(field, origin(field));
+    }
+  };
+  if (file !== undefined) take(file.values, () => file.path);
+  take(Object.fromEntries(CONFIG_FIELDS.flatMap((field) => {
+    const value = environment[variableOf(field)];
+    return value === undefined || value === '' ? [] : [[field, value]];
+  })), variableOf);
+  take(flags, flagOf);
+
+  const preset = PRESETS.find((name) => name === (user['preset'] ?? base?.['preset'] ?? 'docs-gpt')) as PresetName | undefined;
+  const start: Record<string, unknown> = { ...(preset === undefined ? {} : PRESET_SETTINGS[preset].settings), ...base };
+  // Whoever gives epochs does not want the preset's steps, and the other way round.
+  if ('epochs' in user && !('steps' in user)) delete start['steps'];
+  if ('steps' in user && !('epochs' in user)) delete start['epochs'];
+  const result = configSchema.safeParse({ ...start, ...user });
+  if (result.success) {
+    if (result.data.epochs === undefined && result.data.steps === undefined) throw new ProjError('invalid-argument', 'neither epochs nor steps are given', { cure: 'Give --epochs or --steps' });
+    if (result.data.width % result.data.heads !== 0) throw new ProjError('invalid-argument', `heads: ${result.data.heads} heads do not divide the width ${result.data.width}`, { cure: 'Change --heads or --width' });
+    return result.data;
+  }
+  const problems = result.error.issues.map((issue) => {
+    if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => `${key}${from(key)}: there is no such field`).join('; ');
+    const field = String(issue.path[0] ?? '');
+    // With an unknown preset, fields that it would have given are missing too.
+    return preset === undefined && field !== 'preset' && !origins.has(field) ? '' : `${field}${from(field)}: ${issue.message}, got ${JSON.stringify(user[field] ?? start[field])}`;
+  });
+  function from(field: string): string {
+    const origin = origins.get(field);
+    return origin === undefined ? '' : ` (from ${origin})`;
+  }
+  throw new ProjError('invalid-argument', `the configuration is wrong: ${problems.filter((text) => text !== '').join('; ')}`, { cure: `Fields are: ${CONFIG_FIELDS.join(', ')}` });
+}

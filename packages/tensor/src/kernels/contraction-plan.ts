@@ -58,7 +58,7 @@ export interface OuterPlan {
   /** Parts of the depth that are summed apart and combined in pairs. */
   readonly parts: number;
   readonly partDepth: number;
-  /** Elements ahead at which the right operand is prefetched, 0 for not. */
+  /** How far ahead the right operand is prefetched: depths of one in place, elements of packed panels; 0 for not. */
   readonly prefetch: number;
 }
 
@@ -88,6 +88,11 @@ const INNER_CACHE_BYTES = 512 * 1024;
 const FMA_LATENCY = 4;
 /** Depth up to which sums stay in registers. */
 const DEPTH_BLOCK = 4096;
+const SCATTERED_DEPTH = 256;
+/** Few rows: the right operand passes but once. Depths that are read together, and bytes ahead in packed panels. */
+const STREAMING_ROWS = 32;
+const STREAMING_DEPTH = 16;
+const STREAMING_AHEAD = 16 * 1024;
 
 const up = (x: number, multiple: number): number => Math.ceil(x / multiple) * multiple;
 
@@ -103,22 +108,45 @@ export function planContraction(shape: ContractionShape): ContractionPlan {
 /** Parts of the depth when there are too few tiles to share out: a function of the shape alone. */
 const partsOf = (tiles: number, depth: number): number => (tiles < 32 && depth >= 4096 ? Math.min(16, Math.floor(depth / 1024)) : 1);
 
-/** Register tile with the fewest cycles for a whole product of `rows` by `vectors` vectors, with an estimate of those cycles per depth. */
-function chooseTile(rows: number, vectors: number, depth: number, features: DeviceFeatures, streams: boolean): { rows: number; vectors: number; cycles: number } {
+interface Tile {
+  readonly rows: number;
+  readonly vectors: number;
+  /** Estimated cycles of all tiles, for each position of the depth. */
+  readonly cycles: number;
+}
+
+/** Sums that a tile may hold in registers, beside operands. */
+const mostSums = (features: DeviceFeatures): number => Math.floor(features.vectorRegisters * 0.78);
+
+/** The register tile with the fewest cycles for a product of `rows` by `vectors` vectors. */
+function chooseTile(rows: number, vectors: number, depth: number, features: DeviceFeatures): Tile {
   const registers = features.vectorRegisters;
-  const most = Math.floor(registers * 0.78);
-  let best = { rows: 1, vectors: 1, cycles: Infinity };
+  const most = mostSums(features);
+  const fromL2 = Math.min(depth, DEPTH_BLOCK) * 4 * features.vectorBytes > L1_BYTES;
+  let best: Tile = { rows: 1, vectors: 1, cycles: Infinity };
   for (let v = 1; v <= Math.min(vectors, 8); v++) {
     for (let r = 1; r <= Math.min(rows, most); r++) {
       if (r * v > most || r * v + v + 1 >= registers) break;
       const tiles = Math.ceil(rows / r) * Math.ceil(vectors / v);
       // Two multiply-adds and two loads a cycle; each sum waits for its last addition; a panel larger than L1 arrives at 40 bytes a cycle.
-      const fetch = streams ? (v * features.vectorBytes) / 40 : 0;
+      const fetch = fromL2 ? (v * features.vectorBytes) / 40 : 0;
       const cycles = tiles * (Math.max((r * v) / 2, (r + v) / 2, FMA_LATENCY, fetch) + 0.05 * (r + v) + (12 + r * v) / depth);
       if (cycles < best.cycles * 0.999) best = { rows: r, vectors: v, cycles };
     }
   }
   return best;
+}
+
+/**
+ * Register tile for few rows against a right operand that passes once, from main memory: as many rows as fit, so that it passes once through
+ * the caches too, and no more vectors than hide the latency of additions.
+ */
+function streamingTile(rows: number, vectors: number, features: DeviceFeatures): Tile {
+  const most = mostSums(features);
+  const tileRows = Math.ceil(rows / Math.ceil(rows / most));
+  const tileVectors = Math.min(vectors, 8, Math.max(1, Math.floor((most * 2) / 3 / tileRows)));
+  const tiles = Math.ceil(rows / tileRows) * Math.ceil(vectors / tileVectors);
+  return { rows: tileRows, vectors: tileVectors, cycles: tiles * Math.max((tileRows * tileVectors) / 2, (tileRows + tileVectors) / 2, (tileVectors * features.vectorBytes) / 8) };
 }
 
 function planOuter(shape: ContractionShape): { plan: OuterPlan; cost: number } {
@@ -127,49 +155,57 @@ function planOuter(shape: ContractionShape): { plan: OuterPlan; cost: number } {
   const lanes = lanesOf(element, features);
   const vectors = Math.ceil(columns / lanes);
   const unroll = depth % 4 === 0 ? 4 : depth % 2 === 0 ? 2 : 1;
-  const streams = Math.min(depth, DEPTH_BLOCK) * 4 * features.vectorBytes > L1_BYTES;
-  // Few rows against a right operand that passes once, from main memory: all rows in one tile, so that it passes once through the caches too.
-  const once = prepackRight && rows <= 24 && rows <= Math.floor(features.vectorRegisters * 0.78) && rows > 4 && depth * columns * bytes > 4 << 20;
-  const tile = once ? { rows, vectors: 1, cycles: vectors * Math.max(rows / 2, (rows + 1) / 2, FMA_LATENCY) } : chooseTile(rows, vectors, depth, features, streams);
-  const tileRows = tile.rows;
-  const tileVectors = tile.vectors;
+  const groupBytes = GROUP_BYTES * features.vectorBytes;
+  const rightBytes = depth * columns * bytes;
+  const contiguous = right !== null && right.outer === 1 && columns >= lanes;
+  const streaming = rows <= STREAMING_ROWS && rightBytes > groupBytes && (prepackRight || contiguous);
+  const tile = streaming ? streamingTile(rows, vectors, features) : chooseTile(rows, vectors, depth, features);
+  const { rows: tileRows, vectors: tileVectors } = tile;
   const width = tileVectors * lanes;
   const panels = Math.ceil(vectors / tileVectors);
   const rowTiles = Math.ceil(rows / tileRows);
 
-  const contiguous = right !== null && right.outer === 1 && columns >= lanes;
-  const rightBytes = depth * columns * bytes;
-  const groupBytes = GROUP_BYTES * features.vectorBytes;
-  const inPlace = contiguous && !prepackRight && (rightBytes <= DIRECT_BYTES || rows <= 4 || (rows <= 32 && rightBytes <= groupBytes));
-  const rightSource: OperandSource = inPlace ? 'direct' : prepackRight ? 'shared' : 'local';
-  // With few rows the right operand streams from memory once: a slice of the depth across all columns is packed as it lies there.
-  const slices = rightSource === 'local' && contiguous && rows <= 32 && rightBytes > groupBytes;
-  const sliceDepth = Math.max(16, Math.floor(groupBytes / (panels * width * bytes) / 4) * 4);
-  const depthBlock = slices && unroll > 1 ? Math.min(sliceDepth, depth) : up(Math.ceil(depth / Math.ceil(depth / DEPTH_BLOCK)), unroll);
-  const most = Math.max(1, Math.floor(groupBytes / (Math.min(depth, depthBlock) * width * bytes)));
-  const group = Math.ceil(panels / Math.ceil(panels / most));
-  // Rows that are far apart along depth touch a page for each step; a copy pays when several panels use it.
-  const scattered = left === null || (left.depth !== 1 && left.depth * bytes >= 1024 && panels > 1);
-  // So do rows that are a large power of two apart, which compete for the same cache sets, where nothing else would be cached.
-  const thrashing = once && tileRows > 8;
-  const rowsTogether = Math.max(1, Math.min(Math.ceil(ROW_BLOCK / tileRows), Math.floor(ROW_BLOCK_BYTES / (tileRows * Math.min(depth, depthBlock) * bytes))));
-  const rowBlock = rows <= 32 ? rowTiles : Math.min(rowTiles, rowsTogether);
-  const tiles = batch * rowTiles * panels;
-  const parts = rightSource === 'shared' ? 1 : partsOf(tiles, depth);
-  const partDepth = parts === 1 ? depth : up(Math.ceil(depth / parts), unroll);
+  const inPlace = contiguous && (streaming || rightBytes <= DIRECT_BYTES || rows <= STREAMING_ROWS);
+  const rightSource: OperandSource = prepackRight ? 'shared' : inPlace ? 'direct' : 'local';
+  // Rows that are far apart along depth touch a page for each step: short pieces of the depth keep those pages at hand.
+  const scattered = left === null || (left.depth !== 1 && left.depth * bytes >= 1024);
+  // A right operand that streams in place is read a few whole rows at a time, which is what the processor fetches ahead.
+  const longest = streaming && rightSource === 'direct' ? STREAMING_DEPTH : scattered && panels > 1 ? SCATTERED_DEPTH : DEPTH_BLOCK;
+  const parts = rightSource === 'shared' ? 1 : partsOf(batch * rowTiles * panels, depth);
+  const partDepth = up(Math.ceil(depth / parts), parts === 1 ? 1 : unroll);
+  const depthBlock = Math.min(partDepth, up(Math.ceil(partDepth / Math.ceil(partDepth / longest)), unroll));
+  const group = groupOf(shape, { width, panels, depthBlock, oneBlock: depthBlock >= partDepth, isLocal: rightSource === 'local' });
+  const copyScattered = scattered && panels > 1 && ((left?.depth ?? 0) * bytes >= 8192 || (depthBlock >= partDepth && group >= 4));
+  // Many rows a large power of two apart compete for the same cache sets.
+  const copyRows = left === null || copyScattered || (streaming && rows > 4);
+  const rowsTogether = Math.min(Math.ceil(ROW_BLOCK / tileRows), Math.floor(ROW_BLOCK_BYTES / (tileRows * depthBlock * bytes)));
   const packing = rightSource === 'direct' ? 0 : columns * depth * (right?.outer === 1 ? 0.15 : 0.6);
   const plan: OuterPlan = {
-    kind: 'outer', lanes, tileRows, tileVectors, width, panels, rowTiles, group, unroll, left: scattered || thrashing ? 'local' : 'direct', rowBlock, right: rightSource, rightBatches: right?.batchInvariant === true ? 1 : batch,
-    parts: Math.ceil(depth / partDepth), partDepth, depthBlock: Math.min(partDepth, depthBlock),
-    prefetch: rightSource === 'direct' && rightBytes > 2 * DIRECT_BYTES ? 8 : once ? 16_384 / bytes : 0,
+    kind: 'outer', lanes, tileRows, tileVectors, width, panels, rowTiles, group, unroll,
+    left: copyRows ? 'local' : 'direct',
+    rowBlock: rows <= STREAMING_ROWS ? rowTiles : Math.min(rowTiles, Math.max(1, rowsTogether)),
+    right: rightSource,
+    rightBatches: right?.batchInvariant === true ? 1 : batch,
+    parts: Math.ceil(depth / partDepth), partDepth, depthBlock,
+    prefetch: !streaming ? 0 : rightSource === 'direct' ? STREAMING_DEPTH : STREAMING_AHEAD / bytes,
   };
   return { plan, cost: tile.cycles * depth * batch + packing * batch };
+}
+
+/** Panels of a group: what the cache holds, and unfinished sums with it. */
+function groupOf({ element, rows, features }: ContractionShape, cut: { width: number; panels: number; depthBlock: number; oneBlock: boolean; isLocal: boolean }): number {
+  const { width, panels, depthBlock, oneBlock, isLocal } = cut;
+  const inCache = (positions: number): number => Math.max(1, Math.floor((GROUP_BYTES * features.vectorBytes) / (positions * width * SCALARS[element].bytes)));
+  const most = oneBlock ? inCache(depthBlock) : Math.min(inCache(depthBlock), inCache(rows));
+  // Threads that share a group both pack it, which few rows do not repay.
+  const shared = isLocal && rows <= 192 ? Math.ceil(panels / 4) : panels;
+  return Math.ceil(panels / Math.ceil(panels / Math.min(most, shared)));
 }
 
 function planInner({ element, batch, rows, columns, depth, features, left, right, prepackRight }: ContractionShape): { plan: InnerPlan; cost: number } | null {
   const lanes = lanesOf(element, features);
   if (lanes === 1 || prepackRight || left === null || right === null || left.depth !== 1 || right.depth !== 1 || depth < 4 * lanes) return null;
-  const most = Math.floor(features.vectorRegisters * 0.78);
+  const most = mostSums(features);
   let best = { rows: 1, columns: 1, cycles: Infinity };
   const bytes = SCALARS[element].bytes;
   // All rows of the left operand pass for each column tile; nothing blocks them for the caches.

@@ -159,6 +159,8 @@ export interface CompareOptions {
   readonly ignoreIndices?: boolean;
   /** Compares dtype and shape only. */
   readonly metaOnly?: boolean;
+  /** Takes a dense tensor where a sparse one is expected: gradients and what optimizers make of them. */
+  readonly denseForSparse?: boolean;
 }
 
 function compareTuple(
@@ -384,6 +386,9 @@ function compareTagged(
         : { kind: 'dtype', detail: `${where}: ${String(name ?? typeof actual)}, expected ${String(expected.v)}` };
     }
     case 'sparse_coo':
+      if (options.denseForSparse === true && reader.isTensor(actual) && !isSparse(actual, reader)) {
+        return compareTensors(reader.read(actual), densify(expected), options.tolerance, where);
+      }
       return compareParts(
         actual,
         expected,
@@ -431,6 +436,27 @@ function compareTagged(
     default:
       return { kind: 'unsupported', detail: `${where}: the encoding "${expected.$}" cannot be compared` };
   }
+}
+
+const isSparse = (value: unknown, reader: Reader): boolean => reader.part?.(value, 'is_sparse') === true;
+
+/** The dense form of a `sparse_coo` value; equal indices add up. */
+export function densify(sparse: Tagged): TensorData {
+  const size = sparse.shape as readonly number[] | Tagged;
+  const shape = (hasTag(size, 'size') ? size.v : size) as readonly number[];
+  const indices = decodeTensorData(sparse.indices as Tagged);
+  const values = decodeTensorData(sparse.values as Tagged);
+  const [sparseDims = 0, count = 0] = indices.shape;
+  const block = shape.slice(sparseDims).reduce((a, b) => a * b, 1) * (isComplexDtype(values.dtype) ? 2 : 1);
+  const rows = shape.slice(0, sparseDims);
+  const data = new Array<number>(rows.reduce((a, b) => a * b, 1) * block).fill(0);
+  for (let k = 0; k < count; k++) {
+    const row = rows.reduce((at, length, d) => at * length + Number(indices.data[d * count + k]), 0);
+    for (let j = 0; j < block; j++) {
+      data[row * block + j] = (data[row * block + j] ?? 0) + Number(values.data[k * block + j]);
+    }
+  }
+  return { dtype: values.dtype, shape, data };
 }
 
 /** The tensors inside a value of the library, for evaluating them together. */

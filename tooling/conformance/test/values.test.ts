@@ -126,6 +126,22 @@ describe('the comparison of values', () => {
     expect(compareValue([tensor([1])], expected, library, options, 'out')).toMatchObject({ kind: 'structure' });
   });
 
+  it('takes a dense tensor for a sparse one only where that is allowed', () => {
+    const sparse: Tagged = {
+      $: 'sparse_coo',
+      shape: [3, 2],
+      dtype: 'float32',
+      coalesced: false,
+      indices: { $: 'tensor', dtype: 'int64', shape: [1, 3], data: [2, 0, 2] },
+      values: { $: 'tensor', dtype: 'float32', shape: [3, 2], data: [1, 2, 3, 4, 10, 20] },
+    };
+    const dense = new FakeTensor({ dtype: 'float32', shape: [3, 2], data: [3, 4, 0, 0, 11, 22] });
+    expect(compareValue(dense, sparse, library, { ...options, denseForSparse: true }, 'grad')).toBeNull();
+    expect(compareValue(dense, sparse, library, options, 'out')?.kind).toBe('missing');
+    dense.data[5] = 20;
+    expect(compareValue(dense, sparse, library, { ...options, denseForSparse: true }, 'grad')?.kind).toBe('value');
+  });
+
   it('does not take a tensor for a number, or a number for a bool', () => {
     expect(compareValue(tensor([1]), 1, library, options, 'out')?.kind).toBe('structure');
     expect(compareValue(1, true, library, options, 'out')?.kind).toBe('value');

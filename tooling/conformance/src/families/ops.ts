@@ -61,7 +61,7 @@ export function compareGradients(
   library: Library,
   dev: number,
 ): Failure | null {
-  const options: CompareOptions = { tolerance: gradientTolerance(dev) };
+  const options: CompareOptions = { tolerance: gradientTolerance(dev), denseForSparse: true };
   for (const [path, wanted] of Object.entries(expected)) {
     const gradient = actual.get(path) ?? null;
     let failure: Failure | null;

@@ -118,7 +118,13 @@ function compareState(
   const state = own.state instanceof Map ? (Object.fromEntries(own.state) as object) : (own.state ?? {});
   for (const [index, entries] of expected) {
     const actual = (state as Readonly<Record<string, unknown>>)[index];
-    const failure = compareValue(actual, entries, library, { tolerance }, `state of parameter ${index}`);
+    const failure = compareValue(
+      actual,
+      entries,
+      library,
+      { tolerance, denseForSparse: true },
+      `state of parameter ${index}`,
+    );
     if (failure !== null) return failure;
   }
   return null;

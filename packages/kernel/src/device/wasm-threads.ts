@@ -92,6 +92,8 @@ export class WorkerThreads {
   readonly #words: Int32Array;
   readonly #workers: WorkerHandle[] = [];
   readonly #modules: WorkerMessage[] = [];
+  /** Where a policy forbids workers, launches run on the calling thread. */
+  #forbidden = false;
 
   constructor(memory: WasmMemory, runner: WasmModule) {
     this.#memory = memory;
@@ -109,8 +111,13 @@ export class WorkerThreads {
 
   /** Starts workers until there are `count`; each gets the modules so far. It works as soon as it is up, nobody waits for it. */
   start(count: number, stack: (thread: number) => number): void {
-    while (this.#workers.length < count) {
-      const worker = startWorker();
+    while (this.#workers.length < count && !this.#forbidden) {
+      let worker: WorkerHandle | null = null;
+      try {
+        worker = startWorker();
+      } catch {
+        this.#forbidden = true;
+      }
       if (worker === null) return;
       const thread = this.#workers.length + 1;
       this.#workers.push(worker);

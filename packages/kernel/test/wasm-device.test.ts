@@ -198,6 +198,19 @@ describe('programs', () => {
     device.dispose();
   });
 
+  it('take any grain, and refuse a range beyond 32 bits', () => {
+    const device = new WasmDevice({ threads: 1 });
+    const args = [buffer(0), buffer(1), { kind: 'constant', value: 2 } as const];
+    const x = device.allocate(400);
+    const y = device.allocate(400);
+    device.write(x, 0, new Uint8Array(new Float32Array(100).fill(1.5).buffer));
+    device.write(y, 0, new Uint8Array(400));
+    for (const grain of [Infinity, 2 ** 40, 0, 0.5]) device.program([launch(device, axpy(), args, 100, grain, 16)], 2).run([x, y], []);
+    expect(new Float32Array(device.read(y, 0, 400).buffer)).toEqual(new Float32Array(100).fill(12));
+    expect(() => device.program([launch(device, axpy(), args, 2 ** 33, 1)], 2)).toThrow(/32 bits/);
+    device.dispose();
+  });
+
   it('reject what does not belong to them', () => {
     const device = new WasmDevice({ threads: 1 });
     const other = new WasmDevice({ threads: 1 });

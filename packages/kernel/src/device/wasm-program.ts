@@ -11,6 +11,9 @@ import { floatToBfloatBits, floatToHalfBits } from '../dtypes/half.ts';
 import type { WasmDevice, WasmKernel } from './wasm-device.ts';
 import { RECORD_BYTES } from './wasm-runner.ts';
 
+/** Indices are i32, and stay so when a piece is added. */
+const MAX_INDEX = 2 ** 30;
+
 /** Byte addresses of the slots that a binding fills, with what is added to its address. */
 interface BindingSlots {
   readonly slots: number[];
@@ -69,7 +72,10 @@ export class WasmProgram implements Program {
         throw new ProjError('invalid-argument', `kernel ${kernel.name}: ${message}`, { op: 'program' });
       };
       if (parameters.length !== launch.args.length) fail(`${parameters.length} parameters, the launch gives ${launch.args.length}`);
-      const record = [index, args, launch.begin, launch.end, Math.max(1, launch.grain), Math.max(1, launch.align)];
+      const { begin, end } = launch;
+      if (!(Math.abs(begin) <= MAX_INDEX && Math.abs(end) <= MAX_INDEX)) fail(`range ${begin} to ${end}: the wasm device counts in 32 bits`);
+      const positive = (value: number): number => Math.max(1, Math.min(MAX_INDEX, Math.floor(value)));
+      const record = [index, args, begin, end, positive(launch.grain), positive(launch.align)];
       record.forEach((value, field) => view.setInt32(this.#table + i * RECORD_BYTES + 4 * field, value, true));
       parameters.forEach((parameter, position) => {
         const arg = launch.args[position];

@@ -42,9 +42,8 @@ export function gradcheck(func: CheckedFunction, inputs: AnyInputs, { eps = 1e-6
   const run = func as (...args: unknown[]) => unknown;
   const checked = inputs.flatMap((x, i) => (x instanceof Tensor && x.requiresGrad ? [{ tensor: x, at: i }] : []));
   if (checked.length === 0) throw new ProjError('autograd', 'no input requires a gradient', { op: 'gradcheck' });
-  const outputs = differentiableOutputs(run(...inputs)).filter((output) => output.requiresGrad);
-  const cotangents = outputs.map((output, k) => fromArray(weights(output.numel(), k), output.shape, output.dtype, { device: output.device }));
-  const analytic = outputs.length === 0 ? checked.map(() => null) : gradOrNull(outputs, checked.map((one) => one.tensor), { gradOutputs: cotangents, allowUnused: true });
+  const outputs = differentiableOutputs(run(...inputs)).map((output, k) => ({ output, cotangent: fromArray(weights(output.numel(), k), output.shape, output.dtype, { device: output.device }) })).filter(({ output }) => output.requiresGrad);
+  const analytic = outputs.length === 0 ? checked.map(() => null) : gradOrNull(outputs.map((one) => one.output), checked.map((one) => one.tensor), { gradOutputs: outputs.map((one) => one.cotangent), allowUnused: true });
   for (let n = 0; n < checked.length; n++) {
     const { tensor, at } = checked[n];
     const values = Float64Array.from(tensor.detach().toFlatArray());

@@ -80,7 +80,7 @@ export function slogdet(A: Tensor): { sign: Tensor; logabsdet: Tensor } {
 /** Logarithm of the determinant; NaN where it is negative. */
 export function logdet(A: Tensor): Tensor {
   const { sign, logabsdet } = slogdet(A);
-  return where(sign.lt(0), logabsdet.mul(Number.NaN), logabsdet);
+  return where(sign.lt(0), Number.NaN, logabsdet);
 }
 
 export interface RankOptions {

@@ -184,6 +184,12 @@ export function where(condition: Tensor, input: TensorLike, other: TensorLike): 
   const shape = broadcastShapes('where', condition.shape, a.shape, b.shape);
   return wrap(whereNode(expandNode(truth(condition.node), shape), expandNode(a, shape), expandNode(b, shape)));
 }
+/** The square root, with gradient zero at zero. */
+export function safeRoot(x: Tensor): Tensor {
+  if (!x.requiresGrad) return sqrt(x);
+  const zero = x.eq(0);
+  return where(zero, 0, sqrt(where(zero, 1, x)));
+}
 /** Values limited to [min, max]; NaN stays. */
 export function clamp(input: Tensor, min?: TensorLike | null, max?: TensorLike | null): Tensor {
   if ((min === undefined || min === null) && (max === undefined || max === null)) throw new ProjError('invalid-argument', 'at least one of min and max is needed', { op: 'clamp' });

@@ -6,7 +6,7 @@ import type { ReduceOperation } from '../graph/primitives.ts';
 import { toFloat, toSum } from '../promotion.ts';
 import { type Tensor, wrap } from '../tensor.ts';
 import { normalizeDims } from './arguments.ts';
-import { div, mul, sqrt, sub, truth } from './elementwise.ts';
+import { div, mul, safeRoot, sub, truth } from './elementwise.ts';
 import { type OpRow, row } from './table.ts';
 
 export type Dims = number | readonly number[] | null;
@@ -72,7 +72,7 @@ export function variance(input: Tensor, dim: Dims | boolean = null, { keepdim = 
   return div(total, Math.max(0, count - (correction ?? (unbiasedGiven ? 1 : 0))));
 }
 export function std(input: Tensor, dim: Dims | boolean = null, options: VarianceOptions = {}): Tensor {
-  return sqrt(variance(input, dim, options));
+  return safeRoot(variance(input, dim, options));
 }
 
 export const REDUCTIONS: readonly OpRow[] = [

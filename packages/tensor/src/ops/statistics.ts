@@ -5,7 +5,7 @@ import { getDefaultDtype, isFloatingPoint, isIntegral, type Scalar, scalarValue,
 import { Tensor, wrap } from '../tensor.ts';
 import { broadcastShapes, normalizeDim, normalizeDims } from './arguments.ts';
 import { fromArray } from './creation.ts';
-import { abs, div, exp, isnan, log, mul, reciprocal, sign, sqrt, sub, where } from './elementwise.ts';
+import { abs, div, exp, isnan, log, mul, reciprocal, safeRoot, sign, sqrt, sub, where } from './elementwise.ts';
 import { matmul } from './products.ts';
 import { amax, amin, type Dims, mean, type ReduceOptions, sum, variance, type VarianceOptions } from './reductions.ts';
 import { type OpRow, row } from './table.ts';
@@ -58,7 +58,7 @@ export function varMean(input: Tensor, dim: Dims | boolean = null, options: Vari
 /** Standard deviation and mean over `dim`. */
 export function stdMean(input: Tensor, dim: Dims | boolean = null, options: VarianceOptions = {}): [Tensor, Tensor] {
   const [v, m] = varMean(input, dim, options);
-  return [sqrt(v), m];
+  return [safeRoot(v), m];
 }
 
 const withoutNaN = (x: Tensor): Tensor => (isFloatingPoint(x.dtype) ? where(isnan(x), constant(x, 0), x) : x);
@@ -89,12 +89,6 @@ export function vectorNormOf(x: Tensor, p: number, dims: readonly number[], keep
   // The root is taken of a sum that may be zero: its gradient there is zero, as in PyTorch.
   const powers = sum(safePower(abs(x), p), all, { keepdim });
   return safePower(powers, 1 / p);
-}
-/** The square root, with gradient zero at zero. */
-export function safeRoot(x: Tensor): Tensor {
-  if (!x.requiresGrad) return sqrt(x);
-  const zero = x.eq(0);
-  return where(zero, constant(x, 0), sqrt(where(zero, constant(x, 1), x)));
 }
 function safePower(x: Tensor, p: number): Tensor {
   if (!x.requiresGrad || p >= 1) return x.pow(p);

@@ -34,9 +34,9 @@ export const ndtri = inDouble((p) => {
     const value = logCdf(at);
     return at.sub(value.sub(target).mul(at.mul(at).mul(f(0.5)).add(f(Math.log(2 * Math.PI) / 2)).add(value).exp()));
   };
-  for (let i = 0; i < 3; i++) x = step(x, logTail.detach());
-  // The last step carries the gradient.
-  x = step(x.detach(), logTail);
+  for (let i = 0; i < 2; i++) x = step(x, logTail.detach());
+  // The last steps carry the gradient: each doubles the order up to which the derivatives are right.
+  x = step(step(x.detach(), logTail), logTail);
   const value = where(upper, x.neg(), x);
   return where(regular, value, where(p.eq(0), constant(p, -Infinity), where(p.eq(1), constant(p, Infinity), constant(p, Number.NaN))));
 });

@@ -2,6 +2,7 @@
 import { ELEMENTWISE_SAMPLES } from './samples-elementwise.ts';
 import { INDEX_SAMPLES } from './samples-index.ts';
 import type { OpRow } from '../ops/table.ts';
+import { LINALG_SAMPLES } from './samples-linalg.ts';
 import { RANDOM_SPECIAL_SAMPLES } from './samples-random-special.ts';
 import { REDUCE_SAMPLES } from './samples-reduce.ts';
 import { SHAPE_SAMPLES } from './samples-shape.ts';
@@ -10,7 +11,7 @@ import type { OpSamples } from './sample.ts';
 export { SampleMaker, type FloatOptions } from './maker.ts';
 export type { Accuracy, OpSample, OpSamples } from './sample.ts';
 
-const SAMPLES: Readonly<Record<string, OpSamples>> = { ...ELEMENTWISE_SAMPLES, ...SHAPE_SAMPLES, ...REDUCE_SAMPLES, ...INDEX_SAMPLES, ...RANDOM_SPECIAL_SAMPLES };
+const SAMPLES: Readonly<Record<string, OpSamples>> = { ...ELEMENTWISE_SAMPLES, ...SHAPE_SAMPLES, ...REDUCE_SAMPLES, ...INDEX_SAMPLES, ...RANDOM_SPECIAL_SAMPLES, ...LINALG_SAMPLES };
 
 /** The samples of a row of the op table, null when it has none yet. Rows of one name are told apart by their signature. */
 export const samplesOf = ({ name, signature }: OpRow): OpSamples | null => SAMPLES[`${name}(${signature})`] ?? SAMPLES[name] ?? null;

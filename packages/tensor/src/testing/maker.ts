@@ -44,7 +44,7 @@ export class SampleMaker {
   /** Numbers of this maker's dtype (rounded and spread where it is an integer one). A leaf of gradient checks. */
   float(shape: readonly number[], { low = -1.5, high = 1.5, distinct = false }: FloatOptions = {}): Tensor {
     const count = shape.reduce((product, size) => product * size, 1);
-    const data = Array.from({ length: count }, (_, i) => low + (high - low) * (distinct ? (i + 0.5) / count : this.random()));
+    const data = Array.from({ length: count }, (_, i) => low + (high - low) * (distinct ? (i + 0.37) / count : this.random()));
     if (distinct) this.#shuffle(data);
     return this.values(data, shape);
   }

@@ -5,9 +5,9 @@ import type { SampleMaker } from './maker.ts';
 /**
  * How far two devices may be apart: `exact` not at all; `rounded` 1 ulp (a multiplication and addition may be one operation);
  * `function` 4 ulp (transcendental functions, written in the kernel language); `composed` 64 ulp of the larger of the value and 1 (series and
- * recurrences of many such steps, which cancel near zeros); `sum` a few roundings of the sum of magnitudes.
+ * recurrences of many such steps, which cancel near zeros); `solved` 512 ulp of the same (factorisations of well-conditioned matrices); `sum` a few roundings of the sum of magnitudes.
  */
-export type Accuracy = 'exact' | 'rounded' | 'function' | 'composed' | 'sum';
+export type Accuracy = 'exact' | 'rounded' | 'function' | 'composed' | 'solved' | 'sum';
 
 export interface OpSample {
   /** What is special about it: `broadcast`, `size 0`, `ties` … */

@@ -107,12 +107,12 @@ function spacing(x: number, dtype: DType): number {
   return 2 ** (Math.max(least, Math.floor(Math.log2(Math.max(Math.abs(x), Number.MIN_VALUE)))) - bits);
 }
 
-const ULPS: Record<Exclude<Accuracy, 'sum'>, number> = { exact: 0, rounded: 1, function: 4, composed: 64 };
+const ULPS: Record<Exclude<Accuracy, 'sum'>, number> = { exact: 0, rounded: 1, function: 4, composed: 64, solved: 512 };
 /** Roundings of the sum of magnitudes that a sum may differ by. */
 const SUM_ROUNDINGS = 8;
 
 function allowed(expected: number, accuracy: Accuracy, dtype: DType, magnitude: number): number {
-  if (accuracy !== 'sum') return ULPS[accuracy] * spacing(accuracy === 'composed' ? Math.max(1, Math.abs(expected)) : expected, dtype);
+  if (accuracy !== 'sum') return ULPS[accuracy] * spacing(accuracy === 'composed' || accuracy === 'solved' ? Math.max(1, Math.abs(expected)) : expected, dtype);
   return SUM_ROUNDINGS * 2 ** -((MANTISSA[dtype]?.bits ?? 52) + 1) * Math.max(magnitude, Math.abs(expected));
 }
 

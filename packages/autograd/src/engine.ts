@@ -5,7 +5,7 @@
 import { ProjError } from '@proj/kernel';
 import { evaluate, type Tensor } from '@proj/tensor';
 import { type AnyNode, castNode, type GradientHook, gradientHooks, leafTensors, overwrittenNodes, type Primitive, retainedTensors, sameShape, setGradEnabled, wrap } from '@proj/tensor/graph';
-import { accumulate } from './accumulate.ts';
+import { accumulate, type ConcatMemo } from './accumulate.ts';
 import { constantValue } from './arithmetic.ts';
 import { type FunctionLink, linkOf } from './links.ts';
 import { NodeHeap } from './node-heap.ts';
@@ -126,6 +126,7 @@ class BackwardPass {
   readonly #contributions = new Map<AnyNode, Contribution[]>();
   readonly #linkGradients = new Map<FunctionLink, (AnyNode | null)[]>();
   readonly #visited: AnyNode[] = [];
+  readonly #memo: ConcatMemo = new Map();
   readonly #found = new Map<AnyNode, AnyNode>();
   readonly #isNeeded: (node: AnyNode) => boolean;
 
@@ -139,7 +140,7 @@ class BackwardPass {
       if (this.#isNeeded(root)) this.#contribute(root, seeds[i]);
     });
     for (let node = this.#waiting.pop(); node !== undefined; node = this.#waiting.pop()) {
-      const gradient = accumulate(this.#contributions.get(node) ?? [], node.shape);
+      const gradient = accumulate(this.#contributions.get(node) ?? [], node.shape, this.#memo);
       this.#contributions.delete(node);
       this.#visited.push(node);
       this.#visit(node, gradient);

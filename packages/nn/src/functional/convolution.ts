@@ -67,17 +67,18 @@ function convolve(op: string, spatial: number, input: Tensor, weight: Tensor, bi
   if (groups === channels && outChannels === channels) {
     // One filter a channel: a reduction, without the matrix.
     const filters = expandNode(reshapeNode(weight.node, [channels, ...counts.map(() => 1), ...kernel]), windows.shape);
-    result = reduceNode('sum', binaryNode('mul', windows, filters), range(2 + spatial, spatial));
+    result = withBias(reduceNode('sum', binaryNode('mul', windows, filters), range(2 + spatial, spatial)), bias, spatial);
   } else {
     const order = [1, ...range(2 + spatial, spatial), 0, ...range(2, spatial)];
     const positions = batch * elementCount(counts);
     const patch = elementCount(weight.shape.slice(1));
     const columns = contiguousNode(reshapeNode(permuteNode(windows, order), [groups, patch, positions]));
     const product = contractNode(reshapeNode(weight.node, [groups, outChannels / groups, patch]), columns);
-    result = permuteNode(reshapeNode(product, [outChannels, batch, ...counts]), [1, 0, ...range(2, spatial)]);
+    // The bias is added in the layout of the product, so that it goes into its store.
+    const biased = bias === null ? product : binaryNode('add', product, expandNode(reshapeNode(bias.node, [groups, outChannels / groups, 1]), product.shape));
+    result = permuteNode(reshapeNode(biased, [outChannels, batch, ...counts]), [1, 0, ...range(2, spatial)]);
   }
-  const biased = withBias(result, bias, spatial);
-  return wrap(batched ? biased : reshapeNode(biased, biased.shape.slice(1)));
+  return wrap(batched ? result : reshapeNode(result, result.shape.slice(1)));
 }
 
 function convolveTransposed(op: string, spatial: number, input: Tensor, weight: Tensor, bias: Tensor | null, { stride = 1, padding = 0, outputPadding = 0, groups = 1, dilation = 1 }: TransposedConvolutionOptions): Tensor {

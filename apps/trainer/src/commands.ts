@@ -83,22 +83,25 @@ export async function runTrain(rawFlags: Flags): Promise<number> {
   }
 }
 
-/** The checkpoint that `eval` and `sample` look at: `--checkpoint`, or the best of `--out`, or the newest run. */
-function checkpointOf({ checkpoint, out, preset }: Flags): { readonly path: string; readonly checkpoint: Checkpoint } {
-  let path = typeof checkpoint === 'string' ? checkpoint : null;
-  if (path === null) {
-    const folder = typeof out === 'string' ? out : newestRun(preset as PresetName | undefined);
-    path = join(folder, existsSync(join(folder, BEST_FILE)) ? BEST_FILE : CHECKPOINT_FILE);
-  }
-  return { path, checkpoint: loadCheckpoint(path) };
+/** The checkpoint that `eval` and `sample` look at: `--checkpoint`, or the best of `--out`, or of the newest run. */
+function checkpointPath({ checkpoint, out, preset }: Flags): string {
+  if (typeof checkpoint === 'string') return checkpoint;
+  const folder = typeof out === 'string' ? out : newestRun(preset as PresetName | undefined);
+  return join(folder, existsSync(join(folder, BEST_FILE)) ? BEST_FILE : CHECKPOINT_FILE);
+}
+
+/** Loads a checkpoint onto the device that it (or a flag) names. */
+function openCheckpoint(path: string, flags: Flags): { readonly checkpoint: Checkpoint; readonly config: TrainConfig } {
+  const config = configOf(flags, loadCheckpoint(path).config);
+  useDevice(config);
+  return { checkpoint: loadCheckpoint(path), config };
 }
 
 /** `eval`: the metrics of a checkpoint. */
 export function runEval(rawFlags: Flags): number {
-  const { checkpoint: _checkpoint, out: _out, json, ...rest } = atUser(rawFlags);
-  const { path, checkpoint } = checkpointOf(atUser(rawFlags));
-  const config = configOf(rest, checkpoint.config);
-  useDevice(config);
+  const { checkpoint: given, out, preset, json, ...rest } = atUser(rawFlags);
+  const path = checkpointPath({ checkpoint: given, out, preset });
+  const { checkpoint, config } = openCheckpoint(path, rest);
   const task = createTask(config);
   task.model.loadStateDict(checkpoint.training.model);
   const metrics = { ...task.validate(0), ...task.test() };
@@ -109,7 +112,8 @@ export function runEval(rawFlags: Flags): number {
 /** `sample`: text from the language model of a checkpoint. */
 export function runSample(rawFlags: Flags): number {
   const flags = atUser(rawFlags);
-  const { path, checkpoint } = checkpointOf(flags);
+  const path = checkpointPath(flags);
+  const { checkpoint, config } = openCheckpoint(path, { device: flags['device'], threads: flags['threads'] });
   const { vocabulary } = checkpoint.saved;
   if (typeof vocabulary !== 'string') throw new ProjError('invalid-argument', `${path} holds no language model`, { op: 'sample', cure: 'Give a checkpoint of docs-gpt, char-gpt or char-lstm' });
   const number = (name: string, fallback: number): number => {
@@ -117,12 +121,11 @@ export function runSample(rawFlags: Flags): number {
     if (!Number.isFinite(value) || value < 0) throw new ProjError('invalid-argument', `${name} is ${String(flags[name])}`, { op: 'sample', cure: 'It must be a number, at least 0' });
     return value;
   };
-  useDevice(configOf({ device: flags['device'], threads: flags['threads'] }, checkpoint.config));
   const characters = new CharacterVocabulary(vocabulary);
-  const model = createLanguageModel(checkpoint.config, characters.size);
+  const model = createLanguageModel(config, characters.size);
   model.loadStateDict(checkpoint.training.model);
   const prompt = String(flags['prompt'] ?? '\n');
-  const text = generateText(model, characters, checkpoint.config.context, { prompt, length: number('length', 500), temperature: number('temperature', 0.8), topK: number('topK', 0), seed: number('seed', 0) });
+  const text = generateText(model, characters, config.context, { prompt, length: number('length', 500), temperature: number('temperature', 0.8), topK: number('topK', 0), seed: number('seed', 0) });
   print(prompt.trimStart() + text);
   return 0;
 }

@@ -173,7 +173,7 @@ describe('wrong input', { timeout: 60_000 }, () => {
     expect([truncated.status, truncated.errors]).toEqual([1, expect.stringMatching(/checkpoint\.safetensors: tensor ".*" claims bytes|truncated/)]);
     bytes[bytes.length - 50] ^= 4;
     writeFileSync(file, bytes);
-    expect((await run(['eval', '--out', path('kept')])).errors).toMatch(/checksum/);
+    expect((await run(['eval', '--checkpoint', file])).errors).toMatch(/checksum/);
   });
 
   it('a run does not go on with other data', async () => {

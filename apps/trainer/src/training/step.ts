@@ -30,11 +30,13 @@ export class Trainer {
   readonly task: Task;
   readonly optimizer: AdamW;
   readonly scheduler: LambdaLR;
+  readonly #config: TrainConfig;
   readonly #run: (inputs: Tensor, targets: Tensor) => Tensor;
   step = 0;
 
   constructor(task: Task, config: TrainConfig, totalSteps: number) {
     this.task = task;
+    this.#config = config;
     const parameters = [...task.model.parameters()];
     const groups = [
       { params: parameters.filter((p) => p.ndim >= 2), weightDecay: config.weightDecay },
@@ -94,9 +96,22 @@ export class Trainer {
     this.task.model.loadStateDict(state.model);
     this.optimizer.loadStateDict(state.optimizer);
     this.scheduler.loadStateDict(state.scheduler);
+    this.#applySettings();
     setRngState(state.random);
     this.loader.loadState(state.loader);
     evaluate([...this.task.model.parameters()]);
+  }
+
+  /** The settings of this run hold, not those that the state was saved with. */
+  #applySettings(): void {
+    const { lr, betas2 } = this.#config;
+    this.scheduler.baseLrs = this.optimizer.paramGroups.map(() => lr);
+    for (const group of this.optimizer.paramGroups) {
+      group.betas = [0.9, betas2];
+      group.initialLr = lr;
+      group.lr = lr * this.scheduler.lrLambdas[0](this.scheduler.lastEpoch);
+      if (group.weightDecay !== 0) group.weightDecay = this.#config.weightDecay;
+    }
   }
 
   /** Whether all parameters are finite numbers. */

@@ -1,5 +1,9 @@
-/** Activation functions, as torch.nn.functional. Those with a threshold are written so that both branches stay finite. */
+/**
+ * Activation functions, as torch.nn.functional. Those with a threshold are written so that both branches stay finite. Those of several steps are computed
+ * again in the backward pass (`checkpoint`): that is cheaper than keeping the steps.
+ */
 import { type DType, ProjError } from '@proj/kernel';
+import { checkpoint } from '@proj/autograd';
 import { type Tensor, where } from '@proj/tensor';
 import { castNode, expandNode, normalizeDim, reduceDims, unaryNode, wrap } from '@proj/tensor/graph';
 import { filledLike, type InplaceOptions, type OpRow, placed, row, scalarLike } from './support.ts';
@@ -74,11 +78,12 @@ export interface GeluOptions {
 export function gelu(input: Tensor, { approximate = 'none' }: GeluOptions = {}): Tensor {
   switch (approximate) {
     case 'none':
-      return input.mul(constant(input, 0.5)).mul(input.mul(constant(input, Math.SQRT1_2)).erf().add(1));
-    case 'tanh': {
-      const inner = input.mul(input).mul(input).mul(constant(input, 0.044715)).add(input).mul(constant(input, Math.sqrt(2 / Math.PI)));
-      return input.mul(constant(input, 0.5)).mul(inner.tanh().add(1));
-    }
+      return checkpoint((x) => x.mul(constant(x, 0.5)).mul(x.mul(constant(x, Math.SQRT1_2)).erf().add(1)), input);
+    case 'tanh':
+      return checkpoint((x) => {
+        const inner = x.mul(x).mul(x).mul(constant(x, 0.044715)).add(x).mul(constant(x, Math.sqrt(2 / Math.PI)));
+        return x.mul(constant(x, 0.5)).mul(inner.tanh().add(1));
+      }, input);
     default:
       throw new ProjError('invalid-argument', `approximate "${String(approximate satisfies never)}"`, { op: 'gelu', cure: "Use 'none' or 'tanh'" });
   }

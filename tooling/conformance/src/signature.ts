@@ -267,9 +267,14 @@ function byParameters(bound: readonly Bound[], own: readonly JsParameter[]): Cal
   const positional: (Bound | undefined)[] = new Array<undefined>(plain.length).fill(undefined);
   const named = new Set(bound.map(({ parameter }) => camelCase(parameter.name)));
   const options: Bound[] = [];
+  // As many required parameters as places: they stand in PyTorch's order, whatever they are called here.
+  const inOrder = bound.filter(({ parameter }) => parameter.required && !parameter.keywordOnly).length === plain.length;
   for (const [i, entry] of bound.entries()) {
     const { parameter, value } = entry;
-    let at = plain.findIndex(({ name }) => name.replace(/_+$/, '') === camelCase(parameter.name));
+    let at =
+      inOrder && parameter.required && !parameter.keywordOnly
+        ? i
+        : plain.findIndex(({ name }) => name.replace(/_+$/, '') === camelCase(parameter.name));
     const here = plain[i];
     if (
       at < 0 &&

@@ -132,6 +132,8 @@ describe('the mapping of arguments', () => {
     expect(form(clamp, [x, null, 3], {}, null, clampLike)).toEqual({ positional: [x, null, 3], options: {} });
     const optionsOnly = (input: T, options: object = {}): unknown => [input, options];
     expect(form(clamp, [x, null, 3], {}, null, optionsOnly)).toEqual({ positional: [x], options: { max: 3 } });
+    const shifted = (input1: T, input2: T, target: T): unknown => [input1, input2, target];
+    expect(form(['input, target, var'], [x, y, 3], {}, null, shifted)).toEqual({ positional: [x, y, 3], options: {} });
     const renamed = (input: T, shape: number[]): unknown => [input, shape];
     expect(form(['Tensor input, SymInt[] size'], [x, 2, 3], {}, null, renamed)).toEqual({
       positional: [x, [2, 3]],

@@ -1,10 +1,11 @@
 /** Factorisations under their public names, in torch.linalg's form and in the older one of torch. */
 import { ProjError } from '@proj/kernel';
+import { attachGradient } from '../attach-gradient.ts';
 import { isFloatingPoint } from '../promotion.ts';
 import { matmul } from '../ops/products.ts';
 import type { Tensor } from '../tensor.ts';
 import { householder, type QrMode, qrParts, svdParts, symmetricEigen } from './factorizations.ts';
-import { columnsOf, identityOf, requireMatrix, requireZero, rowsOf, zerosOf } from './shared.ts';
+import { columnsOf, identityOf, requireMatrix, requireZero, rowsOf, sumBatch, zerosOf } from './shared.ts';
 import { choleskyParts, luParts, notPositive, solveTriangular, solveWithLu, unpackLu } from './solving.ts';
 
 export interface UpperOption {
@@ -24,18 +25,30 @@ export function choleskyEx(A: Tensor, { upper = false }: UpperOption & { checkEr
   const { L, info } = choleskyParts(upper ? A.mT : A);
   return { L: upper ? L.mT : L, info };
 }
+/** The gradient of a factor from that of the matrix: every entry counts, although only a triangle is read. */
+const factorGradient = (gradient: Tensor, factor: Tensor, upper: boolean): Tensor => {
+  const symmetric = gradient.add(gradient.mT);
+  return upper ? matmul(factor, symmetric) : matmul(symmetric, factor);
+};
 /** The inverse of a matrix from its Cholesky factor. */
 export function choleskyInverse(input: Tensor, upper: boolean | UpperOption = false): Tensor {
   requireMatrix('choleskyInverse', input, true);
   const isUpper = upperOf(upper);
-  const inverse = solveTriangular(input, identityOf(input, rowsOf(input)).expand(input.shape), { upper: isUpper });
-  return isUpper ? matmul(inverse, inverse.mT) : matmul(inverse.mT, inverse);
+  const plain = input.detach();
+  const inverse = solveTriangular(plain, identityOf(input, rowsOf(input)).expand(input.shape), { upper: isUpper });
+  const value = isUpper ? matmul(inverse, inverse.mT) : matmul(inverse.mT, inverse);
+  return attachGradient(value, [input], (g, [factor], x) => [factorGradient(matmul(matmul(x, g), x).neg(), factor, isUpper)]);
 }
 /** X with A X = B from A's Cholesky factor. */
 export function choleskySolve(B: Tensor, L: Tensor, upper: boolean | UpperOption = false): Tensor {
   requireMatrix('choleskySolve', L, true);
-  if (upperOf(upper)) return solveTriangular(L, solveTriangular(L.mT, B, { upper: false }), { upper: true });
-  return solveTriangular(L.mT, solveTriangular(L, B, { upper: false }), { upper: true });
+  const isUpper = upperOf(upper);
+  const apply = (right: Tensor, factor: Tensor): Tensor =>
+    isUpper ? solveTriangular(factor, solveTriangular(factor.mT, right, { upper: false }), { upper: true }) : solveTriangular(factor.mT, solveTriangular(factor, right, { upper: false }), { upper: true });
+  return attachGradient(apply(B.detach(), L.detach()), [B, L], (g, [b, factor], x) => {
+    const gradB = choleskySolve(g, factor, isUpper);
+    return [sumBatch(gradB, b), sumBatch(factorGradient(matmul(gradB, x.mT).neg(), factor, isUpper), factor)];
+  });
 }
 
 const needsPivots = (pivot: boolean): void => {

@@ -70,6 +70,7 @@ function cofactors(A: Tensor): Tensor {
 /** The determinant. */
 export function det(A: Tensor): Tensor {
   requireMatrix('det', A, true);
+  if (rowsOf(A) === 0) return zerosOf(A, batchOf(A)).add(1);
   return determinant(A, cofactors);
 }
 /** Sign and logarithm of the size of the determinant. */
@@ -80,7 +81,8 @@ export function slogdet(A: Tensor): { sign: Tensor; logabsdet: Tensor } {
 /** Logarithm of the determinant; NaN where it is negative. */
 export function logdet(A: Tensor): Tensor {
   const { sign, logabsdet } = slogdet(A);
-  return where(sign.lt(0), Number.NaN, logabsdet);
+  // The NaN is added, so that the gradient stays that of the logarithm of the size.
+  return logabsdet.add(where(sign.lt(0), Number.NaN, zerosOf(logabsdet, logabsdet.shape)));
 }
 
 export interface RankOptions {
@@ -225,8 +227,9 @@ export function tensorsolve(A: Tensor, B: Tensor, { dims = null }: { dims?: read
 }
 /** Powers 0 … n-1 of the elements of vectors, as rows. */
 export function vander(x: Tensor, { N = null, n = N }: { N?: number | null; n?: number | null } = {}): Tensor {
-  const columns = n ?? x.shape[x.ndim - 1];
-  const wide = x.dtype === 'bool' ? x.long() : x;
+  const columns = n ?? (x.ndim === 0 ? 1 : x.shape[x.ndim - 1]);
+  const vector = x.ndim === 0 ? x.reshape([1]) : x;
+  const wide = vector.dtype === 'bool' ? vector.long() : vector;
   return wide.unsqueeze(-1).pow(arange(columns, { device: x.device }));
 }
 /** Sum of products along `dim`. */

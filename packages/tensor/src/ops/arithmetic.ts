@@ -21,7 +21,8 @@ const floatPair = (op: string, a: TensorLike, b: TensorLike): Tensor[] => unifyT
 export function addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, { value = 1 }: { value?: Scalar } = {}): Tensor {
   const [x, a, b] = unifyTensors('addcmul', [input, tensor1, tensor2]);
   const term = mul(a, b);
-  return add(x, scalarValue(value) === 1 ? term : mul(term, value));
+  const factor = isIntegral(term.dtype) ? Math.trunc(Number(scalarValue(value))) : value;
+  return add(x, scalarValue(factor) === 1 ? term : mul(term, factor));
 }
 /** input + value · tensor1 / tensor2. */
 export function addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, { value = 1 }: { value?: Scalar } = {}): Tensor {
@@ -231,6 +232,14 @@ export function sinc(input: Tensor): Tensor {
   return where(zero, series, div(sin(angle), angle));
 }
 
+/** The phase of real numbers: 0, or π for negative ones. */
+export function angle(input: Tensor): Tensor {
+  if (input.dtype === 'complex64') throw new ProjError('not-implemented', 'complex numbers', { op: 'angle' });
+  const x = asFloat(input);
+  const phase = where(x.lt(0), constant(x, Math.PI), constant(x, 0));
+  return where(isnan(x), x, phase);
+}
+
 // Number theory
 
 const requireIntegers = (op: string, x: AnyNode): void => {
@@ -271,6 +280,6 @@ export const ARITHMETIC: readonly OpRow[] = [
   row('clampMin', clampMin as never, 'input, min', { inPlace: true }), row('clampMax', clampMax as never, 'input, max', { inPlace: true }), both('fmax', fmax, { inPlace: false }), both('fmin', fmin, { inPlace: false }),
   row('isclose', isclose, 'input, other, rtol=1e-05, atol=1e-08, equal_nan=False', { differentiable: false }), row('allclose', allclose, 'input, other, rtol=1e-05, atol=1e-08, equal_nan=False', { differentiable: false }),
   unary('isposinf', isposinf, flags), unary('isneginf', isneginf, flags), unary('isreal', isreal, flags),
-  unary('deg2rad', deg2rad), unary('rad2deg', rad2deg), row('logit', logit, 'input, eps=None', { inPlace: true, torch: ['torch.logit', 'Tensor.logit', 'torch.special.logit'] }), unary('sinc', sinc, { torch: ['torch.sinc', 'Tensor.sinc', 'torch.special.sinc'] }),
+  unary('angle', angle, { inPlace: false }), unary('deg2rad', deg2rad), unary('rad2deg', rad2deg), row('logit', logit, 'input, eps=None', { inPlace: true, torch: ['torch.logit', 'Tensor.logit', 'torch.special.logit'] }), unary('sinc', sinc, { torch: ['torch.sinc', 'Tensor.sinc', 'torch.special.sinc'] }),
   both('gcd', gcd, { differentiable: false }), both('lcm', lcm, { differentiable: false }),
 ];

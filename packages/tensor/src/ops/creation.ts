@@ -1,9 +1,9 @@
 /** Making tensors: from JavaScript data, filled, as ranges. */
-import { type Device, type DType, ProjError } from '@proj/kernel';
+import { type Device, DTYPES, type DType, ProjError } from '@proj/kernel';
 import { bufferNode, castNode, constantNode, expandNode, iotaNode } from '../graph/build.ts';
 import { elementCount, type Shape } from '../graph/node.ts';
 import { elementBytes, ITEM_BYTES } from '../io/elements.ts';
-import { getDefaultDtype, type Scalar, scalarDType, scalarValue } from '../promotion.ts';
+import { getDefaultDtype, isIntegral, type Scalar, scalarDType, scalarValue } from '../promotion.ts';
 import { type NestedArray, Tensor, wrap } from '../tensor.ts';
 import { allocate } from '../tidy.ts';
 import { deviceArgument, dtypeArgument, shapeArgument } from './arguments.ts';
@@ -22,7 +22,7 @@ type Numbers = ArrayLike<number | bigint | boolean>;
 /** A tensor of the given shape from flat data, row by row. Errors: the number of elements does not fit. */
 export function fromArray(data: Numbers, shape: Shape, dtype: DType = arrayDType(data), options: Omit<TensorOptions, 'dtype'> = {}): Tensor {
   const type = dtypeArgument(dtype, 'fromArray');
-  const count = elementCount(shape) * (type === 'complex64' ? 2 : 1);
+  const count = elementCount(shape) * (DTYPES[type].category === 'complex' ? 2 : 1);
   if (data.length !== count) throw new ProjError('shape-mismatch', `${data.length} elements for shape [${shape.join(', ')}], which has ${count}`, { op: 'fromArray' });
   const device = deviceArgument(options.device);
   const bytes = elementBytes(data, type);
@@ -115,19 +115,42 @@ export function arange(...args: readonly (Scalar | TensorOptions)[]): Tensor {
   const [start, end, step] = values.length === 1 ? [0, values[0], 1] : [values[0], values[1], values[2] ?? 1];
   if (step === 0 || !Number.isFinite((end - start) / step) || (end - start) / step < 0) throw new ProjError('invalid-argument', `no range from ${start} to ${end} by ${step}`, { op: 'arange' });
   const dtype = options.dtype ?? (scalars.every((s) => scalarDType(s) === 'int64') ? 'int64' : getDefaultDtype());
+  if (isIntegral(dtype) && !values.every(Number.isInteger)) return arange(Math.trunc(start), Math.trunc(end), Math.trunc(step), { ...options, dtype });
   const length = Math.ceil((end - start) / step);
   const device = deviceArgument(options.device);
   if (Number.isInteger(start) && Number.isInteger(step)) return finish(wrap(iotaNode(device, dtype, length, start, step)), options);
   return finish(fromArray(Float64Array.from({ length }, (_, i) => start + i * step), [length], dtype, options), options);
 }
+/** The i-th of `steps` evenly spaced numbers, counted from the nearer end. */
+const spaced = (start: number, end: number, steps: number, i: number): number => {
+  const step = (end - start) / (steps - 1);
+  return i < Math.floor(steps / 2) ? start + step * i : end - step * (steps - 1 - i);
+};
+/** Integers come out as PyTorch's vector code makes them: in groups of four from a truncated first one, the last steps % 8 one by one. */
+function spacedInteger(start: number, end: number, steps: number, i: number): number {
+  if (i >= steps - (steps % 8)) return Math.trunc(spaced(start, end, steps, i));
+  const first = i - (i % 4);
+  return Math.trunc(Math.trunc(spaced(start, end, steps, first)) + ((end - start) / (steps - 1)) * (i - first));
+}
+function requireSteps(op: string, steps: number): void {
+  if (!Number.isInteger(steps) || steps < 0) throw new ProjError('invalid-argument', `${steps} steps`, { op, cure: 'Give a non-negative integer' });
+}
 /** `steps` evenly spaced values from start to end, both included. */
 export function linspace(start: number, end: number, steps: number, options: TensorOptions = {}): Tensor {
-  const values = Float64Array.from({ length: steps }, (_, i) => (steps === 1 ? start : i < steps / 2 ? start + (i * (end - start)) / (steps - 1) : end - ((steps - 1 - i) * (end - start)) / (steps - 1)));
-  return fromArray(values, [steps], options.dtype ?? getDefaultDtype(), options);
+  requireSteps('linspace', steps);
+  const dtype = options.dtype ?? getDefaultDtype();
+  const whole = isIntegral(dtype);
+  const [from, to] = whole ? [Math.trunc(start), Math.trunc(end)] : [start, end];
+  const values = Float64Array.from({ length: steps }, (_, i) => (steps === 1 ? from : whole ? spacedInteger(from, to, steps, i) : spaced(from, to, steps, i)));
+  return fromArray(values, [steps], dtype, options);
 }
+/** Powers of `base` with evenly spaced exponents. */
 export function logspace(start: number, end: number, steps: number, { base = 10, ...options }: TensorOptions & { base?: number } = {}): Tensor {
-  const values = Float64Array.from({ length: steps }, (_, i) => base ** (steps === 1 ? start : start + (i * (end - start)) / (steps - 1)));
-  return fromArray(values, [steps], options.dtype ?? getDefaultDtype(), options);
+  requireSteps('logspace', steps);
+  const dtype = options.dtype ?? getDefaultDtype();
+  const [from, to] = isIntegral(dtype) ? [Math.trunc(start), Math.trunc(end)] : [start, end];
+  const values = Float64Array.from({ length: steps }, (_, i) => base ** (steps === 1 ? from : spaced(from, to, steps, i)));
+  return fromArray(isIntegral(dtype) ? values.map(Math.trunc) : values, [steps], dtype, options);
 }
 export function eye(n: number, m: number | TensorOptions | null = null, options: TensorOptions = {}): Tensor {
   const opts = typeof m === 'object' && m !== null ? m : options;

@@ -1,7 +1,7 @@
 /** Running reductions, differences, and integrals along a dimension. */
 import { type DType, ProjError } from '@proj/kernel';
 import { binaryNode, castNode, constantNode, cumulateNode, reduceNode, reshapeNode, whereNode } from '../graph/build.ts';
-import type { AnyNode } from '../graph/node.ts';
+import { type AnyNode, sameShape } from '../graph/node.ts';
 import { isFloatingPoint, isIntegral, toFloat, toSum } from '../promotion.ts';
 import { Tensor, wrap } from '../tensor.ts';
 import { normalizeDim, type TensorLike } from './arguments.ts';
@@ -74,8 +74,8 @@ export function diff(input: Tensor, { n = 1, dim = -1, prepend = null, append = 
   if (input.ndim === 0) throw new ProjError('shape-mismatch', 'a tensor of at least one dimension is needed', { op: 'diff', shapes: [input.shape] });
   if (n < 0) throw new ProjError('invalid-argument', `order ${n}`, { op: 'diff' });
   const at = normalizeDim(dim, input.ndim, 'diff');
+  if (n === 0) return wrap(input.node);
   let x = concatenate([prepend, input, append].filter((part) => part !== null), at, 'diff');
-  if (n === 0) return x;
   for (let i = 0; i < n; i++) {
     const size = x.shape[at];
     if (size === 0) break;
@@ -186,7 +186,7 @@ export function sumToSize(input: Tensor, ...size: readonly (number | readonly nu
   const shape = size.length === 1 && typeof size[0] !== 'number' ? [...size[0]] : (size as readonly number[]).slice();
   const fits = shape.length <= input.ndim && shape.every((s, i) => s === 1 || s === input.shape[input.ndim - shape.length + i]);
   if (!fits) throw new ProjError('shape-mismatch', `[${shape.join(', ')}] does not broadcast to the input`, { op: 'sumToSize', shapes: [input.shape] });
-  return wrap(sumToShape(input.node, shape));
+  return sameShape(input.shape, shape) ? input : wrap(sumToShape(castNode(input.node, toSum(input.dtype)), shape));
 }
 
 export const CUMULATIVE: readonly OpRow[] = [

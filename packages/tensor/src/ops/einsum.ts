@@ -220,6 +220,11 @@ export function addmv(input: Tensor, mat: Tensor, vec: Tensor, options: BetaAlph
 export function addr(input: Tensor, vec1: Tensor, vec2: Tensor, options: BetaAlpha = {}): Tensor {
   const value = outer(vec1, vec2);
   const type = promoteTypes(input.dtype, value.dtype);
+  if (type === 'bool') {
+    const [keeps, adds] = [options.beta ?? 1, options.alpha ?? 1].map((x) => Number(scalarValue(x)) !== 0);
+    const product = adds ? value : value.logicalXor(value);
+    return keeps ? product.logicalOr(input) : product;
+  }
   return scaledSum('addr', wrap(castNode(input.node, type)), wrap(castNode(value.node, type)), options);
 }
 /** beta · input + alpha · the sum of the batch's products. */

@@ -93,6 +93,7 @@ export function aminmax(input: Tensor, { dim = null, keepdim = false }: KeepdimO
     return { min: kept(amin(input)), max: kept(amax(input)) };
   }
   requireSize('aminmax', input, normalizeDim(dim, input.ndim, 'aminmax'));
+  if (input.ndim === 0 && keepdim) return { min: input.reshape([1]), max: input.reshape([1]) };
   return { min: amin(input, dim, { keepdim }), max: amax(input, dim, { keepdim }) };
 }
 
@@ -192,7 +193,7 @@ export function mode(input: Tensor, dim: number = -1, { keepdim = false }: Keepd
   const shape = sorted.shape;
   const wide = [...shape, shape[at]];
   const column = wrap(sorted).unsqueeze(-1).expand(wide);
-  const line = wrap(sorted).unsqueeze(at).transpose(at, -1).expand(wide);
+  const line = wrap(sorted).unsqueeze(-1).transpose(at, -1).expand(wide);
   const frequency = reduceNode('sum', castNode(column.eq(line).node, 'int64'), [shape.length]);
   const first = extremePosition('max', frequency, at);
   const last = wrap(first).add(wrap(gatherNode(frequency, at, first, true))).sub(1).clamp(0);

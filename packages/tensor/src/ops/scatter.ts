@@ -20,7 +20,7 @@ const requireIndex = (op: string, index: Tensor, wide = false): void => {
 /** `input` at `index` along `dim`: result[i][j] = input[index[i][j]][j] for dim 0. */
 export function gather(input: Tensor, dim: number, index: Tensor, _options: { sparseGrad?: boolean } = {}): Tensor {
   const at = normalizeDim(dim, input.ndim, 'gather');
-  requireIndex('gather', index, true);
+  if (index.numel() > 0) requireIndex('gather', index, true);
   const fits = index.numel() === 0 || (Math.max(1, index.ndim) === Math.max(1, input.ndim) && index.shape.every((size, i) => i === at || size <= (input.shape[i] ?? 1)));
   if (!fits) throw new ProjError('shape-mismatch', 'the index must fit the input in every dimension but dim', { op: 'gather', shapes: [input.shape, index.shape] });
   if (input.ndim === 0 || index.numel() === 0) return wrap(index.numel() === 0 ? constantNode(input.device, input.dtype, index.shape, 0) : gatherNode(input.node, 0, index.node));

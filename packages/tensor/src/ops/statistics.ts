@@ -17,7 +17,8 @@ const asFloat = (x: Tensor): Tensor => wrap(castNode(x.node, toFloat(x.dtype)));
 export function logsumexp(input: Tensor, dim: Dims, { keepdim = false }: ReduceOptions = {}): Tensor {
   const x = asFloat(input);
   const dims = normalizeDims(dim, x.ndim, 'logsumexp');
-  if (x.numel() === 0 || dims.length === 0) return log(sum(exp(x), dims.length === 0 && x.ndim > 0 ? null : dims, { keepdim }));
+  if (x.ndim === 0) return wrap(x.node);
+  if (x.numel() === 0) return log(sum(exp(x), dims, { keepdim }));
   const top = amax(x.detach(), dims, { keepdim: true });
   const shift = where(top.abs().eq(Infinity), constant(top, 0), top);
   const total = log(sum(exp(sub(x, shift)), dims, { keepdim: true })).add(shift);
@@ -163,7 +164,7 @@ export function cov(input: Tensor, { correction = 1, fweights = null, aweights =
   const factor = w === null ? total.sub(correction) : squares === null ? total.sub(correction) : total.sub(mul(div(squares, total), correction));
   const product = matmul(deviation, (w === null ? deviation : mul(deviation, w)).transpose(0, 1));
   const result = div(product, factor.clamp(0));
-  return input.ndim < 2 ? result.reshape([]) : result;
+  return result.numel() === 1 ? result.reshape([]) : result;
 }
 /** Correlation coefficients of variables (rows), in [-1, 1]. */
 export function corrcoef(input: Tensor): Tensor {

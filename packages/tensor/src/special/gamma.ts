@@ -1,9 +1,10 @@
 /** Gamma-related functions: polygamma, Hurwitz zeta, incomplete and multivariate gamma. */
 import { ProjError } from '@proj/kernel';
+import { attachGradient } from '../attach-gradient.ts';
 import { castNode } from '../graph/build.ts';
 import { promotedType, type TensorLike, unify } from '../ops/arguments.ts';
 import { where } from '../ops/elementwise.ts';
-import { toFloat } from '../promotion.ts';
+import { isIntegral, toFloat } from '../promotion.ts';
 import { Tensor, wrap } from '../tensor.ts';
 import { constant, f, inDouble, quadrature } from './quadrature.ts';
 
@@ -47,10 +48,29 @@ export const zeta = pairInDouble('zeta', (x, q) => {
   return where(regular, value, elsewhere);
 });
 
+/** The derivative of digamma: reflection below 1/2, recurrence up to 6, then the asymptotic series. Poles come out as PyTorch's large numbers. */
+function trigamma(input: Tensor): Tensor {
+  const x = wrap(castNode(input.node, toFloat(input.dtype)));
+  const low = x.lt(0.5);
+  const sine = where(low, x, constant(x, 0.5)).mul(f(Math.PI)).sin();
+  const reflected = sine.mul(sine).reciprocal().mul(f(Math.PI * Math.PI));
+  let y = where(low, x.rsub(1), x);
+  let sum = constant(x, 0);
+  for (let i = 0; i < 6; i++) {
+    sum = sum.add(y.mul(y).reciprocal());
+    y = y.add(1);
+  }
+  const inverse = y.mul(y).reciprocal();
+  const series = inverse.mul(f(-1 / 30)).add(f(1 / 6)).add(inverse.mul(inverse).mul(f(1 / 42))).mul(inverse).add(y.reciprocal().mul(f(0.5))).add(1).div(y);
+  const total = sum.add(series);
+  return where(low, reflected.sub(total), total);
+}
+
 /** The n-th derivative of the digamma function. */
 export function polygamma(n: number, input: Tensor): Tensor {
   if (!Number.isInteger(n) || n < 0) throw new ProjError('invalid-argument', `order ${n}`, { op: 'polygamma', cure: 'Use a non-negative integer' });
   if (n === 0) return input.digamma();
+  if (n === 1) return attachGradient(trigamma(input.detach()), [input], (g, [x]) => [g.mul(polygamma(2, x))]);
   let factorial = n % 2 === 0 ? -1 : 1;
   for (let i = 2; i <= n; i++) factorial *= i;
   return inDouble((x) => zeta(f(n + 1), x).mul(f(factorial)))(input);
@@ -95,7 +115,14 @@ function regularised(upper: boolean) {
     return where(regular, value, where(invalid, constant(x, Number.NaN), edge));
   };
 }
+function floatsOnly(op: string, fn: (input: TensorLike, other: TensorLike) => Tensor) {
+  return (input: TensorLike, other: TensorLike): Tensor => {
+    const dtype = promotedType(input, other);
+    if (isIntegral(dtype)) throw new ProjError('dtype', `${op} of ${dtype}`, { op, cure: 'Cast to a float dtype' });
+    return fn(input, other);
+  };
+}
 /** The regularised lower incomplete gamma function P(a, x). */
-export const igamma = pairInDouble('igamma', regularised(false));
+export const igamma = floatsOnly('igamma', pairInDouble('igamma', regularised(false)));
 /** The regularised upper incomplete gamma function Q(a, x). */
-export const igammac = pairInDouble('igammac', regularised(true));
+export const igammac = floatsOnly('igammac', pairInDouble('igammac', regularised(true)));

@@ -58,16 +58,20 @@ export function tensor(data: NestedArray | Scalar | readonly unknown[] | Numbers
   const shape: number[] = [];
   for (let level: unknown = data; Array.isArray(level); level = level[0]) shape.push(level.length);
   const flat: (number | bigint | boolean)[] = [];
+  let hasFloat = false;
   const visit = (x: unknown, depth: number): void => {
     if (Array.isArray(x)) {
       if (depth >= shape.length || x.length !== shape[depth]) throw new ProjError('shape-mismatch', `nested arrays of unequal length at depth ${depth}`, { op: 'tensor' });
       for (const y of x) visit(y, depth + 1);
     } else if (depth !== shape.length) throw new ProjError('shape-mismatch', `nested arrays of unequal depth`, { op: 'tensor' });
     else if (x instanceof Tensor) flat.push(x.item());
-    else flat.push(scalarValue(x as Scalar));
+    else {
+      if (x instanceof FloatScalar) hasFloat = true;
+      flat.push(scalarValue(x as Scalar));
+    }
   };
   visit(data, 0);
-  const dtype = options.dtype ?? (shape.length === 0 ? scalarDType(data as Scalar) : arrayDType(flat));
+  const dtype = options.dtype ?? (shape.length === 0 ? scalarDType(data as Scalar) : hasFloat ? getDefaultDtype() : arrayDType(flat));
   return fromArray(flat, shape, dtype, options);
 }
 

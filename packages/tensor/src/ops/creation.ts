@@ -3,7 +3,7 @@ import { type Device, DTYPES, type DType, ProjError } from '@proj/kernel';
 import { bufferNode, castNode, constantNode, expandNode, iotaNode } from '../graph/build.ts';
 import { elementCount, type Shape } from '../graph/node.ts';
 import { elementBytes, ITEM_BYTES } from '../io/elements.ts';
-import { getDefaultDtype, isIntegral, type Scalar, scalarDType, scalarValue } from '../promotion.ts';
+import { FloatScalar, getDefaultDtype, isIntegral, type Scalar, scalarDType, scalarValue } from '../promotion.ts';
 import { type NestedArray, Tensor, wrap } from '../tensor.ts';
 import { allocate } from '../tidy.ts';
 import { deviceArgument, dtypeArgument, shapeArgument } from './arguments.ts';

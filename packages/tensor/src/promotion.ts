@@ -47,8 +47,9 @@ export function promoteTypes(a: DType, b: DType): DType {
   if (a === b) return a;
   if (rank(a) !== rank(b)) {
     const [high, low] = rank(a) > rank(b) ? [a, b] : [b, a];
-    return high === 'complex64' && low === 'float64' ? 'complex64' : high;
+    return high === 'complex64' && low === 'float64' ? 'complex128' : high;
   }
+  if (DTYPES[a].category === 'complex') return 'complex128';
   if (DTYPES[a].category === 'integer') {
     if (a === 'uint8' || b === 'uint8') {
       const other = a === 'uint8' ? b : a;

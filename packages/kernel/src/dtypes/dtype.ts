@@ -2,7 +2,7 @@
 import type { ScalarType } from '../ir/types.ts';
 
 export type DType =
-  | 'float32' | 'float64' | 'float16' | 'bfloat16' | 'int64' | 'int32' | 'int16' | 'int8' | 'uint8' | 'bool' | 'complex64';
+  | 'float32' | 'float64' | 'float16' | 'bfloat16' | 'int64' | 'int32' | 'int16' | 'int8' | 'uint8' | 'bool' | 'complex64' | 'complex128';
 
 export interface DTypeInfo {
   /** Bytes of one element. */
@@ -25,6 +25,7 @@ export const DTYPES: Record<DType, DTypeInfo> = {
   uint8: { bytes: 1, scalar: 'u8', category: 'integer' },
   bool: { bytes: 1, scalar: 'bool', category: 'bool' },
   complex64: { bytes: 8, scalar: 'f32', category: 'complex' },
+  complex128: { bytes: 16, scalar: 'f64', category: 'complex' },
 };
 
 export const isDType = (name: string): name is DType => Object.hasOwn(DTYPES, name);

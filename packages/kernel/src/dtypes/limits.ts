@@ -25,6 +25,7 @@ export const DTYPE_ARRAYS: Record<DType, ElementArrayConstructor> = {
   uint8: Uint8Array,
   bool: Uint8Array,
   complex64: Float32Array,
+  complex128: Float64Array,
 };
 
 /** Limits of a floating-point dtype, as `torch.finfo`. */
@@ -59,11 +60,12 @@ const FLOAT_INFO: Record<DType, FloatInfo | null> = {
   float16: float(16, 10, 15),
   bfloat16: float(16, 7, 127),
   complex64: float(32, 23, 127),
+  complex128: float(64, 52, 1023),
   int64: null, int32: null, int16: null, int8: null, uint8: null, bool: null,
 };
 const INTEGER_INFO: Record<DType, IntegerInfo | null> = {
   int64: signed(64), int32: signed(32), int16: signed(16), int8: signed(8), uint8: { bits: 8, min: 0n, max: 255n },
-  float32: null, float64: null, float16: null, bfloat16: null, complex64: null, bool: null,
+  float32: null, float64: null, float16: null, bfloat16: null, complex64: null, complex128: null, bool: null,
 };
 
 /** Limits of a floating-point (or, of its parts, complex) dtype. Throws `dtype` for others. */

@@ -49,7 +49,7 @@ export function setGradEnabled(enabled: boolean): boolean {
   return before;
 }
 
-const FLOATS: ReadonlySet<DType> = new Set(['float32', 'float64', 'float16', 'bfloat16', 'complex64']);
+const FLOATS: ReadonlySet<DType> = new Set(['float32', 'float64', 'float16', 'bfloat16', 'complex64', 'complex128']);
 export const isDifferentiable = (dtype: DType): boolean => FLOATS.has(dtype);
 
 /** A new node; it requires a gradient when a source does, recording is on and its dtype can carry one. */

@@ -19,6 +19,7 @@ const FROM_BYTES: Record<DType, FromBytes> = {
   uint8: (b) => b,
   bool: (b) => b,
   complex64: (b) => new Float32Array(b.buffer, b.byteOffset, b.byteLength / 4),
+  complex128: (b) => new Float64Array(b.buffer, b.byteOffset, b.byteLength / 8),
 };
 
 const toBigInt = (x: number | bigint | boolean): bigint => {
@@ -44,6 +45,7 @@ const TO_BYTES: Record<DType, (data: Numbers) => Uint8Array> = {
   uint8: (d) => (d instanceof Uint8Array ? d : Uint8Array.from(numbers(d))),
   bool: (d) => Uint8Array.from(Array.from(d, (x) => (Number(x) === 0 ? 0 : 1))),
   complex64: (d) => asBytes(Float32Array.from(numbers(d))),
+  complex128: (d) => asBytes(Float64Array.from(numbers(d))),
 };
 
 /** The bytes of `data` as elements of `dtype`. */
@@ -57,4 +59,4 @@ export function readElements(node: AnyNode): ElementArray {
   return elementsFromBytes(node.device.read(node.data, 0, elementCount(node.shape) * ITEM_BYTES[node.dtype]), node.dtype);
 }
 
-export const ITEM_BYTES: Record<DType, number> = { float32: 4, float64: 8, float16: 2, bfloat16: 2, int64: 8, int32: 4, int16: 2, int8: 1, uint8: 1, bool: 1, complex64: 8 };
+export const ITEM_BYTES: Record<DType, number> = { float32: 4, float64: 8, float16: 2, bfloat16: 2, int64: 8, int32: 4, int16: 2, int8: 1, uint8: 1, bool: 1, complex64: 8, complex128: 16 };

@@ -1,5 +1,5 @@
 /** NumPy's npy format (versions 1 to 3): a magic string, a header that is a Python dict, then the elements. */
-import { type DType, ProjError } from '@proj/kernel';
+import { DTYPES, type DType, ProjError } from '@proj/kernel';
 import { elementCount } from '../graph/node.ts';
 import type { Tensor } from '../tensor.ts';
 import { type LoadOptions, tensorBytes, tensorFromBytes } from './bytes.ts';
@@ -10,7 +10,7 @@ const MAGIC = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59];
 
 /** Kind and size as NumPy writes them; null: NumPy has no such type. */
 const DESCRIPTIONS: Record<DType, string | null> = {
-  float64: 'f8', float32: 'f4', float16: 'f2', bfloat16: null, int64: 'i8', int32: 'i4', int16: 'i2', int8: 'i1', uint8: 'u1', bool: 'b1', complex64: 'c8',
+  float64: 'f8', float32: 'f4', float16: 'f2', bfloat16: null, int64: 'i8', int32: 'i4', int16: 'i2', int8: 'i1', uint8: 'u1', bool: 'b1', complex64: 'c8', complex128: 'c16',
 };
 const DTYPE_OF = new Map(Object.entries(DESCRIPTIONS).flatMap(([dtype, text]): [string, DType][] => (text === null ? [] : [[text, dtype as DType]])));
 
@@ -54,7 +54,7 @@ export function parseNpy(bytes: Uint8Array, options: LoadOptions = {}, where = d
   const present = bytes.length - dataStart;
   if (!Number.isSafeInteger(needed) || needed !== present) throw corrupt(where, `${dtype}[${shape.join(', ')}] needs ${needed} bytes, the file has ${present} after its header`, present < needed ? 'It is truncated: fetch or write it again' : undefined);
   let data = bytes.slice(dataStart);
-  if (bigEndian) data = swapped(data, dtype === 'complex64' ? 4 : ITEM_BYTES[dtype]);
+  if (bigEndian) data = swapped(data, DTYPES[dtype].category === 'complex' ? ITEM_BYTES[dtype] / 2 : ITEM_BYTES[dtype]);
   if (!fortran || shape.length < 2) return tensorFromBytes(data, dtype, shape, options);
   return tensorFromBytes(data, dtype, shape.toReversed(), options).permute(shape.map((_, i) => shape.length - 1 - i)).clone();
 }

@@ -11,7 +11,7 @@ import { ITEM_BYTES } from './elements.ts';
 import { describeSource, fileError, fileSystem, type Source, writeAtomically } from './files.ts';
 
 const NAMES: Record<DType, string> = {
-  float64: 'F64', float32: 'F32', float16: 'F16', bfloat16: 'BF16', int64: 'I64', int32: 'I32', int16: 'I16', int8: 'I8', uint8: 'U8', bool: 'BOOL', complex64: 'C64',
+  float64: 'F64', float32: 'F32', float16: 'F16', bfloat16: 'BF16', int64: 'I64', int32: 'I32', int16: 'I16', int8: 'I8', uint8: 'U8', bool: 'BOOL', complex64: 'C64', complex128: 'C128',
 };
 const DTYPE_OF = new Map(Object.entries(NAMES).map(([dtype, name]) => [name, dtype as DType]));
 /** The limit of the reference implementation. */

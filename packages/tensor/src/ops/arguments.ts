@@ -50,7 +50,7 @@ export function shapeArgument(args: readonly (number | readonly number[])[], op:
 
 /** A dtype by name. */
 export function dtypeArgument(dtype: string, op: string): DType {
-  if (!isDType(dtype)) throw new ProjError('dtype', `unknown dtype "${String(dtype)}"`, { op, cure: 'Use float32, float64, float16, bfloat16, int64, int32, int16, int8, uint8, bool or complex64' });
+  if (!isDType(dtype)) throw new ProjError('dtype', `unknown dtype "${String(dtype)}"`, { op, cure: 'Use float32, float64, float16, bfloat16, int64, int32, int16, int8, uint8, bool, complex64 or complex128' });
   return dtype;
 }
 

@@ -1,5 +1,5 @@
 /** Operations whose result's shape depends on the values: they compute their input at once and count on the host. */
-import { ProjError } from '@proj/kernel';
+import { DTYPES, ProjError } from '@proj/kernel';
 import { castNode, reshapeNode, takeNode } from '../graph/build.ts';
 import { elementCount } from '../graph/node.ts';
 import { type Tensor, wrap } from '../tensor.ts';
@@ -10,7 +10,7 @@ import { type OpRow, row } from './table.ts';
 
 function nonzeroLinear(input: Tensor): number[] {
   const values = input.detach().toTypedArray();
-  const width = input.dtype === 'complex64' ? 2 : 1;
+  const width = DTYPES[input.dtype].category === 'complex' ? 2 : 1;
   const found: number[] = [];
   for (let i = 0; i < values.length; i += width) if (Number(values[i]) !== 0 || (width === 2 && Number(values[i + 1]) !== 0)) found.push(i / width);
   return found;

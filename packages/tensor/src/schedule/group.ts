@@ -1,4 +1,5 @@
 /** The first step of scheduling: which nodes are put into memory, and the group (kernel-to-be) that computes each. */
+import { DTYPES, ProjError } from '@proj/kernel';
 import { type AnyNode, elementCount, type Shape } from '../graph/node.ts';
 import { KIND } from '../graph/primitives.ts';
 import type { Reduction, StoredNode } from '../lower/loop-nest.ts';
@@ -79,6 +80,10 @@ const MAX_COST = 160;
 
 export function buildGraph(roots: readonly AnyNode[]): Graph {
   const order = topologicalOrder(roots);
+  const complex = order.find((node) => node.data === null && [node, ...node.sources].some(({ dtype }) => DTYPES[dtype].category === 'complex'));
+  if (complex !== undefined) {
+    throw new ProjError('not-implemented', 'complex tensors can be made, stored and read; computing with them is not there yet', { op: complex.op, shapes: [complex.shape], dtypes: [complex.dtype], cure: 'Work on the real and imaginary parts as float32 tensors' });
+  }
   const stored = new Set<AnyNode>();
   const cost = new Map<AnyNode, number>();
   const uses = new Map<AnyNode, number>();

@@ -10,6 +10,8 @@ import { memoryOwner } from './group.ts';
 
 /** Parameters that a fused kernel may have. */
 const MAX_BUFFERS = 24;
+/** Operations that a fused kernel may have: an expression that was cut for its size stays cut. */
+const MAX_OPERATIONS = 1500;
 
 export const nodesOf = (group: Group): readonly AnyNode[] => (group.kind === 'loops' ? [...new Set([...group.stores.map((s) => s.node), ...group.reductions])] : group.stores.map((s) => s.node));
 
@@ -130,7 +132,7 @@ export class Fusion {
     if (merged === null || this.#hasOtherPath(producer, consumer)) return null;
     if (merged.kind === 'loops') {
       const analysis = this.#attempt(merged);
-      if (analysis === null || new Set(analysis.reads.map((r) => r.node)).size + merged.stores.length > MAX_BUFFERS) return null;
+      if (analysis === null || analysis.operations > MAX_OPERATIONS || new Set(analysis.reads.map((r) => r.node)).size + merged.stores.length > MAX_BUFFERS) return null;
       this.#analyses.set(merged, analysis);
     }
     return merged;

@@ -1,0 +1,105 @@
+/** Laziness: building computes nothing, reading computes once, equal structures share a plan. */
+import { evaluate, fromArray, ones, scan, type Tensor, tensor, zeros } from '@proj/tensor';
+import { describe, expect, it } from 'vitest';
+import { CountingDevice } from './support/counting-device.ts';
+
+const on = (device: CountingDevice, data: readonly number[], shape: readonly number[] = [data.length]): Tensor => fromArray(Float32Array.from(data), shape, 'float32', { device });
+
+describe('lazy evaluation', () => {
+  it('building computes nothing, reading runs one program', () => {
+    const device = new CountingDevice();
+    const x = on(device, [1, 2, 3]);
+    const y = x.mul(2).add(1).exp().log();
+    expect([device.programs, device.runs]).toEqual([0, 0]);
+    expect(y.shape).toEqual([3]);
+    expect(y.toFlatArray().map((v) => Math.round(v))).toEqual([3, 5, 7]);
+    expect([device.programs, device.runs]).toEqual([1, 1]);
+  });
+
+  it('a value is computed once and kept', () => {
+    const device = new CountingDevice();
+    const y = on(device, [1, 2, 3]).exp();
+    y.realize();
+    y.toFlatArray();
+    y.mul(2).toFlatArray();
+    expect(device.runs).toBe(2);
+    expect(device.launches).toBe(2);
+  });
+
+  it('many results are computed in one program', () => {
+    const device = new CountingDevice();
+    const x = on(device, [1, 2, 3, 4]);
+    const results = [x.exp(), x.sum(), x.mul(x), x.reshape(2, 2).matmul(x.reshape(2, 2))];
+    evaluate(results);
+    expect(device.runs).toBe(1);
+    results.forEach((r) => r.toFlatArray());
+    expect(device.runs).toBe(1);
+  });
+
+  it('graphs of one structure share a plan, whatever the numbers in them', () => {
+    const device = new CountingDevice();
+    const found = [0.3, 0.7, 1.25].map((k) => on(device, [1, 2, 3]).mul(k).add(10 * k).toFlatArray());
+    expect(device.programs).toBe(1);
+    expect(device.runs).toBe(3);
+    expect(found[2]).toEqual([13.75, 15, 16.25]);
+  });
+
+  it('other shapes, dtypes and constants that matter get plans of their own', () => {
+    const device = new CountingDevice();
+    on(device, [1, 2, 3]).mul(0.3).realize();
+    on(device, [1, 2, 3, 4]).mul(0.3).realize();
+    on(device, [1, 2, 3]).double().mul(0.3).realize();
+    on(device, [1, 2, 3]).mul(2).realize();
+    on(device, [1, 2, 3]).mul(0.3).add(0).realize();
+    expect(device.programs).toBe(5);
+  });
+
+  it('views and reshapes of computed values cost no program', () => {
+    const device = new CountingDevice();
+    const x = on(device, [1, 2, 3, 4, 5, 6], [2, 3]).mul(3).realize();
+    const { launches } = device;
+    expect(x.reshape(3, 2).toArray()).toEqual([[3, 6], [9, 12], [15, 18]]);
+    expect(device.launches).toBe(launches);
+    expect(x.t().toArray()).toEqual([[3, 12], [6, 15], [9, 18]]);
+  });
+
+  it('an unread value is never computed', () => {
+    const device = new CountingDevice();
+    const x = on(device, [1, 2]);
+    for (let i = 0; i < 50; i++) x.exp().matmul(x);
+    expect([device.programs, device.runs]).toEqual([0, 0]);
+  });
+
+  it('a deep chain neither overflows the stack nor makes one monstrous kernel', { timeout: 60_000 }, () => {
+    const device = new CountingDevice();
+    let x = on(device, [1, 2]);
+    for (let i = 0; i < 3000; i++) x = x.add(1);
+    expect(x.toFlatArray()).toEqual([3001, 3002]);
+    let y = on(device, [1, 1]);
+    for (let i = 0; i < 300; i++) y = y.sin().add(y);
+    expect(y.toFlatArray().every((v) => Number.isFinite(v))).toBe(true);
+  });
+
+  it('a value used many times is computed once', () => {
+    const device = new CountingDevice();
+    const x = on(device, [0.5, 0.25]);
+    let y = x;
+    for (let i = 0; i < 40; i++) y = y.mul(0.5).add(y.mul(0.5));
+    expect(y.toFlatArray()).toEqual([0.5, 0.25]);
+  });
+});
+
+describe('scan', () => {
+  it('carries state over a sequence and stacks what the steps give', () => {
+    const xs = tensor([[1, 2], [3, 4], [5, 6]], { dtype: 'float32', device: 'js' });
+    const { carry, ys } = scan((sum: Tensor, [x]) => [sum.add(x), sum.mul(x)] as const, zeros(2, { device: 'js' }), [xs]);
+    expect(carry.toArray()).toEqual([9, 12]);
+    expect(ys[0].toArray()).toEqual([[0, 0], [3, 8], [20, 36]]);
+  });
+  it('runs backwards, without sequences, and refuses uneven ones', () => {
+    const xs = tensor([1, 2, 3], { device: 'js' });
+    expect(scan((c: Tensor, [x]) => [c.mul(2).add(x), c] as const, zeros([], { device: 'js' }), [xs], { reverse: true }).carry.item()).toBe(17);
+    expect(scan((c: Tensor) => [c.mul(2), null] as const, ones([], { device: 'js' }), [], { length: 5 }).carry.item()).toBe(32);
+    expect(() => scan((c: Tensor) => [c, null] as const, ones([]), [xs, xs.slice(0, 0, 2)])).toThrow(/length 3 and 2/);
+  });
+});

@@ -167,10 +167,11 @@ function planOuter(shape: ContractionShape): { plan: OuterPlan; cost: number } {
 
   const inPlace = contiguous && (streaming || rightBytes <= DIRECT_BYTES || rows <= STREAMING_ROWS);
   const rightSource: OperandSource = prepackRight ? 'shared' : inPlace ? 'direct' : 'local';
-  // Rows that are far apart along depth touch a page for each step: short pieces of the depth keep those pages at hand.
+  // Rows that are far apart along depth touch a page for each step: short pieces of the depth keep those pages at hand, if sums do too.
   const scattered = left === null || (left.depth !== 1 && left.depth * bytes >= 1024);
+  const short = scattered && panels > 1 && rows * width * bytes <= groupBytes;
   // A right operand that streams in place is read a few whole rows at a time, which is what the processor fetches ahead.
-  const longest = streaming && rightSource === 'direct' ? STREAMING_DEPTH : scattered && panels > 1 ? SCATTERED_DEPTH : DEPTH_BLOCK;
+  const longest = streaming && rightSource === 'direct' ? STREAMING_DEPTH : short ? SCATTERED_DEPTH : DEPTH_BLOCK;
   const parts = rightSource === 'shared' ? 1 : partsOf(batch * rowTiles * panels, depth);
   const partDepth = up(Math.ceil(depth / parts), parts === 1 ? 1 : unroll);
   const depthBlock = Math.min(partDepth, up(Math.ceil(partDepth / Math.ceil(partDepth / longest)), unroll));

@@ -35,7 +35,8 @@ export function hardtanh(input: Tensor, { minVal = -1, maxVal = 1, inplace = fal
   if (input.dtype === 'bool') throw new ProjError('dtype', 'bool inputs are not supported', { op: 'hardtanh' });
   const low = filledLike(input, input.shape, minVal);
   const high = filledLike(input, input.shape, maxVal);
-  return placed(input, where(input.le(low), low, where(input.ge(high), high, input)), inplace, 'hardtanh');
+  const raised = where(input.le(low), low, input);
+  return placed(input, where(raised.ge(high), high, raised), inplace, 'hardtanh');
 }
 export function hardsigmoid(input: Tensor, { inplace = false }: InplaceOptions = {}): Tensor {
   return placed(input, hardtanh(input.add(3), { minVal: 0, maxVal: 6 }).div(6), inplace, 'hardsigmoid');
@@ -67,6 +68,7 @@ export function selu(input: Tensor, { inplace = false }: InplaceOptions = {}): T
 }
 /** One slope, or one for each channel (dimension 1), for negative values. */
 export function prelu(input: Tensor, weight: Tensor): Tensor {
+  if (weight.ndim > 1) throw new ProjError('shape-mismatch', 'the weight must be a number or a vector', { op: 'prelu', shapes: [weight.shape] });
   if (weight.numel() !== 1 && (input.ndim < 2 || input.shape[1] !== weight.numel())) throw new ProjError('shape-mismatch', 'one slope, or one for each channel, is needed', { op: 'prelu', shapes: [input.shape, weight.shape] });
   const slope = weight.numel() === 1 ? weight.reshape([]) : weight.reshape(input.shape.map((_, dim) => (dim === 1 ? weight.numel() : 1)));
   return where(input.gt(0), input, input.mul(slope));

@@ -86,8 +86,8 @@ export interface MultiMarginOptions extends ReductionOptions {
 /** Σ over other classes of max(0, margin - x[target] + x[i])ᵖ / C. */
 export function multiMarginLoss(input: Tensor, target: Tensor, { p = 1, margin = 1, weight = null, reduction = 'mean' }: MultiMarginOptions = {}): Tensor {
   if (p !== 1 && p !== 2) throw new ProjError('invalid-argument', 'only p = 1 and p = 2 are supported', { op: 'multiMarginLoss' });
-  const x = input.ndim === 1 ? input.unsqueeze(0) : input;
-  const index = (input.ndim === 1 ? target.reshape([1]) : target).unsqueeze(1);
+  const x = input.ndim < 2 ? input.reshape([1, -1]) : input;
+  const index = target.reshape([x.shape[0], 1]);
   const isTarget = classPositions(x, 1).eq(index);
   const zero = scalarLike(x, 0);
   const own = where(isTarget, x, zero).sum(1, { keepdim: true });
@@ -95,7 +95,7 @@ export function multiMarginLoss(input: Tensor, target: Tensor, { p = 1, margin =
   const powered = p === 1 ? gap : gap.mul(gap);
   const weighted = weight === null ? powered : powered.mul(where(isTarget, weight.reshape([1, -1]), zero).sum(1, { keepdim: true }));
   const losses = weighted.sum(1).div(x.shape[1]);
-  return reduceLoss(input.ndim === 1 ? losses.reshape([]) : losses, reduction, 'multiMarginLoss');
+  return reduceLoss(input.ndim < 2 ? losses.reshape([]) : losses, reduction, 'multiMarginLoss');
 }
 
 /** Σ over target classes i and other classes j of max(0, 1 - x[i] + x[j]) / C; targets are listed first, ended by -1. */

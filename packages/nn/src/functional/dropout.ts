@@ -76,6 +76,7 @@ export interface RreluOptions extends InplaceOptions {
 }
 /** A leaky relu whose slope is drawn from [lower, upper) in training, and their mean otherwise. */
 export function rrelu(input: Tensor, { lower = 1 / 8, upper = 1 / 3, training = false, inplace = false }: RreluOptions = {}): Tensor {
+  if (lower > upper) throw new ProjError('invalid-argument', `lower ${lower} exceeds upper ${upper}`, { op: 'rrelu' });
   const slope = training ? rand([...input.shape], { dtype: 'float32', device: input.device }).mul(upper - lower).add(lower).to(input.dtype) : scalarLike(input, (lower + upper) / 2);
   return placed(input, where(input.gt(0), input, input.mul(slope)), inplace, 'rrelu');
 }

@@ -70,6 +70,8 @@ export function embeddingBag(
   input: Tensor, weight: Tensor, offsets: Tensor | null = null,
   { mode = 'mean', perSampleWeights = null, includeLastOffset = false, paddingIdx = null, maxNorm = null, normType = 2, scaleGradByFreq = false }: EmbeddingBagOptions = {},
 ): Tensor {
+  // PyTorch takes the table and the indices in either order.
+  if (weight.dtype === 'int64' && /float/.test(input.dtype)) return embeddingBag(weight, input, offsets, { mode, perSampleWeights, includeLastOffset, paddingIdx, maxNorm, normType, scaleGradByFreq });
   checkIndices(input, 'embeddingBag');
   if (perSampleWeights !== null && mode !== 'sum') throw new ProjError('invalid-argument', "perSampleWeights need mode 'sum'", { op: 'embeddingBag' });
   if (perSampleWeights !== null && perSampleWeights.shape.join() !== input.shape.join()) throw new ProjError('shape-mismatch', 'perSampleWeights must have the shape of the input', { op: 'embeddingBag', shapes: [input.shape, perSampleWeights.shape] });

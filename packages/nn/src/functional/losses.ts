@@ -1,6 +1,6 @@
 /** Losses between values, as torch.nn.functional. */
 import { ProjError } from '@proj/kernel';
-import { type Tensor, where } from '@proj/tensor';
+import { FloatScalar, type Tensor, where } from '@proj/tensor';
 import { broadcastShapes } from '@proj/tensor/graph';
 import { logsigmoid } from './activations.ts';
 import { pairwiseDistance } from './distances.ts';
@@ -118,7 +118,7 @@ export interface MarginOptions extends ReductionOptions {
 /** max(0, -target·(input1 - input2) + margin). */
 export function marginRankingLoss(input1: Tensor, input2: Tensor, target: Tensor, { margin = 0, reduction = 'mean' }: MarginOptions = {}): Tensor {
   if (input1.ndim !== input2.ndim || input1.ndim !== target.ndim) throw new ProjError('shape-mismatch', 'inputs and target must have the same number of dimensions', { op: 'marginRankingLoss', shapes: [input1.shape, input2.shape, target.shape] });
-  return reduceLoss(clampedAtZero(target.neg().mul(input1.sub(input2)).add(margin)), reduction, 'marginRankingLoss');
+  return reduceLoss(clampedAtZero(target.neg().mul(input1.sub(input2)).add(new FloatScalar(margin))), reduction, 'marginRankingLoss');
 }
 /** max(x, 0) whose gradient at 0 is 1, as PyTorch's clamp_min. */
 const clampedAtZero = (x: Tensor): Tensor => where(x.ge(0), x, scalarLike(x, 0));

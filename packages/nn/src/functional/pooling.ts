@@ -3,7 +3,7 @@ import { ProjError } from '@proj/kernel';
 import { fromArray, type Tensor } from '@proj/tensor';
 import { customGradient } from '@proj/autograd';
 import {
-  type AnyNode, binaryNode, castNode, constantNode, elementCount, expandNode, iotaNode, padNode, reduceNode, reshapeNode, takeNode, permuteNode, whereNode, windowNode, wrap,
+  type AnyNode, binaryNode, castNode, constantNode, elementCount, expandNode, iotaNode, isIntegral, padNode, reduceNode, reshapeNode, takeNode, permuteNode, whereNode, windowNode, wrap,
 } from '@proj/tensor/graph';
 import { type OpRow, row, tuple } from './support.ts';
 
@@ -41,7 +41,8 @@ function geometry(op: string, spatial: number, input: Tensor, kernelSize: Size, 
   const strides = stride === null || stride === undefined || (Array.isArray(stride) && stride.length === 0) ? kernel : tuple(stride, spatial, 'stride', op);
   const paddings = tuple(padding, spatial, 'padding', op);
   const dilations = tuple(dilation, spatial, 'dilation', op);
-  if (strides.some((s) => s <= 0) || kernel.some((k) => k <= 0)) throw new ProjError('invalid-argument', 'kernelSize and stride must be positive', { op });
+  if ([...strides, ...kernel, ...dilations].some((n) => n <= 0)) throw new ProjError('invalid-argument', 'kernelSize, stride and dilation must be positive', { op });
+  if (input.shape.slice(input.ndim - spatial - 1).includes(0)) throw new ProjError('shape-mismatch', 'only the batch may be empty', { op, shapes: [input.shape] });
   if (paddings.some((p, i) => p < 0 || p > kernel[i] / 2)) throw new ProjError('invalid-argument', 'padding must be at most half of the kernel', { op });
   const lengths = input.shape.slice(-spatial);
   const counts = lengths.map((length, i) => {
@@ -74,7 +75,7 @@ function windowsOf(x: AnyNode, g: Geometry, fill: number): AnyNode {
 }
 
 /** For windows [..., ...kernel], the first position (in row order) inside the kernel at which the maximum stands. */
-function firstPosition(windows: AnyNode, largest: AnyNode, spatial: number): AnyNode {
+export function firstPosition(windows: AnyNode, largest: AnyNode, spatial: number): AnyNode {
   const axes = range(windows.shape.length - spatial, spatial);
   const kernel = windows.shape.slice(-spatial);
   const size = elementCount(kernel);
@@ -85,7 +86,7 @@ function firstPosition(windows: AnyNode, largest: AnyNode, spatial: number): Any
 }
 
 /** The maximum over the last `spatial` dimensions; its gradient goes to the first element that has it. */
-function maximumOf(windows: Tensor, spatial: number): Tensor {
+export function maximumOf(windows: Tensor, spatial: number): Tensor {
   const axes = range(windows.ndim - spatial, spatial);
   return customGradient((x) => {
     const largest = reduceNode('max', x.detach().node, axes);
@@ -169,7 +170,9 @@ function avgPool(op: string, spatial: number, input: Tensor, kernelSize: Size, s
   if (divisorOverride === 0) throw new ProjError('invalid-argument', 'divisorOverride must not be 0', { op });
   const g = geometry(op, spatial, input, kernelSize, stride, padding, 1, ceilMode);
   const sums = wrap(windowSums(input.node, g));
-  if (divisorOverride !== null) return sums.div(divisorOverride);
+  // Integers are divided as C does.
+  const over = (divisor: number | Tensor): Tensor => (isIntegral(sums.dtype) ? sums.div(divisor, { roundingMode: 'trunc' }) : sums.div(divisor));
+  if (divisorOverride !== null) return over(divisorOverride);
   const sizes = g.counts.map((count, i) =>
     range(0, count).map((o) => {
       const length = input.shape[input.ndim - spatial + i];
@@ -178,9 +181,9 @@ function avgPool(op: string, spatial: number, input: Tensor, kernelSize: Size, s
       return countIncludePad ? end - start : Math.min(end, length) - Math.max(start, 0);
     }),
   );
-  if (sizes.every((list) => list.every((size) => size === list[0]))) return sums.div(sizes.reduce((product, list) => product * list[0], 1));
+  if (sizes.every((list) => list.every((size) => size === list[0]))) return over(sizes.reduce((product, list) => product * list[0], 1));
   const divisors = sizes.reduce<number[]>((all, list) => all.flatMap((a) => list.map((b) => a * b)), [1]);
-  return sums.div(fromArray(divisors, g.counts, input.dtype, { device: input.device }));
+  return over(fromArray(divisors, g.counts, input.dtype, { device: input.device }));
 }
 
 /** The average of each window of [N, C, L]. */

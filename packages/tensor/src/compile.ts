@@ -7,9 +7,9 @@ import { evaluate, hasPending, setCapture, takePending } from './evaluate.ts';
 import { bufferNode } from './graph/build.ts';
 import { type AnyNode, sameShape, type Shape } from './graph/node.ts';
 import { overwriteKey, type Plan, topologicalOrder } from './schedule/plan.ts';
-import { checkStatus, planFor, runProgram, scalarsOf, scalarValueOf, scratchFor } from './schedule/realize.ts';
+import { checkStatus, planFor, runProgram, scalarsOf, realize, scalarValueOf, scratchFor } from './schedule/realize.ts';
 import { type Storage, Tensor } from './tensor.ts';
-import { allocate, runTidy } from './tidy.ts';
+import { allocate, nextStorageId, runTidy } from './tidy.ts';
 
 /** What a compiled function may take and give: tensors, in arrays and objects as you like; other arguments count as part of the shape. */
 export type Compilable = unknown;
@@ -38,6 +38,8 @@ interface Capture {
   readonly scalarOrder: readonly number[];
   /** For each output binding: the storage that it becomes the value of, if any. */
   readonly writes: readonly Write[];
+  /** Arguments that are parts of tensors which the function changes. */
+  readonly viewsOfState: readonly { readonly index: number; readonly storage: Storage }[];
   readonly outputBytes: readonly number[];
   /** Memory of results that the next call writes to again, by output; null when each call gets fresh memory. */
   readonly kept: Map<number, DeviceBuffer> | null;
@@ -57,7 +59,9 @@ interface Template {
   readonly shape: Shape;
 }
 interface Write {
-  readonly storage: Storage;
+  /** What is written; null for the memory of argument `argument`. */
+  readonly storage: Storage | null;
+  readonly argument: number;
   readonly template: Template;
   readonly binding: number;
   /** The leaf (by index) that the new value may be written over. */
@@ -168,6 +172,9 @@ function rebuildWith(value: unknown, replace: (value: Tensor | ResultSlot) => un
   return value;
 }
 
+/** Whether a value hangs on a number that is asked for at each run. */
+const isProvided = (node: AnyNode): boolean => topologicalOrder([node]).some((one) => one.op === 'constant' && one.data === null && one.attr.provider !== null);
+
 function record<Args extends readonly unknown[]>(fn: (...args: Args) => unknown, args: Args, inputs: readonly Tensor[], reuseOutputs: boolean): Capture {
   evaluate([]);
   const read = new Set<Storage>();
@@ -177,12 +184,19 @@ function record<Args extends readonly unknown[]>(fn: (...args: Args) => unknown,
   replayHooks.clear();
   capturing = true;
   let result: unknown;
-  let written: ReadonlySet<Storage>;
+  let written: ReadonlySet<Storage> = new Set();
+  const firstInside = nextStorageId();
   setCapture(read, (storage) => {
-    if (!before.has(storage)) before.set(storage, storage.node);
+    if (before.has(storage)) return;
+    // What exists already is memory, so that it can be changed in place, here and between calls.
+    if (storage.id < firstInside && storage.node.data === null && !isProvided(storage.node)) realize([storage.node]);
+    before.set(storage, storage.node);
   });
   try {
     result = fn(...args);
+  } catch (error) {
+    for (const [storage, node] of before) if (storage.node !== node) storage.restore(node);
+    throw error;
   } finally {
     capturing = false;
     setCapture(null);
@@ -209,6 +223,8 @@ function record<Args extends readonly unknown[]>(fn: (...args: Args) => unknown,
     if (node.data !== null) argumentOf.set(node.data, i);
   });
   const changed = new Set(state);
+  /** The argument that is the whole of a storage, -1 where there is none. */
+  const wholeArgument = (storage: Storage): number => inputs.findIndex((input) => input.storage === storage && input.viewSteps.length === 0);
   const isConstant = ({ data }: AnyNode): boolean => {
     if (data === null || argumentOf.has(data)) return false;
     const storage = owner.get(data);
@@ -220,7 +236,7 @@ function record<Args extends readonly unknown[]>(fn: (...args: Args) => unknown,
     if (data === null) throw new Error('unreachable: leaves are realised');
     const storage = owner.get(data);
     const index = argumentOf.get(data);
-    if (index !== undefined && !(storage !== undefined && changed.has(storage))) return { kind: 'argument', index };
+    if (index !== undefined && (storage === undefined || !changed.has(storage) || wholeArgument(storage) === index)) return { kind: 'argument', index };
     return storage === undefined ? { kind: 'fixed', data } : { kind: 'storage', storage };
   });
   const leafCount = leaves.length;
@@ -235,9 +251,10 @@ function record<Args extends readonly unknown[]>(fn: (...args: Args) => unknown,
     const binding = bindingOfRoot(resultTensors.length + k);
     if (binding === null) return;
     const output = binding - 2 - leafCount;
-    const leaf = leaves.findIndex((source) => source.kind === 'storage' && source.storage === storage);
+    const argument = wholeArgument(storage);
+    const leaf = leaves.findIndex((source) => (source.kind === 'storage' && source.storage === storage) || (source.kind === 'argument' && source.index === argument));
     const overLeaf = output >= 0 && leaf >= 0 && outputUsers[output] === 1 && plan.overwritable.has(overwriteKey(leaf, output)) ? leaf : null;
-    writes.push({ storage, template: templateOf(storage.node), binding, overLeaf });
+    writes.push({ storage: argument < 0 ? storage : null, argument, template: templateOf(storage.node), binding, overLeaf });
   });
   const scalarNodes = plan.scalars.map((position) => order[position]);
   // Gradients left behind by the traced call hold the traced graph; they are not part of a compiled function's results.
@@ -246,12 +263,13 @@ function record<Args extends readonly unknown[]>(fn: (...args: Args) => unknown,
     if (storage.leaf !== null && grad !== null && grad !== undefined && grad.storage.node.data === null) storage.leaf.grad = null;
   }
   // Put the storages back: the replay gives them their new values.
-  for (const { storage } of writes) {
+  for (const storage of state) {
     const old = before.get(storage);
     if (old !== undefined) storage.restore(old);
   }
   return {
     plan, device, leaves, writes,
+    viewsOfState: inputs.flatMap((input, index) => (input.viewSteps.length > 0 && changed.has(input.storage) ? [{ index, storage: input.storage }] : [])),
     scalars: scalarNodes.map((node) => scalarValueOf(node)),
     scalarOrder: scalarNodes.map((_, i) => i).sort((a, b) => scalarNodes[a].id - scalarNodes[b].id),
     outputBytes: plan.outputs.map((output) => Math.max(1, output.bytes)),
@@ -266,6 +284,9 @@ function record<Args extends readonly unknown[]>(fn: (...args: Args) => unknown,
 
 function replay(capture: Capture, inputs: readonly Tensor[], first: boolean): unknown {
   const { plan, device, leaves, writes } = capture;
+  for (const { index, storage } of capture.viewsOfState) {
+    if (inputs[index].storage !== storage) throw new ProjError('capture', `argument ${index} is a view that is changed in place, and a view of another tensor than before`, { op: 'compile', cure: 'Pass the whole tensor and make the view inside' });
+  }
   if (!first) for (const hook of capture.hooks) hook();
   const scalars = new Array<number | bigint>(capture.scalars.length);
   for (const i of capture.scalarOrder) scalars[i] = first ? capture.firstScalars[i] : capture.scalars[i]();
@@ -274,8 +295,10 @@ function replay(capture: Capture, inputs: readonly Tensor[], first: boolean): un
   for (const source of leaves) buffers.push(leafData(source, inputs));
   const firstOutput = buffers.length;
   const overwritten = new Map<number, number>();
+  const storageOf = ({ storage, argument }: Write): Storage => storage ?? inputs[argument].storage;
   for (const write of writes) {
-    if (write.overLeaf !== null && write.storage.node.consumers === 0 && write.storage.owned(write.storage.node)) overwritten.set(write.binding, 2 + write.overLeaf);
+    const storage = storageOf(write);
+    if (write.overLeaf !== null && storage.node.consumers === 0 && storage.owned(storage.node)) overwritten.set(write.binding, 2 + write.overLeaf);
   }
   capture.outputBytes.forEach((bytes, i) => {
     const leaf = overwritten.get(firstOutput + i);
@@ -284,8 +307,9 @@ function replay(capture: Capture, inputs: readonly Tensor[], first: boolean): un
   prepare(capture, buffers);
   runProgram(plan, buffers, scalars);
   checkStatus(plan, device, status);
-  for (const { storage, template, binding } of writes) {
-    storage.settle(bufferNode(device, template.dtype, template.shape, buffers[binding]));
+  for (const write of writes) {
+    const { template, binding } = write;
+    storageOf(write).settle(bufferNode(device, template.dtype, template.shape, buffers[binding]));
   }
   return rebuildWith(capture.skeleton, (slot) => {
     const { template, binding, fixed } = capture.results[(slot as ResultSlot).index];

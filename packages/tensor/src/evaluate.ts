@@ -1,5 +1,6 @@
 /** Evaluation: turning pending nodes into memory. */
 import type { AnyNode } from './graph/node.ts';
+import { ProjError } from '@proj/kernel';
 import type { Storage, Tensor } from './tensor.ts';
 import { realize } from './schedule/realize.ts';
 
@@ -38,6 +39,11 @@ export function setCapture(storages: Set<Storage> | null, use: (storage: Storage
   onUse = use;
 }
 export const isCapturing = (): boolean => captured !== null;
+
+/** Throws while a function is being captured: what is read then would be the same for ever after. */
+export function refuseWhileCapturing(): void {
+  if (captured !== null) throw new ProjError('capture', 'a value is read while a function is being captured', { op: 'compile', cure: 'Return the tensor from the function and read it outside' });
+}
 
 /** Called for every storage whose value is used. */
 export function noteRead(storage: Storage): void {

@@ -5,7 +5,7 @@
 import { type Device, DTYPES, type DType, ProjError } from '@proj/kernel';
 import { type AnyNode, elementCount, isDifferentiable, isGradEnabled, sameShape, type Shape } from './graph/node.ts';
 import { castNode, detachNode, expandNode, leafNode } from './graph/build.ts';
-import { evaluate, markPending, noteRead } from './evaluate.ts';
+import { evaluate, markPending, noteRead, refuseWhileCapturing } from './evaluate.ts';
 import { nextStorageId, noteReplaced } from './tidy.ts';
 import { readElements, type ElementArray } from './io/elements.ts';
 import type { TensorMethods } from './methods.ts';
@@ -302,6 +302,7 @@ export class Tensor {
   }
   /** All elements, row by row, in a new typed array (bool as Uint8Array, int64 as BigInt64Array). */
   toTypedArray(): ElementArray {
+    refuseWhileCapturing();
     evaluate([this]);
     return readElements(this.node);
   }

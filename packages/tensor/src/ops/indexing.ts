@@ -5,6 +5,7 @@
 import { ProjError } from '@proj/kernel';
 import { castNode, constantNode, permuteNode, reshapeNode, scatterNode, takeNode, whereNode, expandNode, binaryNode } from '../graph/build.ts';
 import { type AnyNode, elementCount } from '../graph/node.ts';
+import { isCapturing } from '../evaluate.ts';
 import { isIntegral, isScalar, type Scalar, scalarValue } from '../promotion.ts';
 import { Tensor, wrap } from '../tensor.ts';
 import { broadcastShapes } from './arguments.ts';
@@ -82,7 +83,7 @@ function plan(input: Tensor, given: readonly Index[]): Plan {
         selectors.push(...nonzeroPositions(index));
         dim += index.ndim;
       } else if (!isIntegral(index.dtype)) throw new ProjError('dtype', `an index of ${index.dtype}`, { op: 'index', cure: 'Use an integer or bool tensor' });
-      else if (index.ndim === 0 && index.node.data !== null) view = select(view, dim, index.item());
+      else if (index.ndim === 0 && index.node.data !== null && !isCapturing()) view = select(view, dim, index.item());
       else {
         selectors.push(index);
         dim++;

@@ -489,11 +489,12 @@ export function lowerLoops(group: LoopGroup, features: DeviceFeatures): LoweredK
     grain: Math.max(1, Math.ceil(WORK_PER_THREAD / Math.max(1, perItem))),
     align: flat ? laneChoices[0] : 1,
     checks: environment.checks,
-    inPlace: hasRows ? [] : readInPlace(group, analysis),
+    // Rows are stored when all that they read has been read.
+    inPlace: group.stores.some((s) => s.level === 'full') ? [] : readInPlace(group, analysis),
   };
 }
 
-/** Nodes that a map reads at the position of its results and nowhere else. */
+/** Nodes that are read at the position of the results and nowhere else. */
 function readInPlace(group: LoopGroup, { reads, it }: Analysis): AnyNode[] {
   const here = flatten(it.keptPosition, group.kept);
   const elsewhere = new Set(reads.filter(({ node, position }) => !sameIndex(flatten(position, node.shape), here)).map((read) => read.node));

@@ -8,6 +8,8 @@ export * from './modules/convolution.ts';
 export * from './modules/dropout.ts';
 export * from './modules/embedding.ts';
 export { Bilinear, type FactoryOptions, Flatten, type FlattenOptions, Identity, Linear, type LinearOptions, Unflatten } from './modules/linear.ts';
+export * from './modules/adaptive-softmax.ts';
+export * from './modules/lazy.ts';
 export * from './modules/losses.ts';
 export * from './modules/normalization.ts';
 export * from './modules/pooling.ts';

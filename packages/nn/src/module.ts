@@ -293,6 +293,15 @@ export class Module {
   }
 }
 
+/** Turns `module` into what `other` is: its class, fields and buffers. How lazy layers become ordinary ones. */
+export function become(module: Module, other: Module): void {
+  for (const name of Object.keys(module)) Reflect.deleteProperty(module, name);
+  Object.setPrototypeOf(module, Object.getPrototypeOf(other) as object);
+  const { preHooks, hooks } = internalsOf(module);
+  internals.set(module, { buffers: new Map(internalsOf(other).buffers), preHooks, hooks });
+  Object.assign(module, other);
+}
+
 /** selfAttn → self_attn. */
 const stateName = (field: string): string => field.replace(/(?<=[a-z0-9])[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 

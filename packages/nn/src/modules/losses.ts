@@ -1,6 +1,7 @@
 /** Losses as modules. */
 import type { Tensor } from '@proj/tensor';
 import * as classes from '../functional/classification-losses.ts';
+import { ctcLoss, type CtcOptions } from '../functional/ctc-loss.ts';
 import * as values from '../functional/losses.ts';
 import type { ReductionOptions } from '../functional/support.ts';
 import { Module } from '../module.ts';
@@ -156,5 +157,17 @@ export class TripletMarginLoss extends TripleLoss<values.TripletOptions> {
 export class TripletMarginWithDistanceLoss extends TripleLoss<values.TripletWithDistanceOptions> {
   constructor({ distanceFunction = null, margin = 1, swap = false, reduction = 'mean' }: values.TripletWithDistanceOptions = {}) {
     super(values.tripletMarginWithDistanceLoss, { distanceFunction, margin, swap, reduction });
+  }
+}
+
+/** Connectionist temporal classification. */
+export class CTCLoss extends Module {
+  readonly options: CtcOptions;
+  constructor({ blank = 0, reduction = 'mean', zeroInfinity = false }: CtcOptions = {}) {
+    super();
+    this.options = { blank, reduction, zeroInfinity };
+  }
+  override forward(logProbs: Tensor, targets: Tensor, inputLengths: Tensor | readonly number[], targetLengths: Tensor | readonly number[]): Tensor {
+    return ctcLoss(logProbs, targets, inputLengths, targetLengths, this.options);
   }
 }

@@ -189,3 +189,16 @@ export class LocalResponseNorm extends Module {
     return localResponseNorm(input, this.size, this.options);
   }
 }
+
+/** As {@link LocalResponseNorm}, for [N, C, H, W]. */
+export class CrossMapLRN2d extends LocalResponseNorm {
+  constructor(size: number, { alpha = 1e-4, beta = 0.75, k = 1 }: LocalResponseNormOptions = {}) {
+    super(size, { alpha, beta, k });
+  }
+}
+/** Batch normalisation over all processes; with one process, that of the batch. */
+export class SyncBatchNorm extends BatchNorm {
+  constructor(numFeatures: number, options: BatchNormModuleOptions = {}) {
+    super([2, 3, 4, 5], numFeatures, options);
+  }
+}

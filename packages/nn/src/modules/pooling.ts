@@ -1,6 +1,7 @@
 /** Pooling layers. */
 import type { Tensor } from '@proj/tensor';
 import * as F from '../functional/pooling.ts';
+import { fractionalMaxPool2d, fractionalMaxPool3d, type FractionalPoolOptions, maxUnpool1d, maxUnpool2d, maxUnpool3d } from '../functional/unpooling.ts';
 import { Module } from '../module.ts';
 
 type Size = number | readonly number[];
@@ -128,5 +129,70 @@ export class AdaptiveMaxPool2d extends AdaptivePool {
 export class AdaptiveMaxPool3d extends AdaptivePool {
   constructor(outputSize: OutputSize, { returnIndices = false }: F.ReturnIndicesOptions = {}) {
     super((input, size) => F.adaptiveMaxPool3d(input, size, { returnIndices }) as Tensor, outputSize);
+  }
+}
+
+class Unpool extends Module {
+  readonly kernelSize: Size;
+  readonly stride: Size | null;
+  readonly padding: Size;
+  readonly run: typeof maxUnpool1d;
+  constructor(run: typeof maxUnpool1d, kernelSize: Size, stride: StrideArgument<UnpoolOptions>, options: UnpoolOptions) {
+    super();
+    const given = strideAndOptions(stride, options);
+    this.run = run;
+    this.kernelSize = kernelSize;
+    this.stride = given.stride;
+    this.padding = given.options.padding ?? 0;
+  }
+  override forward(input: Tensor, indices: Tensor, outputSize: readonly number[] | null = null): Tensor {
+    return this.run(input, indices, this.kernelSize, this.stride, { padding: this.padding, outputSize });
+  }
+}
+export interface UnpoolOptions {
+  readonly padding?: Size;
+}
+/** Puts the values of {@link MaxPool1d} back where they came from. */
+export class MaxUnpool1d extends Unpool {
+  constructor(kernelSize: Size, stride: StrideArgument<UnpoolOptions> = null, options: UnpoolOptions = {}) {
+    super(maxUnpool1d, kernelSize, stride, options);
+  }
+}
+/** Puts the values of {@link MaxPool2d} back where they came from. */
+export class MaxUnpool2d extends Unpool {
+  constructor(kernelSize: Size, stride: StrideArgument<UnpoolOptions> = null, options: UnpoolOptions = {}) {
+    super(maxUnpool2d, kernelSize, stride, options);
+  }
+}
+/** Puts the values of {@link MaxPool3d} back where they came from. */
+export class MaxUnpool3d extends Unpool {
+  constructor(kernelSize: Size, stride: StrideArgument<UnpoolOptions> = null, options: UnpoolOptions = {}) {
+    super(maxUnpool3d, kernelSize, stride, options);
+  }
+}
+
+/** Maxima of windows at random places. */
+class FractionalPool extends Module {
+  readonly kernelSize: Size;
+  readonly options: FractionalPoolOptions;
+  readonly run: typeof fractionalMaxPool2d;
+  constructor(run: typeof fractionalMaxPool2d, kernelSize: Size, options: FractionalPoolOptions) {
+    super();
+    this.run = run;
+    this.kernelSize = kernelSize;
+    this.options = options;
+  }
+  override forward(input: Tensor): Tensor {
+    return this.run(input, this.kernelSize, this.options) as Tensor;
+  }
+}
+export class FractionalMaxPool2d extends FractionalPool {
+  constructor(kernelSize: Size, { outputSize = null, outputRatio = null, returnIndices = false, randomSamples = null }: FractionalPoolOptions = {}) {
+    super(fractionalMaxPool2d, kernelSize, { outputSize, outputRatio, returnIndices, randomSamples });
+  }
+}
+export class FractionalMaxPool3d extends FractionalPool {
+  constructor(kernelSize: Size, { outputSize = null, outputRatio = null, returnIndices = false, randomSamples = null }: FractionalPoolOptions = {}) {
+    super(fractionalMaxPool3d, kernelSize, { outputSize, outputRatio, returnIndices, randomSamples });
   }
 }

@@ -15,6 +15,8 @@ export { solveTriangular } from './solving.ts';
 /** Cross product of vectors of length 3 along `dim` (the last). */
 export function cross(input: Tensor, other: Tensor, { dim = -1 }: { dim?: number } = {}): Tensor {
   if (input.ndim !== other.ndim) throw new ProjError('shape-mismatch', 'both operands need the same number of dimensions', { op: 'cross', shapes: [input.shape, other.shape] });
+  const at = dim < 0 ? dim + input.ndim : dim;
+  if (input.shape[at] !== 3 || other.shape[at] !== 3) throw new ProjError('shape-mismatch', `dimension ${dim} must have length 3`, { op: 'cross', shapes: [input.shape, other.shape] });
   return crossProduct(input, other, dim);
 }
 /** A diagonal of the matrices. A view. */

@@ -9,6 +9,7 @@ export type TensorLike = Tensor | Scalar;
 
 /** A dim in 0 … ndim-1 from one that may be negative. */
 export function normalizeDim(dim: number, ndim: number, op: string): number {
+  if (ndim > 64) throw new ProjError('shape-mismatch', `${ndim} dimensions`, { op, cure: 'Use at most 64' });
   const rank = Math.max(1, ndim);
   if (!Number.isInteger(dim) || dim < -rank || dim >= rank) {
     throw new ProjError('index-out-of-range', `dim ${dim} is out of range for ${ndim} dimensions`, { op, cure: `Give a dim in ${-rank} … ${rank - 1}` });
@@ -18,6 +19,7 @@ export function normalizeDim(dim: number, ndim: number, op: string): number {
 
 /** One dim, several, or all (undefined, null or []), sorted and without negatives. Errors on repeated dims. */
 export function normalizeDims(dims: number | readonly number[] | null | undefined, ndim: number, op: string): number[] {
+  if (ndim > 64) throw new ProjError('shape-mismatch', `${ndim} dimensions`, { op, cure: 'Use at most 64' });
   if (dims === undefined || dims === null || (typeof dims !== 'number' && dims.length === 0)) return Array.from({ length: ndim }, (_, i) => i);
   const list = (typeof dims === 'number' ? [dims] : [...dims]).map((dim) => normalizeDim(dim, ndim, op));
   if (new Set(list).size !== list.length) throw new ProjError('invalid-argument', `dims [${list.join(', ')}] repeat`, { op });

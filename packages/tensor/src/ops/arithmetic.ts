@@ -5,14 +5,14 @@ import type { AnyNode } from '../graph/node.ts';
 import { FloatScalar, isFloatingPoint, isIntegral, type Scalar, scalarValue, toFloat } from '../promotion.ts';
 import { Tensor, wrap } from '../tensor.ts';
 import { promotedType, type TensorLike, unify } from './arguments.ts';
-import { abs, add, clamp, constantLike, div, exp, isfinite, isinf, isnan, log, maximum, minimum, mul, sin, sqrt, sub, where } from './elementwise.ts';
+import { abs, add, clamp, constantLike, div, exp, isfinite, isinf, isnan, log, maximum, minimum, mul, requireTensor, sin, sqrt, sub, where } from './elementwise.ts';
 import { all } from './reductions.ts';
 import { type OpRow, row, type RowOptions } from './table.ts';
 
 const asFloat = (x: Tensor): Tensor => wrap(castNode(x.node, toFloat(x.dtype)));
 const constant = (like: Tensor, value: number): Tensor => wrap(constantLike(like.node, value));
 const requireTensors = (op: string, ...operands: readonly TensorLike[]): void => {
-  for (const x of operands) if (!(x instanceof Tensor)) throw new ProjError('invalid-argument', 'tensors are needed', { op });
+  for (const x of operands) requireTensor(op, x);
 };
 const unifyTensors = (op: string, operands: readonly TensorLike[], dtype?: DType): Tensor[] => unify(op, operands, dtype).map(wrap);
 const floatPair = (op: string, a: TensorLike, b: TensorLike): Tensor[] => unifyTensors(op, [a, b], toFloat(promotedType(a, b)));
@@ -45,6 +45,7 @@ export function lerp(input: Tensor, end: Tensor, weight: Tensor | Scalar): Tenso
 
 /** The length of (a, b), without overflow. */
 export function hypot(input: Tensor, other: Tensor): Tensor {
+  requireTensors('hypot', input, other);
   const [a, b] = floatPair('hypot', input, other);
   const [x, y] = [abs(a), abs(b)];
   const [large, small] = [maximum(x, y), minimum(x, y)];
@@ -97,6 +98,7 @@ export function signbit(input: Tensor): Tensor {
 }
 /** The magnitude of the first with the sign of the second. */
 export function copysign(input: Tensor, other: TensorLike): Tensor {
+  requireTensor('copysign', input);
   const [x, y] = floatPair('copysign', input, other);
   const differ = signbit(x).logicalXor(signbit(y));
   const result = where(differ, x.neg(), x);
@@ -135,6 +137,7 @@ export function frexp(input: Tensor): { mantissa: Tensor; exponent: Tensor } {
 }
 /** input · 2^other. */
 export function ldexp(input: Tensor, other: Tensor): Tensor {
+  requireTensors('ldexp', input, other);
   const power = asFloat(other);
   return mul(input, wrap(binaryNode('pow', constantLike(power.node, 2), power.node)));
 }
@@ -249,6 +252,7 @@ const requireIntegers = (op: string, x: AnyNode): void => {
 const EUCLID_STEPS: Partial<Record<DType, number>> = { uint8: 13, int8: 11, int16: 23, int32: 46, int64: 91 };
 /** Greatest common divisor. */
 export function gcd(input: Tensor, other: Tensor): Tensor {
+  requireTensors('gcd', input, other);
   const [x, y] = unify('gcd', [input, other]);
   requireIntegers('gcd', x);
   let [a, b] = [wrap(unaryNode('abs', x)), wrap(unaryNode('abs', y))];
@@ -261,6 +265,7 @@ export function gcd(input: Tensor, other: Tensor): Tensor {
 }
 /** Least common multiple. */
 export function lcm(input: Tensor, other: Tensor): Tensor {
+  requireTensors('lcm', input, other);
   const [x, y] = unifyTensors('lcm', [input, other]);
   requireIntegers('lcm', x.node);
   const divisor = gcd(x, y);

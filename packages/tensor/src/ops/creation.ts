@@ -159,6 +159,7 @@ export function logspace(start: number, end: number, steps: number, { base = 10,
 export function eye(n: number, m: number | TensorOptions | null = null, options: TensorOptions = {}): Tensor {
   const opts = typeof m === 'object' && m !== null ? m : options;
   const columns = typeof m === 'number' ? m : n;
+  if (n < 0 || columns < 0) throw new ProjError('invalid-argument', `a ${n} × ${columns} matrix`, { op: 'eye', cure: 'Sizes are non-negative' });
   const device = deviceArgument(opts.device);
   const rows = expandNode(castNode(wrap(iotaNode(device, 'int64', n, 0, 1)).node, 'int64'), [columns, n]);
   const mask = wrap(rows).transpose(0, 1).eq(wrap(expandNode(iotaNode(device, 'int64', columns, 0, 1), [n, columns])));

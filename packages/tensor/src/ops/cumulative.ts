@@ -95,6 +95,7 @@ export interface GradientOptions {
 export function gradient(input: Tensor, { spacing = 1, dim = null, edgeOrder = 1 }: GradientOptions = {}): Tensor[] {
   if (edgeOrder !== 1 && edgeOrder !== 2) throw new ProjError('invalid-argument', `edgeOrder ${edgeOrder}`, { op: 'gradient', cure: 'Use 1 or 2' });
   const dims = (dim === null ? input.shape.map((_, i) => i) : typeof dim === 'number' ? [dim] : [...dim]).map((d) => normalizeDim(d, input.ndim, 'gradient'));
+  if (new Set(dims).size !== dims.length) throw new ProjError('invalid-argument', `dims [${dims.join(', ')}] repeat`, { op: 'gradient' });
   const list: readonly (number | Tensor)[] = Array.isArray(spacing) ? (spacing as readonly (number | Tensor)[]) : dims.map(() => (spacing ?? 1) as number | Tensor);
   if (list.length !== dims.length) throw new ProjError('invalid-argument', `${list.length} spacings for ${dims.length} dims`, { op: 'gradient' });
   const x = isIntegral(input.dtype) ? wrap(castNode(input.node, toFloat(input.dtype))) : input;

@@ -13,11 +13,29 @@ export const constantLike = (like: AnyNode, value: number | bigint | boolean): A
 
 const floatUnary = (fn: UnaryPrimitive) => (input: Tensor): Tensor => wrap(unaryNode(fn, castNode(input.node, toFloat(input.dtype))));
 const plainUnary = (fn: UnaryPrimitive) => (input: Tensor): Tensor => wrap(unaryNode(fn, input.node));
+const notBool = (op: string, input: Tensor): Tensor => {
+  if (input.dtype === 'bool') throw new ProjError('dtype', `${op} of bool`, { op, cure: 'Cast to an integer dtype' });
+  return input;
+};
+/** Where PyTorch takes no number. */
+export function requireTensor(op: string, x: TensorLike): Tensor {
+  if (!(x instanceof Tensor)) throw new ProjError('invalid-argument', `a tensor is needed, got ${String(x)}`, { op, cure: 'Use tensor(…)' });
+  return x;
+}
 /** Rounding leaves integers as they are. */
-const roundingUnary = (fn: UnaryPrimitive) => (input: Tensor): Tensor => (isIntegral(input.dtype) ? wrap(input.node) : wrap(unaryNode(fn, input.node)));
+const roundingUnary = (fn: UnaryPrimitive) => (input: Tensor): Tensor => (isIntegral(notBool(fn, input).dtype) ? wrap(input.node) : wrap(unaryNode(fn, input.node)));
 const binaryOp = (name: string, fn: BinaryPrimitive) => (input: TensorLike, other: TensorLike): Tensor => {
   const [a, b] = unify(name, [input, other]);
   return wrap(binaryNode(fn, a, b));
+};
+
+const tensorFirst = (name: string, fn: BinaryPrimitive) => {
+  const compute = binaryOp(name, fn);
+  return (input: Tensor, other: TensorLike): Tensor => compute(requireTensor(name, input), other);
+};
+const tensorsOnly = (name: string, fn: BinaryPrimitive) => {
+  const compute = binaryOp(name, fn);
+  return (input: Tensor, other: Tensor): Tensor => compute(requireTensor(name, input), requireTensor(name, other));
 };
 
 export const exp = floatUnary('exp');
@@ -52,7 +70,7 @@ export const neg = (input: Tensor): Tensor => {
   if (input.dtype === 'bool') throw new ProjError('dtype', 'negation of a bool tensor', { op: 'neg', cure: 'Use logicalNot (~)' });
   return plainUnary('neg')(input);
 };
-export const abs = plainUnary('abs');
+export const abs = (input: Tensor): Tensor => plainUnary('abs')(notBool('abs', input));
 export const sign = plainUnary('sign');
 export const relu = plainUnary('relu');
 export const floor = roundingUnary('floor');
@@ -68,6 +86,7 @@ export function square(input: Tensor): Tensor {
   return input.dtype === 'bool' ? wrap(castNode(input.node, 'int64')) : mul(input, input);
 }
 export function frac(input: Tensor): Tensor {
+  if (isIntegral(input.dtype)) throw new ProjError('dtype', `frac of ${input.dtype}`, { op: 'frac', cure: 'Cast to a float dtype' });
   return sub(input, trunc(input));
 }
 export function positive(input: Tensor): Tensor {
@@ -85,12 +104,13 @@ export function add(input: TensorLike, other: TensorLike, { alpha = 1 }: AlphaOp
 }
 /** input - alpha · other. */
 export function sub(input: TensorLike, other: TensorLike, { alpha = 1 }: AlphaOptions = {}): Tensor {
-  if ([input, other].every((x) => (x instanceof Tensor ? x.dtype === 'bool' : typeof x === 'boolean'))) throw new ProjError('dtype', 'subtraction of bool tensors', { op: 'sub', cure: 'Use logicalXor' });
+  if ([input, other].some((x) => (x instanceof Tensor ? x.dtype === 'bool' : typeof x === 'boolean'))) throw new ProjError('dtype', 'subtraction of bool', { op: 'sub', cure: 'Use logicalXor, or cast to an integer dtype' });
   if (scalarValue(alpha) === 1) return binaryOp('sub', 'sub')(input, other);
   return binaryOp('sub', 'sub')(input, other instanceof Tensor ? mul(other, alpha) : Number(scalarValue(other)) * Number(scalarValue(alpha)));
 }
 /** other - alpha · input. */
 export function rsub(input: Tensor, other: TensorLike, options: AlphaOptions = {}): Tensor {
+  requireTensor('rsub', input);
   return sub(other, input, options);
 }
 export const mul = binaryOp('mul', 'mul');
@@ -115,11 +135,12 @@ export function floorDivide(input: TensorLike, other: TensorLike): Tensor {
 /** The remainder that has the sign of the divisor. */
 export const remainder = binaryOp('remainder', 'remainder');
 /** The remainder that has the sign of the dividend. */
-export const fmod = binaryOp('fmod', 'fmod');
-export const maximum = binaryOp('maximum', 'maximum');
-export const minimum = binaryOp('minimum', 'minimum');
+export const fmod = tensorFirst('fmod', 'fmod');
+export const maximum = tensorsOnly('maximum', 'maximum');
+export const minimum = tensorsOnly('minimum', 'minimum');
 export function pow(input: TensorLike, exponent: TensorLike): Tensor {
   const type = promotedType(input, exponent);
+  if (type === 'bool') throw new ProjError('dtype', 'powers of bool', { op: 'pow', cure: 'Cast to an integer dtype' });
   if (!(exponent instanceof Tensor) && input instanceof Tensor) {
     const e = Number(scalarValue(exponent));
     if (isIntegral(type) && e < 0) throw new ProjError('invalid-argument', 'integers to negative integer powers', { op: 'pow', cure: 'Cast the base to a float dtype' });
@@ -135,17 +156,17 @@ export function floatPower(input: TensorLike, exponent: TensorLike): Tensor {
   const [a, b] = unify('floatPower', [input, exponent], 'float64');
   return wrap(binaryNode('pow', a, b));
 }
-export function atan2(input: TensorLike, other: TensorLike): Tensor {
-  const [a, b] = unify('atan2', [input, other], toFloat(promotedType(input, other)));
+export function atan2(input: Tensor, other: Tensor): Tensor {
+  const [a, b] = unify('atan2', [requireTensor('atan2', input), requireTensor('atan2', other)], toFloat(promotedType(input, other)));
   return wrap(binaryNode('atan2', a, b));
 }
 
-export const eq = binaryOp('eq', 'eq');
-export const ne = binaryOp('ne', 'ne');
-export const lt = binaryOp('lt', 'lt');
-export const le = binaryOp('le', 'le');
-export const gt = binaryOp('gt', 'gt');
-export const ge = binaryOp('ge', 'ge');
+export const eq = tensorFirst('eq', 'eq');
+export const ne = tensorFirst('ne', 'ne');
+export const lt = tensorFirst('lt', 'lt');
+export const le = tensorFirst('le', 'le');
+export const gt = tensorFirst('gt', 'gt');
+export const ge = tensorFirst('ge', 'ge');
 
 /** Nonzero as true. */
 export const truth = (node: AnyNode): AnyNode => castNode(node, 'bool');
@@ -218,7 +239,7 @@ export function cast(input: Tensor, dtype: DType): Tensor {
 }
 
 const unary = (name: string, fn: (input: Tensor) => Tensor, options: RowOptions = {}): OpRow => row(name, fn, 'input', { inPlace: true, ...options });
-const both = (name: string, fn: (a: TensorLike, b: TensorLike) => Tensor, options: RowOptions = {}): OpRow => row(name, fn as never, 'input, other', { inPlace: true, ...options });
+const both = (name: string, fn: (a: Tensor, b: Tensor) => Tensor, options: RowOptions = {}): OpRow => row(name, fn as never, 'input, other', { inPlace: true, ...options });
 const alias = (torchName: string): readonly string[] => [`torch.${torchName}`, `Tensor.${torchName}`];
 
 export const ELEMENTWISE: readonly OpRow[] = [

@@ -167,6 +167,7 @@ const medianOf = (name: 'median' | 'nanmedian') => {
   function compute(input: Tensor): Tensor;
   function compute(input: Tensor, dim: number, options?: KeepdimOptions): ValuesAndIndices;
   function compute(input: Tensor, dim: number | null = null, { keepdim = false }: KeepdimOptions = {}): Tensor | ValuesAndIndices {
+    if (input.dtype === 'bool') throw new ProjError('dtype', `${name} of bool`, { op: name, cure: 'Cast to an integer dtype' });
     if (dim === null) {
       if (input.numel() === 0) return wrap(constantNode(input.device, input.dtype, [], isFloatingPoint(input.dtype) ? Number.NaN : 0));
       const flat = reshapeNode(input.node, [input.numel()]);

@@ -144,6 +144,15 @@ export interface CovOptions {
   /** How much each observation weighs. */
   readonly aweights?: Tensor | null;
 }
+/** Reads the tensor; inside a capture nothing can be read, and nothing is checked. */
+function anyNegative(x: Tensor): boolean {
+  try {
+    return x.detach().toFlatArray().some((value) => value < 0);
+  } catch (error) {
+    if (error instanceof ProjError && error.code === 'capture') return false;
+    throw error;
+  }
+}
 /** Covariance matrix of variables (rows) over observations (columns). */
 export function cov(input: Tensor, { correction = 1, fweights = null, aweights = null }: CovOptions = {}): Tensor {
   if (input.ndim > 2) throw new ProjError('shape-mismatch', 'at most two dimensions are needed', { op: 'cov', shapes: [input.shape] });
@@ -155,6 +164,7 @@ export function cov(input: Tensor, { correction = 1, fweights = null, aweights =
   }
   if (fweights !== null && !isIntegral(fweights.dtype)) throw new ProjError('dtype', `fweights of ${fweights.dtype}`, { op: 'cov', cure: 'Use integers' });
   if (aweights !== null && !isFloatingPoint(aweights.dtype)) throw new ProjError('dtype', `aweights of ${aweights.dtype}`, { op: 'cov', cure: 'Use floats' });
+  for (const w of [fweights, aweights]) if (w !== null && anyNegative(w)) throw new ProjError('invalid-argument', 'weights cannot be negative', { op: 'cov' });
   const weights = fweights === null ? aweights : aweights === null ? fweights : mul(fweights, aweights);
   const w = weights === null ? null : wrap(castNode(weights.reshape([-1]).node, x.dtype));
   const total = w === null ? wrap(constantNode(x.device, x.dtype, [], observations)) : sum(w);

@@ -38,7 +38,8 @@ export function buildPlanned(spec: ContractionSpec, plan: ContractionPlan): Buil
     prepackedLaunches = 1;
   }
   const tiles = spec.batch * plan.parts * plan.rowTiles * (plan.kind === 'outer' ? plan.panels : plan.columnTiles);
-  launches.push(launchOf(plan.kind === 'outer' ? outerKernel(spec, plan, workspace) : innerKernel(spec, plan, workspace), tiles, grainOf(tiles, operations)));
+  const multiply = plan.kind === 'outer' ? outerKernel(spec, plan, workspace) : innerKernel(spec, plan, workspace);
+  launches.push({ ...launchOf(multiply, tiles, grainOf(tiles, operations)), align: alignment(spec, plan) });
   if (workspace.parts >= 0) {
     const combine = buildKernel(`${spec.name}_combine`, (b) => {
       const declared = spec.declare(b);
@@ -47,6 +48,14 @@ export function buildPlanned(spec: ContractionSpec, plan: ContractionPlan): Buil
     launches.push(launchOf(combine, spec.batch * spec.rows, grainOf(spec.batch * spec.rows, 8 * plan.parts * spec.batch * spec.rows * spec.columns)));
   }
   return { launches, workspaceBytes: workspace.total * SCALARS[spec.element].bytes, prepackedLaunches };
+}
+
+/** Pieces of the range begin with a group where there are enough groups to share out, since each piece packs the groups that it touches. */
+function alignment({ batch, features }: ContractionSpec, plan: ContractionPlan): number {
+  if (plan.kind === 'inner' || plan.right !== 'local') return 1;
+  const { parts, panels, group, rowTiles } = plan;
+  const equal = panels % group === 0 || batch * parts === 1;
+  return equal && batch * parts * Math.ceil(panels / group) >= 4 * features.threads ? group * rowTiles : 1;
 }
 
 const launchOf = (kernel: Kernel, end: number, grain: number): ContractionLaunch => ({ kernel, begin: 0, end, grain, align: 1 });

@@ -4,7 +4,8 @@ import '@proj/device-native';
 import { gradcheck, gradgradcheck } from '@proj/autograd';
 import { defineOp, explain, type Tensor, tensor } from '@proj/tensor';
 
-const show = (x: Tensor | null | undefined): string => (x?.toFlatArray() ?? []).map((value) => value.toFixed(4)).join(' ');
+const show = (x: Tensor | null | undefined): string =>
+  (x?.toFlatArray() ?? []).map((value) => value.toFixed(4)).join(' ');
 
 /** The Mish activation: x · tanh(ln(1 + exp(x))). */
 function mish(x: Tensor): Tensor {
@@ -37,7 +38,9 @@ const sharpSoftplus = defineOp<{ beta: number }>({
     const count = input.shape.reduce((product, size) => product * size, 1);
     return { launches: [{ kernel, begin: 0, end: count, grain: 4096, align: 16 }], workspaceBytes: 0 };
   },
-  vjp: ([gradient], [input], _outputs, { beta }) => [gradient === null ? null : gradient.mul(input.mul(beta).sigmoid())],
+  vjp: ([gradient], [input], _outputs, { beta }) => [
+    gradient === null ? null : gradient.mul(input.mul(beta).sigmoid()),
+  ],
 });
 
 x.grad = null;

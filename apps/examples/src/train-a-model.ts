@@ -14,8 +14,13 @@ import { load, save, type State } from '@proj/tensor/io';
 // Three noisy arms of a spiral, 300 points each.
 manualSeed(1);
 const places = Array.from({ length: 900 }, (_, i) => ({ arm: Math.floor(i / 300), radius: (i % 300) / 300 }));
-const spiral = places.map(({ arm, radius }) => [radius * Math.cos(2.1 * arm + 3.5 * radius), radius * Math.sin(2.1 * arm + 3.5 * radius)]);
-const points = tensor(spiral, { dtype: 'float32' }).add(randn([900, 2]).mul(0.03)).realize();
+const spiral = places.map(({ arm, radius }) => [
+  radius * Math.cos(2.1 * arm + 3.5 * radius),
+  radius * Math.sin(2.1 * arm + 3.5 * radius),
+]);
+const points = tensor(spiral, { dtype: 'float32' })
+  .add(randn([900, 2]).mul(0.03))
+  .realize();
 const arms = tensor(places.map(({ arm }) => arm));
 
 class Classifier extends Module {
@@ -32,7 +37,11 @@ function createRun() {
   const model = new Classifier();
   const optimizer = new AdamW(model.parameters(), { lr: 0.02, weightDecay: 0.001 });
   const scheduler = new CosineAnnealingLR(optimizer, 30);
-  const loader = new DataLoader<[Tensor, Tensor]>(new TensorDataset(points, arms), { batchSize: 100, shuffle: true, seed: 7 });
+  const loader = new DataLoader<[Tensor, Tensor]>(new TensorDataset(points, arms), {
+    batchSize: 100,
+    shuffle: true,
+    seed: 7,
+  });
   const step = compile((inputs: Tensor, targets: Tensor) => {
     optimizer.zeroGrad();
     const loss = crossEntropy(model.call(inputs), targets);
@@ -58,7 +67,13 @@ function accuracy({ model }: Run): number {
 }
 
 function saveCheckpoint({ model, optimizer, scheduler, loader }: Run, path: string): void {
-  const checkpoint = { model: model.stateDict(), optimizer: optimizer.stateDict(), scheduler: scheduler.stateDict(), loader: loader.state(), random: getRngState() };
+  const checkpoint = {
+    model: model.stateDict(),
+    optimizer: optimizer.stateDict(),
+    scheduler: scheduler.stateDict(),
+    loader: loader.state(),
+    random: getRngState(),
+  };
   save(checkpoint as unknown as State, path);
 }
 

@@ -1,5 +1,16 @@
 /** One kernel, written once, on every device of this machine (docs/tutorials/write-a-kernel.md). */
-import { type Argument, buildKernel, type Device, deviceReport, getDevice, type Kernel, math, printKernel, vectorLoop, verifyKernel } from '@proj/kernel';
+import {
+  type Argument,
+  buildKernel,
+  type Device,
+  deviceReport,
+  getDevice,
+  type Kernel,
+  math,
+  printKernel,
+  vectorLoop,
+  verifyKernel,
+} from '@proj/kernel';
 import '@proj/device-native';
 
 // Softplus: y = ln(1 + exp(x)), written so that a large x does not overflow.

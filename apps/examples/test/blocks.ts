@@ -22,7 +22,9 @@ const DOCUMENTS = ['*.md', 'docs/**/*.md', 'packages/*/README.md', 'apps/*/READM
 
 /** All TypeScript blocks of the repository's documentation. */
 export function codeBlocks(): CodeBlock[] {
-  const documents = DOCUMENTS.flatMap((pattern) => globSync(pattern, { cwd: root, exclude: (name) => name === 'node_modules' || name === 'api' }));
+  const documents = DOCUMENTS.flatMap((pattern) =>
+    globSync(pattern, { cwd: root, exclude: ['docs/api/**'] }),
+  );
   return documents.sort().flatMap((document) => blocksOf(document, readFileSync(join(root, document), 'utf8')));
 }
 
@@ -33,13 +35,17 @@ export function blocksOf(document: string, text: string): CodeBlock[] {
     const [whole, language, attributes, code] = fence;
     if (language !== 'ts') return [];
     const next = fences[i + 1];
-    const follows = next !== undefined && next[1] === 'text' && text.slice(fence.index + whole.length, next.index).trim() === '';
-    return [{
-      document, code,
-      line: text.slice(0, fence.index).split('\n').length,
-      file: /file=(\S+)/.exec(attributes)?.[1] ?? null,
-      output: follows ? next[3] : null,
-    }];
+    const follows =
+      next !== undefined && next[1] === 'text' && text.slice(fence.index + whole.length, next.index).trim() === '';
+    return [
+      {
+        document,
+        code,
+        line: text.slice(0, fence.index).split('\n').length,
+        file: /file=(\S+)/.exec(attributes)?.[1] ?? null,
+        output: follows ? next[3] : null,
+      },
+    ];
   });
 }
 
@@ -47,10 +53,15 @@ export function blocksOf(document: string, text: string): CodeBlock[] {
 export function run(program: { readonly file: string } | { readonly code: string }): Promise<string> {
   const args = 'file' in program ? [join(root, program.file)] : ['--input-type=module-typescript', '-'];
   return new Promise((resolve, reject) => {
-    const child = execFile(process.execPath, ['--conditions=source', '--disable-warning=ExperimentalWarning', ...args], { cwd: here, timeout: 110_000 }, (error, stdout, stderr) => {
-      if (error === null) resolve(stdout.trimEnd());
-      else reject(new Error(`${stderr}\n${stdout}`.trim()));
-    });
+    const child = execFile(
+      process.execPath,
+      ['--conditions=source', '--disable-warning=ExperimentalWarning', ...args],
+      { cwd: here, timeout: 110_000 },
+      (error, stdout, stderr) => {
+        if (error === null) resolve(stdout.trimEnd());
+        else reject(new Error(`${stderr}\n${stdout}`.trim()));
+      },
+    );
     child.stdin?.end('code' in program ? program.code : '');
   });
 }

@@ -8,11 +8,17 @@ const blocks = codeBlocks();
 const programs = globSync('apps/examples/src/*.ts', { cwd: root });
 
 describe('code blocks', () => {
-  it.each(blocks.filter(({ file }) => file === null).map((block) => [`${block.document}:${block.line}`, block] as const))('%s runs', { timeout: 120_000 }, async (_, { code, output }) => {
+  it.each(
+    blocks.filter(({ file }) => file === null).map((block) => [`${block.document}:${block.line}`, block] as const),
+  )('%s runs', { timeout: 120_000 }, async (_, { code, output }) => {
     const printed = await run({ code });
     if (output !== null) expect(printed).toBe(output);
   });
-  it.each(blocks.flatMap((block) => (block.file === null ? [] : [[`${block.document}:${block.line}`, block.file, block.code] as const])))('%s quotes %s', (_, file, code) => {
+  it.each(
+    blocks.flatMap((block) =>
+      block.file === null ? [] : [[`${block.document}:${block.line}`, block.file, block.code] as const],
+    ),
+  )('%s quotes %s', (_, file, code) => {
     expect(readFileSync(join(root, file), 'utf8')).toContain(code);
   });
   it('are found with the line, the quoted file and the output', () => {
@@ -41,12 +47,19 @@ describe('programs', () => {
 });
 
 describe('links', () => {
-  const documents = [...globSync('*.md', { cwd: root }), ...globSync('docs/**/*.md', { cwd: root, exclude: (name) => name === 'api' }), ...globSync('{packages,apps,tooling}/*/README.md', { cwd: root })];
+  const documents = [
+    ...globSync('*.md', { cwd: root }),
+    ...globSync('docs/**/*.md', { cwd: root, exclude: ['docs/api/**'] }),
+    ...globSync('{packages,apps,tooling}/*/README.md', { cwd: root }),
+  ];
   it.each(documents)('%s points at files that exist', (document) => {
     const text = readFileSync(join(root, document), 'utf8').replaceAll(/^```[\s\S]*?^```$/gm, '');
     const targets = [...text.matchAll(/\]\((?!https?:|#)([^)#\s]+)/g)].map(([, target]) => target);
     // Paths in code marks count as links where they look like a file of the tree.
     const mentioned = [...text.matchAll(/`((?:packages|apps|tooling|docs)\/[\w./-]+\.\w+)`/g)].map(([, path]) => path);
-    expect([...targets.filter((target) => !existsSync(join(root, dirname(document), target))), ...mentioned.filter((path) => !existsSync(join(root, path)))]).toEqual([]);
+    expect([
+      ...targets.filter((target) => !existsSync(join(root, dirname(document), target))),
+      ...mentioned.filter((path) => !existsSync(join(root, path))),
+    ]).toEqual([]);
   });
 });

@@ -22,9 +22,7 @@ const DOCUMENTS = ['*.md', 'docs/**/*.md', 'packages/*/README.md', 'apps/*/READM
 
 /** All TypeScript blocks of the repository's documentation. */
 export function codeBlocks(): CodeBlock[] {
-  const documents = DOCUMENTS.flatMap((pattern) =>
-    globSync(pattern, { cwd: root, exclude: ['docs/api/**'] }),
-  );
+  const documents = DOCUMENTS.flatMap((pattern) => globSync(pattern, { cwd: root, exclude: ['docs/api/**'] }));
   return documents.sort().flatMap((document) => blocksOf(document, readFileSync(join(root, document), 'utf8')));
 }
 

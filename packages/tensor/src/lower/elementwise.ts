@@ -96,18 +96,24 @@ const extreme = (op: 'max' | 'min') => (b: KernelBuilder, x: Value, y: Value): V
 /** Integer division rounds down, and x / 0 gives 0 (PyTorch raises; kernels cannot). */
 const guarded = (b: KernelBuilder, y: Value): Value => b.select(b.eq(y, 0), b.constant(1, y.type), y);
 
+/** For functions that loop or branch inside: both operands with the same number of lanes (one of them may be the same for all). */
+const sameLanes = (fn: (b: KernelBuilder, x: Value, y: Value) => Value) => (b: KernelBuilder, x: Value, y: Value): Value => {
+  const lanes = Math.max(x.type.lanes, y.type.lanes);
+  return fn(b, b.splat(x, lanes), b.splat(y, lanes));
+};
+
 export const BINARY: Record<BinaryPrimitive, BinaryLowering> = {
   add: arithmetic((b, x, y) => fuseMultiply(b, x, y) ?? b.add(x, y), 'or'),
   sub: arithmetic((b, x, y) => b.sub(x, y), 'xor'),
   mul: arithmetic((b, x, y) => b.mul(x, y), 'and'),
   div: numeric((b, x, y) => (isFloatValue(x) ? b.div(x, y) : b.div(x, guarded(b, y)))),
-  pow: (b, x, y, dtype) => rounded(b, isFloatValue(x) ? math.pow(b, x, y) : math.powInteger(b, x, y), dtype),
-  atan2: numeric(math.atan2),
+  pow: (b, x, y, dtype) => rounded(b, sameLanes(isFloatValue(x) ? math.pow : math.powInteger)(b, x, y), dtype),
+  atan2: numeric(sameLanes(math.atan2)),
   maximum: arithmetic(extreme('max'), 'or'),
   minimum: arithmetic(extreme('min'), 'and'),
-  remainder: numeric((b, x, y) => (isFloatValue(x) ? math.remainder(b, x, y) : math.remainder(b, x, guarded(b, y)))),
-  fmod: numeric((b, x, y) => (isFloatValue(x) ? math.fmod(b, x, y) : math.fmod(b, x, guarded(b, y)))),
-  floorDivide: numeric((b, x, y) => (isFloatValue(x) ? math.floorDiv(b, x, y) : math.floorDiv(b, x, guarded(b, y)))),
+  remainder: numeric(sameLanes((b, x, y) => math.remainder(b, x, isFloatValue(x) ? y : guarded(b, y)))),
+  fmod: numeric(sameLanes((b, x, y) => math.fmod(b, x, isFloatValue(x) ? y : guarded(b, y)))),
+  floorDivide: numeric(sameLanes((b, x, y) => math.floorDiv(b, x, isFloatValue(x) ? y : guarded(b, y)))),
   and: bitwise('and'), or: bitwise('or'), xor: bitwise('xor'), shiftLeft: bitwise('shl'), shiftRight: bitwise('shr'),
   eq: compare('eq'), ne: compare('ne'), lt: compare('lt'), le: compare('le'), gt: compare('gt'), ge: compare('ge'),
 };

@@ -1,5 +1,5 @@
 /** Type promotion, as PyTorch's: dimensioned tensors first, then 0-dim tensors, then numbers; a later one counts only when its category is higher. */
-import { DTYPES, type DType } from '@proj/kernel';
+import { DTYPES, type DType, isDType, ProjError } from '@proj/kernel';
 
 /**
  * A JavaScript number that counts as a floating-point scalar although its value is integral (Python's `2.0`). A plain integral number
@@ -37,7 +37,14 @@ export function scalarDType(s: Scalar): DType {
 }
 
 const RANK = { bool: 0, integer: 1, float: 2, complex: 3 } as const;
-const rank = (dtype: DType): number => RANK[DTYPES[dtype].category];
+/** Throws for a name that is not a dtype: names come from users. */
+export function requireDType(dtype: DType): void {
+  if (!isDType(dtype)) throw new ProjError('dtype', `unknown dtype "${String(dtype)}"`, { cure: `Use one of ${Object.keys(DTYPES).join(', ')}` });
+}
+function rank(dtype: DType): number {
+  requireDType(dtype);
+  return RANK[DTYPES[dtype].category];
+}
 
 const INTEGER_ORDER: readonly DType[] = ['int8', 'int16', 'int32', 'int64'];
 const FLOAT_ORDER: readonly DType[] = ['float16', 'float32', 'float64'];

@@ -1,5 +1,6 @@
 /** Node constructors: one for each primitive, with its shape and dtype rule. Arguments are normalised (dims are non-negative) by the ops above. */
-import { ProjError, type Device, type DeviceBuffer, type DType } from '@proj/kernel';
+import { type Device, type DeviceBuffer, type DType, ProjError } from '@proj/kernel';
+import { requireDType } from '../promotion.ts';
 import { type AnyNode, elementCount, makeNode, Node, sameShape, type Shape } from './node.ts';
 import { type Attributes, type BinaryPrimitive, type CumulateOperation, isComparison, type ReduceOperation, type ScatterMode, type UnaryPrimitive } from './primitives.ts';
 
@@ -10,11 +11,13 @@ export function bufferNode(device: Device, dtype: DType, shape: Shape, data: Dev
 }
 
 export function constantNode(device: Device, dtype: DType, shape: Shape, value: number | bigint | boolean, provider: (() => number) | null = null): AnyNode {
+  requireDType(dtype);
   const scalar = new Node('constant', device, dtype, [], [], { value, provider }, false) as AnyNode;
   return shape.length === 0 ? scalar : expandNode(scalar, shape);
 }
 
 export function iotaNode(device: Device, dtype: DType, length: number, start: number, step: number): AnyNode {
+  requireDType(dtype);
   return new Node('iota', device, dtype, [length], [], { start, step }, false) as AnyNode;
 }
 
@@ -39,7 +42,9 @@ export function whereNode(condition: AnyNode, a: AnyNode, b: AnyNode): AnyNode {
 }
 
 export function castNode(x: AnyNode, dtype: DType): AnyNode {
-  return x.dtype === dtype ? x : makeNode('cast', dtype, x.shape, [x], null);
+  if (x.dtype === dtype) return x;
+  requireDType(dtype);
+  return makeNode('cast', dtype, x.shape, [x], null);
 }
 
 export function bitcastNode(x: AnyNode, dtype: DType): AnyNode {

@@ -18,17 +18,14 @@ export interface ViewStep {
 }
 
 /** Views of a view share its steps: each is applied once to a base, so that gradients of several views meet at the node that they view. */
-const applied = new WeakMap<ViewStep, WeakRef<AnyNode>>();
-const appliedTo = new WeakMap<AnyNode, AnyNode>();
+// Strong references: a WeakRef made in a synchronous loop would keep its node until the loop ends.
+const applied = new WeakMap<ViewStep, { readonly base: AnyNode; readonly result: AnyNode }>();
 
 function applyStep(step: ViewStep, base: AnyNode): AnyNode {
-  const known = applied.get(step)?.deref();
-  if (known !== undefined && appliedTo.get(known) === base) return known;
+  const known = applied.get(step);
+  if (known?.base === base) return known.result;
   const result = step.apply(base);
-  if (result !== base) {
-    applied.set(step, new WeakRef(result));
-    appliedTo.set(result, base);
-  }
+  if (result !== base) applied.set(step, { base, result });
   return result;
 }
 

@@ -139,5 +139,5 @@ export function realize(nodes: readonly AnyNode[]): void {
 /** Gives a node its memory; what it was computed from is let go unless a gradient may ask for it. */
 function settle(node: AnyNode, data: DeviceBuffer | null): void {
   node.data = data;
-  if (!node.requiresGrad) node.sources = [];
+  if (!node.requiresGrad || node.released) node.sources = [];
 }

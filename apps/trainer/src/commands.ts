@@ -22,18 +22,32 @@ const print = (text: string): void => void process.stdout.write(`${text}\n`);
 
 /** Paths among the flags count from where the user stands. */
 function atUser(flags: Flags): Flags {
-  return Object.fromEntries(Object.entries(flags).map(([name, value]) => [name, ['data', 'text', 'out', 'checkpoint', 'config'].includes(name) && typeof value === 'string' ? resolve(userFolder(), value) : value]));
+  return Object.fromEntries(
+    Object.entries(flags).map(([name, value]) => [
+      name,
+      ['data', 'text', 'out', 'checkpoint', 'config'].includes(name) && typeof value === 'string'
+        ? resolve(userFolder(), value)
+        : value,
+    ]),
+  );
 }
 
 function configOf({ config, ...flags }: Flags, base?: Flags): TrainConfig {
   const sources: ConfigSources = { flags, environment: process.env, ...(base === undefined ? {} : { base }) };
-  return resolveConfig(typeof config === 'string' ? { ...sources, file: { path: config, values: readConfigFile(config) } } : sources);
+  return resolveConfig(
+    typeof config === 'string' ? { ...sources, file: { path: config, values: readConfigFile(config) } } : sources,
+  );
 }
 
 const hasRun = (folder: string): boolean => existsSync(join(folder, CHECKPOINT_FILE));
 
 /** The folder of a run: `--out`; to go on, the newest of the preset; else one that is free. */
-function folderOf({ out, preset, resume, overwrite }: Pick<TrainConfig, 'out' | 'preset' | 'resume' | 'overwrite'>): string {
+function folderOf({
+  out,
+  preset,
+  resume,
+  overwrite,
+}: Pick<TrainConfig, 'out' | 'preset' | 'resume' | 'overwrite'>): string {
   if (out !== undefined) return resolve(userFolder(), out);
   const parent = join(userFolder(), 'runs');
   if (resume) return newestRun(preset);
@@ -52,7 +66,10 @@ function newestRun(preset?: PresetName): string {
     .map((name) => join(parent, name))
     .filter(hasRun)
     .toSorted((a, b) => statSync(join(b, CHECKPOINT_FILE)).mtimeMs - statSync(join(a, CHECKPOINT_FILE)).mtimeMs);
-  if (runs.length === 0) throw new ProjError('io', `there is no run${preset === undefined ? '' : ` of ${preset}`} in ${parent}`, { cure: 'Give its folder with --out, or train first' });
+  if (runs.length === 0)
+    throw new ProjError('io', `there is no run${preset === undefined ? '' : ` of ${preset}`} in ${parent}`, {
+      cure: 'Give its folder with --out, or train first',
+    });
   return runs[0];
 }
 
@@ -105,7 +122,11 @@ export function runEval(rawFlags: Flags): number {
   const task = createTask(config);
   task.model.loadStateDict(checkpoint.training.model);
   const metrics = { ...task.validate(0), ...task.test() };
-  print(json === true ? JSON.stringify({ checkpoint: path, step: checkpoint.training.step, metrics }) : `${path} (step ${checkpoint.training.step}): ${formatMetrics(metrics)}`);
+  print(
+    json === true
+      ? JSON.stringify({ checkpoint: path, step: checkpoint.training.step, metrics })
+      : `${path} (step ${checkpoint.training.step}): ${formatMetrics(metrics)}`,
+  );
   return 0;
 }
 
@@ -115,17 +136,31 @@ export function runSample(rawFlags: Flags): number {
   const path = checkpointPath(flags);
   const { checkpoint, config } = openCheckpoint(path, { device: flags['device'], threads: flags['threads'] });
   const { vocabulary } = checkpoint.saved;
-  if (typeof vocabulary !== 'string') throw new ProjError('invalid-argument', `${path} holds no language model`, { op: 'sample', cure: 'Give a checkpoint of docs-gpt, char-gpt or char-lstm' });
+  if (typeof vocabulary !== 'string')
+    throw new ProjError('invalid-argument', `${path} holds no language model`, {
+      op: 'sample',
+      cure: 'Give a checkpoint of docs-gpt, char-gpt or char-lstm',
+    });
   const number = (name: string, fallback: number): number => {
     const value = Number(flags[name] ?? fallback);
-    if (!Number.isFinite(value) || value < 0) throw new ProjError('invalid-argument', `${name} is ${String(flags[name])}`, { op: 'sample', cure: 'It must be a number, at least 0' });
+    if (!Number.isFinite(value) || value < 0)
+      throw new ProjError('invalid-argument', `${name} is ${String(flags[name])}`, {
+        op: 'sample',
+        cure: 'It must be a number, at least 0',
+      });
     return value;
   };
   const characters = new CharacterVocabulary(vocabulary);
   const model = createLanguageModel(config, characters.size);
   model.loadStateDict(checkpoint.training.model);
   const prompt = String(flags['prompt'] ?? '\n');
-  const text = generateText(model, characters, config.context, { prompt, length: number('length', 500), temperature: number('temperature', 0.8), topK: number('topK', 0), seed: number('seed', 0) });
+  const text = generateText(model, characters, config.context, {
+    prompt,
+    length: number('length', 500),
+    temperature: number('temperature', 0.8),
+    topK: number('topK', 0),
+    seed: number('seed', 0),
+  });
   print(prompt.trimStart() + text);
   return 0;
 }
@@ -135,7 +170,11 @@ export async function runBench(rawFlags: Flags): Promise<number> {
   const { json, runs, ...rest } = atUser(rawFlags);
   const config = configOf(rest);
   const count = Number(runs ?? 30);
-  if (!Number.isInteger(count) || count < 1) throw new ProjError('invalid-argument', `runs is ${String(runs)}`, { op: 'bench', cure: 'It must be a positive integer' });
+  if (!Number.isInteger(count) || count < 1)
+    throw new ProjError('invalid-argument', `runs is ${String(runs)}`, {
+      op: 'bench',
+      cure: 'It must be a positive integer',
+    });
   useDevice(config);
   manualSeed(config.seed);
   const task = createTask(config);
@@ -153,8 +192,20 @@ export async function runBench(rawFlags: Flags): Promise<number> {
   times.sort((a, b) => a - b);
   const medianMs = times[Math.floor(times.length / 2)];
   const device = defaultDevice();
-  const result = { preset: config.preset, device: device.name, threads: device.features.threads, medianMs, minMs: times[0], runs: count, itemsPerSecond: (1000 * task.itemsPerStep) / medianMs };
-  print(json === true ? JSON.stringify(result) : `${result.preset} on ${result.device}, ${result.threads} threads: ${medianMs.toFixed(2)} ms a step (fastest ${times[0].toFixed(2)}), ${formatRate(result.itemsPerSecond, task.unit)}`);
+  const result = {
+    preset: config.preset,
+    device: device.name,
+    threads: device.features.threads,
+    medianMs,
+    minMs: times[0],
+    runs: count,
+    itemsPerSecond: (1000 * task.itemsPerStep) / medianMs,
+  };
+  print(
+    json === true
+      ? JSON.stringify(result)
+      : `${result.preset} on ${result.device}, ${result.threads} threads: ${medianMs.toFixed(2)} ms a step (fastest ${times[0].toFixed(2)}), ${formatRate(result.itemsPerSecond, task.unit)}`,
+  );
   return 0;
 }
 
@@ -162,6 +213,8 @@ export async function runBench(rawFlags: Flags): Promise<number> {
 export function runDevices({ json }: Flags): number {
   const report = deviceReport();
   if (json === true) print(JSON.stringify(report));
-  else for (const { name, available, isDefault, detail } of report) print(`${isDefault ? '*' : ' '} ${name.padEnd(8)} ${available ? '' : 'not available: '}${detail}`);
+  else
+    for (const { name, available, isDefault, detail } of report)
+      print(`${isDefault ? '*' : ' '} ${name.padEnd(8)} ${available ? '' : 'not available: '}${detail}`);
   return 0;
 }

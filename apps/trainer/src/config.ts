@@ -6,8 +6,12 @@ import { z } from 'zod';
 import { type PresetName, PRESET_SETTINGS, PRESETS } from './presets.ts';
 
 /** Flags and variables are text. */
-const numeric = (schema: z.ZodNumber) => z.preprocess((value) => (typeof value === 'string' && value.trim() !== '' ? Number(value) : value), schema);
-const flag = z.preprocess((value) => (value === 'true' || value === '1' ? true : value === 'false' || value === '0' ? false : value), z.boolean());
+const numeric = (schema: z.ZodNumber) =>
+  z.preprocess((value) => (typeof value === 'string' && value.trim() !== '' ? Number(value) : value), schema);
+const flag = z.preprocess(
+  (value) => (value === 'true' || value === '1' ? true : value === 'false' || value === '0' ? false : value),
+  z.boolean(),
+);
 const count = numeric(z.number().int().min(1));
 const countOrZero = numeric(z.number().int().min(0));
 const positive = numeric(z.number().positive());
@@ -52,7 +56,8 @@ export type ConfigField = keyof TrainConfig;
 export const CONFIG_FIELDS = Object.keys(configSchema.shape) as ConfigField[];
 
 export const flagOf = (field: string): string => `--${field.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`;
-export const variableOf = (field: string): string => `PROJ_TRAINER_${field.replace(/[A-Z]/g, (c) => `_${c}`).toUpperCase()}`;
+export const variableOf = (field: string): string =>
+  `PROJ_TRAINER_${field.replace(/[A-Z]/g, (c) => `_${c}`).toUpperCase()}`;
 /** What the command line says about a field. */
 export const describeField = (field: ConfigField): string => configSchema.shape[field].description ?? '';
 /** Fields that are flags without a value. */
@@ -66,16 +71,25 @@ export function readConfigFile(path: string): Values {
   try {
     text = readFileSync(path, 'utf8');
   } catch (error) {
-    throw new ProjError('io', `cannot read the configuration ${path}: ${(error as Error).message}`, { cure: 'Check --config', cause: error });
+    throw new ProjError('io', `cannot read the configuration ${path}: ${(error as Error).message}`, {
+      cure: 'Check --config',
+      cause: error,
+    });
   }
   let parsed: unknown;
   try {
     parsed = path.endsWith('.json') ? JSON.parse(text) : parseYaml(text);
   } catch (error) {
-    throw new ProjError('invalid-argument', `${path}: ${(error as Error).message}`, { cure: 'Write it as YAML or JSON, a field a line', cause: error });
+    throw new ProjError('invalid-argument', `${path}: ${(error as Error).message}`, {
+      cure: 'Write it as YAML or JSON, a field a line',
+      cause: error,
+    });
   }
   if (parsed === null || parsed === undefined) return {};
-  if (typeof parsed !== 'object' || Array.isArray(parsed)) throw new ProjError('invalid-argument', `${path} is not a map of fields`, { cure: `Fields are: ${CONFIG_FIELDS.join(', ')}` });
+  if (typeof parsed !== 'object' || Array.isArray(parsed))
+    throw new ProjError('invalid-argument', `${path} is not a map of fields`, {
+      cure: `Fields are: ${CONFIG_FIELDS.join(', ')}`,
+    });
   return parsed as Values;
 }
 
@@ -100,32 +114,53 @@ export function resolveConfig({ flags = {}, environment = {}, file, base }: Conf
     }
   };
   if (file !== undefined) take(file.values, () => file.path);
-  take(Object.fromEntries(CONFIG_FIELDS.flatMap((field) => {
-    const value = environment[variableOf(field)];
-    return value === undefined || value === '' ? [] : [[field, value]];
-  })), variableOf);
+  take(
+    Object.fromEntries(
+      CONFIG_FIELDS.flatMap((field) => {
+        const value = environment[variableOf(field)];
+        return value === undefined || value === '' ? [] : [[field, value]];
+      }),
+    ),
+    variableOf,
+  );
   take(flags, flagOf);
 
-  const preset = PRESETS.find((name) => name === (user['preset'] ?? base?.['preset'] ?? 'docs-gpt')) as PresetName | undefined;
+  const preset = PRESETS.find((name) => name === (user['preset'] ?? base?.['preset'] ?? 'docs-gpt')) as
+    PresetName | undefined;
   const start: Record<string, unknown> = { ...(preset === undefined ? {} : PRESET_SETTINGS[preset].settings), ...base };
   // Whoever gives epochs does not want the preset's steps, and the other way round.
   if ('epochs' in user && !('steps' in user)) delete start['steps'];
   if ('steps' in user && !('epochs' in user)) delete start['epochs'];
   const result = configSchema.safeParse({ ...start, ...user });
   if (result.success) {
-    if (result.data.epochs === undefined && result.data.steps === undefined) throw new ProjError('invalid-argument', 'neither epochs nor steps are given', { cure: 'Give --epochs or --steps' });
-    if (result.data.width % result.data.heads !== 0) throw new ProjError('invalid-argument', `heads: ${result.data.heads} heads do not divide the width ${result.data.width}`, { cure: 'Change --heads or --width' });
+    if (result.data.epochs === undefined && result.data.steps === undefined)
+      throw new ProjError('invalid-argument', 'neither epochs nor steps are given', {
+        cure: 'Give --epochs or --steps',
+      });
+    if (result.data.width % result.data.heads !== 0)
+      throw new ProjError(
+        'invalid-argument',
+        `heads: ${result.data.heads} heads do not divide the width ${result.data.width}`,
+        { cure: 'Change --heads or --width' },
+      );
     return result.data;
   }
   const problems = result.error.issues.map((issue) => {
-    if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => `${key}${from(key)}: there is no such field`).join('; ');
+    if (issue.code === 'unrecognized_keys')
+      return issue.keys.map((key) => `${key}${from(key)}: there is no such field`).join('; ');
     const field = String(issue.path[0] ?? '');
     // With an unknown preset, fields that it would have given are missing too.
-    return preset === undefined && field !== 'preset' && !origins.has(field) ? '' : `${field}${from(field)}: ${issue.message}, got ${JSON.stringify(user[field] ?? start[field])}`;
+    return preset === undefined && field !== 'preset' && !origins.has(field)
+      ? ''
+      : `${field}${from(field)}: ${issue.message}, got ${JSON.stringify(user[field] ?? start[field])}`;
   });
   function from(field: string): string {
     const origin = origins.get(field);
     return origin === undefined ? '' : ` (from ${origin})`;
   }
-  throw new ProjError('invalid-argument', `the configuration is wrong: ${problems.filter((text) => text !== '').join('; ')}`, { cure: `Fields are: ${CONFIG_FIELDS.join(', ')}` });
+  throw new ProjError(
+    'invalid-argument',
+    `the configuration is wrong: ${problems.filter((text) => text !== '').join('; ')}`,
+    { cure: `Fields are: ${CONFIG_FIELDS.join(', ')}` },
+  );
 }

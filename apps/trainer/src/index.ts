@@ -1,7 +1,15 @@
 /** The training loop for other programs. */
 export { type ConfigSources, readConfigFile, resolveConfig, type TrainConfig } from './config.ts';
 export { PRESET_SETTINGS, PRESETS, type PresetName } from './presets.ts';
-export { BEST_FILE, CHECKPOINT_FILE, formatMetrics, type RunOptions, type Summary, trainModel, useDevice } from './training/run.ts';
+export {
+  BEST_FILE,
+  CHECKPOINT_FILE,
+  formatMetrics,
+  type RunOptions,
+  type Summary,
+  trainModel,
+  useDevice,
+} from './training/run.ts';
 export { type Checkpoint, loadCheckpoint, saveCheckpoint, type TrainingState } from './training/checkpoint.ts';
 export { learningRateFactor, Trainer } from './training/step.ts';
 export { createTask } from './tasks/index.ts';

@@ -9,20 +9,72 @@ interface Preset {
 }
 
 const LANGUAGE = { betas2: 0.99, weightDecay: 0.1, gradClip: 1, logEvery: 50, dropout: 0 } as const;
-const MNIST = { betas2: 0.999, weightDecay: 0.01, gradClip: 0, warmup: 100, minLr: 1e-5, logEvery: 100, checkpointEvery: 500 } as const;
+const MNIST = {
+  betas2: 0.999,
+  weightDecay: 0.01,
+  gradClip: 0,
+  warmup: 100,
+  minLr: 1e-5,
+  logEvery: 100,
+  checkpointEvery: 500,
+} as const;
 
 export const PRESET_SETTINGS: Record<PresetName, Preset> = {
   'docs-gpt': {
-    description: 'a small character-level transformer on the documentation of this repository; needs no data, takes about a minute',
-    settings: { ...LANGUAGE, layers: 3, width: 128, heads: 4, context: 64, batchSize: 16, steps: 700, lr: 3e-3, minLr: 3e-4, warmup: 40, evalEvery: 175, evalBatches: 20, checkpointEvery: 175 },
+    description:
+      'a small character-level transformer on the documentation of this repository; needs no data, takes about a minute',
+    settings: {
+      ...LANGUAGE,
+      layers: 3,
+      width: 128,
+      heads: 4,
+      context: 64,
+      batchSize: 16,
+      steps: 700,
+      lr: 3e-3,
+      minLr: 3e-4,
+      warmup: 40,
+      evalEvery: 175,
+      evalBatches: 20,
+      checkpointEvery: 175,
+    },
   },
   'char-gpt': {
     description: 'GPT of 4 layers, width 256, 8 heads, context 128 on tinyshakespeare (--data) or any text (--text)',
-    settings: { ...LANGUAGE, layers: 4, width: 256, heads: 8, context: 128, batchSize: 8, steps: 3000, lr: 1.5e-3, minLr: 1e-4, warmup: 100, evalEvery: 500, evalBatches: 50, checkpointEvery: 500 },
+    settings: {
+      ...LANGUAGE,
+      layers: 4,
+      width: 256,
+      heads: 8,
+      context: 128,
+      batchSize: 8,
+      steps: 3000,
+      lr: 1.5e-3,
+      minLr: 1e-4,
+      warmup: 100,
+      evalEvery: 500,
+      evalBatches: 50,
+      checkpointEvery: 500,
+    },
   },
   'char-lstm': {
     description: 'LSTM of width 128 over 64 characters on tinyshakespeare (--data) or any text (--text)',
-    settings: { ...LANGUAGE, layers: 1, width: 128, heads: 1, context: 64, batchSize: 32, steps: 3000, lr: 5e-3, minLr: 3e-4, warmup: 50, weightDecay: 0.01, evalEvery: 500, evalBatches: 50, checkpointEvery: 500 },
+    settings: {
+      ...LANGUAGE,
+      layers: 1,
+      width: 128,
+      heads: 1,
+      context: 64,
+      batchSize: 32,
+      steps: 3000,
+      lr: 5e-3,
+      minLr: 3e-4,
+      warmup: 50,
+      weightDecay: 0.01,
+      evalEvery: 500,
+      evalBatches: 50,
+      checkpointEvery: 500,
+    },
   },
   'mlp-mnist': {
     description: 'perceptron 784-512-512-10 on MNIST (--data)',

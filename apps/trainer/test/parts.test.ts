@@ -18,7 +18,11 @@ describe('configuration', () => {
   it('takes flags before environment before file before preset', () => {
     writeFileSync(join(folder, 'run.yaml'), 'preset: char-gpt\nlr: 0.1\nbatchSize: 3\nseed: 9\n');
     const file = { path: 'run.yaml', values: readConfigFile(join(folder, 'run.yaml')) };
-    const config = resolveConfig({ flags: { lr: '0.3' }, environment: { PROJ_TRAINER_LR: '0.2', PROJ_TRAINER_BATCH_SIZE: '5' }, file });
+    const config = resolveConfig({
+      flags: { lr: '0.3' },
+      environment: { PROJ_TRAINER_LR: '0.2', PROJ_TRAINER_BATCH_SIZE: '5' },
+      file,
+    });
     expect(config).toMatchObject({ preset: 'char-gpt', lr: 0.3, batchSize: 5, seed: 9, heads: 8, steps: 3000 });
   });
   it('drops the steps of the preset for the epochs of the user', () => {
@@ -26,7 +30,9 @@ describe('configuration', () => {
     expect(resolveConfig({ flags: { preset: 'char-gpt', epochs: 2 } }).steps).toBeUndefined();
   });
   it('names every field that is wrong', () => {
-    expect(() => resolveConfig({ flags: { lr: -1, context: 'x' } })).toThrow(/context \(from --context\).*lr \(from --lr\)|lr \(from --lr\).*context \(from --context\)/);
+    expect(() => resolveConfig({ flags: { lr: -1, context: 'x' } })).toThrow(
+      /context \(from --context\).*lr \(from --lr\)|lr \(from --lr\).*context \(from --context\)/,
+    );
     expect(() => resolveConfig({ flags: { width: 100, heads: 3 } })).toThrow(/3 heads do not divide the width 100/);
   });
 });
@@ -55,7 +61,7 @@ describe('event files', () => {
     writer.close();
     const bytes = readFileSync(writer.path);
     const events: Record<string, unknown>[] = [];
-    for (let at = 0; at < bytes.length; ) {
+    for (let at = 0; at < bytes.length;) {
       const length = Number(bytes.readBigUInt64LE(at));
       expect(bytes.readUInt32LE(at + 8)).toBe(maskedCrc32c(bytes.subarray(at, at + 8)));
       const data = bytes.subarray(at + 12, at + 12 + length);
@@ -64,20 +70,34 @@ describe('event files', () => {
       at += 16 + length;
     }
     expect(events[0]).toMatchObject({ wallTime: 1_700_000_000, fileVersion: 'brain.Event:2' });
-    expect(events[1]).toMatchObject({ step: 7, summary: { value: [{ tag: 'trainLoss', simpleValue: 1.5 }, { tag: 'lr', simpleValue: 0.25 }] } });
+    expect(events[1]).toMatchObject({
+      step: 7,
+      summary: {
+        value: [
+          { tag: 'trainLoss', simpleValue: 1.5 },
+          { tag: 'lr', simpleValue: 0.25 },
+        ],
+      },
+    });
     // The bytes of the value, by the protocol-buffer encoding: field 1 (tag), field 2 (fixed32).
     expect(bytes.toString('latin1')).toContain('\n\ttrainLoss\x15\x00\x00\xc0\x3f');
   });
 });
 
 describe('curves', () => {
-  const series = [{ name: 'training loss', points: Array.from({ length: 50 }, (_, i): [number, number] => [i, 3 / (1 + i / 10)]) }];
+  const series = [
+    { name: 'training loss', points: Array.from({ length: 50 }, (_, i): [number, number] => [i, 3 / (1 + i / 10)]) },
+  ];
   it('are drawn for a terminal and as SVG', () => {
     const chart = terminalChart(series);
     expect(chart.split('\n').length).toBeGreaterThan(10);
     const svg = curvesSvg(series, 'a < b');
     expect(svg).toContain('a &#60; b');
-    const points = /points="([^"]*)"/.exec(svg)?.[1].split(' ').map((pair) => pair.split(',').map(Number)) ?? [];
+    const points =
+      /points="([^"]*)"/
+        .exec(svg)?.[1]
+        .split(' ')
+        .map((pair) => pair.split(',').map(Number)) ?? [];
     expect(points).toHaveLength(50);
     // Loss falls: y grows downwards.
     expect(points.every(([x, y], i) => i === 0 || (x > points[i - 1][0] && y >= points[i - 1][1]))).toBe(true);
@@ -95,7 +115,10 @@ describe('progress', () => {
     const stream = { isTTY: false, write: (line: string) => written.push(line) } as unknown as NodeJS.WriteStream;
     const progress = createProgress(20, 0, 'images', 10, stream);
     for (let step = 1; step <= 20; step++) progress.update({ step, loss: 1 / step, rate: 12_345, secondsLeft: 90 });
-    expect(written).toEqual(['step 10/20  loss 0.1000  12.3k images/s  1m30s left\n', 'step 20/20  loss 0.0500  12.3k images/s  1m30s left\n']);
+    expect(written).toEqual([
+      'step 10/20  loss 0.1000  12.3k images/s  1m30s left\n',
+      'step 20/20  loss 0.0500  12.3k images/s  1m30s left\n',
+    ]);
   });
   it('writes times shortly', () => {
     expect([5, 65, 3700, Infinity].map(formatSeconds)).toEqual(['5s', '1m05s', '1h01m', '?']);

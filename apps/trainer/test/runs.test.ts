@@ -11,13 +11,29 @@ const text = path('text.txt');
 beforeAll(() => writeText(text));
 afterAll(remove);
 
-const tiny = (out: string, ...rest: string[]): string[] => ['train', ...TINY, '--text', text, '--out', path(out), ...rest];
+const tiny = (out: string, ...rest: string[]): string[] => [
+  'train',
+  ...TINY,
+  '--text',
+  text,
+  '--out',
+  path(out),
+  ...rest,
+];
 const summaryOf = (out: string): Summary => JSON.parse(readFileSync(path(`${out}/summary.json`), 'utf8')) as Summary;
-const bitsOf = (out: string): Record<string, number[]> => Object.fromEntries(Object.entries(loadCheckpoint(path(`${out}/${CHECKPOINT_FILE}`)).training.model).map(([name, value]) => [name, (value as Tensor).toFlatArray()]));
+const bitsOf = (out: string): Record<string, number[]> =>
+  Object.fromEntries(
+    Object.entries(loadCheckpoint(path(`${out}/${CHECKPOINT_FILE}`)).training.model).map(([name, value]) => [
+      name,
+      (value as Tensor).toFlatArray(),
+    ]),
+  );
 
 describe('a run', { timeout: 120_000 }, () => {
   it('learns, and leaves summary, log, event file, curves and checkpoint', async () => {
-    const { status, output, errors } = await run(tiny('first', '--steps', '60', '--log-every', '10', '--checkpoint-every', '20', '--dropout', '0.1'));
+    const { status, output, errors } = await run(
+      tiny('first', '--steps', '60', '--log-every', '10', '--checkpoint-every', '20', '--dropout', '0.1'),
+    );
     expect(errors).toBe('');
     expect(status).toBe(0);
     const summary = summaryOf('first');
@@ -30,20 +46,38 @@ describe('a run', { timeout: 120_000 }, () => {
     const log = readLog(path('first/log.jsonl'));
     expect(log.filter((entry) => 'trainLoss' in entry).map(({ step }) => step)).toEqual([10, 20, 30, 40, 50, 60]);
     expect(log.filter((entry) => 'valLoss' in entry).map(({ step }) => step)).toEqual([10, 20, 30, 40, 50, 60]);
-    expect(readFileSync(path('first/curves.svg'), 'utf8')).toMatch(/^<svg[\s\S]*training loss[\s\S]*validation loss[\s\S]*<\/svg>\s*$/);
+    expect(readFileSync(path('first/curves.svg'), 'utf8')).toMatch(
+      /^<svg[\s\S]*training loss[\s\S]*validation loss[\s\S]*<\/svg>\s*$/,
+    );
     expect(readdirSync(path('first')).filter((name) => name.startsWith('events.out.tfevents.'))).toHaveLength(1);
     expect(output).toMatch(/step 60\/60 {2}loss/);
     expect(output).toMatch(/a sample:\n/);
   });
 
   it('gives the same bits again for the same seed, others for another', async () => {
-    for (const [out, seed] of [['same', '1'], ['again', '1'], ['other', '2']]) expect((await run(tiny(out, '--steps', '12', '--dropout', '0.1', '--seed', seed))).status).toBe(0);
+    for (const [out, seed] of [
+      ['same', '1'],
+      ['again', '1'],
+      ['other', '2'],
+    ])
+      expect((await run(tiny(out, '--steps', '12', '--dropout', '0.1', '--seed', seed))).status).toBe(0);
     expect(bitsOf('again')).toEqual(bitsOf('same'));
     expect(bitsOf('other')).not.toEqual(bitsOf('same'));
   });
 
   it('killed at any moment goes on to the bits of the run that was not', async () => {
-    const settings = ['--steps', '120', '--checkpoint-every', '7', '--log-every', '5', '--dropout', '0.2', '--grad-clip', '0.5'];
+    const settings = [
+      '--steps',
+      '120',
+      '--checkpoint-every',
+      '7',
+      '--log-every',
+      '5',
+      '--dropout',
+      '0.2',
+      '--grad-clip',
+      '0.5',
+    ];
     expect((await run(tiny('whole', ...settings))).status).toBe(0);
     const killed = start(tiny('killed', ...settings));
     await killed.until(/step (20|25|30|35)\//);
@@ -57,7 +91,9 @@ describe('a run', { timeout: 120_000 }, () => {
     expect(resumed.errors).toBe('');
     expect(resumed.output).toContain(`from step ${at}`);
     expect(bitsOf('killed')).toEqual(bitsOf('whole'));
-    const steps = readLog(path('killed/log.jsonl')).filter((entry) => 'trainLoss' in entry).map(({ step }) => step);
+    const steps = readLog(path('killed/log.jsonl'))
+      .filter((entry) => 'trainLoss' in entry)
+      .map(({ step }) => step);
     expect(steps).toEqual(steps.toSorted((a, b) => a - b));
     expect(new Set(steps).size).toBe(steps.length);
   });
@@ -84,11 +120,29 @@ describe('a run', { timeout: 120_000 }, () => {
   it('stops when the loss is not a number, and keeps the last good checkpoint', async () => {
     expect((await run(tiny('nan', '--steps', '10', '--checkpoint-every', '5'))).status).toBe(0);
     const good = bitsOf('nan');
-    const { status, errors } = await run(['train', '--resume', '--out', path('nan'), '--steps', '200', '--lr', '1e38', '--min-lr', '1e38', '--grad-clip', '0', '--checkpoint-every', '1']);
+    const { status, errors } = await run([
+      'train',
+      '--resume',
+      '--out',
+      path('nan'),
+      '--steps',
+      '200',
+      '--lr',
+      '1e38',
+      '--min-lr',
+      '1e38',
+      '--grad-clip',
+      '0',
+      '--checkpoint-every',
+      '1',
+    ]);
     expect(status).toBe(1);
-    expect(errors).toMatch(/(loss is (NaN|-?Infinity)|not a finite number) at step \d+; the last good checkpoint, of step \d+, is .*checkpoint\.safetensors.*Lower --lr/);
+    expect(errors).toMatch(
+      /(loss is (NaN|-?Infinity)|not a finite number) at step \d+; the last good checkpoint, of step \d+, is .*checkpoint\.safetensors.*Lower --lr/,
+    );
     const kept = loadCheckpoint(path(`nan/${CHECKPOINT_FILE}`));
-    for (const value of Object.values(kept.training.model)) expect((value as Tensor).toFlatArray().every(Number.isFinite)).toBe(true);
+    for (const value of Object.values(kept.training.model))
+      expect((value as Tensor).toFlatArray().every(Number.isFinite)).toBe(true);
     expect(Object.keys(good)).toEqual(Object.keys(kept.training.model));
   });
 
@@ -112,7 +166,9 @@ describe('a run', { timeout: 120_000 }, () => {
     const sampled = await run(['sample', '--out', path('used'), '--prompt', 'the ', '--length', '40', '--seed', '3']);
     expect(sampled.errors).toBe('');
     expect(sampled.output.trimEnd().length).toBeGreaterThan(4);
-    expect((await run(['sample', '--out', path('used'), '--prompt', 'the ', '--length', '40', '--seed', '3'])).output).toBe(sampled.output);
+    expect(
+      (await run(['sample', '--out', path('used'), '--prompt', 'the ', '--length', '40', '--seed', '3'])).output,
+    ).toBe(sampled.output);
     const unknown = await run(['sample', '--out', path('used'), '--prompt', '€']);
     expect([unknown.status, unknown.errors]).toEqual([1, expect.stringMatching(/"€" is not in the vocabulary/)]);
   });
@@ -130,24 +186,57 @@ describe('a run', { timeout: 120_000 }, () => {
     };
     make('train', 400);
     make('t10k', 50);
-    const { status, errors } = await run(['train', '--preset', 'mlp-mnist', '--data', folder, '--out', path('bars'), '--epochs', '4', '--batch-size', '20', '--width', '32', '--warmup', '5', '--device', 'js']);
+    const { status, errors } = await run([
+      'train',
+      '--preset',
+      'mlp-mnist',
+      '--data',
+      folder,
+      '--out',
+      path('bars'),
+      '--epochs',
+      '4',
+      '--batch-size',
+      '20',
+      '--width',
+      '32',
+      '--warmup',
+      '5',
+      '--device',
+      'js',
+    ]);
     expect(errors).toBe('');
     expect(status).toBe(0);
     expect(summaryOf('bars').metrics['testAccuracy']).toBeGreaterThan(0.95);
     writeFileSync(`${folder}/t10k-labels-idx1-ubyte`, idx([50], new Uint8Array(20)));
     const broken = await run(['eval', '--out', path('bars')]);
-    expect([broken.status, broken.errors]).toEqual([1, expect.stringMatching(/t10k-labels-idx1-ubyte: it ends at byte 28/)]);
+    expect([broken.status, broken.errors]).toEqual([
+      1,
+      expect.stringMatching(/t10k-labels-idx1-ubyte: it ends at byte 28/),
+    ]);
   });
 });
 
 describe('wrong input', { timeout: 60_000 }, () => {
   it.each<[string, string[], Readonly<Record<string, string>>, number, RegExp]>([
     ['a number that is none', ['--batch-size', 'many'], {}, 2, /batchSize \(from --batch-size\): .*number.*"many"/],
-    ['a value out of range', [], { PROJ_TRAINER_DROPOUT: '1.5' }, 2, /dropout \(from PROJ_TRAINER_DROPOUT\): .*1.*"1\.5"/],
+    [
+      'a value out of range',
+      [],
+      { PROJ_TRAINER_DROPOUT: '1.5' },
+      2,
+      /dropout \(from PROJ_TRAINER_DROPOUT\): .*1.*"1\.5"/,
+    ],
     ['an unknown preset', ['--preset', 'resnet'], {}, 2, /preset \(from --preset\): .*docs-gpt/],
     ['an unknown flag', ['--lerning-rate', '1'], {}, 2, /unknown option '--lerning-rate'/],
     ['an unknown device', [...TINY.slice(0, -1), 'abacus'], {}, 1, /no device "abacus".*Known devices/],
-    ['a missing data folder', ['--preset', 'mlp-mnist', '--data', '/nowhere'], {}, 1, /no train-images-idx3-ubyte.*--data/],
+    [
+      'a missing data folder',
+      ['--preset', 'mlp-mnist', '--data', '/nowhere'],
+      {},
+      1,
+      /no train-images-idx3-ubyte.*--data/,
+    ],
     ['no data folder', ['--preset', 'cnn-mnist'], {}, 1, /no data folder.*PROJ_DATA/],
     ['a missing configuration', ['--config', '/nowhere.yaml'], {}, 1, /cannot read the configuration \/nowhere\.yaml/],
   ])('%s is refused', async (name, args, environment, wanted, message) => {
@@ -159,18 +248,27 @@ describe('wrong input', { timeout: 60_000 }, () => {
   it('an unknown field of a file is named, with the file', async () => {
     writeFileSync(path('bad.yaml'), 'lerningRate: 3\n');
     const { status, errors } = await run(['train', '--config', path('bad.yaml')]);
-    expect([status, errors]).toEqual([2, expect.stringMatching(/lerningRate \(from .*bad\.yaml\): there is no such field/)]);
+    expect([status, errors]).toEqual([
+      2,
+      expect.stringMatching(/lerningRate \(from .*bad\.yaml\): there is no such field/),
+    ]);
   });
 
   it('an earlier run is not replaced unasked, and a damaged checkpoint is refused', async () => {
     expect((await run(tiny('kept', '--steps', '5'))).status).toBe(0);
     const again = await run(tiny('kept', '--steps', '5'));
-    expect([again.status, again.errors]).toEqual([2, expect.stringMatching(/there is a run in .*kept already.*--resume.*--overwrite/)]);
+    expect([again.status, again.errors]).toEqual([
+      2,
+      expect.stringMatching(/there is a run in .*kept already.*--resume.*--overwrite/),
+    ]);
     const file = path(`kept/${CHECKPOINT_FILE}`);
     const bytes = readFileSync(file);
     writeFileSync(file, bytes.subarray(0, bytes.length - 100));
     const truncated = await run(['train', '--resume', '--out', path('kept')]);
-    expect([truncated.status, truncated.errors]).toEqual([1, expect.stringMatching(/checkpoint\.safetensors: tensor ".*" claims bytes|truncated/)]);
+    expect([truncated.status, truncated.errors]).toEqual([
+      1,
+      expect.stringMatching(/checkpoint\.safetensors: tensor ".*" claims bytes|truncated/),
+    ]);
     bytes[bytes.length - 50] ^= 4;
     writeFileSync(file, bytes);
     expect((await run(['eval', '--checkpoint', file])).errors).toMatch(/checksum/);
@@ -180,7 +278,16 @@ describe('wrong input', { timeout: 60_000 }, () => {
     expect((await run(tiny('moved', '--steps', '5'))).status).toBe(0);
     writeText(path('other.txt'));
     writeFileSync(path('other.txt'), `${readFileSync(text, 'utf8')}more\n`);
-    const { status, errors } = await run(['train', '--resume', '--out', path('moved'), '--steps', '9', '--text', path('other.txt')]);
+    const { status, errors } = await run([
+      'train',
+      '--resume',
+      '--out',
+      path('moved'),
+      '--steps',
+      '9',
+      '--text',
+      path('other.txt'),
+    ]);
     expect([status, errors]).toEqual([1, expect.stringMatching(/was trained on other data/)]);
   });
 });

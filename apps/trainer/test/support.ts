@@ -15,8 +15,13 @@ export interface Finished {
 }
 
 /** Starts the program; `done` resolves when it has ended. */
-export function start(args: readonly string[], environment: Readonly<Record<string, string>> = {}): { readonly child: ChildProcess; readonly done: Promise<Finished>; until(text: RegExp): Promise<void> } {
-  const child = spawn(process.execPath, ['--conditions=source', PROGRAM, ...args], { env: { ...process.env, PROJ_DATA: '', PROJ_DEVICE: '', INIT_CWD: '', ...environment } });
+export function start(
+  args: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
+): { readonly child: ChildProcess; readonly done: Promise<Finished>; until(text: RegExp): Promise<void> } {
+  const child = spawn(process.execPath, ['--conditions=source', PROGRAM, ...args], {
+    env: { ...process.env, PROJ_DATA: '', PROJ_DEVICE: '', INIT_CWD: '', ...environment },
+  });
   let output = '';
   let errors = '';
   const watchers = new Set<() => void>();
@@ -25,7 +30,9 @@ export function start(args: readonly string[], environment: Readonly<Record<stri
     for (const watcher of watchers) watcher();
   });
   child.stderr.on('data', (data: Buffer) => (errors += data.toString()));
-  const done = new Promise<Finished>((resolve) => child.on('close', (status, signal) => resolve({ status, signal, output, errors })));
+  const done = new Promise<Finished>((resolve) =>
+    child.on('close', (status, signal) => resolve({ status, signal, output, errors })),
+  );
   const until = (text: RegExp): Promise<void> =>
     new Promise((resolve, reject) => {
       const look = (): void => {
@@ -40,7 +47,8 @@ export function start(args: readonly string[], environment: Readonly<Record<stri
   return { child, done, until };
 }
 
-export const run = (args: readonly string[], environment?: Readonly<Record<string, string>>): Promise<Finished> => start(args, environment).done;
+export const run = (args: readonly string[], environment?: Readonly<Record<string, string>>): Promise<Finished> =>
+  start(args, environment).done;
 
 /** A folder that goes away with the tests. */
 export function temporaryFolder(): { readonly path: (name: string) => string; remove(): void } {
@@ -50,11 +58,37 @@ export function temporaryFolder(): { readonly path: (name: string) => string; re
 
 /** A text with structure enough to learn something in a few steps. */
 export function writeText(path: string): void {
-  writeFileSync(path, Array.from({ length: 400 }, (_, i) => `line ${i % 10}: the cat sat on mat ${(i * 7) % 10}.\n`).join(''));
+  writeFileSync(
+    path,
+    Array.from({ length: 400 }, (_, i) => `line ${i % 10}: the cat sat on mat ${(i * 7) % 10}.\n`).join(''),
+  );
 }
 
 /** A tiny language model that trains in milliseconds. */
-export const TINY = ['--preset', 'docs-gpt', '--layers', '1', '--width', '16', '--heads', '2', '--context', '8', '--batch-size', '4', '--sample-length', '20', '--eval-batches', '2', '--eval-every', '10', '--warmup', '2', '--device', 'js'];
+export const TINY = [
+  '--preset',
+  'docs-gpt',
+  '--layers',
+  '1',
+  '--width',
+  '16',
+  '--heads',
+  '2',
+  '--context',
+  '8',
+  '--batch-size',
+  '4',
+  '--sample-length',
+  '20',
+  '--eval-batches',
+  '2',
+  '--eval-every',
+  '10',
+  '--warmup',
+  '2',
+  '--device',
+  'js',
+];
 
 /** An IDX file of unsigned bytes. */
 export function idx(shape: readonly number[], data: Uint8Array): Buffer {

@@ -15,7 +15,11 @@ export interface Dataset<T> {
 
 /** The item at `index`; throws `index-out-of-range` when there is none. */
 export function itemAt<T>(dataset: Dataset<T>, index: number): T {
-  if (!Number.isInteger(index) || index < -dataset.length || index >= dataset.length) throw new ProjError('index-out-of-range', `item ${index} of a dataset of ${dataset.length}`, { op: 'Dataset', cure: `Indices lie in 0 … ${dataset.length - 1}` });
+  if (!Number.isInteger(index) || index < -dataset.length || index >= dataset.length)
+    throw new ProjError('index-out-of-range', `item ${index} of a dataset of ${dataset.length}`, {
+      op: 'Dataset',
+      cure: `Indices lie in 0 … ${dataset.length - 1}`,
+    });
   return dataset.at(index) as T;
 }
 
@@ -27,7 +31,11 @@ export class TensorDataset implements Dataset<Tensor[]> {
   constructor(...tensors: readonly Tensor[]) {
     const [first] = tensors;
     if (first === undefined || tensors.some((t) => t.ndim === 0 || t.shape[0] !== first.shape[0])) {
-      throw new ProjError('shape-mismatch', 'the tensors must have first dimensions of one size', { op: 'TensorDataset', shapes: tensors.map((t) => t.shape), dtypes: tensors.map((t) => t.dtype) });
+      throw new ProjError('shape-mismatch', 'the tensors must have first dimensions of one size', {
+        op: 'TensorDataset',
+        shapes: tensors.map((t) => t.shape),
+        dtypes: tensors.map((t) => t.dtype),
+      });
     }
     this.tensors = tensors.map((t) => t.detach());
     this.length = first.shape[0];
@@ -37,7 +45,9 @@ export class TensorDataset implements Dataset<Tensor[]> {
   }
   batch(indices: ArrayLike<number>): Tensor[] {
     const rows = Int32Array.from(indices, (i) => (i < 0 ? i + this.length : i));
-    return this.tensors.map((t) => wrap(takeNode(t.node, fromArray(rows, [rows.length], 'int64', { device: t.device }).node)));
+    return this.tensors.map((t) =>
+      wrap(takeNode(t.node, fromArray(rows, [rows.length], 'int64', { device: t.device }).node)),
+    );
   }
 }
 
@@ -50,7 +60,8 @@ export class Subset<T> implements Dataset<T> {
   constructor(dataset: Dataset<T>, indices: ArrayLike<number>) {
     this.dataset = dataset;
     this.indices = indices;
-    if (dataset.batch !== undefined) this.batch = (chosen) => dataset.batch?.(Array.from(chosen, (i) => this.indices[i]));
+    if (dataset.batch !== undefined)
+      this.batch = (chosen) => dataset.batch?.(Array.from(chosen, (i) => this.indices[i]));
   }
   get length(): number {
     return this.indices.length;
@@ -68,7 +79,8 @@ export class ConcatDataset<T> implements Dataset<T> {
 
   constructor(datasets: Iterable<Dataset<T>>) {
     this.datasets = [...datasets];
-    if (this.datasets.length === 0) throw new ProjError('invalid-argument', 'the list of datasets is empty', { op: 'ConcatDataset' });
+    if (this.datasets.length === 0)
+      throw new ProjError('invalid-argument', 'the list of datasets is empty', { op: 'ConcatDataset' });
     let end = 0;
     this.cumulativeSizes = this.datasets.map((dataset) => (end += dataset.length));
   }
@@ -91,15 +103,27 @@ export interface SplitOptions {
  * Disjoint random parts of a dataset: lengths that add up to its length, or shares that add up to 1 (what rounding leaves over goes to the
  * first parts, one each).
  */
-export function randomSplit<T>(dataset: Dataset<T>, lengths: readonly number[], { seed = freshSeed() }: SplitOptions = {}): Subset<T>[] {
+export function randomSplit<T>(
+  dataset: Dataset<T>,
+  lengths: readonly number[],
+  { seed = freshSeed() }: SplitOptions = {},
+): Subset<T>[] {
   const total = lengths.reduce((sum, x) => sum + x, 0);
   let sizes = [...lengths];
-  if (Math.abs(total - 1) < 1e-9 && total <= 1 + 1e-9 && !lengths.every((x) => Number.isInteger(x) && dataset.length === total)) {
+  if (
+    Math.abs(total - 1) < 1e-9 &&
+    total <= 1 + 1e-9 &&
+    !lengths.every((x) => Number.isInteger(x) && dataset.length === total)
+  ) {
     sizes = lengths.map((share) => Math.floor(dataset.length * share + 1e-9));
     const rest = dataset.length - sizes.reduce((sum, x) => sum + x, 0);
     for (let i = 0; i < rest; i++) sizes[i % sizes.length]++;
   } else if (total !== dataset.length) {
-    throw new ProjError('invalid-argument', `lengths ${lengths.join(', ')} do not add up to the ${dataset.length} items of the dataset`, { op: 'randomSplit', cure: 'Give lengths with that sum, or shares with sum 1' });
+    throw new ProjError(
+      'invalid-argument',
+      `lengths ${lengths.join(', ')} do not add up to the ${dataset.length} items of the dataset`,
+      { op: 'randomSplit', cure: 'Give lengths with that sum, or shares with sum 1' },
+    );
   }
   const order = new RandomStream(seed).permutation(dataset.length);
   let at = 0;

@@ -28,11 +28,19 @@ const isGzip = (bytes: Uint8Array): boolean => bytes[0] === 0x1f && bytes[1] ===
 
 function gunzip(bytes: Uint8Array, where: string): Uint8Array {
   const zlib = globalThis.process?.getBuiltinModule?.('node:zlib');
-  if (zlib === undefined) throw new ProjError('data-loading', `${where}: gzip cannot be read here`, { op: 'readIdx', cure: 'Decompress it first' });
+  if (zlib === undefined)
+    throw new ProjError('data-loading', `${where}: gzip cannot be read here`, {
+      op: 'readIdx',
+      cure: 'Decompress it first',
+    });
   try {
     return new Uint8Array(zlib.gunzipSync(bytes));
   } catch (error) {
-    throw new ProjError('data-loading', `${where}: the gzip data of ${bytes.length} bytes are damaged (${(error as Error).message})`, { op: 'readIdx', cure: 'Fetch the file again', cause: error });
+    throw new ProjError(
+      'data-loading',
+      `${where}: the gzip data of ${bytes.length} bytes are damaged (${(error as Error).message})`,
+      { op: 'readIdx', cure: 'Fetch the file again', cause: error },
+    );
   }
 }
 
@@ -45,8 +53,16 @@ export function readIdx(source: string | URL | Uint8Array): IdxArray {
     throw new ProjError('data-loading', `${where}: ${problem}`, { op: 'readIdx', cure });
   };
   if (bytes.length < 4) fail(`it ends at byte ${bytes.length}, inside the magic number`);
-  if (bytes[0] !== 0 || bytes[1] !== 0) fail(`bytes 0 and 1 are ${bytes[0]} and ${bytes[1]}, not 0 and 0`, 'It is not an IDX file');
-  const type = TYPES[bytes[2]] ?? fail(`byte 2 is the unknown element type 0x${bytes[2].toString(16).padStart(2, '0')}`, `Known are ${Object.entries(TYPES).map(([code, { dtype }]) => `0x${Number(code).toString(16).padStart(2, '0')} (${dtype})`).join(', ')}`);
+  if (bytes[0] !== 0 || bytes[1] !== 0)
+    fail(`bytes 0 and 1 are ${bytes[0]} and ${bytes[1]}, not 0 and 0`, 'It is not an IDX file');
+  const type =
+    TYPES[bytes[2]] ??
+    fail(
+      `byte 2 is the unknown element type 0x${bytes[2].toString(16).padStart(2, '0')}`,
+      `Known are ${Object.entries(TYPES)
+        .map(([code, { dtype }]) => `0x${Number(code).toString(16).padStart(2, '0')} (${dtype})`)
+        .join(', ')}`,
+    );
   const rank = bytes[3];
   const start = 4 + 4 * rank;
   if (bytes.length < start) fail(`it ends at byte ${bytes.length}, inside the ${rank} sizes that byte 3 announces`);
@@ -54,8 +70,15 @@ export function readIdx(source: string | URL | Uint8Array): IdxArray {
   const shape = Array.from({ length: rank }, (_, i) => view.getUint32(4 + 4 * i));
   const count = shape.reduce((product, size) => product * size, 1);
   const end = start + count * type.bytes;
-  if (bytes.length < end) fail(`it ends at byte ${bytes.length}, but [${shape.join(', ')}] ${type.dtype} from byte ${start} need ${end}`, 'It is truncated: fetch it again');
-  if (bytes.length > end) fail(`there are ${bytes.length - end} bytes too many from byte ${end} on, after [${shape.join(', ')}] ${type.dtype}`);
+  if (bytes.length < end)
+    fail(
+      `it ends at byte ${bytes.length}, but [${shape.join(', ')}] ${type.dtype} from byte ${start} need ${end}`,
+      'It is truncated: fetch it again',
+    );
+  if (bytes.length > end)
+    fail(
+      `there are ${bytes.length - end} bytes too many from byte ${end} on, after [${shape.join(', ')}] ${type.dtype}`,
+    );
   if (type.dtype === 'uint8') return { dtype: type.dtype, shape, data: bytes.subarray(start) };
   const elements = Array.from({ length: count }, (_, i) => type.read(view, start + i * type.bytes));
   return { dtype: type.dtype, shape, data: type.array(elements) };

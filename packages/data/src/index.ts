@@ -1,7 +1,23 @@
 /** Datasets and data loaders with the names of `torch.utils.data`, and readers of the formats they come in. */
-export { ConcatDataset, type Dataset, itemAt, randomSplit, type SplitOptions, Subset, TensorDataset } from './dataset.ts';
 export {
-  BatchSampler, DistributedSampler, type DistributedSamplerOptions, RandomSampler, type RandomSamplerOptions, type Sampler, SequentialSampler, SubsetRandomSampler, WeightedRandomSampler,
+  ConcatDataset,
+  type Dataset,
+  itemAt,
+  randomSplit,
+  type SplitOptions,
+  Subset,
+  TensorDataset,
+} from './dataset.ts';
+export {
+  BatchSampler,
+  DistributedSampler,
+  type DistributedSamplerOptions,
+  RandomSampler,
+  type RandomSamplerOptions,
+  type Sampler,
+  SequentialSampler,
+  SubsetRandomSampler,
+  WeightedRandomSampler,
 } from './samplers.ts';
 export { DataLoader, type DataLoaderOptions, type LoaderState } from './loader.ts';
 export { defaultCollate, defaultConvert } from './collate.ts';

@@ -44,10 +44,23 @@ export class DataLoader<B = unknown> implements Iterable<B>, AsyncIterable<B> {
   #batch = 0;
 
   constructor(dataset: Dataset<unknown>, options: DataLoaderOptions = {}) {
-    const { batchSize = 1, shuffle = false, sampler = null, batchSampler = null, dropLast = false, collateFn = null, seed = freshSeed() } = options;
+    const {
+      batchSize = 1,
+      shuffle = false,
+      sampler = null,
+      batchSampler = null,
+      dropLast = false,
+      collateFn = null,
+      seed = freshSeed(),
+    } = options;
     const op = 'DataLoader';
-    if (sampler !== null && shuffle) throw new ProjError('invalid-argument', 'sampler and shuffle exclude each other', { op, cure: 'Use a RandomSampler as sampler' });
-    if (batchSampler !== null && (options.batchSize !== undefined || shuffle || sampler !== null || dropLast)) throw new ProjError('invalid-argument', 'batchSampler excludes batchSize, shuffle, sampler and dropLast', { op });
+    if (sampler !== null && shuffle)
+      throw new ProjError('invalid-argument', 'sampler and shuffle exclude each other', {
+        op,
+        cure: 'Use a RandomSampler as sampler',
+      });
+    if (batchSampler !== null && (options.batchSize !== undefined || shuffle || sampler !== null || dropLast))
+      throw new ProjError('invalid-argument', 'batchSampler excludes batchSize, shuffle, sampler and dropLast', { op });
     if (batchSize === null && dropLast) throw new ProjError('invalid-argument', 'dropLast needs a batchSize', { op });
     this.dataset = dataset;
     this.batchSize = batchSampler === null ? batchSize : null;

@@ -17,12 +17,20 @@ export interface MnistOptions {
 /** The folder that holds a data set: `root` itself or one of the usual sub-folders; the default root is `PROJ_DATA`. */
 export function findDataFolder(root: string | undefined, subFolders: readonly string[], file: string): string {
   const base = root ?? globalThis.process?.env['PROJ_DATA'];
-  if (base === undefined || base === '') throw new ProjError('data-loading', 'no data folder is given', { op: 'findDataFolder', cure: 'Pass a folder, or set PROJ_DATA' });
+  if (base === undefined || base === '')
+    throw new ProjError('data-loading', 'no data folder is given', {
+      op: 'findDataFolder',
+      cure: 'Pass a folder, or set PROJ_DATA',
+    });
   const fs = globalThis.process?.getBuiltinModule?.('node:fs');
   for (const folder of [base, ...subFolders.map((sub) => `${base}/${sub}`)]) {
     if (fs?.existsSync(`${folder}/${file}`) === true || fs?.existsSync(`${folder}/${file}.gz`) === true) return folder;
   }
-  throw new ProjError('data-loading', `there is no ${file} (or ${file}.gz) in ${base}, nor in its ${subFolders.join(', ')}`, { op: 'findDataFolder', cure: 'Check the folder: --data or PROJ_DATA' });
+  throw new ProjError(
+    'data-loading',
+    `there is no ${file} (or ${file}.gz) in ${base}, nor in its ${subFolders.join(', ')}`,
+    { op: 'findDataFolder', cure: 'Check the folder: --data or PROJ_DATA' },
+  );
 }
 
 const readMember = (folder: string, name: string): { array: IdxArray; path: string } => {
@@ -49,8 +57,10 @@ export class MNIST implements Dataset<[Tensor, number]> {
     const fail = (path: string, problem: string): never => {
       throw new ProjError('data-loading', `${path}: ${problem}`, { op: 'MNIST', cure: 'Fetch the data set again' });
     };
-    if (images.array.shape.length !== 3 || images.array.dtype !== 'uint8') fail(images.path, `${images.array.dtype}[${images.array.shape.join(', ')}] are not images`);
-    if (labels.array.shape.length !== 1 || labels.array.dtype !== 'uint8') fail(labels.path, `${labels.array.dtype}[${labels.array.shape.join(', ')}] are not labels`);
+    if (images.array.shape.length !== 3 || images.array.dtype !== 'uint8')
+      fail(images.path, `${images.array.dtype}[${images.array.shape.join(', ')}] are not images`);
+    if (labels.array.shape.length !== 1 || labels.array.dtype !== 'uint8')
+      fail(labels.path, `${labels.array.dtype}[${labels.array.shape.join(', ')}] are not labels`);
     if (labels.array.shape[0] !== count) fail(labels.path, `${labels.array.shape[0]} labels for ${count} images`);
     this.length = count;
     this.imageShape = [1, rows, columns];
@@ -76,6 +86,9 @@ export class MNIST implements Dataset<[Tensor, number]> {
   }
   batch(indices: ArrayLike<number>): [Tensor, Tensor] {
     const labels = Int32Array.from(indices, (i) => this.labels[i]);
-    return [fromArray(this.#images(indices), [indices.length, ...this.imageShape]), fromArray(labels, [labels.length], 'int64')];
+    return [
+      fromArray(this.#images(indices), [indices.length, ...this.imageShape]),
+      fromArray(labels, [labels.length], 'int64'),
+    ];
   }
 }

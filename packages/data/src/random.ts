@@ -9,8 +9,13 @@ export class RandomStream {
 
   /** `stream` tells apart sequences of one seed: epochs, workers. */
   constructor(seed: number, stream = 0) {
-    if (!Number.isInteger(seed) || seed < 0 || seed >= MAX_SEED) throw new ProjError('invalid-argument', `the seed is ${seed}`, { op: 'RandomStream', cure: 'Seeds are integers from 0 to 2^53 - 1' });
-    let counter = (seed >>> 0) ^ Math.imul(Math.floor(seed / 2 ** 32) + 1, 0x85ebca6b) ^ Math.imul(stream + 1, 0xc2b2ae35);
+    if (!Number.isInteger(seed) || seed < 0 || seed >= MAX_SEED)
+      throw new ProjError('invalid-argument', `the seed is ${seed}`, {
+        op: 'RandomStream',
+        cure: 'Seeds are integers from 0 to 2^53 - 1',
+      });
+    let counter =
+      (seed >>> 0) ^ Math.imul(Math.floor(seed / 2 ** 32) + 1, 0x85ebca6b) ^ Math.imul(stream + 1, 0xc2b2ae35);
     for (let i = 0; i < 4; i++) {
       counter = (counter + 0x9e3779b9) | 0;
       let z = counter;

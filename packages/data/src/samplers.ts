@@ -10,7 +10,8 @@ export interface Sampler<T = number> extends Iterable<T> {
 }
 
 const requireCount = (op: string, name: string, value: number): void => {
-  if (!Number.isInteger(value) || value <= 0) throw new ProjError('invalid-argument', `${name} is ${value}`, { op, cure: 'It must be a positive integer' });
+  if (!Number.isInteger(value) || value <= 0)
+    throw new ProjError('invalid-argument', `${name} is ${value}`, { op, cure: 'It must be a positive integer' });
 };
 
 /** 0, 1, 2, … */
@@ -57,7 +58,10 @@ export class RandomSampler extends RandomEpochs {
   readonly dataSource: { readonly length: number };
   readonly replacement: boolean;
   readonly #numSamples: number | null;
-  constructor(dataSource: { readonly length: number }, { replacement = false, numSamples = null, seed = freshSeed() }: RandomSamplerOptions = {}) {
+  constructor(
+    dataSource: { readonly length: number },
+    { replacement = false, numSamples = null, seed = freshSeed() }: RandomSamplerOptions = {},
+  ) {
     super(seed);
     if (numSamples !== null) requireCount('RandomSampler', 'numSamples', numSamples);
     this.dataSource = dataSource;
@@ -73,7 +77,8 @@ export class RandomSampler extends RandomEpochs {
       for (let i = 0; i < this.length; i++) yield random.below(n);
       return;
     }
-    for (let left = this.length; left > 0 && n > 0; left -= n) yield* random.permutation(n).subarray(0, Math.min(left, n));
+    for (let left = this.length; left > 0 && n > 0; left -= n)
+      yield* random.permutation(n).subarray(0, Math.min(left, n));
   }
 }
 
@@ -97,13 +102,22 @@ export class WeightedRandomSampler extends RandomEpochs {
   readonly weights: readonly number[];
   readonly length: number;
   readonly replacement: boolean;
-  constructor(weights: Iterable<number>, numSamples: number, { replacement = true, seed = freshSeed() }: { readonly replacement?: boolean; readonly seed?: number } = {}) {
+  constructor(
+    weights: Iterable<number>,
+    numSamples: number,
+    { replacement = true, seed = freshSeed() }: { readonly replacement?: boolean; readonly seed?: number } = {},
+  ) {
     super(seed);
     const op = 'WeightedRandomSampler';
     requireCount(op, 'numSamples', numSamples);
     this.weights = [...weights];
-    if (this.weights.some((w) => !(w >= 0 && w < Infinity)) || !this.weights.some((w) => w > 0)) throw new ProjError('invalid-argument', 'weights must be finite, at least 0, and not all 0', { op });
-    if (!replacement && numSamples > this.weights.filter((w) => w > 0).length) throw new ProjError('invalid-argument', `${numSamples} samples without replacement from fewer weights above 0`, { op, cure: 'Ask for fewer, or with replacement' });
+    if (this.weights.some((w) => !(w >= 0 && w < Infinity)) || !this.weights.some((w) => w > 0))
+      throw new ProjError('invalid-argument', 'weights must be finite, at least 0, and not all 0', { op });
+    if (!replacement && numSamples > this.weights.filter((w) => w > 0).length)
+      throw new ProjError('invalid-argument', `${numSamples} samples without replacement from fewer weights above 0`, {
+        op,
+        cure: 'Ask for fewer, or with replacement',
+      });
     this.length = numSamples;
     this.replacement = replacement;
   }
@@ -111,7 +125,10 @@ export class WeightedRandomSampler extends RandomEpochs {
     if (!this.replacement) {
       // The largest of u^(1/w) are a weighted sample (Efraimidis and Spirakis 2006).
       const keys = this.weights.map((w) => (w === 0 ? -1 : random.uniform() ** (1 / w)));
-      yield* keys.map((_, i) => i).toSorted((a, b) => keys[b] - keys[a]).slice(0, this.length);
+      yield* keys
+        .map((_, i) => i)
+        .toSorted((a, b) => keys[b] - keys[a])
+        .slice(0, this.length);
       return;
     }
     let sum = 0;
@@ -175,9 +192,16 @@ export class DistributedSampler implements Sampler {
   readonly length: number;
   readonly #options: Required<DistributedSamplerOptions>;
   #epoch = 0;
-  constructor(dataset: Pick<Dataset<unknown>, 'length'>, { numReplicas, rank, shuffle = true, seed = 0, dropLast = false }: DistributedSamplerOptions) {
+  constructor(
+    dataset: Pick<Dataset<unknown>, 'length'>,
+    { numReplicas, rank, shuffle = true, seed = 0, dropLast = false }: DistributedSamplerOptions,
+  ) {
     requireCount('DistributedSampler', 'numReplicas', numReplicas);
-    if (!Number.isInteger(rank) || rank < 0 || rank >= numReplicas) throw new ProjError('invalid-argument', `rank is ${rank}`, { op: 'DistributedSampler', cure: `It must lie in 0 … ${numReplicas - 1}` });
+    if (!Number.isInteger(rank) || rank < 0 || rank >= numReplicas)
+      throw new ProjError('invalid-argument', `rank is ${rank}`, {
+        op: 'DistributedSampler',
+        cure: `It must lie in 0 … ${numReplicas - 1}`,
+      });
     this.dataset = dataset;
     this.#options = { numReplicas, rank, shuffle, seed, dropLast };
     this.length = dropLast ? Math.floor(dataset.length / numReplicas) : Math.ceil(dataset.length / numReplicas);

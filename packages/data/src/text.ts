@@ -20,7 +20,12 @@ export class CharacterVocabulary {
   encode(text: string): Uint32Array {
     return Uint32Array.from([...text], (character) => {
       const id = this.#ids.get(character);
-      if (id === undefined) throw new ProjError('data-loading', `the character ${JSON.stringify(character)} is not in the vocabulary of ${this.size}`, { op: 'CharacterVocabulary.encode', cure: 'Use characters of the training text' });
+      if (id === undefined)
+        throw new ProjError(
+          'data-loading',
+          `the character ${JSON.stringify(character)} is not in the vocabulary of ${this.size}`,
+          { op: 'CharacterVocabulary.encode', cure: 'Use characters of the training text' },
+        );
       return id;
     });
   }
@@ -35,7 +40,11 @@ export function readText(path: string | URL): string {
     return new TextDecoder('utf-8', { fatal: true }).decode(readAll('readText', path));
   } catch (error) {
     if (error instanceof ProjError) throw error;
-    throw new ProjError('data-loading', `${String(path)} is not UTF-8`, { op: 'readText', cure: 'Convert it to UTF-8', cause: error });
+    throw new ProjError('data-loading', `${String(path)} is not UTF-8`, {
+      op: 'readText',
+      cure: 'Convert it to UTF-8',
+      cause: error,
+    });
   }
 }
 
@@ -46,8 +55,17 @@ export class TextWindows implements Dataset<[Tensor, Tensor]> {
   readonly length: number;
 
   constructor(ids: Uint32Array, windowLength: number) {
-    if (!Number.isInteger(windowLength) || windowLength <= 0) throw new ProjError('invalid-argument', `windowLength is ${windowLength}`, { op: 'TextWindows', cure: 'It must be a positive integer' });
-    if (ids.length <= windowLength) throw new ProjError('data-loading', `${ids.length} characters are too few for windows of ${windowLength} and their targets`, { op: 'TextWindows', cure: 'Use a longer text or shorter windows' });
+    if (!Number.isInteger(windowLength) || windowLength <= 0)
+      throw new ProjError('invalid-argument', `windowLength is ${windowLength}`, {
+        op: 'TextWindows',
+        cure: 'It must be a positive integer',
+      });
+    if (ids.length <= windowLength)
+      throw new ProjError(
+        'data-loading',
+        `${ids.length} characters are too few for windows of ${windowLength} and their targets`,
+        { op: 'TextWindows', cure: 'Use a longer text or shorter windows' },
+      );
     this.ids = ids;
     this.windowLength = windowLength;
     this.length = ids.length - windowLength;
@@ -56,7 +74,8 @@ export class TextWindows implements Dataset<[Tensor, Tensor]> {
   #window(starts: ArrayLike<number>, shift: number, shape: readonly number[]): Tensor {
     const { windowLength } = this;
     const out = new Int32Array(starts.length * windowLength);
-    for (let row = 0; row < starts.length; row++) out.set(this.ids.subarray(starts[row] + shift, starts[row] + shift + windowLength), row * windowLength);
+    for (let row = 0; row < starts.length; row++)
+      out.set(this.ids.subarray(starts[row] + shift, starts[row] + shift + windowLength), row * windowLength);
     return fromArray(out, shape, 'int64');
   }
 
@@ -71,7 +90,10 @@ export class TextWindows implements Dataset<[Tensor, Tensor]> {
 }
 
 /** The first `share` of the ids for training, the rest for validation. */
-export function splitText(ids: Uint32Array, share = 0.9): { readonly train: Uint32Array; readonly validation: Uint32Array } {
+export function splitText(
+  ids: Uint32Array,
+  share = 0.9,
+): { readonly train: Uint32Array; readonly validation: Uint32Array } {
   const cut = Math.floor(ids.length * share);
   return { train: ids.subarray(0, cut), validation: ids.subarray(cut) };
 }

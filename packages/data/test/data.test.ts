@@ -1,9 +1,21 @@
 /** Datasets, samplers, collation and the loader. */
 import { ProjError } from '@proj/kernel';
-import { tensor, Tensor } from '@proj/tensor';
+import { tensor, type Tensor } from '@proj/tensor';
 import { describe, expect, it } from 'vitest';
 import {
-  BatchSampler, ConcatDataset, DataLoader, defaultCollate, DistributedSampler, RandomSampler, RandomStream, randomSplit, SequentialSampler, Subset, SubsetRandomSampler, TensorDataset, WeightedRandomSampler,
+  BatchSampler,
+  ConcatDataset,
+  DataLoader,
+  defaultCollate,
+  DistributedSampler,
+  RandomSampler,
+  RandomStream,
+  randomSplit,
+  SequentialSampler,
+  Subset,
+  SubsetRandomSampler,
+  TensorDataset,
+  WeightedRandomSampler,
 } from '../src/index.ts';
 
 const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
@@ -15,7 +27,13 @@ describe('datasets', () => {
   it('TensorDataset gives rows, one by one and in batches', () => {
     const data = tenRows();
     expect(data.at(3).map((t) => t.toArray())).toEqual([[3, -3], 3]);
-    expect(data.batch([7, -1]).map((t) => t.toArray())).toEqual([[[7, -7], [9, -9]], [7, 9]]);
+    expect(data.batch([7, -1]).map((t) => t.toArray())).toEqual([
+      [
+        [7, -7],
+        [9, -9],
+      ],
+      [7, 9],
+    ]);
     expect(() => new TensorDataset(tensor([1, 2]), tensor([1]))).toThrow(/first dimensions/);
   });
 
@@ -29,7 +47,10 @@ describe('datasets', () => {
   });
 
   it('randomSplit gives disjoint parts that cover everything, by lengths or shares', () => {
-    for (const lengths of [[7, 3], [0.7, 0.3]]) {
+    for (const lengths of [
+      [7, 3],
+      [0.7, 0.3],
+    ]) {
       const parts = randomSplit(range(10), lengths, { seed: 1 });
       expect(parts.map((part) => part.length)).toEqual([7, 3]);
       expect(sorted(parts.flatMap((part) => [...(part.indices as Uint32Array)]))).toEqual(range(10));
@@ -106,9 +127,18 @@ describe('samplers', () => {
 
 describe('defaultCollate', () => {
   it('stacks, converts numbers and keeps structure', () => {
-    const batch = defaultCollate([{ x: tensor([1, 2]), n: [1, 0.5], ok: true, name: 'a' }, { x: tensor([3, 4]), n: [2, 1.5], ok: false, name: 'b' }]) as { x: Tensor; n: Tensor[]; ok: Tensor; name: string[] };
-    expect(batch.x.toArray()).toEqual([[1, 2], [3, 4]]);
-    expect(batch.n.map((t) => [t.dtype, t.toArray()])).toEqual([['int64', [1, 2]], ['float64', [0.5, 1.5]]]);
+    const batch = defaultCollate([
+      { x: tensor([1, 2]), n: [1, 0.5], ok: true, name: 'a' },
+      { x: tensor([3, 4]), n: [2, 1.5], ok: false, name: 'b' },
+    ]) as { x: Tensor; n: Tensor[]; ok: Tensor; name: string[] };
+    expect(batch.x.toArray()).toEqual([
+      [1, 2],
+      [3, 4],
+    ]);
+    expect(batch.n.map((t) => [t.dtype, t.toArray()])).toEqual([
+      ['int64', [1, 2]],
+      ['float64', [0.5, 1.5]],
+    ]);
     expect([batch.ok.dtype, batch.name]).toEqual(['bool', ['a', 'b']]);
   });
   it.each([
@@ -123,9 +153,19 @@ describe('defaultCollate', () => {
 
 describe('DataLoader', () => {
   it('gives batches in order, the last one short or left out', () => {
-    expect([...new DataLoader(tenRows(), { batchSize: 4 })].map((batch) => (batch as Tensor[])[1].toArray())).toEqual([[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]);
+    expect([...new DataLoader(tenRows(), { batchSize: 4 })].map((batch) => (batch as Tensor[])[1].toArray())).toEqual([
+      [0, 1, 2, 3],
+      [4, 5, 6, 7],
+      [8, 9],
+    ]);
     const loader = new DataLoader(range(10), { batchSize: 4, dropLast: true });
-    expect([loader.length, [...loader].map((batch) => (batch as Tensor).toArray())]).toEqual([2, [[0, 1, 2, 3], [4, 5, 6, 7]]]);
+    expect([loader.length, [...loader].map((batch) => (batch as Tensor).toArray())]).toEqual([
+      2,
+      [
+        [0, 1, 2, 3],
+        [4, 5, 6, 7],
+      ],
+    ]);
   });
 
   it('shuffles anew in each epoch, the same way for the same seed', () => {
@@ -176,7 +216,9 @@ describe('DataLoader', () => {
   });
 
   it('refuses options that contradict each other', () => {
-    expect(() => new DataLoader(range(3), { shuffle: true, sampler: new SequentialSampler(range(3)) })).toThrow(/exclude each other/);
+    expect(() => new DataLoader(range(3), { shuffle: true, sampler: new SequentialSampler(range(3)) })).toThrow(
+      /exclude each other/,
+    );
     expect(() => new DataLoader(range(3), { batchSize: 0 })).toThrow(/batchSize is 0/);
     expect(() => new DataLoader(range(3), { batchSize: null, dropLast: true })).toThrow(/dropLast/);
   });

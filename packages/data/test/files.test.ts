@@ -5,7 +5,16 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { ProjError } from '@proj/kernel';
 import { afterAll, describe, expect, it } from 'vitest';
-import { CharacterVocabulary, DataLoader, loadIdx, MNIST, readIdx, readText, splitText, TextWindows } from '../src/index.ts';
+import {
+  CharacterVocabulary,
+  DataLoader,
+  loadIdx,
+  MNIST,
+  readIdx,
+  readText,
+  splitText,
+  TextWindows,
+} from '../src/index.ts';
 import type { Tensor } from '@proj/tensor';
 
 const folder = mkdtempSync(join(tmpdir(), 'proj-data-'));
@@ -19,7 +28,10 @@ const idx = (type: number, shape: number[], data: number[]): Buffer => {
 
 describe('IDX', () => {
   it('reads every element type, big-endian, compressed or not', () => {
-    expect(loadIdx(idx(8, [2, 2], [1, 2, 3, 255])).toArray()).toEqual([[1, 2], [3, 255]]);
+    expect(loadIdx(idx(8, [2, 2], [1, 2, 3, 255])).toArray()).toEqual([
+      [1, 2],
+      [3, 255],
+    ]);
     expect(loadIdx(gzipSync(idx(9, [2], [1, 255]))).toArray()).toEqual([1, -1]);
     expect(loadIdx(idx(0x0b, [2], [1, 0, 255, 254])).toArray()).toEqual([256, -2]);
     expect(loadIdx(idx(0x0c, [1], [0, 1, 0, 0])).toArray()).toEqual([65536]);
@@ -30,7 +42,11 @@ describe('IDX', () => {
 
   const good = idx(8, [2, 3], [1, 2, 3, 4, 5, 6]);
   it.each<[string, Buffer, RegExp]>([
-    ['a truncated body', good.subarray(0, 15), /bad\.idx: it ends at byte 15, but \[2, 3\] uint8 from byte 12 need 18.*truncated/],
+    [
+      'a truncated body',
+      good.subarray(0, 15),
+      /bad\.idx: it ends at byte 15, but \[2, 3\] uint8 from byte 12 need 18.*truncated/,
+    ],
     ['truncated sizes', good.subarray(0, 9), /ends at byte 9, inside the 2 sizes/],
     ['a truncated magic number', good.subarray(0, 2), /ends at byte 2/],
     ['bytes too many', Buffer.concat([good, Buffer.from([0])]), /1 bytes too many from byte 18/],
@@ -57,7 +73,9 @@ describe('MNIST folders', () => {
     const test = new MNIST(folder, { train: false });
     const [images, labels] = test.batch([1, 0]);
     expect([images.shape, labels.dtype, labels.toArray()]).toEqual([[2, 1, 1, 2], 'int64', [3, 7]]);
-    [(0.2 - 0.1307) / 0.3081, -0.1307 / 0.3081, -0.1307 / 0.3081, (1 - 0.1307) / 0.3081].forEach((wanted, i) => expect(images.toFlatArray()[i]).toBeCloseTo(wanted, 5));
+    [(0.2 - 0.1307) / 0.3081, -0.1307 / 0.3081, -0.1307 / 0.3081, (1 - 0.1307) / 0.3081].forEach((wanted, i) =>
+      expect(images.toFlatArray()[i]).toBeCloseTo(wanted, 5),
+    );
     expect(test.at(0)[1]).toBe(7);
     expect(new MNIST(folder, { train: false, normalize: false }).at(1)[0].toArray()).toEqual([[[Math.fround(0.2), 0]]]);
   });
@@ -93,8 +111,20 @@ describe('text', () => {
   it('gives windows with the next characters as targets', () => {
     const windows = new TextWindows(Uint32Array.from([5, 6, 7, 8, 9]), 3);
     expect(windows.length).toBe(2);
-    expect(windows.batch([1, 0]).map((t) => t.toArray())).toEqual([[[6, 7, 8], [5, 6, 7]], [[7, 8, 9], [6, 7, 8]]]);
-    expect(windows.at(-1).map((t) => t.toArray())).toEqual([[6, 7, 8], [7, 8, 9]]);
+    expect(windows.batch([1, 0]).map((t) => t.toArray())).toEqual([
+      [
+        [6, 7, 8],
+        [5, 6, 7],
+      ],
+      [
+        [7, 8, 9],
+        [6, 7, 8],
+      ],
+    ]);
+    expect(windows.at(-1).map((t) => t.toArray())).toEqual([
+      [6, 7, 8],
+      [7, 8, 9],
+    ]);
     expect(() => new TextWindows(new Uint32Array(3), 3)).toThrow(/3 characters are too few/);
     const { train, validation } = splitText(Uint32Array.from({ length: 10 }, (_, i) => i));
     expect([train.length, [...validation]]).toEqual([9, [9]]);

@@ -1,9 +1,21 @@
 /** Checks of hyper-parameters: each failure names the optimiser, the hyper-parameter and the range that is allowed. */
 import { ProjError } from '@proj/kernel';
 
-export function requireRange(op: string, name: string, value: number, low: number, high = Infinity, highIncluded = false): void {
-  if (value >= low && (value < high || (highIncluded && value === high) || (high === Infinity && value === Infinity))) return;
-  throw new ProjError('invalid-argument', `${name} is ${value}`, { op, cure: high === Infinity ? `It must be at least ${low}` : `It must lie in [${low}, ${high}${highIncluded ? ']' : ')'}` });
+export function requireRange(
+  op: string,
+  name: string,
+  value: number,
+  low: number,
+  high = Infinity,
+  highIncluded = false,
+): void {
+  if (value >= low && (value < high || (highIncluded && value === high) || (high === Infinity && value === Infinity)))
+    return;
+  throw new ProjError('invalid-argument', `${name} is ${value}`, {
+    op,
+    cure:
+      high === Infinity ? `It must be at least ${low}` : `It must lie in [${low}, ${high}${highIncluded ? ']' : ')'}`,
+  });
 }
 
 export function requireBetas(op: string, betas: readonly number[]): void {

@@ -26,7 +26,8 @@ export interface ParameterState {
   readonly tensors: Record<string, Tensor>;
 }
 
-export type StateDictValue = Tensor | PlainValue | readonly StateDictValue[] | { readonly [key: string]: StateDictValue };
+export type StateDictValue =
+  Tensor | PlainValue | readonly StateDictValue[] | { readonly [key: string]: StateDictValue };
 /** PyTorch's layout: state by the parameter's position in the groups, names in snake_case. */
 export interface OptimizerStateDict {
   readonly state: Record<string, Record<string, StateDictValue>>;
@@ -74,7 +75,11 @@ export abstract class Optimizer<H extends { lr: number }, N extends Numbers = Nu
   constructor(params: Params<H>, defaults: H) {
     this.defaults = defaults;
     const list = [...params] as (Tensor | ParamGroupInput<H>)[];
-    if (list.length === 0) throw new ProjError('invalid-argument', 'the list of parameters is empty', { op: this.constructor.name, cure: 'Pass model.parameters() of a model that has some' });
+    if (list.length === 0)
+      throw new ProjError('invalid-argument', 'the list of parameters is empty', {
+        op: this.constructor.name,
+        cure: 'Pass model.parameters() of a model that has some',
+      });
     if (list.every((x) => x instanceof Tensor)) this.addParamGroup({ params: list } as unknown as ParamGroupInput<H>);
     else for (const group of list) this.addParamGroup(group as ParamGroupInput<H>);
   }
@@ -97,13 +102,32 @@ export abstract class Optimizer<H extends { lr: number }, N extends Numbers = Nu
     const params = group.params instanceof Tensor ? [group.params] : [...group.params];
     const known = new Set(this.paramGroups.flatMap((g) => g.params));
     for (const param of params) {
-      if (!(param instanceof Tensor)) throw new ProjError('invalid-argument', `a parameter is a ${typeof param}`, { op, cure: 'Optimisers take tensors' });
-      if (!param.isLeaf) throw new ProjError('invalid-argument', 'a parameter is not a leaf', { op, shapes: [param.shape], dtypes: [param.dtype], cure: 'Only leaf tensors can be optimised: detach it and set requiresGrad' });
-      if (known.has(param)) throw new ProjError('invalid-argument', 'a parameter appears twice', { op, shapes: [param.shape], dtypes: [param.dtype] });
+      if (!(param instanceof Tensor))
+        throw new ProjError('invalid-argument', `a parameter is a ${typeof param}`, {
+          op,
+          cure: 'Optimisers take tensors',
+        });
+      if (!param.isLeaf)
+        throw new ProjError('invalid-argument', 'a parameter is not a leaf', {
+          op,
+          shapes: [param.shape],
+          dtypes: [param.dtype],
+          cure: 'Only leaf tensors can be optimised: detach it and set requiresGrad',
+        });
+      if (known.has(param))
+        throw new ProjError('invalid-argument', 'a parameter appears twice', {
+          op,
+          shapes: [param.shape],
+          dtypes: [param.dtype],
+        });
       known.add(param);
     }
     const made = { ...this.defaults, ...group, params } as ParamGroup<H>;
-    if (typeof made.lr !== 'number' || Number.isNaN(made.lr)) throw new ProjError('invalid-argument', `lr is ${String(made.lr)}`, { op, cure: 'Give a learning rate: { lr: 0.01 }' });
+    if (typeof made.lr !== 'number' || Number.isNaN(made.lr))
+      throw new ProjError('invalid-argument', `lr is ${String(made.lr)}`, {
+        op,
+        cure: 'Give a learning rate: { lr: 0.01 }',
+      });
     this.check(made);
     this.paramGroups.push(made);
   }
@@ -157,8 +181,13 @@ export abstract class Optimizer<H extends { lr: number }, N extends Numbers = Nu
   }
 
   /** Parameters of a group that have the same history use the same numbers. */
-  #shares(group: ParamGroup<H>): { group: ParamGroup<H>; params: [Tensor, ParameterState][]; states: ParameterState[]; numbers: StepNumbers<N> }[] {
-    const shares = new Map<string, { group: ParamGroup<H>; params: [Tensor, ParameterState][]; states: ParameterState[]; numbers: StepNumbers<N> }>();
+  #shares(
+    group: ParamGroup<H>,
+  ): { group: ParamGroup<H>; params: [Tensor, ParameterState][]; states: ParameterState[]; numbers: StepNumbers<N> }[] {
+    const shares = new Map<
+      string,
+      { group: ParamGroup<H>; params: [Tensor, ParameterState][]; states: ParameterState[]; numbers: StepNumbers<N> }
+    >();
     for (const param of group.params) {
       if (param.grad === null) continue;
       const state = this.stateOf(param, group);
@@ -174,7 +203,11 @@ export abstract class Optimizer<H extends { lr: number }, N extends Numbers = Nu
   protected stateOf(param: Tensor, group: ParamGroup<H>): ParameterState {
     let state = this.state.get(param);
     if (state === undefined) {
-      state = { step: 0, numbers: this.initialNumbers(group), tensors: withGradients(false, () => this.initialState(param.detach(), group)) };
+      state = {
+        step: 0,
+        numbers: this.initialNumbers(group),
+        tensors: withGradients(false, () => this.initialState(param.detach(), group)),
+      };
       this.state.set(param, state);
     }
     return state;
@@ -182,7 +215,9 @@ export abstract class Optimizer<H extends { lr: number }, N extends Numbers = Nu
 
   /** Makes the state of all parameters now, instead of at their first update: for steps that are captured, and to save a run that has not begun. */
   initialize(): void {
-    const made = this.paramGroups.flatMap((group) => group.params.flatMap((param) => Object.values(this.stateOf(param, group).tensors)));
+    const made = this.paramGroups.flatMap((group) =>
+      group.params.flatMap((param) => Object.values(this.stateOf(param, group).tensors)),
+    );
     evaluate(made);
   }
 
@@ -219,7 +254,8 @@ export abstract class Optimizer<H extends { lr: number }, N extends Numbers = Nu
 
   protected saveState({ step, numbers, tensors }: ParameterState): Record<string, StateDictValue> {
     const saved: Record<string, StateDictValue> = {};
-    if (this.stepLayout !== 'none') saved['step'] = this.stepLayout === 'number' ? step : tensor(step, { dtype: 'float32' });
+    if (this.stepLayout !== 'none')
+      saved['step'] = this.stepLayout === 'number' ? step : tensor(step, { dtype: 'float32' });
     for (const [key, value] of Object.entries(numbers)) saved[snakeCase(key)] = tensor(value, { dtype: 'float32' });
     for (const [key, value] of Object.entries(tensors)) saved[snakeCase(key)] = value;
     return saved;
@@ -229,22 +265,32 @@ export abstract class Optimizer<H extends { lr: number }, N extends Numbers = Nu
   loadStateDict(dict: OptimizerStateDict): void {
     const op = `${this.constructor.name}.loadStateDict`;
     const groups = dict.param_groups;
-    const sizes = (list: readonly { readonly params?: unknown }[]): string => list.map((g) => (Array.isArray(g.params) ? g.params.length : 0)).join(', ');
+    const sizes = (list: readonly { readonly params?: unknown }[]): string =>
+      list.map((g) => (Array.isArray(g.params) ? g.params.length : 0)).join(', ');
     if (sizes(groups) !== sizes(this.paramGroups)) {
-      throw new ProjError('serialization', `the state has groups of ${sizes(groups)} parameters, this optimiser of ${sizes(this.paramGroups)}`, { op, cure: 'Build the optimiser with the same groups as the saved one' });
+      throw new ProjError(
+        'serialization',
+        `the state has groups of ${sizes(groups)} parameters, this optimiser of ${sizes(this.paramGroups)}`,
+        { op, cure: 'Build the optimiser with the same groups as the saved one' },
+      );
     }
     const byIndex = new Map<string, [Tensor, ParamGroup<H>]>();
-    this.paramGroups.forEach((group, g) => group.params.forEach((param, i) => byIndex.set(String((groups[g]['params'] as readonly number[])[i]), [param, group])));
+    this.paramGroups.forEach((group, g) =>
+      group.params.forEach((param, i) =>
+        byIndex.set(String((groups[g]['params'] as readonly number[])[i]), [param, group]),
+      ),
+    );
     const loaded = new Map<Tensor, ParameterState>();
     for (const [index, entries] of Object.entries(dict.state)) {
       const owner = byIndex.get(index);
       if (owner !== undefined) loaded.set(owner[0], this.loadState(entries, owner[0], owner[1], op));
     }
-    for (const param of [...this.state.keys()]) if (!loaded.has(param)) this.state.delete(param);
+    for (const param of this.state.keys()) if (!loaded.has(param)) this.state.delete(param);
     for (const [param, state] of loaded) this.#adopt(param, state);
     evaluate([...loaded.values()].flatMap(({ tensors }) => Object.values(tensors)));
     this.paramGroups.forEach((group, g) => {
-      for (const [key, value] of Object.entries(groups[g])) if (key !== 'params') (group as Record<string, unknown>)[camelCase(key)] = value;
+      for (const [key, value] of Object.entries(groups[g]))
+        if (key !== 'params') (group as Record<string, unknown>)[camelCase(key)] = value;
     });
   }
 
@@ -264,7 +310,12 @@ export abstract class Optimizer<H extends { lr: number }, N extends Numbers = Nu
     }
   }
 
-  protected loadState(entries: Record<string, StateDictValue>, param: Tensor, group: ParamGroup<H>, op: string): ParameterState {
+  protected loadState(
+    entries: Record<string, StateDictValue>,
+    param: Tensor,
+    group: ParamGroup<H>,
+    op: string,
+  ): ParameterState {
     const tensors = withGradients(false, () => this.initialState(param.detach(), group));
     const numbers = this.initialNumbers(group);
     const number = (value: StateDictValue): number => (value instanceof Tensor ? value.item() : Number(value));
@@ -275,7 +326,11 @@ export abstract class Optimizer<H extends { lr: number }, N extends Numbers = Nu
       else if (key in numbers) numbers[key] = number(value);
       else if (value instanceof Tensor) {
         const wanted = tensors[key]?.shape ?? param.shape;
-        if (value.shape.join() !== wanted.join()) throw new ProjError('serialization', `"${name}" does not fit its parameter`, { op, shapes: [value.shape, wanted] });
+        if (value.shape.join() !== wanted.join())
+          throw new ProjError('serialization', `"${name}" does not fit its parameter`, {
+            op,
+            shapes: [value.shape, wanted],
+          });
         tensors[key] = tensor(value, { dtype: param.dtype, device: param.device }).clone();
         if (this.stepLayout === 'none') step = 1;
       }

@@ -8,12 +8,25 @@ import * as optim from '../src/index.ts';
 interface Fixture {
   readonly start: number[];
   readonly steps: number;
-  readonly optimizers: { name: keyof typeof optim; kwargs: Record<string, unknown>; params: number[][]; losses: number[] }[];
+  readonly optimizers: {
+    name: keyof typeof optim;
+    kwargs: Record<string, unknown>;
+    params: number[][];
+    losses: number[];
+  }[];
 }
 const fixture = JSON.parse(readFileSync(new URL('fixtures/pytorch-1.13.json', import.meta.url), 'utf8')) as Fixture;
-const camel = (options: Record<string, unknown>): Record<string, unknown> => Object.fromEntries(Object.entries(options).map(([key, value]) => [key.replace(/_+([a-zA-Z0-9])/g, (_, c: string) => c.toUpperCase()), value]));
+const camel = (options: Record<string, unknown>): Record<string, unknown> =>
+  Object.fromEntries(
+    Object.entries(options).map(([key, value]) => [
+      key.replace(/_+([a-zA-Z0-9])/g, (_, c: string) => c.toUpperCase()),
+      value,
+    ]),
+  );
 type AnyOptimizer = optim.Optimizer<{ lr: number }>;
-const construct = (name: keyof typeof optim, ...args: unknown[]): unknown => new (optim[name] as unknown as new (...args: unknown[]) => unknown)(...args);
+const classes: Readonly<Record<string, unknown>> = { ...optim };
+const construct = (name: keyof typeof optim, ...args: unknown[]): unknown =>
+  new (classes[name] as unknown as new (...args: unknown[]) => unknown)(...args);
 
 function valley(x: Tensor): Tensor {
   const head = x.narrow(0, 0, 3);
@@ -35,17 +48,20 @@ const expectClose = (actual: number, wanted: number, tolerance: number): void =>
 
 describe('captured steps', () => {
   const cases = fixture.optimizers.filter(({ name }) => name !== 'LBFGS');
-  it.each(cases.map((c) => [`${c.name} ${JSON.stringify(c.kwargs)}`, c] as const))('%s follows PyTorch', (_, { name, kwargs, params, losses }) => {
-    const x = tensor(fixture.start, { dtype: 'float32', requiresGrad: true });
-    const optimizer = construct(name, [x], camel(kwargs)) as AnyOptimizer;
-    let captures = 0;
-    const step = compile(stepOf(optimizer, x), { onCapture: () => captures++ });
-    for (let k = 0; k < fixture.steps; k++) {
-      expectClose(step().item(), losses[k], 2e-4);
-      x.toFlatArray().forEach((value, i) => expectClose(value, params[k][i], 2e-4));
-    }
-    expect(captures).toBe(1);
-  });
+  it.each(cases.map((c) => [`${c.name} ${JSON.stringify(c.kwargs)}`, c] as const))(
+    '%s follows PyTorch',
+    (_, { name, kwargs, params, losses }) => {
+      const x = tensor(fixture.start, { dtype: 'float32', requiresGrad: true });
+      const optimizer = construct(name, [x], camel(kwargs)) as AnyOptimizer;
+      let captures = 0;
+      const step = compile(stepOf(optimizer, x), { onCapture: () => captures++ });
+      for (let k = 0; k < fixture.steps; k++) {
+        expectClose(step().item(), losses[k], 2e-4);
+        x.toFlatArray().forEach((value, i) => expectClose(value, params[k][i], 2e-4));
+      }
+      expect(captures).toBe(1);
+    },
+  );
 
   it('take the learning rate and momentum that a scheduler has set', () => {
     const build = (): [AnyOptimizer, optim.OneCycleLR, Tensor] => {
@@ -72,10 +88,24 @@ describe('captured steps', () => {
     const at = (): number[] => x.toFlatArray();
     for (let k = 0; k < 3; k++) step();
     const place = tensor(at());
-    const state = JSON.parse(JSON.stringify(optimizer.stateDict(), (_, value: unknown) => (typeof value === 'object' && value !== null && 'toFlatArray' in value ? { tensor: (value as Tensor).toFlatArray(), shape: (value as Tensor).shape } : value))) as { state: Record<string, Record<string, { tensor: number[]; shape: number[] }>>; param_groups: Record<string, never>[] };
+    const state = JSON.parse(
+      JSON.stringify(optimizer.stateDict(), (_, value: unknown) =>
+        typeof value === 'object' && value !== null && 'toFlatArray' in value
+          ? { tensor: (value as Tensor).toFlatArray(), shape: (value as Tensor).shape }
+          : value,
+      ),
+    ) as {
+      state: Record<string, Record<string, { tensor: number[]; shape: number[] }>>;
+      param_groups: Record<string, never>[];
+    };
     for (let k = 0; k < 4; k++) step();
     const wanted = at();
-    const entries = Object.fromEntries(Object.entries(state.state['0']).map(([name, { tensor: data, shape }]) => [name, tensor(data, { dtype: 'float32' }).reshape(shape)]));
+    const entries = Object.fromEntries(
+      Object.entries(state.state['0']).map(([name, { tensor: data, shape }]) => [
+        name,
+        tensor(data, { dtype: 'float32' }).reshape(shape),
+      ]),
+    );
     optimizer.loadStateDict({ state: { 0: entries }, param_groups: state.param_groups });
     x.detach().copy_(place);
     for (let k = 0; k < 4; k++) step();

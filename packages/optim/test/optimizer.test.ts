@@ -3,7 +3,18 @@ import '@proj/autograd';
 import { ProjError } from '@proj/kernel';
 import { tensor, type Tensor } from '@proj/tensor';
 import { describe, expect, it } from 'vitest';
-import { Adam, ChainedScheduler, ConstantLR, ExponentialLR, LambdaLR, MultiplicativeLR, ReduceLROnPlateau, SequentialLR, SGD, SparseAdam } from '../src/index.ts';
+import {
+  Adam,
+  ChainedScheduler,
+  ConstantLR,
+  ExponentialLR,
+  LambdaLR,
+  MultiplicativeLR,
+  ReduceLROnPlateau,
+  SequentialLR,
+  SGD,
+  SparseAdam,
+} from '../src/index.ts';
 
 const parameter = (values: number[]): Tensor => tensor(values, { dtype: 'float32', requiresGrad: true });
 
@@ -62,10 +73,14 @@ describe('Optimizer', () => {
     ['a negative learning rate', () => new Adam([parameter([1])], { lr: -1 }), /lr is -1/],
     ['a beta of 1', () => new Adam([parameter([1])], { betas: [0.9, 1] }), /betas\[1\] is 1/],
     ['a computed tensor', () => new Adam([parameter([1]).mul(2)]), /not a leaf/],
-    ['a parameter twice', () => {
-      const a = parameter([1]);
-      return new Adam([{ params: a }, { params: a }]);
-    }, /twice/],
+    [
+      'a parameter twice',
+      () => {
+        const a = parameter([1]);
+        return new Adam([{ params: a }, { params: a }]);
+      },
+      /twice/,
+    ],
     ['Nesterov without momentum', () => new SGD([parameter([1])], { lr: 1, nesterov: true }), /Nesterov/],
   ])('refuses %s', (_, make, message) => {
     expect(make).toThrow(ProjError);
@@ -76,19 +91,36 @@ describe('Optimizer', () => {
     const saved = new Adam([parameter([1, 2])]);
     saved.paramGroups[0].params[0].grad = tensor([1, 1], { dtype: 'float32' });
     saved.step();
-    expect(() => new Adam([parameter([1]), parameter([1])]).loadStateDict(saved.stateDict())).toThrow(/groups of 1 parameters, this optimiser of 2/);
+    expect(() => new Adam([parameter([1]), parameter([1])]).loadStateDict(saved.stateDict())).toThrow(
+      /groups of 1 parameters, this optimiser of 2/,
+    );
     expect(() => new Adam([parameter([1, 2, 3])]).loadStateDict(saved.stateDict())).toThrow(/"exp_avg" does not fit/);
   });
 
   it('SparseAdam leaves rows without gradient alone', () => {
-    const table = tensor([[1, 1], [1, 1], [1, 1]], { dtype: 'float32', requiresGrad: true });
+    const table = tensor(
+      [
+        [1, 1],
+        [1, 1],
+        [1, 1],
+      ],
+      { dtype: 'float32', requiresGrad: true },
+    );
     const optimizer = new SparseAdam([table], { lr: 0.1 });
     const gradient = (rows: number[][]): void => {
       table.grad = tensor(rows, { dtype: 'float32' });
       optimizer.step();
     };
-    gradient([[1, 0], [0, 0], [0, 0]]);
-    gradient([[0, 0], [0, 0], [3, 3]]);
+    gradient([
+      [1, 0],
+      [0, 0],
+      [0, 0],
+    ]);
+    gradient([
+      [0, 0],
+      [0, 0],
+      [3, 3],
+    ]);
     const [a, , b, , c] = table.toFlatArray();
     expect(a).toBeCloseTo(0.9, 5);
     expect(b).toBe(1);
@@ -115,7 +147,10 @@ describe('schedulers', () => {
 
   it('ChainedScheduler multiplies, SequentialLR hands over', () => {
     const chained = sgd();
-    const chain = new ChainedScheduler([new ConstantLR(chained, { factor: 0.1, totalIters: 2 }), new ExponentialLR(chained, 0.9)]);
+    const chain = new ChainedScheduler([
+      new ConstantLR(chained, { factor: 0.1, totalIters: 2 }),
+      new ExponentialLR(chained, 0.9),
+    ]);
     const seen = [chained.paramGroups[0].lr];
     for (let k = 0; k < 3; k++) {
       chain.step();
@@ -125,7 +160,11 @@ describe('schedulers', () => {
     [0.1, 0.09, 0.81, 0.729].forEach((wanted, k) => expect(seen[k]).toBeCloseTo(wanted, 12));
 
     const followed = sgd();
-    const sequence = new SequentialLR(followed, [new ConstantLR(followed, { factor: 0.1, totalIters: 2 }), new ExponentialLR(followed, 0.9)], [2]);
+    const sequence = new SequentialLR(
+      followed,
+      [new ConstantLR(followed, { factor: 0.1, totalIters: 2 }), new ExponentialLR(followed, 0.9)],
+      [2],
+    );
     const rates = [followed.paramGroups[0].lr];
     for (let k = 0; k < 4; k++) {
       sequence.step();

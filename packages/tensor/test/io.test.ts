@@ -5,12 +5,28 @@ import { join } from 'node:path';
 import { ProjError } from '@proj/kernel';
 import { afterAll, describe, expect, it } from 'vitest';
 import { type DType, fromArray, tensor, type Tensor, zeros } from '../src/index.ts';
-import { load, loadNpy, loadNpz, loadSafetensors, npyBytes, npzBytes, openSafetensors, safetensorsBytes, save, saveBytes, saveNpy, saveSafetensors } from '../src/io/index.ts';
+import {
+  load,
+  loadNpy,
+  loadNpz,
+  loadSafetensors,
+  npyBytes,
+  npzBytes,
+  openSafetensors,
+  safetensorsBytes,
+  save,
+  saveBytes,
+  saveNpy,
+  saveSafetensors,
+} from '../src/io/index.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'proj-io-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 const path = (name: string): string => join(folder, name);
-const numpy = JSON.parse(readFileSync(new URL('fixtures/numpy.json', import.meta.url), 'utf8')) as Record<string, string>;
+const numpy = JSON.parse(readFileSync(new URL('fixtures/numpy.json', import.meta.url), 'utf8')) as Record<
+  string,
+  string
+>;
 const fromNumpy = (name: string): Uint8Array => new Uint8Array(Buffer.from(numpy[name], 'base64'));
 
 /** A file with any header, true or not. */
@@ -21,7 +37,11 @@ function forged(header: unknown, dataBytes: number, claimed?: number): Uint8Arra
   bytes.set(text, 8);
   return bytes;
 }
-const entry = (begin: number, end: number, shape = [1], dtype = 'F32'): unknown => ({ dtype, shape, data_offsets: [begin, end] });
+const entry = (begin: number, end: number, shape = [1], dtype = 'F32'): unknown => ({
+  dtype,
+  shape,
+  data_offsets: [begin, end],
+});
 function problem(fn: () => unknown): ProjError {
   try {
     fn();
@@ -32,8 +52,24 @@ function problem(fn: () => unknown): ProjError {
   throw new Error('nothing was thrown');
 }
 
-const ALL: readonly DType[] = ['float32', 'float64', 'float16', 'bfloat16', 'int64', 'int32', 'int16', 'int8', 'uint8', 'bool'];
-const sample = (dtype: DType): Tensor => fromArray(dtype === 'bool' ? [1, 0, 1, 1, 0, 0] : dtype === 'uint8' ? [0, 1, 2, 3, 254, 255] : [0, 1, -2, 3, -4, 5], [2, 3], dtype);
+const ALL: readonly DType[] = [
+  'float32',
+  'float64',
+  'float16',
+  'bfloat16',
+  'int64',
+  'int32',
+  'int16',
+  'int8',
+  'uint8',
+  'bool',
+];
+const sample = (dtype: DType): Tensor =>
+  fromArray(
+    dtype === 'bool' ? [1, 0, 1, 1, 0, 0] : dtype === 'uint8' ? [0, 1, 2, 3, 254, 255] : [0, 1, -2, 3, -4, 5],
+    [2, 3],
+    dtype,
+  );
 
 describe('safetensors', () => {
   it('reads what it writes, in every dtype, from bytes and from a file', () => {
@@ -60,7 +96,9 @@ describe('safetensors', () => {
     const bytes = safetensorsBytes({ a: fromArray([1, 2], [2], 'float32') });
     const length = Number(new DataView(bytes.buffer).getBigUint64(0, true));
     expect(length % 8).toBe(0);
-    expect(JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length)))).toEqual({ a: { dtype: 'F32', shape: [2], data_offsets: [0, 8] } });
+    expect(JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length)))).toEqual({
+      a: { dtype: 'F32', shape: [2], data_offsets: [0, 8] },
+    });
     expect([...new Float32Array(bytes.slice(8 + length).buffer)]).toEqual([1, 2]);
   });
 
@@ -73,7 +111,11 @@ describe('safetensors', () => {
     ['an unknown dtype', forged({ a: entry(0, 4, [1], 'F7') }, 4), /"a" has the unknown dtype "F7".*Known are/],
     ['a negative size', forged({ a: entry(0, 4, [-1]) }, 4), /"a" has the shape \[-1\]/],
     ['an offset past the end', forged({ a: entry(0, 400, [100]) }, 4), /claims bytes 0 … 400, the file has 4/],
-    ['a size that lies', forged({ a: entry(0, 4, [1000]) }, 4), /float32\[1000\] needs 4000 bytes, its data_offsets give 4/],
+    [
+      'a size that lies',
+      forged({ a: entry(0, 4, [1000]) }, 4),
+      /float32\[1000\] needs 4000 bytes, its data_offsets give 4/,
+    ],
     ['a size beyond 2^53', forged({ a: entry(0, 4, [2 ** 40, 2 ** 40]) }, 4), /needs .* bytes/],
     ['overlapping tensors', forged({ a: entry(0, 8, [2]), b: entry(4, 12, [2]) }, 12), /"b" overlaps/],
     ['a hole', forged({ a: entry(0, 4), b: entry(8, 12) }, 12), /bytes 4 … 8 of the data belong to no tensor/],
@@ -90,11 +132,14 @@ describe('safetensors', () => {
 
   it('every truncation of a good file is refused', () => {
     const bytes = safetensorsBytes({ a: sample('float32'), b: sample('int8') });
-    for (let length = 0; length < bytes.length; length++) expect(() => loadSafetensors(bytes.subarray(0, length))).toThrow(ProjError);
+    for (let length = 0; length < bytes.length; length++)
+      expect(() => loadSafetensors(bytes.subarray(0, length))).toThrow(ProjError);
   });
 
   it('names the tensors there are when one is asked for that is not', () => {
-    expect(() => openSafetensors(safetensorsBytes({ weight: tensor([1]) })).get('bias')).toThrow(/no tensor "bias".*weight/);
+    expect(() => openSafetensors(safetensorsBytes({ weight: tensor([1]) })).get('bias')).toThrow(
+      /no tensor "bias".*weight/,
+    );
   });
 
   it('says which file is missing', () => {
@@ -105,7 +150,10 @@ describe('safetensors', () => {
 
 describe('npy and npz', () => {
   it('reads what NumPy wrote: Fortran order, big-endian, bool, 0-dim, float16', () => {
-    expect(loadNpy(fromNumpy('fortran')).toArray()).toEqual([[0, 1, 2], [3, 4, 5]]);
+    expect(loadNpy(fromNumpy('fortran')).toArray()).toEqual([
+      [0, 1, 2],
+      [3, 4, 5],
+    ]);
     expect(loadNpy(fromNumpy('big')).toArray()).toEqual([1, -2, 300]);
     expect(loadNpy(fromNumpy('boolean')).toArray()).toEqual([true, false]);
     const scalar = loadNpy(fromNumpy('scalar'));
@@ -127,9 +175,16 @@ describe('npy and npz', () => {
 
   it('reads a compressed npz of NumPy and writes its own', () => {
     const { a, b } = loadNpz(fromNumpy('npz'));
-    expect(a.toArray()).toEqual([[0, 1, 2], [3, 4, 5]]);
+    expect(a.toArray()).toEqual([
+      [0, 1, 2],
+      [3, 4, 5],
+    ]);
     expect([b.dtype, b.toArray()]).toEqual(['float32', [1.5, -2]]);
-    for (const compressed of [false, true]) expect(loadNpz(npzBytes({ w: sample('int32') }, { compressed }))['w'].toArray()).toEqual([[0, 1, -2], [3, -4, 5]]);
+    for (const compressed of [false, true])
+      expect(loadNpz(npzBytes({ w: sample('int32') }, { compressed }))['w'].toArray()).toEqual([
+        [0, 1, -2],
+        [3, -4, 5],
+      ]);
   });
 
   it.each<[string, () => unknown, RegExp]>([
@@ -148,12 +203,27 @@ describe('npy and npz', () => {
 
 describe('nested states', () => {
   it('come back as they were', () => {
-    const state = { model: { '0.weight': sample('float32') }, optimizer: { state: { 0: { step: 3, exp_avg: sample('float64') } }, groups: [{ lr: 0.1, betas: [0.9, 0.999], on: null }] }, big: 2n ** 60n, bad: [NaN, -Infinity, -0], note: 'ü', $odd: { $tensor: 'x' }, map: new Map([['k', 1]]) };
+    const state = {
+      model: { '0.weight': sample('float32') },
+      optimizer: {
+        state: { 0: { step: 3, exp_avg: sample('float64') } },
+        groups: [{ lr: 0.1, betas: [0.9, 0.999], on: null }],
+      },
+      big: 2n ** 60n,
+      bad: [NaN, -Infinity, -0],
+      note: 'ü',
+      $odd: { $tensor: 'x' },
+      map: new Map([['k', 1]]),
+    };
     save(state, path('state.safetensors'));
     for (const loaded of [load(path('state.safetensors')), load(saveBytes(state))] as (typeof state)[]) {
       expect(loaded.model['0.weight'].toArray()).toEqual(state.model['0.weight'].toArray());
       expect(loaded.optimizer.state[0].exp_avg.toTypedArray()).toEqual(state.optimizer.state[0].exp_avg.toTypedArray());
-      expect({ ...loaded, model: 0, optimizer: loaded.optimizer.groups }).toEqual({ ...state, model: 0, optimizer: state.optimizer.groups });
+      expect({ ...loaded, model: 0, optimizer: loaded.optimizer.groups }).toEqual({
+        ...state,
+        model: 0,
+        optimizer: state.optimizer.groups,
+      });
     }
     expect(Object.keys(loadSafetensors(path('state.safetensors')))).toContain('model.0.weight');
   });
@@ -174,7 +244,10 @@ describe('nested states', () => {
     save({ a: tensor([1]) }, target);
     symlinkSync('/dev/full', `${target}.tmp`);
     const error = problem(() => save({ a: tensor([2]) }, target));
-    expect([error.code, error.message]).toEqual(['io', expect.stringMatching(/kept\.safetensors.*ENOSPC.*Free some space/s)]);
+    expect([error.code, error.message]).toEqual([
+      'io',
+      expect.stringMatching(/kept\.safetensors.*ENOSPC.*Free some space/s),
+    ]);
     expect((load(target) as { a: Tensor }).a.toArray()).toEqual([1]);
     expect(existsSync(`${target}.tmp`)).toBe(false);
   });

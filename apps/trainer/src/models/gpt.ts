@@ -40,9 +40,13 @@ class Block extends Module {
     const [batch, length, width] = x.shape;
     const byHead = (t: Tensor): Tensor => t.reshape([batch, length, this.heads, width / this.heads]).transpose(1, 2);
     const [query, key, value] = this.queryKeyValue.call(this.norm1.call(x)).split(width, 2).map(byHead);
-    const mixed = scaledDotProductAttention(query, key, value, { isCausal: true }).transpose(1, 2).reshape([batch, length, width]);
+    const mixed = scaledDotProductAttention(query, key, value, { isCausal: true })
+      .transpose(1, 2)
+      .reshape([batch, length, width]);
     const attended = x.add(this.drop.call(this.project.call(mixed)));
-    return attended.add(this.drop.call(this.contract.call(this.activation.call(this.expand.call(this.norm2.call(attended))))));
+    return attended.add(
+      this.drop.call(this.contract.call(this.activation.call(this.expand.call(this.norm2.call(attended))))),
+    );
   }
 }
 

@@ -15,7 +15,14 @@ export class Perceptron extends Module {
   constructor({ width, dropout }: ClassifierOptions) {
     super();
     this.layers = new Sequential(
-      new Flatten(), new Linear(784, width), new ReLU(), new Dropout(dropout), new Linear(width, width), new ReLU(), new Dropout(dropout), new Linear(width, CLASSES),
+      new Flatten(),
+      new Linear(784, width),
+      new ReLU(),
+      new Dropout(dropout),
+      new Linear(width, width),
+      new ReLU(),
+      new Dropout(dropout),
+      new Linear(width, CLASSES),
     );
   }
   override forward(images: Tensor): Tensor {
@@ -29,9 +36,17 @@ export class ConvolutionalNetwork extends Module {
   constructor({ width, dropout }: ClassifierOptions) {
     super();
     this.layers = new Sequential(
-      new Conv2d(1, 16, 5, { padding: 2 }), new ReLU(), new MaxPool2d(2),
-      new Conv2d(16, 32, 5), new ReLU(), new MaxPool2d(2),
-      new Flatten(), new Linear(800, width), new ReLU(), new Dropout(dropout), new Linear(width, CLASSES),
+      new Conv2d(1, 16, 5, { padding: 2 }),
+      new ReLU(),
+      new MaxPool2d(2),
+      new Conv2d(16, 32, 5),
+      new ReLU(),
+      new MaxPool2d(2),
+      new Flatten(),
+      new Linear(800, width),
+      new ReLU(),
+      new Dropout(dropout),
+      new Linear(width, CLASSES),
     );
   }
   override forward(images: Tensor): Tensor {

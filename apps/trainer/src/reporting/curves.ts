@@ -14,13 +14,15 @@ const TITLES: Readonly<Record<string, string>> = { trainLoss: 'training loss', v
 
 /** The loss curves of a log. */
 export function lossSeries(entries: readonly LogEntry[]): Series[] {
-  return Object.entries(TITLES).map(([field, name]) => ({
-    name,
-    points: entries.flatMap((entry): Point[] => {
-      const value = entry[field];
-      return typeof value === 'number' && Number.isFinite(value) ? [[entry.step, value]] : [];
-    }),
-  })).filter(({ points }) => points.length > 1);
+  return Object.entries(TITLES)
+    .map(([field, name]) => ({
+      name,
+      points: entries.flatMap((entry): Point[] => {
+        const value = entry[field];
+        return typeof value === 'number' && Number.isFinite(value) ? [[entry.step, value]] : [];
+      }),
+    }))
+    .filter(({ points }) => points.length > 1);
 }
 
 /** At most `count` points: means of neighbours. */
@@ -33,11 +35,21 @@ function thin(points: readonly Point[], count: number): Point[] {
 }
 
 /** Text for a terminal, empty when there is nothing to draw. */
-export function terminalChart(series: readonly Series[], { width = 64, height = 14 }: { width?: number; height?: number } = {}): string {
+export function terminalChart(
+  series: readonly Series[],
+  { width = 64, height = 14 }: { width?: number; height?: number } = {},
+): string {
   const [first] = series;
   if (first === undefined) return '';
   const points = thin(first.points, width).map(([x, y]): [number, number] => [x, y]);
-  return plot([points], { width, height, title: first.name, xLabel: 'step', yLabel: '', formatter: (value, { axis }) => (axis === 'y' ? Number(value.toPrecision(3)) : Math.round(value)) });
+  return plot([points], {
+    width,
+    height,
+    title: first.name,
+    xLabel: 'step',
+    yLabel: '',
+    formatter: (value, { axis }) => (axis === 'y' ? Number(value.toPrecision(3)) : Math.round(value)),
+  });
 }
 
 const WIDTH = 720;
@@ -63,24 +75,37 @@ export function curvesSvg(series: readonly Series[], title: string): string {
   const [xs, ys] = [all.map(([x]) => x), all.map(([, y]) => y)];
   const [xLow, xHigh] = all.length === 0 ? [0, 1] : [Math.min(...xs), Math.max(...xs)];
   const [yLow, yHigh] = all.length === 0 ? [0, 1] : [Math.min(...ys), Math.max(...ys)];
-  const x = (value: number): string => (MARGIN.left + ((value - xLow) / (xHigh - xLow || 1)) * (WIDTH - MARGIN.left - MARGIN.right)).toFixed(1);
-  const y = (value: number): string => (HEIGHT - MARGIN.bottom - ((value - yLow) / (yHigh - yLow || 1)) * (HEIGHT - MARGIN.top - MARGIN.bottom)).toFixed(1);
+  const x = (value: number): string =>
+    (MARGIN.left + ((value - xLow) / (xHigh - xLow || 1)) * (WIDTH - MARGIN.left - MARGIN.right)).toFixed(1);
+  const y = (value: number): string =>
+    (HEIGHT - MARGIN.bottom - ((value - yLow) / (yHigh - yLow || 1)) * (HEIGHT - MARGIN.top - MARGIN.bottom)).toFixed(
+      1,
+    );
   const grid = [
-    ...ticks(xLow, xHigh).map((tick) => `<text x="${x(tick)}" y="${HEIGHT - MARGIN.bottom + 18}" text-anchor="middle">${tick}</text>`),
-    ...ticks(yLow, yHigh).map((tick) => `<line x1="${MARGIN.left}" x2="${WIDTH - MARGIN.right}" y1="${y(tick)}" y2="${y(tick)}" stroke="#ddd"/><text x="${MARGIN.left - 8}" y="${y(tick)}" dy="4" text-anchor="end">${tick}</text>`),
+    ...ticks(xLow, xHigh).map(
+      (tick) => `<text x="${x(tick)}" y="${HEIGHT - MARGIN.bottom + 18}" text-anchor="middle">${tick}</text>`,
+    ),
+    ...ticks(yLow, yHigh).map(
+      (tick) =>
+        `<line x1="${MARGIN.left}" x2="${WIDTH - MARGIN.right}" y1="${y(tick)}" y2="${y(tick)}" stroke="#ddd"/><text x="${MARGIN.left - 8}" y="${y(tick)}" dy="4" text-anchor="end">${tick}</text>`,
+    ),
   ];
   const lines = series.map(({ name, points }, i) => {
     const colour = COLOURS[i % COLOURS.length];
-    const path = thin(points, 600).map(([px, py]) => `${x(px)},${y(py)}`).join(' ');
+    const path = thin(points, 600)
+      .map(([px, py]) => `${x(px)},${y(py)}`)
+      .join(' ');
     return `<polyline fill="none" stroke="${colour}" stroke-width="1.5" points="${path}"/><text x="${WIDTH - MARGIN.right - 8}" y="${MARGIN.top + 14 + 16 * i}" text-anchor="end" fill="${colour}">${escapeXml(name)}</text>`;
   });
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="sans-serif" font-size="12">`,
     `<rect width="${WIDTH}" height="${HEIGHT}" fill="white"/>`,
     `<text x="${MARGIN.left}" y="18" font-size="14">${escapeXml(title)}</text>`,
-    ...grid, ...lines,
+    ...grid,
+    ...lines,
     `<text x="${(WIDTH + MARGIN.left) / 2}" y="${HEIGHT - 8}" text-anchor="middle">step</text>`,
-    '</svg>', '',
+    '</svg>',
+    '',
   ].join('\n');
 }
 

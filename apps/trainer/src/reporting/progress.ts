@@ -20,25 +20,46 @@ export function formatSeconds(seconds: number): string {
   if (!Number.isFinite(seconds)) return '?';
   const whole = Math.max(0, Math.round(seconds));
   const parts = [Math.floor(whole / 3600), Math.floor((whole % 3600) / 60), whole % 60];
-  return parts[0] > 0 ? `${parts[0]}h${String(parts[1]).padStart(2, '0')}m` : parts[1] > 0 ? `${parts[1]}m${String(parts[2]).padStart(2, '0')}s` : `${parts[2]}s`;
+  return parts[0] > 0
+    ? `${parts[0]}h${String(parts[1]).padStart(2, '0')}m`
+    : parts[1] > 0
+      ? `${parts[1]}m${String(parts[2]).padStart(2, '0')}s`
+      : `${parts[2]}s`;
 }
-export const formatRate = (rate: number, unit: string): string => `${rate >= 10_000 ? `${(rate / 1000).toFixed(1)}k` : rate.toFixed(rate < 10 ? 2 : 0)} ${unit}/s`;
+export const formatRate = (rate: number, unit: string): string =>
+  `${rate >= 10_000 ? `${(rate / 1000).toFixed(1)}k` : rate.toFixed(rate < 10 ? 2 : 0)} ${unit}/s`;
 
 const MIN_INTERVAL_MS = 100;
 
 /** `every`: steps between two lines where there is no terminal. */
-export function createProgress(total: number, start: number, unit: string, every: number, stream: NodeJS.WriteStream = process.stdout): Progress {
+export function createProgress(
+  total: number,
+  start: number,
+  unit: string,
+  every: number,
+  stream: NodeJS.WriteStream = process.stdout,
+): Progress {
   if (!stream.isTTY) {
     const print = (text: string): void => void stream.write(`${text}\n`);
     return {
       update: ({ step, loss, rate, secondsLeft }) => {
-        if (step % every === 0 || step === total) print(`step ${step}/${total}  loss ${loss.toFixed(4)}  ${formatRate(rate, unit)}  ${formatSeconds(secondsLeft)} left`);
+        if (step % every === 0 || step === total)
+          print(
+            `step ${step}/${total}  loss ${loss.toFixed(4)}  ${formatRate(rate, unit)}  ${formatSeconds(secondsLeft)} left`,
+          );
       },
       line: print,
       stop: () => {},
     };
   }
-  const bar = new SingleBar({ format: '{bar} {value}/{total}  loss {loss}  {rate}  {left} left', stream, hideCursor: true, clearOnComplete: false, barsize: 28, etaBuffer: 1 });
+  const bar = new SingleBar({
+    format: '{bar} {value}/{total}  loss {loss}  {rate}  {left} left',
+    stream,
+    hideCursor: true,
+    clearOnComplete: false,
+    barsize: 28,
+    etaBuffer: 1,
+  });
   bar.start(total, start, { loss: '…', rate: '…', left: '?' });
   let last = 0;
   return {

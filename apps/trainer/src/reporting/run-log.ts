@@ -38,11 +38,13 @@ export class RunLog {
 
 /** The entries of a log; a last line that a crash cut short is left out. */
 export function readLog(path: string): LogEntry[] {
-  return readFileSync(path, 'utf8').split('\n').flatMap((line): LogEntry[] => {
-    try {
-      return line === '' ? [] : [JSON.parse(line) as LogEntry];
-    } catch {
-      return [];
-    }
-  });
+  return readFileSync(path, 'utf8')
+    .split('\n')
+    .flatMap((line): LogEntry[] => {
+      try {
+        return line === '' ? [] : [JSON.parse(line) as LogEntry];
+      } catch {
+        return [];
+      }
+    });
 }

@@ -5,7 +5,13 @@ import type { Tensor } from '@proj/tensor';
 import type { Batch } from './task.ts';
 
 /** Runs `measure` (sums over the items of a batch) on batches and gives the sums divided by the number of items. */
-export function averageOver(model: Module, batches: Iterable<Batch>, limit: number, itemsOf: (batch: Batch) => number, measure: (inputs: Tensor, targets: Tensor) => readonly Tensor[]): number[] {
+export function averageOver(
+  model: Module,
+  batches: Iterable<Batch>,
+  limit: number,
+  itemsOf: (batch: Batch) => number,
+  measure: (inputs: Tensor, targets: Tensor) => readonly Tensor[],
+): number[] {
   const wasTraining = model.training;
   model.eval();
   try {

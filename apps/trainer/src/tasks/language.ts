@@ -3,7 +3,16 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { noGrad } from '@proj/autograd';
-import { CharacterVocabulary, DataLoader, RandomSampler, RandomStream, readText, splitText, Subset, TextWindows } from '@proj/data';
+import {
+  CharacterVocabulary,
+  DataLoader,
+  RandomSampler,
+  RandomStream,
+  readText,
+  splitText,
+  Subset,
+  TextWindows,
+} from '@proj/data';
 import { ProjError } from '@proj/kernel';
 import type { Module } from '@proj/nn';
 import { crossEntropy } from '@proj/nn/functional';
@@ -22,12 +31,19 @@ export function createLanguageModel(config: TrainConfig, vocabulary: number): La
 }
 
 /** The text of a run: `--text`, tinyshakespeare in the data folder, or the documentation of the repository. */
-export function readCorpus({ preset, text, data }: Pick<TrainConfig, 'preset' | 'text' | 'data'>): { readonly name: string; readonly text: string } {
+export function readCorpus({ preset, text, data }: Pick<TrainConfig, 'preset' | 'text' | 'data'>): {
+  readonly name: string;
+  readonly text: string;
+} {
   if (text !== undefined) return { name: text, text: readText(text) };
   const folder = data ?? process.env['PROJ_DATA'];
   if (preset !== 'docs-gpt' && folder !== undefined && folder !== '') {
     const found = [join(folder, 'tinyshakespeare', 'input.txt'), join(folder, 'input.txt')].find(existsSync);
-    if (found === undefined) throw new ProjError('data-loading', `there is no tinyshakespeare/input.txt in ${folder}`, { op: 'readCorpus', cure: 'Check --data, or pass a text with --text' });
+    if (found === undefined)
+      throw new ProjError('data-loading', `there is no tinyshakespeare/input.txt in ${folder}`, {
+        op: 'readCorpus',
+        cure: 'Check --data, or pass a text with --text',
+      });
     return { name: 'tinyshakespeare', text: readText(found) };
   }
   return { name: 'the documentation of this repository', text: documentationText() };
@@ -45,7 +61,9 @@ export function createLanguageTask(config: TrainConfig): Task {
   const model = createLanguageModel(config, vocabulary.size);
   const { batchSize, context } = config;
   const stepsPerEpoch = Math.max(1, Math.floor(train.length / (batchSize * context)));
-  const measure = compile((ids: Tensor, targets: Tensor): readonly Tensor[] => [crossEntropy(flat(model.call(ids)), targets.reshape([-1]), { reduction: 'sum' })]);
+  const measure = compile((ids: Tensor, targets: Tensor): readonly Tensor[] => [
+    crossEntropy(flat(model.call(ids)), targets.reshape([-1]), { reduction: 'sum' }),
+  ]);
   const validate = (batches: number): Metrics => {
     const loader = new DataLoader<Batch>(new Subset(held, starts), { batchSize });
     const [valLoss] = averageOver(model, loader, batches, ([, targets]) => targets.numel(), measure);
@@ -53,7 +71,14 @@ export function createLanguageTask(config: TrainConfig): Task {
   };
   return {
     model,
-    loader: new DataLoader<Batch>(windows, { batchSize, sampler: new RandomSampler(windows, { replacement: true, numSamples: stepsPerEpoch * batchSize, seed: config.seed }) }),
+    loader: new DataLoader<Batch>(windows, {
+      batchSize,
+      sampler: new RandomSampler(windows, {
+        replacement: true,
+        numSamples: stepsPerEpoch * batchSize,
+        seed: config.seed,
+      }),
+    }),
     unit: 'characters',
     itemsPerStep: batchSize * context,
     example: () => windows.batch(Array.from({ length: batchSize }, (_, i) => i % windows.length)),
@@ -67,7 +92,12 @@ export function createLanguageTask(config: TrainConfig): Task {
 }
 
 /** Continues a prompt character by character. */
-export function generateText(model: LanguageModel, vocabulary: CharacterVocabulary, context: number, { prompt, length, temperature = 0.8, topK = 0, seed = 0 }: GenerateOptions): string {
+export function generateText(
+  model: LanguageModel,
+  vocabulary: CharacterVocabulary,
+  context: number,
+  { prompt, length, temperature = 0.8, topK = 0, seed = 0 }: GenerateOptions,
+): string {
   const random = new RandomStream(seed);
   const ids = [...vocabulary.encode(prompt === '' ? vocabulary.characters[0] : prompt)];
   const given = ids.length;

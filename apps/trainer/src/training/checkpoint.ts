@@ -46,8 +46,17 @@ export function saveCheckpoint(path: string, checkpoint: Checkpoint): void {
 
 /** Reads a checkpoint. Errors: missing; damaged; written by something else. */
 export function loadCheckpoint(path: string): Checkpoint {
-  if (!existsSync(path)) throw new ProjError('io', `there is no checkpoint ${path}`, { op: 'loadCheckpoint', cure: 'Check --out or --checkpoint; a run writes its first checkpoint after --checkpoint-every steps' });
+  if (!existsSync(path))
+    throw new ProjError('io', `there is no checkpoint ${path}`, {
+      op: 'loadCheckpoint',
+      cure: 'Check --out or --checkpoint; a run writes its first checkpoint after --checkpoint-every steps',
+    });
   const { format, version, ...checkpoint } = load(path) as { format?: unknown; version?: unknown };
-  if (format !== FORMAT || version !== VERSION) throw new ProjError('serialization', `${path} is not a checkpoint of this trainer (format ${JSON.stringify(format)}, version ${JSON.stringify(version)})`, { op: 'loadCheckpoint', cure: 'Give the checkpoint.safetensors or best.safetensors of a run' });
+  if (format !== FORMAT || version !== VERSION)
+    throw new ProjError(
+      'serialization',
+      `${path} is not a checkpoint of this trainer (format ${JSON.stringify(format)}, version ${JSON.stringify(version)})`,
+      { op: 'loadCheckpoint', cure: 'Give the checkpoint.safetensors or best.safetensors of a run' },
+    );
   return checkpoint as unknown as Checkpoint;
 }

@@ -109,7 +109,10 @@ class Run {
   #prepareFolder(): void {
     const { resume, overwrite } = this.#config;
     if (!resume && !overwrite && existsSync(this.#path(CHECKPOINT_FILE))) {
-      throw new ProjError('invalid-argument', `there is a run in ${this.#folder} already`, { op: 'train', cure: 'Use --resume to go on, --overwrite to replace it, or another --out' });
+      throw new ProjError('invalid-argument', `there is a run in ${this.#folder} already`, {
+        op: 'train',
+        cure: 'Use --resume to go on, --overwrite to replace it, or another --out',
+      });
     }
     try {
       mkdirSync(this.#folder, { recursive: true });
@@ -122,7 +125,12 @@ class Run {
   #resume(): Progression {
     const path = this.#path(CHECKPOINT_FILE);
     const { training, progression, fingerprint } = loadCheckpoint(path);
-    if (fingerprint !== this.#task.fingerprint) throw new ProjError('data-loading', `${path} was trained on other data (${fingerprint}; now ${this.#task.fingerprint})`, { op: 'train', cure: 'Give the same --data and --text, or begin a new run' });
+    if (fingerprint !== this.#task.fingerprint)
+      throw new ProjError(
+        'data-loading',
+        `${path} was trained on other data (${fingerprint}; now ${this.#task.fingerprint})`,
+        { op: 'train', cure: 'Give the same --data and --text, or begin a new run' },
+      );
     this.#trainer.restore(training);
     this.#bestLoss = progression.bestLoss;
     this.#bestStep = progression.bestStep;
@@ -141,7 +149,9 @@ class Run {
     const { unit, itemsPerStep, model } = this.#task;
     const parameters = [...model.parameters()].reduce((sum, p) => sum + p.numel(), 0);
     const device = defaultDevice();
-    this.#output.write(`${this.#config.preset} on ${device.name} (${device.features.description}, ${device.features.threads} threads): ${parameters.toLocaleString('en')} parameters, ${this.#total} steps of ${itemsPerStep} ${unit}${this.#firstStep > 0 ? `, from step ${this.#firstStep}` : ''}\n`);
+    this.#output.write(
+      `${this.#config.preset} on ${device.name} (${device.features.description}, ${device.features.threads} threads): ${parameters.toLocaleString('en')} parameters, ${this.#total} steps of ${itemsPerStep} ${unit}${this.#firstStep > 0 ? `, from step ${this.#firstStep}` : ''}\n`,
+    );
     const progress = createProgress(this.#total, this.#firstStep, unit, this.#config.logEvery, this.#output);
     let ended: Summary['ended'];
     try {
@@ -169,12 +179,24 @@ class Run {
         sum += loss;
         count++;
         const perSecond = (step - this.#firstStep) / ((performance.now() - began) / 1000);
-        progress.update({ step, loss: sum / count, rate: perSecond * this.#task.itemsPerStep, secondsLeft: (this.#total - step) / perSecond });
+        progress.update({
+          step,
+          loss: sum / count,
+          rate: perSecond * this.#task.itemsPerStep,
+          secondsLeft: (this.#total - step) / perSecond,
+        });
         if (step % logEvery === 0 || step === this.#total) {
           const now = performance.now();
           const rate = (count * this.#task.itemsPerStep) / ((now - lastLog) / 1000);
           this.#trainLoss = sum / count;
-          this.#record({ step, epoch: step / this.#stepsPerEpoch, trainLoss: this.#trainLoss, lr: trainer.scheduler.getLastLr()[0], itemsPerSecond: Math.round(rate), seconds: this.#seconds });
+          this.#record({
+            step,
+            epoch: step / this.#stepsPerEpoch,
+            trainLoss: this.#trainLoss,
+            lr: trainer.scheduler.getLastLr()[0],
+            itemsPerSecond: Math.round(rate),
+            seconds: this.#seconds,
+          });
           [sum, count, lastLog] = [0, 0, now];
         }
         if (step % this.#evalEvery === 0 && step < this.#total && this.#validate(progress)) return 'early-stopping';
@@ -195,7 +217,14 @@ class Run {
   #record(entry: LogEntry): void {
     this.#log.add(entry);
     const { step, ...values } = entry;
-    this.#board.scalars(step, Object.fromEntries(Object.entries(values).filter((pair): pair is [string, number] => typeof pair[1] === 'number' && Number.isFinite(pair[1]))));
+    this.#board.scalars(
+      step,
+      Object.fromEntries(
+        Object.entries(values).filter(
+          (pair): pair is [string, number] => typeof pair[1] === 'number' && Number.isFinite(pair[1]),
+        ),
+      ),
+    );
   }
 
   /** Validates, keeps the best model, and says whether to stop early. */
@@ -225,7 +254,14 @@ class Run {
       config: this.#config,
       fingerprint: this.#task.fingerprint,
       saved: this.#task.saved,
-      progression: { seconds: this.#seconds, bestLoss: this.#bestLoss, bestStep: this.#bestStep, validationsWithoutImprovement: this.#stale, lastTrainLoss: this.#trainLoss, metrics: this.#metrics },
+      progression: {
+        seconds: this.#seconds,
+        bestLoss: this.#bestLoss,
+        bestStep: this.#bestStep,
+        validationsWithoutImprovement: this.#stale,
+        lastTrainLoss: this.#trainLoss,
+        metrics: this.#metrics,
+      },
       training: this.#trainer.state(),
     };
   }
@@ -239,8 +275,14 @@ class Run {
   }
 
   #failNotFinite(step: number, what: string): never {
-    const kept = this.#savedStep < 0 ? 'there is no checkpoint yet' : `the last good checkpoint, of step ${this.#savedStep}, is ${this.#path(CHECKPOINT_FILE)}`;
-    throw new ProjError('autograd', `${what} at step ${step}; ${kept}`, { op: 'train', cure: 'Lower --lr, set --grad-clip 1, or raise --warmup; then go on with --resume or begin anew' });
+    const kept =
+      this.#savedStep < 0
+        ? 'there is no checkpoint yet'
+        : `the last good checkpoint, of step ${this.#savedStep}, is ${this.#path(CHECKPOINT_FILE)}`;
+    throw new ProjError('autograd', `${what} at step ${step}; ${kept}`, {
+      op: 'train',
+      cure: 'Lower --lr, set --grad-clip 1, or raise --warmup; then go on with --resume or begin anew',
+    });
   }
 
   #finish(ended: Summary['ended'], parameters: number): Summary {
@@ -249,9 +291,17 @@ class Run {
     const device = defaultDevice();
     const seconds = this.#seconds;
     const { preset, prompt, sampleLength, seed } = this.#config;
-    const sample = ended !== 'interrupted' && sampleLength > 0 ? this.#task.generate?.({ prompt, length: sampleLength, seed }) : undefined;
+    const sample =
+      ended !== 'interrupted' && sampleLength > 0
+        ? this.#task.generate?.({ prompt, length: sampleLength, seed })
+        : undefined;
     const summary: Summary = {
-      preset, device: device.name, threads: device.features.threads, steps: step, epochs: step / this.#stepsPerEpoch, seconds,
+      preset,
+      device: device.name,
+      threads: device.features.threads,
+      steps: step,
+      epochs: step / this.#stepsPerEpoch,
+      seconds,
       samplesPerSecond: (step * this.#task.itemsPerStep) / seconds,
       ended,
       metrics: { trainLoss: this.#trainLoss, ...this.#metrics },
@@ -259,7 +309,9 @@ class Run {
       parameters,
       ...(sample === undefined ? {} : { sample }),
     };
-    writeAtomically('train', this.#path('summary.json'), [new TextEncoder().encode(`${JSON.stringify(summary, null, 2)}\n`)]);
+    writeAtomically('train', this.#path('summary.json'), [
+      new TextEncoder().encode(`${JSON.stringify(summary, null, 2)}\n`),
+    ]);
     const series = lossSeries(this.#log.entries);
     writeCurves(this.#path('curves.svg'), series, preset);
     const print = (text: string): void => void this.#output.write(`${text}\n`);
@@ -269,11 +321,16 @@ class Run {
       const chart = terminalChart(series);
       if (chart !== '') print(chart);
     }
-    print(`${step} steps in ${formatSeconds(seconds)}, ${formatRate(summary.samplesPerSecond, this.#task.unit)}: ${formatMetrics(summary.metrics)}`);
+    print(
+      `${step} steps in ${formatSeconds(seconds)}, ${formatRate(summary.samplesPerSecond, this.#task.unit)}: ${formatMetrics(summary.metrics)}`,
+    );
     print(`everything is in ${this.#folder}`);
     return summary;
   }
 }
 
 /** Metrics as text. */
-export const formatMetrics = (metrics: Metrics): string => Object.entries(metrics).map(([name, value]) => `${name} ${name.endsWith('Accuracy') ? `${(100 * value).toFixed(2)} %` : value.toFixed(4)}`).join('  ');
+export const formatMetrics = (metrics: Metrics): string =>
+  Object.entries(metrics)
+    .map(([name, value]) => `${name} ${name.endsWith('Accuracy') ? `${(100 * value).toFixed(2)} %` : value.toFixed(4)}`)
+    .join('  ');

@@ -9,7 +9,11 @@ import type { Batch, Task } from '../tasks/task.ts';
 import type { TrainingState } from './checkpoint.ts';
 
 /** Linear warm-up, then half a cosine down to `minLr`, as a factor of the peak. */
-export function learningRateFactor(step: number, total: number, { lr, minLr, warmup }: Pick<TrainConfig, 'lr' | 'minLr' | 'warmup'>): number {
+export function learningRateFactor(
+  step: number,
+  total: number,
+  { lr, minLr, warmup }: Pick<TrainConfig, 'lr' | 'minLr' | 'warmup'>,
+): number {
   if (step < warmup) return (step + 1) / warmup;
   const share = Math.min(1, (step - warmup) / Math.max(1, total - warmup));
   const floor = Math.min(1, minLr / lr);
@@ -20,9 +24,13 @@ export function learningRateFactor(step: number, total: number, { lr, minLr, war
 function clipGradients(parameters: readonly Tensor[], largest: number): void {
   noGrad(() => {
     const gradients = parameters.flatMap(({ grad }) => (grad === null ? [] : [grad.detach()]));
-    const norm = gradients.map((g) => g.square().sum()).reduce((a, b) => a.add(b)).sqrt();
+    const norm = gradients
+      .map((g) => g.square().sum())
+      .reduce((a, b) => a.add(b))
+      .sqrt();
     const scale = norm.add(1e-6).reciprocal().mul(largest).clamp(null, 1);
-    for (const parameter of parameters) if (parameter.grad !== null) parameter.grad = parameter.grad.detach().mul(scale);
+    for (const parameter of parameters)
+      if (parameter.grad !== null) parameter.grad = parameter.grad.detach().mul(scale);
   });
 }
 

@@ -1,5 +1,5 @@
 /** Relatives of Adam: Adamax (Kingma and Ba 2015), NAdam (Dozat 2016), RAdam (Liu et al. 2020), and the lazy form for sparse gradients. */
-import { Tensor, where, zerosLike } from '@proj/tensor';
+import { type Tensor, where, zerosLike } from '@proj/tensor';
 import { requireBetas, requireRange } from '../checks.ts';
 import { Optimizer, type ParamGroup, type Params, type Update, write } from '../optimizer.ts';
 
@@ -11,7 +11,12 @@ export interface AdamVariantOptions {
   maximize: boolean;
 }
 type Moments = Record<'beta1' | 'rest1' | 'beta2' | 'rest2', number>;
-const momentsOf = ([beta1, beta2]: readonly [number, number]): Moments => ({ beta1, rest1: 1 - beta1, beta2, rest2: 1 - beta2 });
+const momentsOf = ([beta1, beta2]: readonly [number, number]): Moments => ({
+  beta1,
+  rest1: 1 - beta1,
+  beta2,
+  rest2: 1 - beta2,
+});
 
 abstract class AdamVariant<H extends AdamVariantOptions, N extends Moments> extends Optimizer<H, N> {
   protected check(group: H): void {
@@ -27,7 +32,11 @@ abstract class AdamVariant<H extends AdamVariantOptions, N extends Moments> exte
   protected decayed({ grad, param }: Update, { weightDecay }: ParamGroup<H>): Tensor {
     return weightDecay === 0 ? grad : grad.add(param.mul(weightDecay));
   }
-  protected updateMoments({ expAvg, expAvgSq }: Record<string, Tensor>, gradient: Tensor, n: (name: keyof Moments) => Tensor): void {
+  protected updateMoments(
+    { expAvg, expAvgSq }: Record<string, Tensor>,
+    gradient: Tensor,
+    n: (name: keyof Moments) => Tensor,
+  ): void {
     write(expAvg, () => expAvg.mul(n('beta1')).add(gradient.mul(n('rest1'))));
     write(expAvgSq, () => expAvgSq.mul(n('beta2')).add(gradient.mul(gradient).mul(n('rest2'))));
   }
@@ -45,7 +54,11 @@ export class Adamax extends AdamVariant<AdamVariantOptions, AdamaxNumbers> {
   protected numbers({ lr, betas }: ParamGroup<AdamVariantOptions>, step: number): AdamaxNumbers {
     return { ...momentsOf(betas), stepSize: lr / (1 - betas[0] ** step) };
   }
-  protected update(update: Update, n: (name: keyof AdamaxNumbers) => Tensor, group: ParamGroup<AdamVariantOptions>): void {
+  protected update(
+    update: Update,
+    n: (name: keyof AdamaxNumbers) => Tensor,
+    group: ParamGroup<AdamVariantOptions>,
+  ): void {
     const { expAvg, expInf } = update.tensors;
     const gradient = this.decayed(update, group);
     write(expAvg, () => expAvg.mul(n('beta1')).add(gradient.mul(n('rest1'))));
@@ -62,12 +75,24 @@ type NAdamNumbers = Moments & Record<'correction2' | 'gradientRate' | 'momentRat
 /** Adam with Nesterov momentum and a momentum schedule `μₜ = β₁(1 - ½·0.96^(t·momentumDecay))`. */
 export class NAdam extends AdamVariant<NAdamOptions, NAdamNumbers> {
   constructor(params: Params<NAdamOptions>, options: Partial<NAdamOptions> = {}) {
-    super(params, { lr: 0.002, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0, momentumDecay: 0.004, maximize: false, ...options });
+    super(params, {
+      lr: 0.002,
+      betas: [0.9, 0.999],
+      eps: 1e-8,
+      weightDecay: 0,
+      momentumDecay: 0.004,
+      maximize: false,
+      ...options,
+    });
   }
   protected override initialNumbers(): Record<string, number> {
     return { muProduct: 1 };
   }
-  protected numbers({ lr, betas, momentumDecay }: ParamGroup<NAdamOptions>, step: number, memory: Record<string, number>): NAdamNumbers {
+  protected numbers(
+    { lr, betas, momentumDecay }: ParamGroup<NAdamOptions>,
+    step: number,
+    memory: Record<string, number>,
+  ): NAdamNumbers {
     const mu = (t: number): number => betas[0] * (1 - 0.5 * 0.96 ** (t * momentumDecay));
     memory['muProduct'] *= mu(step);
     return {
@@ -101,10 +126,21 @@ export class RAdam extends AdamVariant<AdamVariantOptions, RAdamNumbers> {
     const length = limit - (2 * step * beta2 ** step) / correction2;
     const rectified = length > 5;
     const rate = lr / (1 - beta1 ** step);
-    const rectification = rectified ? Math.sqrt(((length - 4) * (length - 2) * limit) / ((limit - 4) * (limit - 2) * length)) : 0;
-    return { ...momentsOf(betas), rate, rectified: Number(rectified), adaptiveRate: rate * rectification * Math.sqrt(correction2) };
+    const rectification = rectified
+      ? Math.sqrt(((length - 4) * (length - 2) * limit) / ((limit - 4) * (limit - 2) * length))
+      : 0;
+    return {
+      ...momentsOf(betas),
+      rate,
+      rectified: Number(rectified),
+      adaptiveRate: rate * rectification * Math.sqrt(correction2),
+    };
   }
-  protected update(update: Update, n: (name: keyof RAdamNumbers) => Tensor, group: ParamGroup<AdamVariantOptions>): void {
+  protected update(
+    update: Update,
+    n: (name: keyof RAdamNumbers) => Tensor,
+    group: ParamGroup<AdamVariantOptions>,
+  ): void {
     const { expAvg, expAvgSq } = update.tensors;
     this.updateMoments(update.tensors, this.decayed(update, group), n);
     write(update.param, () => {
@@ -123,10 +159,21 @@ export class SparseAdam extends AdamVariant<AdamVariantOptions, SparseAdamNumber
   protected numbers({ lr, betas: [beta1, beta2] }: ParamGroup<AdamVariantOptions>, step: number): SparseAdamNumbers {
     return { ...momentsOf([beta1, beta2]), stepSize: (lr * Math.sqrt(1 - beta2 ** step)) / (1 - beta1 ** step) };
   }
-  protected update({ param, grad, tensors: { expAvg, expAvgSq } }: Update, n: (name: keyof SparseAdamNumbers) => Tensor, { eps }: ParamGroup<AdamVariantOptions>): void {
+  protected update(
+    { param, grad, tensors: { expAvg, expAvgSq } }: Update,
+    n: (name: keyof SparseAdamNumbers) => Tensor,
+    { eps }: ParamGroup<AdamVariantOptions>,
+  ): void {
     const rows = grad.ne(0);
     const within = Array.from({ length: Math.max(0, grad.ndim - 1) }, (_, i) => i + 1);
-    const touched = within.length === 0 ? rows : rows.reshape([grad.shape[0], -1]).any(1).reshape([grad.shape[0], ...within.map(() => 1)]).expand(grad.shape);
+    const touched =
+      within.length === 0
+        ? rows
+        : rows
+            .reshape([grad.shape[0], -1])
+            .any(1)
+            .reshape([grad.shape[0], ...within.map(() => 1)])
+            .expand(grad.shape);
     write(expAvg, () => where(touched, expAvg.add(grad.sub(expAvg).mul(n('rest1'))), expAvg));
     write(expAvgSq, () => where(touched, expAvgSq.add(grad.mul(grad).sub(expAvgSq).mul(n('rest2'))), expAvgSq));
     write(param, () => where(touched, param.sub(expAvg.mul(n('stepSize')).div(expAvgSq.sqrt().add(eps))), param));

@@ -35,14 +35,21 @@ abstract class AdamFamily extends Optimizer<AdamOptions, AdamNumbers> {
 
   protected numbers({ lr, betas: [beta1, beta2], weightDecay }: ParamGroup<AdamOptions>, step: number): AdamNumbers {
     return {
-      beta1, rest1: 1 - beta1, beta2, rest2: 1 - beta2,
+      beta1,
+      rest1: 1 - beta1,
+      beta2,
+      rest2: 1 - beta2,
       stepSize: lr / (1 - beta1 ** step),
       correction2: Math.sqrt(1 - beta2 ** step),
       keep: 1 - lr * weightDecay,
     };
   }
 
-  protected update({ param, grad, tensors }: Update, n: (name: keyof AdamNumbers) => Tensor, { weightDecay, eps, amsgrad }: ParamGroup<AdamOptions>): void {
+  protected update(
+    { param, grad, tensors }: Update,
+    n: (name: keyof AdamNumbers) => Tensor,
+    { weightDecay, eps, amsgrad }: ParamGroup<AdamOptions>,
+  ): void {
     const { expAvg, expAvgSq } = tensors;
     const decays = weightDecay !== 0;
     const gradient = decays && !this.decoupled ? grad.add(param.mul(weightDecay)) : grad;
@@ -66,7 +73,15 @@ export class Adam extends AdamFamily {
   protected readonly decoupled = false;
 
   constructor(params: Params<AdamOptions>, options: Partial<AdamOptions> = {}) {
-    super(params, { lr: 0.001, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0, amsgrad: false, maximize: false, ...options });
+    super(params, {
+      lr: 0.001,
+      betas: [0.9, 0.999],
+      eps: 1e-8,
+      weightDecay: 0,
+      amsgrad: false,
+      maximize: false,
+      ...options,
+    });
   }
 }
 
@@ -75,6 +90,14 @@ export class AdamW extends AdamFamily {
   protected readonly decoupled = true;
 
   constructor(params: Params<AdamOptions>, options: Partial<AdamOptions> = {}) {
-    super(params, { lr: 0.001, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0.01, amsgrad: false, maximize: false, ...options });
+    super(params, {
+      lr: 0.001,
+      betas: [0.9, 0.999],
+      eps: 1e-8,
+      weightDecay: 0.01,
+      amsgrad: false,
+      maximize: false,
+      ...options,
+    });
   }
 }

@@ -3,7 +3,8 @@ import { fullLike, type Tensor, zerosLike } from '@proj/tensor';
 import { requireRange } from '../checks.ts';
 import { Optimizer, type ParamGroup, type Params, type Update, write } from '../optimizer.ts';
 
-const decayed = ({ grad, param }: Update, weightDecay: number): Tensor => (weightDecay === 0 ? grad : grad.add(param.mul(weightDecay)));
+const decayed = ({ grad, param }: Update, weightDecay: number): Tensor =>
+  weightDecay === 0 ? grad : grad.add(param.mul(weightDecay));
 
 export interface AdagradOptions {
   lr: number;
@@ -16,18 +17,34 @@ export interface AdagradOptions {
 /** `s ← s + g²`, `p ← p - lr/(1 + (t-1)·lrDecay) · g/(√s + eps)`. */
 export class Adagrad extends Optimizer<AdagradOptions, Record<'rate', number>> {
   constructor(params: Params<AdagradOptions>, options: Partial<AdagradOptions> = {}) {
-    super(params, { lr: 0.01, lrDecay: 0, weightDecay: 0, initialAccumulatorValue: 0, eps: 1e-10, maximize: false, ...options });
+    super(params, {
+      lr: 0.01,
+      lrDecay: 0,
+      weightDecay: 0,
+      initialAccumulatorValue: 0,
+      eps: 1e-10,
+      maximize: false,
+      ...options,
+    });
   }
   protected check({ lr, lrDecay, weightDecay, initialAccumulatorValue, eps }: AdagradOptions): void {
-    for (const [name, value] of Object.entries({ lr, lrDecay, weightDecay, initialAccumulatorValue, eps })) requireRange('Adagrad', name, value, 0);
+    for (const [name, value] of Object.entries({ lr, lrDecay, weightDecay, initialAccumulatorValue, eps }))
+      requireRange('Adagrad', name, value, 0);
   }
-  protected initialState(param: Tensor, { initialAccumulatorValue }: ParamGroup<AdagradOptions>): Record<string, Tensor> {
+  protected initialState(
+    param: Tensor,
+    { initialAccumulatorValue }: ParamGroup<AdagradOptions>,
+  ): Record<string, Tensor> {
     return { sum: fullLike(param, initialAccumulatorValue) };
   }
   protected numbers({ lr, lrDecay }: ParamGroup<AdagradOptions>, step: number): Record<'rate', number> {
     return { rate: lr / (1 + (step - 1) * lrDecay) };
   }
-  protected update(update: Update, n: (name: 'rate') => Tensor, { weightDecay, eps }: ParamGroup<AdagradOptions>): void {
+  protected update(
+    update: Update,
+    n: (name: 'rate') => Tensor,
+    { weightDecay, eps }: ParamGroup<AdagradOptions>,
+  ): void {
     const { sum } = update.tensors;
     const gradient = decayed(update, weightDecay);
     write(sum, () => sum.add(gradient.mul(gradient)));
@@ -58,7 +75,11 @@ export class Adadelta extends Optimizer<AdadeltaOptions, Record<'lr', number>> {
   protected numbers({ lr }: ParamGroup<AdadeltaOptions>): Record<'lr', number> {
     return { lr };
   }
-  protected update(update: Update, n: (name: 'lr') => Tensor, { rho, eps, weightDecay }: ParamGroup<AdadeltaOptions>): void {
+  protected update(
+    update: Update,
+    n: (name: 'lr') => Tensor,
+    { rho, eps, weightDecay }: ParamGroup<AdadeltaOptions>,
+  ): void {
     const { squareAvg, accDelta } = update.tensors;
     const gradient = decayed(update, weightDecay);
     write(squareAvg, () => squareAvg.mul(rho).add(gradient.mul(gradient).mul(1 - rho)));
@@ -83,10 +104,20 @@ type RMSpropNumbers = Record<'lr' | 'momentum', number>;
 export class RMSprop extends Optimizer<RMSpropOptions, RMSpropNumbers> {
   protected override readonly stepLayout = 'number';
   constructor(params: Params<RMSpropOptions>, options: Partial<RMSpropOptions> = {}) {
-    super(params, { lr: 0.01, alpha: 0.99, eps: 1e-8, weightDecay: 0, momentum: 0, centered: false, maximize: false, ...options });
+    super(params, {
+      lr: 0.01,
+      alpha: 0.99,
+      eps: 1e-8,
+      weightDecay: 0,
+      momentum: 0,
+      centered: false,
+      maximize: false,
+      ...options,
+    });
   }
   protected check({ lr, alpha, eps, weightDecay, momentum }: RMSpropOptions): void {
-    for (const [name, value] of Object.entries({ lr, alpha, eps, weightDecay, momentum })) requireRange('RMSprop', name, value, 0);
+    for (const [name, value] of Object.entries({ lr, alpha, eps, weightDecay, momentum }))
+      requireRange('RMSprop', name, value, 0);
   }
   protected initialState(param: Tensor, { momentum, centered }: ParamGroup<RMSpropOptions>): Record<string, Tensor> {
     return {
@@ -98,7 +129,11 @@ export class RMSprop extends Optimizer<RMSpropOptions, RMSpropNumbers> {
   protected numbers({ lr, momentum }: ParamGroup<RMSpropOptions>): RMSpropNumbers {
     return { lr, momentum };
   }
-  protected update(update: Update, n: (name: keyof RMSpropNumbers) => Tensor, { alpha, eps, weightDecay, momentum, centered }: ParamGroup<RMSpropOptions>): void {
+  protected update(
+    update: Update,
+    n: (name: keyof RMSpropNumbers) => Tensor,
+    { alpha, eps, weightDecay, momentum, centered }: ParamGroup<RMSpropOptions>,
+  ): void {
     const { squareAvg, gradAvg } = update.tensors;
     const gradient = decayed(update, weightDecay);
     write(squareAvg, () => squareAvg.mul(alpha).add(gradient.mul(gradient).mul(1 - alpha)));

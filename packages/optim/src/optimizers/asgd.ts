@@ -31,13 +31,21 @@ export class ASGD extends Optimizer<ASGDOptions, ASGDNumbers> {
   protected override initialNumbers({ lr }: ParamGroup<ASGDOptions>): Record<string, number> {
     return { eta: lr, mu: 1 };
   }
-  protected numbers({ lr, lambd, alpha, t0 }: ParamGroup<ASGDOptions>, step: number, memory: Record<string, number>): ASGDNumbers {
+  protected numbers(
+    { lr, lambd, alpha, t0 }: ParamGroup<ASGDOptions>,
+    step: number,
+    memory: Record<string, number>,
+  ): ASGDNumbers {
     const { eta, mu } = memory;
     memory['eta'] = lr / (1 + lambd * lr * step) ** alpha;
     memory['mu'] = 1 / Math.max(1, step - t0);
     return { keep: 1 - lambd * eta, eta, mu, rest: 1 - mu };
   }
-  protected update({ param, grad, tensors: { ax } }: Update, n: (name: keyof ASGDNumbers) => Tensor, { weightDecay }: ParamGroup<ASGDOptions>): void {
+  protected update(
+    { param, grad, tensors: { ax } }: Update,
+    n: (name: keyof ASGDNumbers) => Tensor,
+    { weightDecay }: ParamGroup<ASGDOptions>,
+  ): void {
     const gradient = weightDecay === 0 ? grad : grad.add(param.mul(weightDecay));
     write(param, () => param.mul(n('keep')).sub(gradient.mul(n('eta'))));
     // With μ = 1 the average is the parameter itself, exactly.

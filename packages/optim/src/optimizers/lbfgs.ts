@@ -3,7 +3,14 @@ import { ProjError } from '@proj/kernel';
 import { Tensor, tensor, zerosLike } from '@proj/tensor';
 import { concatNode, wrap } from '@proj/tensor/graph';
 import { requireRange } from '../checks.ts';
-import { Optimizer, type ParameterState, type Params, type StateDictValue, withGradients, write } from '../optimizer.ts';
+import {
+  Optimizer,
+  type ParameterState,
+  type Params,
+  type StateDictValue,
+  withGradients,
+  write,
+} from '../optimizer.ts';
 import { type LinePoint, strongWolfe } from './line-search.ts';
 
 export interface LBFGSOptions {
@@ -46,17 +53,43 @@ const numberOf = (loss: unknown): number => (loss instanceof Tensor ? loss.item(
 
 /** `step(closure)` needs the closure, which clears the gradients, computes the loss and calls backward. One group of parameters only. */
 export class LBFGS extends Optimizer<LBFGSOptions> {
-  #history: History = { funcEvals: 0, nIter: 0, d: null, t: 0, oldDirs: [], oldStps: [], ro: [], HDiag: 1, al: [], prevFlatGrad: null, prevLoss: 0 };
+  #history: History = {
+    funcEvals: 0,
+    nIter: 0,
+    d: null,
+    t: 0,
+    oldDirs: [],
+    oldStps: [],
+    ro: [],
+    HDiag: 1,
+    al: [],
+    prevFlatGrad: null,
+    prevLoss: 0,
+  };
 
   constructor(params: Params<LBFGSOptions>, options: Partial<LBFGSOptions> = {}) {
     const maxIter = options.maxIter ?? 20;
-    super(params, { lr: 1, maxIter, toleranceGrad: 1e-7, toleranceChange: 1e-9, historySize: 100, lineSearchFn: null, ...options, maxEval: options.maxEval ?? Math.floor((maxIter * 5) / 4) });
-    if (this.paramGroups.length !== 1) throw new ProjError('invalid-argument', 'LBFGS has one group of parameters only', { op: 'LBFGS' });
+    super(params, {
+      lr: 1,
+      maxIter,
+      toleranceGrad: 1e-7,
+      toleranceChange: 1e-9,
+      historySize: 100,
+      lineSearchFn: null,
+      ...options,
+      maxEval: options.maxEval ?? Math.floor((maxIter * 5) / 4),
+    });
+    if (this.paramGroups.length !== 1)
+      throw new ProjError('invalid-argument', 'LBFGS has one group of parameters only', { op: 'LBFGS' });
   }
 
   protected check({ lr, lineSearchFn }: LBFGSOptions): void {
     requireRange('LBFGS', 'lr', lr, 0);
-    if (lineSearchFn !== null && lineSearchFn !== 'strong_wolfe') throw new ProjError('invalid-argument', `lineSearchFn is "${String(lineSearchFn)}"`, { op: 'LBFGS', cure: "Use 'strong_wolfe' or null" });
+    if (lineSearchFn !== null && lineSearchFn !== 'strong_wolfe')
+      throw new ProjError('invalid-argument', `lineSearchFn is "${String(lineSearchFn)}"`, {
+        op: 'LBFGS',
+        cure: "Use 'strong_wolfe' or null",
+      });
   }
   protected initialState(): Record<string, Tensor> {
     return {};
@@ -65,7 +98,10 @@ export class LBFGS extends Optimizer<LBFGSOptions> {
     return {};
   }
   protected update(): void {
-    throw new ProjError('invalid-argument', 'LBFGS updates all parameters together', { op: 'LBFGS', cure: 'Call step(closure)' });
+    throw new ProjError('invalid-argument', 'LBFGS updates all parameters together', {
+      op: 'LBFGS',
+      cure: 'Call step(closure)',
+    });
   }
 
   get #params(): readonly Tensor[] {
@@ -73,7 +109,16 @@ export class LBFGS extends Optimizer<LBFGSOptions> {
   }
   #gradient(): Tensor {
     const parts = this.#params.map((p) => (p.grad === null ? zerosLike(p.detach()) : p.grad.detach()).reshape(-1));
-    return (parts.length === 1 ? parts[0].clone() : wrap(concatNode(parts.map((part) => part.node), 0))).realize();
+    return (
+      parts.length === 1
+        ? parts[0].clone()
+        : wrap(
+            concatNode(
+              parts.map((part) => part.node),
+              0,
+            ),
+          )
+    ).realize();
   }
   #move(t: number, direction: Tensor, from: readonly Tensor[] = this.#params.map((p) => p.detach())): void {
     let at = 0;
@@ -90,7 +135,11 @@ export class LBFGS extends Optimizer<LBFGSOptions> {
   override step(): never;
   override step<T>(closure: () => T): T;
   override step<T>(closure?: () => T): T {
-    if (typeof closure !== 'function') throw new ProjError('invalid-argument', 'LBFGS needs a closure', { op: 'LBFGS.step', cure: 'Call step(() => { optimizer.zeroGrad(); const loss = …; loss.backward(); return loss; })' });
+    if (typeof closure !== 'function')
+      throw new ProjError('invalid-argument', 'LBFGS needs a closure', {
+        op: 'LBFGS.step',
+        cure: 'Call step(() => { optimizer.zeroGrad(); const loss = …; loss.backward(); return loss; })',
+      });
     return withGradients(false, () => this.#step(() => withGradients(true, closure)));
   }
 
@@ -122,7 +171,13 @@ export class LBFGS extends Optimizer<LBFGSOptions> {
           const there = this.#gradient();
           return { t, f, slope: dot(there, d), gradient: there };
         };
-        const { point, evaluations: count } = strongWolfe({ t: 0, f: loss, slope, gradient }, history.t, largest(d), toleranceChange, evaluate);
+        const { point, evaluations: count } = strongWolfe(
+          { t: 0, f: loss, slope, gradient },
+          history.t,
+          largest(d),
+          toleranceChange,
+          evaluate,
+        );
         this.#move(point.t, d, from);
         history.t = point.t;
         loss = point.f;
@@ -140,7 +195,8 @@ export class LBFGS extends Optimizer<LBFGSOptions> {
       evaluations += used;
       history.funcEvals += used;
       if (evaluations >= maxEval || largest(gradient) <= toleranceGrad) break;
-      if (Math.abs(history.t) * largest(d) <= toleranceChange || Math.abs(loss - history.prevLoss) < toleranceChange) break;
+      if (Math.abs(history.t) * largest(d) <= toleranceChange || Math.abs(loss - history.prevLoss) < toleranceChange)
+        break;
     }
     return first;
   }
@@ -179,21 +235,42 @@ export class LBFGS extends Optimizer<LBFGSOptions> {
     const { param_groups } = super.stateDict();
     const { HDiag, ...rest } = this.#history;
     const saved: Record<string, StateDictValue> = {
-      func_evals: rest.funcEvals, n_iter: rest.nIter, d: rest.d, t: rest.t, old_dirs: rest.oldDirs, old_stps: rest.oldStps, ro: rest.ro.map(scalar),
-      H_diag: scalar(HDiag), al: rest.al.map(scalar), prev_flat_grad: rest.prevFlatGrad, prev_loss: rest.prevLoss,
+      func_evals: rest.funcEvals,
+      n_iter: rest.nIter,
+      d: rest.d,
+      t: rest.t,
+      old_dirs: rest.oldDirs,
+      old_stps: rest.oldStps,
+      ro: rest.ro.map(scalar),
+      H_diag: scalar(HDiag),
+      al: rest.al.map(scalar),
+      prev_flat_grad: rest.prevFlatGrad,
+      prev_loss: rest.prevLoss,
     };
     return { state: rest.funcEvals === 0 ? {} : { 0: saved }, param_groups };
   }
 
   protected override loadState(entries: Record<string, StateDictValue>): ParameterState {
     const own = (value: StateDictValue): Tensor | null => (value instanceof Tensor ? tensor(value).clone() : null);
-    const list = (value: StateDictValue): readonly StateDictValue[] => (Array.isArray(value) ? (value as readonly StateDictValue[]) : []);
+    const list = (value: StateDictValue): readonly StateDictValue[] =>
+      Array.isArray(value) ? (value as readonly StateDictValue[]) : [];
     const tensors = (value: StateDictValue): Tensor[] => list(value).flatMap((x) => own(x) ?? []);
-    const numbers = (value: StateDictValue): number[] => list(value).filter((x) => x !== null).map(numberOf);
+    const numbers = (value: StateDictValue): number[] =>
+      list(value)
+        .filter((x) => x !== null)
+        .map(numberOf);
     this.#history = {
-      funcEvals: numberOf(entries['func_evals'] ?? 0), nIter: numberOf(entries['n_iter'] ?? 0), d: own(entries['d']), t: numberOf(entries['t'] ?? 0),
-      oldDirs: tensors(entries['old_dirs']), oldStps: tensors(entries['old_stps']), ro: numbers(entries['ro']), HDiag: numberOf(entries['H_diag'] ?? 1),
-      al: numbers(entries['al']), prevFlatGrad: own(entries['prev_flat_grad']), prevLoss: numberOf(entries['prev_loss'] ?? 0),
+      funcEvals: numberOf(entries['func_evals'] ?? 0),
+      nIter: numberOf(entries['n_iter'] ?? 0),
+      d: own(entries['d']),
+      t: numberOf(entries['t'] ?? 0),
+      oldDirs: tensors(entries['old_dirs']),
+      oldStps: tensors(entries['old_stps']),
+      ro: numbers(entries['ro']),
+      HDiag: numberOf(entries['H_diag'] ?? 1),
+      al: numbers(entries['al']),
+      prevFlatGrad: own(entries['prev_flat_grad']),
+      prevLoss: numberOf(entries['prev_loss'] ?? 0),
     };
     return { step: 0, numbers: {}, tensors: {} };
   }

@@ -16,7 +16,12 @@ const CURVATURE = 0.9;
 const MAX_EVALUATIONS = 25;
 
 /** The minimum of the cubic through two points with slopes, kept within bounds. */
-function cubicMinimum(a: LinePoint<unknown>, b: LinePoint<unknown>, low = Math.min(a.t, b.t), high = Math.max(a.t, b.t)): number {
+function cubicMinimum(
+  a: LinePoint<unknown>,
+  b: LinePoint<unknown>,
+  low = Math.min(a.t, b.t),
+  high = Math.max(a.t, b.t),
+): number {
   const [left, right] = a.t <= b.t ? [a, b] : [b, a];
   const d1 = a.slope + b.slope - (3 * (a.f - b.f)) / (a.t - b.t);
   const square = d1 * d1 - a.slope * b.slope;
@@ -30,7 +35,13 @@ function cubicMinimum(a: LinePoint<unknown>, b: LinePoint<unknown>, low = Math.m
  * Finds a step from `start` (t = 0) along a descent direction whose largest element is `directionNorm`. `evaluate(t)` gives the point at t.
  * Returns the best point and how often it evaluated.
  */
-export function strongWolfe<G>(start: LinePoint<G>, firstStep: number, directionNorm: number, toleranceChange: number, evaluate: (t: number) => LinePoint<G>): { point: LinePoint<G>; evaluations: number } {
+export function strongWolfe<G>(
+  start: LinePoint<G>,
+  firstStep: number,
+  directionNorm: number,
+  toleranceChange: number,
+  evaluate: (t: number) => LinePoint<G>,
+): { point: LinePoint<G>; evaluations: number } {
   const decreases = (p: LinePoint<G>): boolean => p.f <= start.f + SUFFICIENT_DECREASE * p.t * start.slope;
   const isFlat = (p: LinePoint<G>): boolean => Math.abs(p.slope) <= -CURVATURE * start.slope;
 

@@ -22,7 +22,11 @@ export class Rprop extends Optimizer<RpropOptions> {
   }
   protected check({ lr, etas: [minus, plus] }: RpropOptions): void {
     requireRange('Rprop', 'lr', lr, 0);
-    if (!(minus > 0 && minus < 1 && plus > 1)) throw new ProjError('invalid-argument', `etas are ${minus}, ${plus}`, { op: 'Rprop', cure: 'They must satisfy 0 < etas[0] < 1 < etas[1]' });
+    if (!(minus > 0 && minus < 1 && plus > 1))
+      throw new ProjError('invalid-argument', `etas are ${minus}, ${plus}`, {
+        op: 'Rprop',
+        cure: 'They must satisfy 0 < etas[0] < 1 < etas[1]',
+      });
   }
   protected initialState(param: Tensor, { lr }: ParamGroup<RpropOptions>): Record<string, Tensor> {
     return { prev: zerosLike(param), stepSize: fullLike(param, lr) };
@@ -30,10 +34,18 @@ export class Rprop extends Optimizer<RpropOptions> {
   protected numbers(): Record<string, number> {
     return {};
   }
-  protected update({ param, grad, tensors: { prev, stepSize } }: Update, _n: (name: string) => Tensor, { etas: [minus, plus], stepSizes: [low, high] }: ParamGroup<RpropOptions>): void {
+  protected update(
+    { param, grad, tensors: { prev, stepSize } }: Update,
+    _n: (name: string) => Tensor,
+    { etas: [minus, plus], stepSizes: [low, high] }: ParamGroup<RpropOptions>,
+  ): void {
     const agreement = grad.mul(prev);
     const flipped = agreement.lt(0);
-    const factor = where(agreement.gt(0), fullLike(grad, plus), where(flipped, fullLike(grad, minus), fullLike(grad, 1)));
+    const factor = where(
+      agreement.gt(0),
+      fullLike(grad, plus),
+      where(flipped, fullLike(grad, minus), fullLike(grad, 1)),
+    );
     write(stepSize, () => stepSize.mul(factor).clamp(low, high));
     const used = where(flipped, zerosLike(grad), grad);
     write(param, () => param.sub(used.sign().mul(stepSize)));

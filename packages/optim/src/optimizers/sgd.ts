@@ -2,7 +2,15 @@
 import { ProjError } from '@proj/kernel';
 import { type Tensor, zerosLike } from '@proj/tensor';
 import { requireRange } from '../checks.ts';
-import { Optimizer, type ParameterState, type ParamGroup, type Params, type StateDictValue, type Update, write } from '../optimizer.ts';
+import {
+  Optimizer,
+  type ParameterState,
+  type ParamGroup,
+  type Params,
+  type StateDictValue,
+  type Update,
+  write,
+} from '../optimizer.ts';
 
 export interface SGDOptions {
   lr: number;
@@ -25,14 +33,23 @@ export class SGD extends Optimizer<SGDOptions, SGDNumbers> {
   protected override readonly stepLayout = 'none';
 
   constructor(params: Params<SGDOptions>, options: Partial<SGDOptions> = {}) {
-    super(params, { lr: Number.NaN, momentum: 0, dampening: 0, weightDecay: 0, nesterov: false, maximize: false, ...options });
+    super(params, {
+      lr: Number.NaN,
+      momentum: 0,
+      dampening: 0,
+      weightDecay: 0,
+      nesterov: false,
+      maximize: false,
+      ...options,
+    });
   }
 
   protected check({ lr, momentum, dampening, weightDecay, nesterov }: SGDOptions): void {
     requireRange('SGD', 'lr', lr, 0);
     requireRange('SGD', 'momentum', momentum, 0);
     requireRange('SGD', 'weightDecay', weightDecay, 0);
-    if (nesterov && (momentum <= 0 || dampening !== 0)) throw new ProjError('invalid-argument', 'Nesterov momentum needs a momentum and no dampening', { op: 'SGD' });
+    if (nesterov && (momentum <= 0 || dampening !== 0))
+      throw new ProjError('invalid-argument', 'Nesterov momentum needs a momentum and no dampening', { op: 'SGD' });
   }
 
   protected initialState(param: Tensor, { momentum }: ParamGroup<SGDOptions>): Record<string, Tensor> {
@@ -43,7 +60,11 @@ export class SGD extends Optimizer<SGDOptions, SGDNumbers> {
     return { lr, momentum, gradientShare: step === 1 ? 1 : 1 - dampening };
   }
 
-  protected update({ param, grad, tensors }: Update, n: (name: keyof SGDNumbers) => Tensor, { momentum, weightDecay, nesterov }: ParamGroup<SGDOptions>): void {
+  protected update(
+    { param, grad, tensors }: Update,
+    n: (name: keyof SGDNumbers) => Tensor,
+    { momentum, weightDecay, nesterov }: ParamGroup<SGDOptions>,
+  ): void {
     let direction = weightDecay === 0 ? grad : grad.add(param.mul(weightDecay));
     if (momentum !== 0) {
       const gradient = direction;

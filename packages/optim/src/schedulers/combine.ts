@@ -2,11 +2,16 @@
 import { ProjError } from '@proj/kernel';
 import { LRScheduler, type ScheduledOptimizer, type SchedulerOptions, type SchedulerState } from './scheduler.ts';
 
-function requireSameOptimizer(op: string, schedulers: readonly LRScheduler[], optimizer: ScheduledOptimizer | undefined): ScheduledOptimizer {
+function requireSameOptimizer(
+  op: string,
+  schedulers: readonly LRScheduler[],
+  optimizer: ScheduledOptimizer | undefined,
+): ScheduledOptimizer {
   const wanted = optimizer ?? schedulers[0]?.optimizer;
   if (wanted === undefined) throw new ProjError('invalid-argument', 'the list of schedulers is empty', { op });
   schedulers.forEach((scheduler, i) => {
-    if (scheduler.optimizer !== wanted) throw new ProjError('invalid-argument', `scheduler ${i} belongs to another optimiser`, { op });
+    if (scheduler.optimizer !== wanted)
+      throw new ProjError('invalid-argument', `scheduler ${i} belongs to another optimiser`, { op });
   });
   return wanted;
 }
@@ -33,9 +38,18 @@ abstract class Combination extends LRScheduler {
 /** Each scheduler until its milestone, then the next, which starts at its epoch 0. */
 export class SequentialLR extends Combination {
   readonly milestones: readonly number[];
-  constructor(optimizer: ScheduledOptimizer, schedulers: readonly LRScheduler[], milestones: readonly number[], options: SchedulerOptions = {}) {
+  constructor(
+    optimizer: ScheduledOptimizer,
+    schedulers: readonly LRScheduler[],
+    milestones: readonly number[],
+    options: SchedulerOptions = {},
+  ) {
     requireSameOptimizer('SequentialLR', schedulers, optimizer);
-    if (milestones.length !== schedulers.length - 1) throw new ProjError('invalid-argument', `${schedulers.length} schedulers with ${milestones.length} milestones`, { op: 'SequentialLR', cure: 'There is one milestone between two schedulers' });
+    if (milestones.length !== schedulers.length - 1)
+      throw new ProjError('invalid-argument', `${schedulers.length} schedulers with ${milestones.length} milestones`, {
+        op: 'SequentialLR',
+        cure: 'There is one milestone between two schedulers',
+      });
     super(optimizer, schedulers, options);
     this.milestones = [...milestones];
     this.lastEpoch++;

@@ -21,12 +21,15 @@ export class CosineAnnealingLR extends LRScheduler {
     const { lastEpoch, TMax, etaMin } = this;
     if (lastEpoch === 0) return this.rates;
     if (this.stepCount === 1) return this.closedForm();
-    if ((lastEpoch - 1 - TMax) % (2 * TMax) === 0) return this.rates.map((lr, i) => lr + ((this.baseLrs[i] - etaMin) * (1 - Math.cos(Math.PI / TMax))) / 2);
+    if ((lastEpoch - 1 - TMax) % (2 * TMax) === 0)
+      return this.rates.map((lr, i) => lr + ((this.baseLrs[i] - etaMin) * (1 - Math.cos(Math.PI / TMax))) / 2);
     const ratio = (1 + Math.cos((Math.PI * lastEpoch) / TMax)) / (1 + Math.cos((Math.PI * (lastEpoch - 1)) / TMax));
     return this.rates.map((lr) => ratio * (lr - etaMin) + etaMin);
   }
   protected override closedForm(): number[] {
-    return this.baseLrs.map((lr) => this.etaMin + ((lr - this.etaMin) * (1 + Math.cos((Math.PI * this.lastEpoch) / this.TMax))) / 2);
+    return this.baseLrs.map(
+      (lr) => this.etaMin + ((lr - this.etaMin) * (1 + Math.cos((Math.PI * this.lastEpoch) / this.TMax))) / 2,
+    );
   }
 }
 
@@ -43,9 +46,18 @@ export class CosineAnnealingWarmRestarts extends LRScheduler {
   /** Length of the present period, and the place in it. */
   Ti: number;
   Tcur: number;
-  constructor(optimizer: ScheduledOptimizer, T0: number, { TMult = 1, etaMin = 0, ...options }: WarmRestartOptions = {}) {
+  constructor(
+    optimizer: ScheduledOptimizer,
+    T0: number,
+    { TMult = 1, etaMin = 0, ...options }: WarmRestartOptions = {},
+  ) {
     super(optimizer, options);
-    for (const [name, value] of Object.entries({ T0, TMult })) if (!Number.isInteger(value) || value < 1) throw new ProjError('invalid-argument', `${name} is ${value}`, { op: 'CosineAnnealingWarmRestarts', cure: 'It must be a positive integer' });
+    for (const [name, value] of Object.entries({ T0, TMult }))
+      if (!Number.isInteger(value) || value < 1)
+        throw new ProjError('invalid-argument', `${name} is ${value}`, {
+          op: 'CosineAnnealingWarmRestarts',
+          cure: 'It must be a positive integer',
+        });
     this.T0 = T0;
     this.TMult = TMult;
     this.etaMin = etaMin;
@@ -54,7 +66,9 @@ export class CosineAnnealingWarmRestarts extends LRScheduler {
     this.start();
   }
   protected getLr(): number[] {
-    return this.baseLrs.map((lr) => this.etaMin + ((lr - this.etaMin) * (1 + Math.cos((Math.PI * this.Tcur) / this.Ti))) / 2);
+    return this.baseLrs.map(
+      (lr) => this.etaMin + ((lr - this.etaMin) * (1 + Math.cos((Math.PI * this.Tcur) / this.Ti))) / 2,
+    );
   }
   override step(epoch?: number | null): void {
     const to = epoch ?? (this.lastEpoch < 0 ? 0 : null);

@@ -1,13 +1,22 @@
 /** Rates that rise and fall, with momentum the other way round: CyclicLR (Smith 2017) and OneCycleLR (Smith and Topin 2019). */
 import { ProjError } from '@proj/kernel';
-import { LRScheduler, perGroup, type ScheduledGroup, type ScheduledOptimizer, type SchedulerOptions } from './scheduler.ts';
+import {
+  LRScheduler,
+  perGroup,
+  type ScheduledGroup,
+  type ScheduledOptimizer,
+  type SchedulerOptions,
+} from './scheduler.ts';
 
 type Hyperparameter = 'momentum' | 'beta1';
 
 /** What plays the part of momentum in this optimiser. */
 function momentumOf(optimizer: ScheduledOptimizer, op: string, allowed: readonly Hyperparameter[]): Hyperparameter {
   for (const name of allowed) if ((name === 'momentum' ? 'momentum' : 'betas') in optimizer.defaults) return name;
-  throw new ProjError('invalid-argument', 'the optimiser has no momentum to cycle', { op, cure: 'Pass cycleMomentum: false' });
+  throw new ProjError('invalid-argument', 'the optimiser has no momentum to cycle', {
+    op,
+    cure: 'Pass cycleMomentum: false',
+  });
 }
 function setMomentum(group: ScheduledGroup, name: Hyperparameter, value: number): void {
   if (name === 'momentum') group.momentum = value;
@@ -41,14 +50,31 @@ export class CyclicLR extends LRScheduler {
   readonly maxMomentums: readonly number[];
   readonly #scale: (x: number) => number;
 
-  constructor(optimizer: ScheduledOptimizer, baseLr: number | readonly number[], maxLr: number | readonly number[], options: CyclicLROptions = {}) {
-    const { stepSizeUp = 2000, stepSizeDown = null, mode = 'triangular', gamma = 1, scaleFn = null, scaleMode = 'cycle', cycleMomentum = true, baseMomentum = 0.8, maxMomentum = 0.9, lastEpoch = -1 } = options;
+  constructor(
+    optimizer: ScheduledOptimizer,
+    baseLr: number | readonly number[],
+    maxLr: number | readonly number[],
+    options: CyclicLROptions = {},
+  ) {
+    const {
+      stepSizeUp = 2000,
+      stepSizeDown = null,
+      mode = 'triangular',
+      gamma = 1,
+      scaleFn = null,
+      scaleMode = 'cycle',
+      cycleMomentum = true,
+      baseMomentum = 0.8,
+      maxMomentum = 0.9,
+      lastEpoch = -1,
+    } = options;
     const op = 'CyclicLR';
     const bases = perGroup(baseLr, optimizer, op, 'baseLr');
     if (lastEpoch === -1) optimizer.paramGroups.forEach((group, i) => (group.lr = bases[i]));
     const cycled = cycleMomentum ? momentumOf(optimizer, op, ['momentum']) : null;
     const baseMomentums = perGroup(baseMomentum, optimizer, op, 'baseMomentum');
-    if (cycled !== null && lastEpoch === -1) optimizer.paramGroups.forEach((group, i) => setMomentum(group, cycled, baseMomentums[i]));
+    if (cycled !== null && lastEpoch === -1)
+      optimizer.paramGroups.forEach((group, i) => setMomentum(group, cycled, baseMomentums[i]));
     super(optimizer, { lastEpoch });
     this.baseLrs = bases;
     this.maxLrs = perGroup(maxLr, optimizer, op, 'maxLr');
@@ -70,7 +96,10 @@ export class CyclicLR extends LRScheduler {
     const height = x <= this.stepRatio ? x / this.stepRatio : (x - 1) / (this.stepRatio - 1);
     const scaled = height * this.#scale(this.scaleMode === 'cycle' ? cycle : this.lastEpoch);
     const { cycled } = this;
-    if (cycled !== null) this.optimizer.paramGroups.forEach((group, i) => setMomentum(group, cycled, this.maxMomentums[i] - (this.maxMomentums[i] - this.baseMomentums[i]) * scaled));
+    if (cycled !== null)
+      this.optimizer.paramGroups.forEach((group, i) =>
+        setMomentum(group, cycled, this.maxMomentums[i] - (this.maxMomentums[i] - this.baseMomentums[i]) * scaled),
+      );
     return this.baseLrs.map((lr, i) => lr + (this.maxLrs[i] - lr) * scaled);
   }
 }
@@ -85,7 +114,10 @@ function scaleOf(mode: 'triangular' | 'triangular2' | 'exp_range', gamma: number
       return (iteration) => gamma ** iteration;
     default:
       mode satisfies never;
-      throw new ProjError('invalid-argument', `mode is "${String(mode)}"`, { op: 'CyclicLR', cure: "Use 'triangular', 'triangular2' or 'exp_range'" });
+      throw new ProjError('invalid-argument', `mode is "${String(mode)}"`, {
+        op: 'CyclicLR',
+        cure: "Use 'triangular', 'triangular2' or 'exp_range'",
+      });
   }
 }
 
@@ -121,12 +153,34 @@ export class OneCycleLR extends LRScheduler {
   readonly phases: readonly Phase[];
 
   constructor(optimizer: ScheduledOptimizer, maxLr: number | readonly number[], options: OneCycleLROptions = {}) {
-    const { totalSteps = null, epochs = null, stepsPerEpoch = null, pctStart = 0.3, annealStrategy = 'cos', cycleMomentum = true, baseMomentum = 0.85, maxMomentum = 0.95, divFactor = 25, finalDivFactor = 1e4, threePhase = false, lastEpoch = -1 } = options;
+    const {
+      totalSteps = null,
+      epochs = null,
+      stepsPerEpoch = null,
+      pctStart = 0.3,
+      annealStrategy = 'cos',
+      cycleMomentum = true,
+      baseMomentum = 0.85,
+      maxMomentum = 0.95,
+      divFactor = 25,
+      finalDivFactor = 1e4,
+      threePhase = false,
+      lastEpoch = -1,
+    } = options;
     const op = 'OneCycleLR';
     const steps = totalSteps ?? (epochs ?? 0) * (stepsPerEpoch ?? 0);
-    if (!Number.isInteger(steps) || steps <= 0) throw new ProjError('invalid-argument', `the number of steps is ${steps}`, { op, cure: 'Give totalSteps, or epochs and stepsPerEpoch, as positive integers' });
-    if (!(pctStart >= 0 && pctStart <= 1)) throw new ProjError('invalid-argument', `pctStart is ${pctStart}`, { op, cure: 'It must lie in [0, 1]' });
-    if (annealStrategy !== 'cos' && annealStrategy !== 'linear') throw new ProjError('invalid-argument', `annealStrategy is "${String(annealStrategy)}"`, { op, cure: "Use 'cos' or 'linear'" });
+    if (!Number.isInteger(steps) || steps <= 0)
+      throw new ProjError('invalid-argument', `the number of steps is ${steps}`, {
+        op,
+        cure: 'Give totalSteps, or epochs and stepsPerEpoch, as positive integers',
+      });
+    if (!(pctStart >= 0 && pctStart <= 1))
+      throw new ProjError('invalid-argument', `pctStart is ${pctStart}`, { op, cure: 'It must lie in [0, 1]' });
+    if (annealStrategy !== 'cos' && annealStrategy !== 'linear')
+      throw new ProjError('invalid-argument', `annealStrategy is "${String(annealStrategy)}"`, {
+        op,
+        cure: "Use 'cos' or 'linear'",
+      });
     const cycled = cycleMomentum ? momentumOf(optimizer, op, ['beta1', 'momentum']) : null;
     if (lastEpoch === -1) {
       const largest = perGroup(maxLr, optimizer, op, 'maxLr');
@@ -144,20 +198,34 @@ export class OneCycleLR extends LRScheduler {
     this.totalSteps = steps;
     this.annealStrategy = annealStrategy;
     this.cycled = cycled;
-    const rise: Phase = { end: pctStart * steps - 1, lr: ['initialLr', 'maxLr'], momentum: ['maxMomentum', 'baseMomentum'] };
+    const rise: Phase = {
+      end: pctStart * steps - 1,
+      lr: ['initialLr', 'maxLr'],
+      momentum: ['maxMomentum', 'baseMomentum'],
+    };
     this.phases = threePhase
-      ? [rise, { end: 2 * pctStart * steps - 2, lr: ['maxLr', 'initialLr'], momentum: ['baseMomentum', 'maxMomentum'] }, { end: steps - 1, lr: ['initialLr', 'minLr'], momentum: ['maxMomentum', 'maxMomentum'] }]
+      ? [
+          rise,
+          { end: 2 * pctStart * steps - 2, lr: ['maxLr', 'initialLr'], momentum: ['baseMomentum', 'maxMomentum'] },
+          { end: steps - 1, lr: ['initialLr', 'minLr'], momentum: ['maxMomentum', 'maxMomentum'] },
+        ]
       : [rise, { end: steps - 1, lr: ['maxLr', 'minLr'], momentum: ['baseMomentum', 'maxMomentum'] }];
     this.start();
   }
 
   #anneal(from: number, to: number, share: number): number {
-    return this.annealStrategy === 'cos' ? to + ((from - to) / 2) * (Math.cos(Math.PI * share) + 1) : (to - from) * share + from;
+    return this.annealStrategy === 'cos'
+      ? to + ((from - to) / 2) * (Math.cos(Math.PI * share) + 1)
+      : (to - from) * share + from;
   }
 
   protected getLr(): number[] {
     const step = this.lastEpoch;
-    if (step > this.totalSteps) throw new ProjError('invalid-argument', `step ${step + 1} of ${this.totalSteps}`, { op: 'OneCycleLR.step', cure: 'Give a larger totalSteps' });
+    if (step > this.totalSteps)
+      throw new ProjError('invalid-argument', `step ${step + 1} of ${this.totalSteps}`, {
+        op: 'OneCycleLR.step',
+        cure: 'Give a larger totalSteps',
+      });
     const found = this.phases.findIndex((phase) => step <= phase.end);
     const at = found < 0 ? this.phases.length - 1 : found;
     const phase = this.phases[at];
@@ -165,7 +233,8 @@ export class OneCycleLR extends LRScheduler {
     const share = (step - begin) / (phase.end - begin);
     return this.optimizer.paramGroups.map((group) => {
       const value = (name: keyof ScheduledGroup): number => Number(group[name]);
-      if (this.cycled !== null) setMomentum(group, this.cycled, this.#anneal(value(phase.momentum[0]), value(phase.momentum[1]), share));
+      if (this.cycled !== null)
+        setMomentum(group, this.cycled, this.#anneal(value(phase.momentum[0]), value(phase.momentum[1]), share));
       return this.#anneal(value(phase.lr[0]), value(phase.lr[1]), share);
     });
   }

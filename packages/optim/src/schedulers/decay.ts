@@ -7,7 +7,11 @@ export type LrFunction = (epoch: number) => number;
 /** `lr = initial · lrLambda(epoch)`; one function, or one for each group. */
 export class LambdaLR extends LRScheduler {
   readonly lrLambdas: readonly LrFunction[];
-  constructor(optimizer: ScheduledOptimizer, lrLambda: LrFunction | readonly LrFunction[], options: SchedulerOptions = {}) {
+  constructor(
+    optimizer: ScheduledOptimizer,
+    lrLambda: LrFunction | readonly LrFunction[],
+    options: SchedulerOptions = {},
+  ) {
     super(optimizer, options);
     this.lrLambdas = perGroup(lrLambda, optimizer, 'LambdaLR', 'lrLambda');
     this.start();
@@ -23,7 +27,11 @@ export class LambdaLR extends LRScheduler {
 /** `lr ← lr · lrLambda(epoch)`. */
 export class MultiplicativeLR extends LRScheduler {
   readonly lrLambdas: readonly LrFunction[];
-  constructor(optimizer: ScheduledOptimizer, lrLambda: LrFunction | readonly LrFunction[], options: SchedulerOptions = {}) {
+  constructor(
+    optimizer: ScheduledOptimizer,
+    lrLambda: LrFunction | readonly LrFunction[],
+    options: SchedulerOptions = {},
+  ) {
     super(optimizer, options);
     this.lrLambdas = perGroup(lrLambda, optimizer, 'MultiplicativeLR', 'lrLambda');
     this.start();
@@ -58,7 +66,9 @@ export class StepLR extends LRScheduler {
     this.start();
   }
   protected getLr(): number[] {
-    return this.lastEpoch === 0 || this.lastEpoch % this.stepSize !== 0 ? this.rates : this.rates.map((lr) => lr * this.gamma);
+    return this.lastEpoch === 0 || this.lastEpoch % this.stepSize !== 0
+      ? this.rates
+      : this.rates.map((lr) => lr * this.gamma);
   }
   protected override closedForm(): number[] {
     return this.baseLrs.map((lr) => lr * this.gamma ** Math.floor(this.lastEpoch / this.stepSize));
@@ -69,7 +79,11 @@ export class StepLR extends LRScheduler {
 export class MultiStepLR extends LRScheduler {
   readonly milestones: readonly number[];
   readonly gamma: number;
-  constructor(optimizer: ScheduledOptimizer, milestones: readonly number[], { gamma = 0.1, ...options }: GammaOptions = {}) {
+  constructor(
+    optimizer: ScheduledOptimizer,
+    milestones: readonly number[],
+    { gamma = 0.1, ...options }: GammaOptions = {},
+  ) {
     super(optimizer, options);
     this.milestones = [...milestones];
     this.gamma = gamma;
@@ -80,7 +94,9 @@ export class MultiStepLR extends LRScheduler {
     return this.rates.map((lr) => lr * this.gamma ** count);
   }
   protected override closedForm(): number[] {
-    return this.baseLrs.map((lr) => lr * this.gamma ** this.milestones.filter((milestone) => milestone <= this.lastEpoch).length);
+    return this.baseLrs.map(
+      (lr) => lr * this.gamma ** this.milestones.filter((milestone) => milestone <= this.lastEpoch).length,
+    );
   }
 }
 
@@ -111,7 +127,11 @@ export class ConstantLR extends LRScheduler {
   readonly totalIters: number;
   constructor(optimizer: ScheduledOptimizer, { factor = 1 / 3, totalIters = 5, ...options }: ConstantLROptions = {}) {
     super(optimizer, options);
-    if (factor < 0 || factor > 1) throw new ProjError('invalid-argument', `factor is ${factor}`, { op: 'ConstantLR', cure: 'It must lie in [0, 1]' });
+    if (factor < 0 || factor > 1)
+      throw new ProjError('invalid-argument', `factor is ${factor}`, {
+        op: 'ConstantLR',
+        cure: 'It must lie in [0, 1]',
+      });
     this.factor = factor;
     this.totalIters = totalIters;
     this.start();
@@ -137,9 +157,17 @@ export class LinearLR extends LRScheduler {
   readonly startFactor: number;
   readonly endFactor: number;
   readonly totalIters: number;
-  constructor(optimizer: ScheduledOptimizer, { startFactor = 1 / 3, endFactor = 1, totalIters = 5, ...options }: LinearLROptions = {}) {
+  constructor(
+    optimizer: ScheduledOptimizer,
+    { startFactor = 1 / 3, endFactor = 1, totalIters = 5, ...options }: LinearLROptions = {},
+  ) {
     super(optimizer, options);
-    for (const [name, value] of Object.entries({ startFactor, endFactor })) if (value < 0 || value > 1) throw new ProjError('invalid-argument', `${name} is ${value}`, { op: 'LinearLR', cure: 'It must lie in [0, 1]' });
+    for (const [name, value] of Object.entries({ startFactor, endFactor }))
+      if (value < 0 || value > 1)
+        throw new ProjError('invalid-argument', `${name} is ${value}`, {
+          op: 'LinearLR',
+          cure: 'It must lie in [0, 1]',
+        });
     this.startFactor = startFactor;
     this.endFactor = endFactor;
     this.totalIters = totalIters;
@@ -180,6 +208,8 @@ export class PolynomialLR extends LRScheduler {
     return this.rates.map((lr) => lr * factor);
   }
   protected override closedForm(): number[] {
-    return this.baseLrs.map((lr) => lr * (1 - Math.min(this.totalIters, this.lastEpoch) / this.totalIters) ** this.power);
+    return this.baseLrs.map(
+      (lr) => lr * (1 - Math.min(this.totalIters, this.lastEpoch) / this.totalIters) ** this.power,
+    );
   }
 }

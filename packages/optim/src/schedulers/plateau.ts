@@ -37,10 +37,34 @@ export class ReduceLROnPlateau {
   lastEpoch = 0;
   protected lastLr: number[];
 
-  constructor(optimizer: ScheduledOptimizer, { mode = 'min', factor = 0.1, patience = 10, threshold = 1e-4, thresholdMode = 'rel', cooldown = 0, minLr = 0, eps = 1e-8 }: PlateauOptions = {}) {
-    if (factor >= 1) throw new ProjError('invalid-argument', `factor is ${factor}`, { op: 'ReduceLROnPlateau', cure: 'It must be below 1' });
-    if (mode !== 'min' && mode !== 'max') throw new ProjError('invalid-argument', `mode is "${String(mode)}"`, { op: 'ReduceLROnPlateau', cure: "Use 'min' or 'max'" });
-    if (thresholdMode !== 'rel' && thresholdMode !== 'abs') throw new ProjError('invalid-argument', `thresholdMode is "${String(thresholdMode)}"`, { op: 'ReduceLROnPlateau', cure: "Use 'rel' or 'abs'" });
+  constructor(
+    optimizer: ScheduledOptimizer,
+    {
+      mode = 'min',
+      factor = 0.1,
+      patience = 10,
+      threshold = 1e-4,
+      thresholdMode = 'rel',
+      cooldown = 0,
+      minLr = 0,
+      eps = 1e-8,
+    }: PlateauOptions = {},
+  ) {
+    if (factor >= 1)
+      throw new ProjError('invalid-argument', `factor is ${factor}`, {
+        op: 'ReduceLROnPlateau',
+        cure: 'It must be below 1',
+      });
+    if (mode !== 'min' && mode !== 'max')
+      throw new ProjError('invalid-argument', `mode is "${String(mode)}"`, {
+        op: 'ReduceLROnPlateau',
+        cure: "Use 'min' or 'max'",
+      });
+    if (thresholdMode !== 'rel' && thresholdMode !== 'abs')
+      throw new ProjError('invalid-argument', `thresholdMode is "${String(thresholdMode)}"`, {
+        op: 'ReduceLROnPlateau',
+        cure: "Use 'rel' or 'abs'",
+      });
     this.optimizer = optimizer;
     this.mode = mode;
     this.factor = factor;

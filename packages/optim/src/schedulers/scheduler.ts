@@ -39,7 +39,11 @@ export abstract class LRScheduler {
     this.lastEpoch = lastEpoch;
     optimizer.paramGroups.forEach((group, i) => {
       if (lastEpoch === -1) group.initialLr ??= group.lr;
-      else if (group.initialLr === undefined) throw new ProjError('invalid-argument', `group ${i} has no initialLr`, { op: this.constructor.name, cure: 'Load the optimiser state before making a scheduler that goes on from a later epoch' });
+      else if (group.initialLr === undefined)
+        throw new ProjError('invalid-argument', `group ${i} has no initialLr`, {
+          op: this.constructor.name,
+          cure: 'Load the optimiser state before making a scheduler that goes on from a later epoch',
+        });
     });
     this.baseLrs = optimizer.paramGroups.map((group) => group.initialLr ?? group.lr);
   }
@@ -85,7 +89,11 @@ export abstract class LRScheduler {
 
   /** Everything but the optimiser; functions are left out. */
   stateDict(): SchedulerState {
-    return Object.fromEntries(Object.entries(this).filter(([key, value]) => key !== 'optimizer' && typeof value !== 'function').map(([key, value]) => [key, structuredClone(value)]));
+    return Object.fromEntries(
+      Object.entries(this)
+        .filter(([key, value]) => key !== 'optimizer' && typeof value !== 'function')
+        .map(([key, value]) => [key, structuredClone(value)]),
+    );
   }
   loadStateDict(state: SchedulerState): void {
     Object.assign(this, structuredClone(state));
@@ -96,6 +104,9 @@ export abstract class LRScheduler {
 export function perGroup<T>(value: T | readonly T[], optimizer: ScheduledOptimizer, op: string, name: string): T[] {
   const { length } = optimizer.paramGroups;
   if (!Array.isArray(value)) return new Array<T>(length).fill(value as T);
-  if (value.length !== length) throw new ProjError('invalid-argument', `${value.length} values of ${name} for ${length} groups of parameters`, { op });
+  if (value.length !== length)
+    throw new ProjError('invalid-argument', `${value.length} values of ${name} for ${length} groups of parameters`, {
+      op,
+    });
   return [...(value as readonly T[])];
 }

@@ -22,7 +22,12 @@ export function tensorBytes(tensor: Tensor): Uint8Array {
 }
 
 /** A tensor from its bytes. */
-export function tensorFromBytes(bytes: Uint8Array, dtype: DType, shape: Shape, { device: place }: LoadOptions = {}): Tensor {
+export function tensorFromBytes(
+  bytes: Uint8Array,
+  dtype: DType,
+  shape: Shape,
+  { device: place }: LoadOptions = {},
+): Tensor {
   const device = deviceArgument(place);
   const buffer = device.allocate(Math.max(1, bytes.length));
   if (bytes.length > 0) device.write(buffer, 0, bytes);

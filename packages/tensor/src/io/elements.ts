@@ -1,9 +1,17 @@
 /** Between the bytes of a device and JavaScript's typed arrays. */
-import { type DType, bfloatBitsToFloat, floatToBfloatBits, floatToHalfBits, halfBitsToFloat, ProjError } from '@proj/kernel';
+import {
+  type DType,
+  bfloatBitsToFloat,
+  floatToBfloatBits,
+  floatToHalfBits,
+  halfBitsToFloat,
+  ProjError,
+} from '@proj/kernel';
 import { type AnyNode, elementCount } from '../graph/node.ts';
 
 /** float16 and bfloat16 are given as Float32Array (exact); bool as Uint8Array of 0 and 1; complex64 as interleaved pairs. */
-export type ElementArray = Float32Array | Float64Array | BigInt64Array | Int32Array | Int16Array | Int8Array | Uint8Array;
+export type ElementArray =
+  Float32Array | Float64Array | BigInt64Array | Int32Array | Int16Array | Int8Array | Uint8Array;
 
 type FromBytes = (bytes: Uint8Array<ArrayBuffer>) => ElementArray;
 
@@ -25,13 +33,15 @@ const FROM_BYTES: Record<DType, FromBytes> = {
 const toBigInt = (x: number | bigint | boolean): bigint => {
   if (typeof x === 'bigint') return x;
   const n = Number(x);
-  if (!Number.isFinite(n)) throw new ProjError('dtype', `${n} is not an integer`, { cure: 'Use a floating-point dtype' });
+  if (!Number.isFinite(n))
+    throw new ProjError('dtype', `${n} is not an integer`, { cure: 'Use a floating-point dtype' });
   return BigInt(Math.trunc(n));
 };
 
 type Numbers = ArrayLike<number | bigint | boolean>;
 const asBytes = (a: ArrayBufferView): Uint8Array => new Uint8Array(a.buffer, a.byteOffset, a.byteLength);
-const numbers = (data: Numbers): number[] | Float32Array | Float64Array => (data instanceof Float32Array || data instanceof Float64Array ? data : Array.from(data, Number));
+const numbers = (data: Numbers): number[] | Float32Array | Float64Array =>
+  data instanceof Float32Array || data instanceof Float64Array ? data : Array.from(data, Number);
 
 const TO_BYTES: Record<DType, (data: Numbers) => Uint8Array> = {
   float32: (d) => asBytes(d instanceof Float32Array ? d : Float32Array.from(numbers(d))),
@@ -51,12 +61,33 @@ const TO_BYTES: Record<DType, (data: Numbers) => Uint8Array> = {
 /** The bytes of `data` as elements of `dtype`. */
 export const elementBytes = (data: Numbers, dtype: DType): Uint8Array => TO_BYTES[dtype](data);
 
-export const elementsFromBytes = (bytes: Uint8Array<ArrayBuffer>, dtype: DType): ElementArray => FROM_BYTES[dtype](bytes);
+export const elementsFromBytes = (bytes: Uint8Array<ArrayBuffer>, dtype: DType): ElementArray =>
+  FROM_BYTES[dtype](bytes);
 
 /** The elements of a realised node. */
 export function readElements(node: AnyNode): ElementArray {
-  if (node.data === null) throw new ProjError('capture', 'a value is read while a function is being captured', { op: 'compile', cure: 'Return the tensor from the function and read it outside' });
-  return elementsFromBytes(node.device.read(node.data, 0, elementCount(node.shape) * ITEM_BYTES[node.dtype]), node.dtype);
+  if (node.data === null)
+    throw new ProjError('capture', 'a value is read while a function is being captured', {
+      op: 'compile',
+      cure: 'Return the tensor from the function and read it outside',
+    });
+  return elementsFromBytes(
+    node.device.read(node.data, 0, elementCount(node.shape) * ITEM_BYTES[node.dtype]),
+    node.dtype,
+  );
 }
 
-export const ITEM_BYTES: Record<DType, number> = { float32: 4, float64: 8, float16: 2, bfloat16: 2, int64: 8, int32: 4, int16: 2, int8: 1, uint8: 1, bool: 1, complex64: 8, complex128: 16 };
+export const ITEM_BYTES: Record<DType, number> = {
+  float32: 4,
+  float64: 8,
+  float16: 2,
+  bfloat16: 2,
+  int64: 8,
+  int32: 4,
+  int16: 2,
+  int8: 1,
+  uint8: 1,
+  bool: 1,
+  complex64: 8,
+  complex128: 16,
+};

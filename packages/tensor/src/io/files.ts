@@ -6,14 +6,19 @@ type FileSystem = typeof import('node:fs');
 /** The file system, or an error that says what to do instead. */
 export function fileSystem(op: string): FileSystem {
   const fs = globalThis.process?.getBuiltinModule?.('node:fs');
-  if (fs === undefined) throw new ProjError('io', 'there is no file system here', { op, cure: 'Pass the bytes (Uint8Array) instead of a path' });
+  if (fs === undefined)
+    throw new ProjError('io', 'there is no file system here', {
+      op,
+      cure: 'Pass the bytes (Uint8Array) instead of a path',
+    });
   return fs;
 }
 
 /** Bytes, or where they are. */
 export type Source = Uint8Array | string | URL;
 
-export const describeSource = (source: Source): string => (source instanceof Uint8Array ? `${source.length} bytes` : String(source));
+export const describeSource = (source: Source): string =>
+  source instanceof Uint8Array ? `${source.length} bytes` : String(source);
 
 const CURES: Record<string, string> = {
   ENOENT: 'Check the path',
@@ -48,7 +53,11 @@ export function readAll(op: string, source: Source): Uint8Array {
  * Writes a file as a whole or not at all: to `path.tmp` first, forced to the disk, then renamed. `parts` are written in order; a function among
  * them is asked for its bytes when its turn comes, so that large files need not fit in memory.
  */
-export function writeAtomically(op: string, path: string | URL, parts: Iterable<Uint8Array | (() => Uint8Array)>): void {
+export function writeAtomically(
+  op: string,
+  path: string | URL,
+  parts: Iterable<Uint8Array | (() => Uint8Array)>,
+): void {
   const fs = fileSystem(op);
   const target = path instanceof URL ? decodeURIComponent(path.pathname) : path;
   const temporary = `${target}.tmp`;
@@ -57,7 +66,7 @@ export function writeAtomically(op: string, path: string | URL, parts: Iterable<
     file = fs.openSync(temporary, 'w');
     for (const part of parts) {
       const bytes = typeof part === 'function' ? part() : part;
-      for (let at = 0; at < bytes.length; ) at += fs.writeSync(file, bytes, at, Math.min(bytes.length - at, 1 << 26));
+      for (let at = 0; at < bytes.length;) at += fs.writeSync(file, bytes, at, Math.min(bytes.length - at, 1 << 26));
     }
     fs.fsyncSync(file);
     fs.closeSync(file);

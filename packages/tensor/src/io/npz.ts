@@ -14,10 +14,16 @@ export function loadNpz(source: Source, options: LoadOptions = {}): Record<strin
   try {
     members = unzipSync(bytes);
   } catch (error) {
-    throw new ProjError('serialization', `${where}: the archive cannot be read (${(error as Error).message})`, { op: 'npz', cure: 'The file is damaged or not an npz file: fetch or write it again', cause: error });
+    throw new ProjError('serialization', `${where}: the archive cannot be read (${(error as Error).message})`, {
+      op: 'npz',
+      cure: 'The file is damaged or not an npz file: fetch or write it again',
+      cause: error,
+    });
   }
   return Object.fromEntries(
-    Object.entries(members).filter(([name]) => name.endsWith('.npy')).map(([name, member]) => [name.slice(0, -'.npy'.length), parseNpy(member, options, `${where}, ${name}`)]),
+    Object.entries(members)
+      .filter(([name]) => name.endsWith('.npy'))
+      .map(([name, member]) => [name.slice(0, -'.npy'.length), parseNpy(member, options, `${where}, ${name}`)]),
   );
 }
 
@@ -27,9 +33,19 @@ export interface NpzOptions {
 }
 
 /** Arrays as npz bytes. */
-export function npzBytes(tensors: Readonly<Record<string, Tensor>>, { compressed = false }: NpzOptions = {}): Uint8Array {
-  return zipSync(Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [`${name}.npy`, npyBytes(tensor)])), { level: compressed ? 6 : 0 });
+export function npzBytes(
+  tensors: Readonly<Record<string, Tensor>>,
+  { compressed = false }: NpzOptions = {},
+): Uint8Array {
+  return zipSync(
+    Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [`${name}.npy`, npyBytes(tensor)])),
+    { level: compressed ? 6 : 0 },
+  );
 }
 
 /** Writes a .npz file, atomically. */
-export const saveNpz = (path: string | URL, tensors: Readonly<Record<string, Tensor>>, options: NpzOptions = {}): void => writeAtomically('saveNpz', path, [npzBytes(tensors, options)]);
+export const saveNpz = (
+  path: string | URL,
+  tensors: Readonly<Record<string, Tensor>>,
+  options: NpzOptions = {},
+): void => writeAtomically('saveNpz', path, [npzBytes(tensors, options)]);

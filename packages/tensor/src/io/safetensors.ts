@@ -11,7 +11,18 @@ import { ITEM_BYTES } from './elements.ts';
 import { describeSource, fileError, fileSystem, type Source, writeAtomically } from './files.ts';
 
 const NAMES: Record<DType, string> = {
-  float64: 'F64', float32: 'F32', float16: 'F16', bfloat16: 'BF16', int64: 'I64', int32: 'I32', int16: 'I16', int8: 'I8', uint8: 'U8', bool: 'BOOL', complex64: 'C64', complex128: 'C128',
+  float64: 'F64',
+  float32: 'F32',
+  float16: 'F16',
+  bfloat16: 'BF16',
+  int64: 'I64',
+  int32: 'I32',
+  int16: 'I16',
+  int8: 'I8',
+  uint8: 'U8',
+  bool: 'BOOL',
+  complex64: 'C64',
+  complex128: 'C128',
 };
 const DTYPE_OF = new Map(Object.entries(NAMES).map(([dtype, name]) => [name, dtype as DType]));
 /** The limit of the reference implementation. */
@@ -54,7 +65,11 @@ export class SafetensorsFile {
 
   entry(name: string): TensorEntry {
     const entry = this.entries.get(name);
-    if (entry === undefined) throw new ProjError('serialization', `there is no tensor "${name}"`, { op: 'safetensors', cure: `The file has: ${this.keys().slice(0, 8).join(', ')}${this.entries.size > 8 ? ', …' : ''}` });
+    if (entry === undefined)
+      throw new ProjError('serialization', `there is no tensor "${name}"`, {
+        op: 'safetensors',
+        cure: `The file has: ${this.keys().slice(0, 8).join(', ')}${this.entries.size > 8 ? ', …' : ''}`,
+      });
     return entry;
   }
 
@@ -106,9 +121,10 @@ export function openSafetensors(source: Source): SafetensorsFile {
       file = null;
     };
     const read: PartReader = (offset, length) => {
-      if (file === null) throw new ProjError('io', `${where} is closed`, { op, cure: 'Read the tensors before close()' });
+      if (file === null)
+        throw new ProjError('io', `${where} is closed`, { op, cure: 'Read the tensors before close()' });
       const bytes = new Uint8Array(length);
-      for (let at = 0; at < length; ) {
+      for (let at = 0; at < length;) {
         const count = fs.readSync(opened, bytes, at, Math.min(length - at, 1 << 30), offset + at);
         if (count === 0) throw corrupt(where, `it ends at byte ${offset + at}`, 'It is truncated: fetch it again');
         at += count;
@@ -122,26 +138,42 @@ export function openSafetensors(source: Source): SafetensorsFile {
   }
 }
 
-const corrupt = (where: string, problem: string, cure = 'The file is damaged or not a safetensors file: fetch or write it again'): ProjError =>
-  new ProjError('serialization', `${where}: ${problem}`, { op: 'safetensors', cure });
+const corrupt = (
+  where: string,
+  problem: string,
+  cure = 'The file is damaged or not a safetensors file: fetch or write it again',
+): ProjError => new ProjError('serialization', `${where}: ${problem}`, { op: 'safetensors', cure });
 
 function readHeader(read: PartReader, size: number, where: string): Header {
   if (size < PREFIX_BYTES) throw corrupt(where, `${size} bytes are too few for a header`);
   const length = new DataView(read(0, PREFIX_BYTES).buffer).getBigUint64(0, true);
   if (length > BigInt(MAX_HEADER_BYTES)) throw corrupt(where, `a header of ${length} bytes`);
   const headerBytes = Number(length);
-  if (PREFIX_BYTES + headerBytes > size) throw corrupt(where, `the header claims ${headerBytes} bytes, the file has ${size - PREFIX_BYTES} after its first 8`, 'It is truncated or not a safetensors file');
+  if (PREFIX_BYTES + headerBytes > size)
+    throw corrupt(
+      where,
+      `the header claims ${headerBytes} bytes, the file has ${size - PREFIX_BYTES} after its first 8`,
+      'It is truncated or not a safetensors file',
+    );
   let parsed: unknown;
   try {
     parsed = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(read(PREFIX_BYTES, headerBytes)));
   } catch (error) {
     throw corrupt(where, `the header is not JSON (${(error as Error).message})`);
   }
-  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) throw corrupt(where, 'the header is not an object');
+  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed))
+    throw corrupt(where, 'the header is not an object');
   const { __metadata__: metadata = {}, ...tensors } = parsed as Record<string, unknown>;
-  if (typeof metadata !== 'object' || metadata === null || Object.values(metadata).some((value) => typeof value !== 'string')) throw corrupt(where, '__metadata__ is not a map from string to string');
+  if (
+    typeof metadata !== 'object' ||
+    metadata === null ||
+    Object.values(metadata).some((value) => typeof value !== 'string')
+  )
+    throw corrupt(where, '__metadata__ is not a map from string to string');
   const dataBytes = size - PREFIX_BYTES - headerBytes;
-  const entries = new Map(Object.entries(tensors).map(([name, value]) => [name, checkEntry(name, value, dataBytes, where)]));
+  const entries = new Map(
+    Object.entries(tensors).map(([name, value]) => [name, checkEntry(name, value, dataBytes, where)]),
+  );
   checkLayout(entries, dataBytes, where);
   return { metadata: metadata as Record<string, string>, entries, dataStart: PREFIX_BYTES + headerBytes };
 }
@@ -149,15 +181,36 @@ function readHeader(read: PartReader, size: number, where: string): Header {
 const isSize = (x: unknown): x is number => Number.isSafeInteger(x) && (x as number) >= 0;
 
 function checkEntry(name: string, value: unknown, dataBytes: number, where: string): TensorEntry {
-  const { dtype: typeName, shape, data_offsets: offsets } = (value ?? {}) as { dtype?: unknown; shape?: unknown; data_offsets?: unknown };
+  const {
+    dtype: typeName,
+    shape,
+    data_offsets: offsets,
+  } = (value ?? {}) as { dtype?: unknown; shape?: unknown; data_offsets?: unknown };
   const dtype = DTYPE_OF.get(String(typeName));
-  if (dtype === undefined) throw corrupt(where, `tensor "${name}" has the unknown dtype ${JSON.stringify(typeName)}`, `Known are ${[...DTYPE_OF.keys()].join(', ')}; convert the tensor to one of them`);
-  if (!Array.isArray(shape) || !shape.every(isSize)) throw corrupt(where, `tensor "${name}" has the shape ${JSON.stringify(shape)}`);
-  if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isSize)) throw corrupt(where, `tensor "${name}" has the data_offsets ${JSON.stringify(offsets)}`);
+  if (dtype === undefined)
+    throw corrupt(
+      where,
+      `tensor "${name}" has the unknown dtype ${JSON.stringify(typeName)}`,
+      `Known are ${[...DTYPE_OF.keys()].join(', ')}; convert the tensor to one of them`,
+    );
+  if (!Array.isArray(shape) || !shape.every(isSize))
+    throw corrupt(where, `tensor "${name}" has the shape ${JSON.stringify(shape)}`);
+  if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isSize))
+    throw corrupt(where, `tensor "${name}" has the data_offsets ${JSON.stringify(offsets)}`);
   const [begin, end] = offsets as [number, number];
-  if (begin > end || end > dataBytes) throw corrupt(where, `tensor "${name}" claims bytes ${begin} … ${end}, the file has ${dataBytes} bytes of data`, 'The file is truncated or its header lies: fetch or write it again');
+  if (begin > end || end > dataBytes)
+    throw corrupt(
+      where,
+      `tensor "${name}" claims bytes ${begin} … ${end}, the file has ${dataBytes} bytes of data`,
+      'The file is truncated or its header lies: fetch or write it again',
+    );
   const needed = elementCount(shape as number[]) * ITEM_BYTES[dtype];
-  if (!Number.isSafeInteger(needed) || needed !== end - begin) throw corrupt(where, `tensor "${name}" of ${dtype}[${(shape as number[]).join(', ')}] needs ${needed} bytes, its data_offsets give ${end - begin}`, 'The header lies about sizes: fetch or write the file again');
+  if (!Number.isSafeInteger(needed) || needed !== end - begin)
+    throw corrupt(
+      where,
+      `tensor "${name}" of ${dtype}[${(shape as number[]).join(', ')}] needs ${needed} bytes, its data_offsets give ${end - begin}`,
+      'The header lies about sizes: fetch or write the file again',
+    );
   return { dtype, shape: shape as number[], begin, end };
 }
 
@@ -178,12 +231,20 @@ export interface SaveOptions {
 }
 export type NamedTensors = Readonly<Record<string, Tensor>> | ReadonlyMap<string, Tensor>;
 
-const pairs = (tensors: NamedTensors): [string, Tensor][] => (tensors instanceof Map ? [...(tensors as ReadonlyMap<string, Tensor>)] : Object.entries(tensors as Record<string, Tensor>));
+const pairs = (tensors: NamedTensors): [string, Tensor][] =>
+  tensors instanceof Map
+    ? [...(tensors as ReadonlyMap<string, Tensor>)]
+    : Object.entries(tensors as Record<string, Tensor>);
 
 /** The header with its prefix, and the order in which the elements follow: widest dtypes first, so that all are aligned. */
-function layout(tensors: NamedTensors, { metadata }: SaveOptions): { readonly header: Uint8Array; readonly order: readonly Tensor[] } {
+function layout(
+  tensors: NamedTensors,
+  { metadata }: SaveOptions,
+): { readonly header: Uint8Array; readonly order: readonly Tensor[] } {
   const named = pairs(tensors);
-  for (const [name] of named) if (name === '__metadata__') throw new ProjError('serialization', 'a tensor cannot be called "__metadata__"', { op: 'safetensors' });
+  for (const [name] of named)
+    if (name === '__metadata__')
+      throw new ProjError('serialization', 'a tensor cannot be called "__metadata__"', { op: 'safetensors' });
   const sorted = named.toSorted(([, a], [, b]) => ITEM_BYTES[b.dtype] - ITEM_BYTES[a.dtype]);
   const begins = new Map<string, number>();
   let at = 0;

@@ -10,7 +10,17 @@ import { describeSource, type Source } from './files.ts';
 import { openSafetensors, safetensorsBytes, saveSafetensors } from './safetensors.ts';
 
 /** What can be saved: tensors, numbers (NaN and infinities too), bigints, strings, booleans, null, arrays, maps with string keys and plain objects of these. */
-export type State = Tensor | number | bigint | string | boolean | null | undefined | readonly State[] | ReadonlyMap<string, State> | { readonly [key: string]: State };
+export type State =
+  | Tensor
+  | number
+  | bigint
+  | string
+  | boolean
+  | null
+  | undefined
+  | readonly State[]
+  | ReadonlyMap<string, State>
+  | { readonly [key: string]: State };
 
 type Json = number | string | boolean | null | Json[] | { [key: string]: Json };
 
@@ -25,13 +35,23 @@ function encode(value: State, path: readonly string[], tensors: Map<string, Tens
     return { $tensor: name };
   }
   if (typeof value === 'bigint') return { $bigint: String(value) };
-  if (typeof value === 'number') return Number.isFinite(value) && !Object.is(value, -0) ? value : { $number: Object.is(value, -0) ? '-0' : String(value) };
-  if (value === null || value === undefined || typeof value === 'string' || typeof value === 'boolean') return value ?? null;
+  if (typeof value === 'number')
+    return Number.isFinite(value) && !Object.is(value, -0)
+      ? value
+      : { $number: Object.is(value, -0) ? '-0' : String(value) };
+  if (value === null || value === undefined || typeof value === 'string' || typeof value === 'boolean')
+    return value ?? null;
   if (Array.isArray(value)) return value.map((item: State, i) => encode(item, [...path, String(i)], tensors));
-  if (typeof value !== 'object') throw new ProjError('serialization', `a ${typeof value} at "${path.join('.')}" cannot be saved`, { op: 'save' });
-  const entries = value instanceof Map ? [...(value as ReadonlyMap<string, State>)] : Object.entries(value as Record<string, State>).filter(([, item]) => item !== undefined);
+  if (typeof value !== 'object')
+    throw new ProjError('serialization', `a ${typeof value} at "${path.join('.')}" cannot be saved`, { op: 'save' });
+  const entries =
+    value instanceof Map
+      ? [...(value as ReadonlyMap<string, State>)]
+      : Object.entries(value as Record<string, State>).filter(([, item]) => item !== undefined);
   const fields = Object.fromEntries(entries.map(([key, item]) => [key, encode(item, [...path, key], tensors)]));
-  return value instanceof Map || entries.some(([key]) => key.startsWith('$')) ? { [value instanceof Map ? '$map' : '$object']: Object.entries(fields) } : fields;
+  return value instanceof Map || entries.some(([key]) => key.startsWith('$'))
+    ? { [value instanceof Map ? '$map' : '$object']: Object.entries(fields) }
+    : fields;
 }
 
 function decode(value: Json, tensor: (name: string) => Tensor): State {
@@ -40,7 +60,8 @@ function decode(value: Json, tensor: (name: string) => Tensor): State {
   if ('$tensor' in value) return tensor(String(value['$tensor']));
   if ('$bigint' in value) return BigInt(String(value['$bigint']));
   if ('$number' in value) return Number(value['$number']);
-  if ('$map' in value) return new Map((value['$map'] as [string, Json][]).map(([key, item]) => [key, decode(item, tensor)]));
+  if ('$map' in value)
+    return new Map((value['$map'] as [string, Json][]).map(([key, item]) => [key, decode(item, tensor)]));
   const entries = '$object' in value ? (value['$object'] as [string, Json][]) : Object.entries(value);
   return Object.fromEntries(entries.map(([key, item]) => [key, decode(item, tensor)]));
 }
@@ -61,7 +82,10 @@ function prepare(state: State): { tensors: Map<string, Tensor>; metadata: Record
   const structure = encode(state, [], tensors);
   evaluate([...tensors.values()].map((tensor) => tensor.detach()));
   const sum = checksumOf([...tensors.keys()], (name) => tensorBytes(tensors.get(name) as Tensor));
-  return { tensors, metadata: { [STRUCTURE]: JSON.stringify(structure), ...(sum === null ? {} : { [CHECKSUM]: sum }) } };
+  return {
+    tensors,
+    metadata: { [STRUCTURE]: JSON.stringify(structure), ...(sum === null ? {} : { [CHECKSUM]: sum }) },
+  };
 }
 
 /** Writes a state to a file, atomically. Errors: a value that cannot be saved; a disk that is full or read-only (the old file stays). */
@@ -86,14 +110,22 @@ export function load(source: Source, options: LoadOptions = {}): State {
   try {
     const wanted = file.metadata[CHECKSUM];
     const actual = wanted === undefined ? null : checksumOf(file.keys(), (name) => file.bytes(name));
-    if (actual !== null && actual !== wanted) throw new ProjError('serialization', `${where}: the checksum is ${actual}, it should be ${wanted}`, { op: 'load', cure: 'The file is damaged: use an older one' });
+    if (actual !== null && actual !== wanted)
+      throw new ProjError('serialization', `${where}: the checksum is ${actual}, it should be ${wanted}`, {
+        op: 'load',
+        cure: 'The file is damaged: use an older one',
+      });
     const structure = file.metadata[STRUCTURE];
     if (structure === undefined) return Object.fromEntries(file.keys().map((name) => [name, file.get(name, options)]));
     let parsed: Json;
     try {
       parsed = JSON.parse(structure) as Json;
     } catch (error) {
-      throw new ProjError('serialization', `${where}: ${STRUCTURE} is not JSON`, { op: 'load', cure: 'The file is damaged: use an older one', cause: error });
+      throw new ProjError('serialization', `${where}: ${STRUCTURE} is not JSON`, {
+        op: 'load',
+        cure: 'The file is damaged: use an older one',
+        cause: error,
+      });
     }
     return decode(parsed, (name) => file.get(name, options));
   } finally {

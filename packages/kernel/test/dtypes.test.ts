@@ -5,7 +5,7 @@ describe('dtypes', () => {
   test.each(Object.keys(DTYPES) as DType[])('%s: an element of its array is an element of its scalar type', (dtype) => {
     expect(isDType(dtype)).toBe(true);
     expect(DTYPE_ARRAYS[dtype].BYTES_PER_ELEMENT).toBe(SCALARS[DTYPES[dtype].scalar].bytes);
-    expect(DTYPES[dtype].bytes).toBe(DTYPE_ARRAYS[dtype].BYTES_PER_ELEMENT * (dtype === 'complex64' ? 2 : 1));
+    expect(DTYPES[dtype].bytes).toBe(DTYPE_ARRAYS[dtype].BYTES_PER_ELEMENT * (DTYPES[dtype].category === 'complex' ? 2 : 1));
   });
   test('names that are no dtypes', () => expect([isDType('float8'), isDType('toString')]).toEqual([false, false]));
   test('finfo is what PyTorch says', () => {

@@ -45,6 +45,17 @@ export class Storage {
 
   #own(node: AnyNode): void {
     owners.set(node, owners.has(node) ? null : this);
+    const ids = sharers.get(node);
+    if (ids === undefined) sharers.set(node, [this.id]);
+    else ids.push(this.id);
+  }
+
+  /** Makes the value this storage's alone when all others that had it were tensors of a scope that has ended. */
+  forgetOwners(dead: (id: number) => boolean): void {
+    const living = (sharers.get(this.node) ?? []).filter((id) => !dead(id));
+    if (living.some((id) => id !== this.id)) return;
+    owners.set(this.node, this);
+    sharers.set(this.node, [this.id]);
   }
 
   /** The value as gradients see it. */
@@ -100,6 +111,8 @@ export const leafTensors = new WeakMap<AnyNode, Tensor>();
 export const retainedTensors = new WeakMap<AnyNode, Tensor>();
 /** The storage whose value a node is; null when several share it (copies are free, so an overwritten one says nothing about the others). */
 const owners = new WeakMap<AnyNode, Storage | null>();
+/** The ids of the storages that had a node as their value. */
+const sharers = new WeakMap<AnyNode, number[]>();
 /** Nodes whose memory was overwritten in place, with the id before which their readers were made: no gradient may be computed from them. */
 export const overwrittenNodes = new WeakMap<AnyNode, number>();
 export type GradientHook = (gradient: Tensor) => Tensor | void;

@@ -43,27 +43,45 @@ export function runTidy<T>(fn: () => T, collect: (value: unknown) => Tensor[], e
   const outer = scope;
   const inner: Scope = { buffers: new Set(), replaced: new Map(), kept: new Set(), firstStorage: storages };
   scope = inner;
+  let results: readonly Tensor[] = [];
   try {
     const result = fn();
-    const results = collect(result);
+    results = collect(result);
     evaluateAll(results);
-    const alive = new Set<DeviceBuffer>();
-    const keepNode = ({ data }: AnyNode): void => {
-      if (data !== null) alive.add(data);
-    };
-    results.forEach((tensor) => keepNode(tensor.node));
-    for (const storage of [...inner.replaced.keys(), ...inner.kept]) keepNode(storage.node);
-    for (const [storage, before] of inner.replaced) {
-      // The value from before the scope, unless something else is the same value.
-      if (before.data !== null && !alive.has(before.data) && storage.owned(before)) inner.buffers.add(before.data);
-    }
-    for (const buffer of inner.buffers) {
-      if (!alive.has(buffer)) buffer.dispose();
-      else outer?.buffers.add(buffer);
-    }
-    for (const storage of inner.kept) outer?.kept.add(storage);
+    giveBack(inner, outer, results);
     return result;
+  } catch (error) {
+    // What was written into older tensors before the error may hang on values of the scope: it is computed first.
+    try {
+      evaluateAll([]);
+      giveBack(inner, outer, []);
+    } catch {
+      for (const buffer of inner.buffers) outer?.buffers.add(buffer);
+    }
+    throw error;
   } finally {
     scope = outer;
   }
+}
+
+function giveBack(inner: Scope, outer: Scope | null, results: readonly Tensor[]): void {
+  const alive = new Set<DeviceBuffer>();
+  const keepNode = ({ data }: AnyNode): void => {
+    if (data !== null) alive.add(data);
+  };
+  results.forEach((tensor) => keepNode(tensor.node));
+  for (const storage of [...inner.replaced.keys(), ...inner.kept]) keepNode(storage.node);
+  for (const [storage, before] of inner.replaced) {
+    // The value from before the scope, unless something else is the same value.
+    if (before.data !== null && !alive.has(before.data) && storage.owned(before)) inner.buffers.add(before.data);
+  }
+  const survivors = new Set([...results.map((tensor) => tensor.storage.id), ...[...inner.kept].map((storage) => storage.id)]);
+  for (const storage of inner.replaced.keys()) storage.forgetOwners((id) => id >= inner.firstStorage && !survivors.has(id));
+  for (const buffer of inner.buffers) {
+    if (!alive.has(buffer)) buffer.dispose();
+    else outer?.buffers.add(buffer);
+  }
+  if (outer === null) return;
+  for (const storage of inner.kept) outer.kept.add(storage);
+  for (const [storage, before] of inner.replaced) if (storage.id < outer.firstStorage && !outer.replaced.has(storage)) outer.replaced.set(storage, before);
 }

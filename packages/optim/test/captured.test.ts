@@ -1,5 +1,6 @@
 /** Optimisers inside `compile`: step counters, learning rates and momenta go on at every replay, as in PyTorch. */
 import '@proj/autograd';
+import '@proj/device-native';
 import { readFileSync } from 'node:fs';
 import { compile, type Tensor, tensor } from '@proj/tensor';
 import { describe, expect, it } from 'vitest';

@@ -23,9 +23,9 @@ export type MethodName =
   | 'argmax' | 'argmin' | 'aminmax' | 'sort' | 'argsort' | 'msort' | 'topk' | 'kthvalue' | 'mode' | 'quantile' | 'nanquantile' | 'bernoulli' | 'multinomial'
   | 'uniform_' | 'normal_' | 'bernoulli_' | 'exponential_' | 'geometric_' | 'cauchy_' | 'logNormal_' | 'random_' | 'gather' | 'takeAlongDim' | 'take'
   | 'indexSelect' | 'scatter' | 'scatterAdd' | 'scatterReduce' | 'indexAdd' | 'indexCopy' | 'indexFill' | 'indexReduce' | 'put' | 'maskedFill' | 'maskedScatter'
-  | 'logsumexp' | 'softmax' | 'logSoftmax' | 'nansum' | 'nanmean' | 'countNonzero' | 'norm' | 'dist' | 'cov' | 'corrcoef' | 'renorm' | 'histc' | 'histogram'
-  | 'i0' | 'igamma' | 'igammac' | 'mvlgamma' | 'det' | 'inverse' | 'slogdet' | 'logdet' | 'matrixPower' | 'matrixExp' | 'pinverse' | 'orgqr' | 'geqrf' | 'ormqr'
-  | 'choleskyInverse' | 'choleskySolve' | 'luSolve';
+  | 'stft' | 'istft' | 'logsumexp' | 'softmax' | 'logSoftmax' | 'nansum' | 'nanmean' | 'countNonzero' | 'norm' | 'dist' | 'cov' | 'corrcoef' | 'renorm'
+  | 'histc' | 'histogram' | 'i0' | 'igamma' | 'igammac' | 'mvlgamma' | 'det' | 'inverse' | 'slogdet' | 'logdet' | 'matrixPower' | 'matrixExp' | 'pinverse'
+  | 'orgqr' | 'geqrf' | 'ormqr' | 'choleskyInverse' | 'choleskySolve' | 'luSolve';
 
 /** Operations that also exist with a trailing underscore, which write their result into the tensor. */
 export type InPlaceMethodName =

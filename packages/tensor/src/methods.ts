@@ -4,6 +4,7 @@ import { nextNodeId } from './graph/node.ts';
 import type { InPlaceMethodName, MethodName } from './method-names.ts';
 import { opTable } from './op-table.ts';
 import type * as operations from './operations.ts';
+import type { TensorLike } from './ops/arguments.ts';
 import type { KeepdimOptions, ValuesAndIndices } from './ops/ordering.ts';
 import { matrixTranspose, reverseDims } from './ops/layout.ts';
 import type { variance } from './ops/reductions.ts';
@@ -28,6 +29,7 @@ interface OverloadedMethods {
   nanmedian(dim: number, options?: KeepdimOptions): ValuesAndIndices;
   nonzero(options: { readonly asTuple: true }): Tensor[];
   nonzero(options?: { readonly asTuple?: false }): Tensor;
+  where(condition: Tensor, other: TensorLike): Tensor;
 }
 
 /** Transposed views that PyTorch writes as properties. */

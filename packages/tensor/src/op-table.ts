@@ -16,6 +16,7 @@ import { PRODUCTS } from './ops/products.ts';
 import { RANDOM } from './ops/random.ts';
 import { REDUCTIONS } from './ops/reductions.ts';
 import { SCATTER } from './ops/scatter.ts';
+import { SIGNAL } from './ops/signal.ts';
 import { STATISTICS } from './ops/statistics.ts';
 import type { OpRow } from './ops/table.ts';
 import { VIEWS } from './ops/views.ts';
@@ -40,6 +41,7 @@ export const opTable: readonly OpRow[] = [
   ...ORDERING,
   ...RANDOM,
   ...SCATTER,
+  ...SIGNAL,
   ...STATISTICS,
   ...SPECIAL,
   ...LINALG,

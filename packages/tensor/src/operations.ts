@@ -1,4 +1,5 @@
 /** Every operation as a function. */
+export * from './ops/constants.ts';
 export * from './ops/arithmetic.ts';
 export * from './ops/conversion.ts';
 export * from './ops/creation.ts';
@@ -15,6 +16,7 @@ export * from './ops/products.ts';
 export * from './ops/random.ts';
 export * from './ops/reductions.ts';
 export * from './ops/scatter.ts';
+export * from './ops/signal.ts';
 export * from './ops/statistics.ts';
 export * from './ops/views.ts';
 export { i0 } from './special/bessel.ts';

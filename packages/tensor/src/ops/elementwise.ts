@@ -5,6 +5,7 @@ import type { AnyNode } from '../graph/node.ts';
 import type { BinaryPrimitive, UnaryPrimitive } from '../graph/primitives.ts';
 import { isIntegral, type Scalar, scalarValue, toFloat } from '../promotion.ts';
 import { Tensor, wrap } from '../tensor.ts';
+import { nonzero } from './data-dependent.ts';
 import { broadcastShapes, deviceOf, nodeOf, promotedType, type TensorLike, unify } from './arguments.ts';
 import { type OpRow, row, type RowOptions } from './table.ts';
 
@@ -196,8 +197,11 @@ export function bitwiseNot(input: Tensor): Tensor {
   return wrap(unaryNode('not', input.node));
 }
 
-/** input where condition, other elsewhere. */
-export function where(condition: Tensor, input: TensorLike, other: TensorLike): Tensor {
+/** input where condition, other elsewhere; with a condition alone, the coordinates of its true elements (which reads it). */
+export function where(condition: Tensor, input: TensorLike, other: TensorLike): Tensor;
+export function where(condition: Tensor): Tensor[];
+export function where(condition: Tensor, input?: TensorLike, other?: TensorLike): Tensor | Tensor[] {
+  if (input === undefined || other === undefined) return nonzero(condition, { asTuple: true });
   const device = deviceOf('where', condition, input, other);
   const type = promotedType(input, other);
   const a = nodeOf(input, device, type);
@@ -277,7 +281,7 @@ export const ELEMENTWISE: readonly OpRow[] = [
   row('logicalXor', logicalXor, 'input, other', { inPlace: true, differentiable: false }), unary('logicalNot', logicalNot, { differentiable: false }),
   both('bitwiseAnd', bitwiseAnd, { differentiable: false }), both('bitwiseOr', bitwiseOr, { differentiable: false }), both('bitwiseXor', bitwiseXor, { differentiable: false }),
   both('bitwiseLeftShift', bitwiseLeftShift, { differentiable: false }), both('bitwiseRightShift', bitwiseRightShift, { differentiable: false }), unary('bitwiseNot', bitwiseNot, { differentiable: false }),
-  row('where', where as never, 'condition, input, other', { method: false }),
+  row('where', where as never, 'condition, input, other', { method: false }), row('where', ((input: Tensor, condition: Tensor, other: TensorLike) => where(condition, input, other)) as never, 'input, condition, other', { torch: ['Tensor.where'] }),
   row('clamp', clamp, 'input, min=None, max=None', { inPlace: true }), row('clip', clamp, 'input, min=None, max=None', { inPlace: true }),
   unary('isnan', isnan, { inPlace: false, differentiable: false }), unary('isfinite', isfinite, { inPlace: false, differentiable: false }), unary('isinf', isinf, { inPlace: false, differentiable: false }),
 ];

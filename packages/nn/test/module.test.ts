@@ -1,0 +1,136 @@
+// Module: what it finds in its fields, state dicts, modes, hooks and copies.
+import { describe, expect, it } from 'vitest';
+import * as t from '@proj/tensor';
+import type { Tensor } from '@proj/tensor';
+import { BatchNorm1d, Conv2d, Dropout, LazyLinear, Linear, LSTM, Module, ModuleDict, ModuleList, MultiheadAttention, Parameter, ReLU, Sequential, TransformerEncoderLayer } from '@proj/nn';
+
+class Net extends Module {
+  tokenEmbedding = new Linear(3, 4);
+  scale = new Parameter(t.ones([4]));
+  norm = new BatchNorm1d(4);
+  plain = t.ones([2]);
+  constructor() {
+    super();
+    this.registerBuffer('mask', t.zeros([2]));
+    this.registerBuffer('scratch', t.zeros([2]), { persistent: false });
+  }
+  override forward(x: Tensor): Tensor {
+    return this.norm.call(this.tokenEmbedding.call(x)).mul(this.scale);
+  }
+}
+
+describe('state', () => {
+  it('has the names and the order of PyTorch', () => {
+    expect(Object.keys(new Net().stateDict())).toEqual(['scale', 'mask', 'token_embedding.weight', 'token_embedding.bias', 'norm.weight', 'norm.bias', 'norm.running_mean', 'norm.running_var', 'norm.num_batches_tracked']);
+    expect(Object.keys(new LSTM(2, 3, { bidirectional: true, projSize: 1 }).stateDict())).toEqual(
+      ['', '_reverse'].flatMap((suffix) => ['weight_ih', 'weight_hh', 'bias_ih', 'bias_hh', 'weight_hr'].map((name) => `${name}_l0${suffix}`)));
+    expect(Object.keys(new MultiheadAttention(4, 2, { addBiasKv: true }).stateDict())).toEqual(['in_proj_weight', 'in_proj_bias', 'bias_k', 'bias_v', 'out_proj.weight', 'out_proj.bias']);
+    expect(Object.keys(new Sequential(new Linear(1, 1), new ReLU(), new Sequential({ last: new Linear(1, 1, { bias: false }) })).stateDict())).toEqual(['0.weight', '0.bias', '2.last.weight']);
+  });
+  it('lists every missing, unexpected and unfitting key', () => {
+    const net = new Linear(2, 3);
+    expect(() => net.loadStateDict({ bias: t.zeros([4]), other: t.zeros([1]) })).toThrow(/Unexpected key\(s\) in state_dict: "other".*Missing key\(s\) in state_dict: "weight".*size mismatch for bias/s);
+    expect(net.loadStateDict({ bias: t.ones([3]), other: t.zeros([1]) }, { strict: false })).toEqual({ missingKeys: ['weight'], unexpectedKeys: ['other'] });
+    expect(net.bias?.toArray()).toEqual([1, 1, 1]);
+  });
+  it('shares memory with the parameters', () => {
+    const net = new Linear(2, 1);
+    const state = net.stateDict();
+    t.evaluate([net.weight]);
+    state.weight.fill_(7);
+    expect(net.weight.toArray()).toEqual([[7, 7]]);
+    expect(net.weight.requiresGrad).toBe(true);
+  });
+  it('a failed load changes nothing', () => {
+    const net = new Linear(2, 1);
+    const before = net.weight.toArray();
+    expect(() => net.loadStateDict({ weight: t.ones([1, 2]) })).toThrow(/Missing/);
+    expect(net.weight.toArray()).toEqual(before);
+  });
+});
+
+describe('traversal', () => {
+  it('finds each shared parameter once', () => {
+    const shared = new Linear(2, 2);
+    const net = new ModuleList([shared, shared]);
+    expect([...net.namedParameters()].map(([name]) => name)).toEqual(['0.weight', '0.bias']);
+    expect(Object.keys(net.stateDict())).toHaveLength(4);
+  });
+  it('paths reach children, parameters and buffers', () => {
+    const net = new Net();
+    expect(net.getSubmodule('norm')).toBe(net.norm);
+    expect(net.getParameter('token_embedding.weight')).toBe(net.tokenEmbedding.weight);
+    expect(net.getBuffer('norm.running_mean').toArray()).toEqual([0, 0, 0, 0]);
+    expect(() => net.getSubmodule('nothing')).toThrow(/no module/);
+    expect([...net.namedModules()].map(([name]) => name)).toEqual(['', 'token_embedding', 'norm']);
+  });
+  it('a dictionary keeps its keys as they are', () => {
+    expect(Object.keys(new ModuleDict({ fooBar: new Linear(1, 1, { bias: false }) }).stateDict())).toEqual(['fooBar.weight']);
+  });
+});
+
+describe('behaviour', () => {
+  it('train and eval reach all modules', () => {
+    const net = new Sequential(new Dropout(0.9), new Sequential(new Dropout(0.9))).eval();
+    const x = t.ones([50]);
+    expect(net.call(x).toArray()).toEqual(x.toArray());
+    expect(net.train().call(x).sum().item()).not.toBe(50);
+  });
+  it('hooks come before and after forward', () => {
+    const net = new Linear(1, 1);
+    const seen: string[] = [];
+    const handles = [
+      net.registerForwardPreHook((_, [x]) => {
+        seen.push('before');
+        return [(x as Tensor).mul(0)];
+      }),
+      net.registerForwardHook((_, __, y) => {
+        seen.push('after');
+        return (y as Tensor).add(100);
+      }),
+    ];
+    expect(net.call(t.ones([1, 1])).item()).toBeCloseTo(100 + (net.bias?.item() ?? 0), 5);
+    expect(seen).toEqual(['before', 'after']);
+    for (const handle of handles) handle.remove();
+    net.call(t.ones([1, 1]));
+    expect(seen).toHaveLength(2);
+  });
+  it('a copy has parameters of its own, and works', () => {
+    const layer = new TransformerEncoderLayer(4, 2, { dimFeedforward: 8, dropout: 0 });
+    const copy = layer.copy();
+    const x = t.rand(3, 1, 4);
+    expect(copy.call(x).toArray()).toEqual(layer.call(x).toArray());
+    copy.linear1.weight.detach().fill_(0);
+    expect(layer.linear1.weight.toFlatArray().some((w) => w !== 0)).toBe(true);
+    expect(copy.linear1).not.toBe(layer.linear1);
+  });
+  it('converts float parameters and leaves integers', () => {
+    const net = new BatchNorm1d(2).double();
+    expect(net.weight?.dtype).toBe('float64');
+    expect(net.weight?.requiresGrad).toBe(true);
+    expect(net.numBatchesTracked?.dtype).toBe('int64');
+  });
+  it('a lazy layer becomes the ordinary one', () => {
+    const net = new LazyLinear(3);
+    expect(net.call(t.rand(2, 5)).shape).toEqual([2, 3]);
+    expect(net).toBeInstanceOf(Linear);
+    expect(Object.keys(net.stateDict())).toEqual(['weight', 'bias']);
+  });
+  it('a module without forward says so', () => {
+    expect(() => new (class Empty extends Module {})().call()).toThrow(/Empty has no forward/);
+  });
+  it('starts within the bounds of PyTorch', () => {
+    t.manualSeed(3);
+    const conv = new Conv2d(16, 20, 5);
+    const bound = 1 / Math.sqrt(16 * 25);
+    const values = conv.weight.toFlatArray();
+    expect(Math.max(...values)).toBeLessThanOrEqual(bound);
+    expect(Math.max(...values)).toBeGreaterThan(0.98 * bound);
+    expect(Math.min(...values)).toBeLessThan(-0.98 * bound);
+    const variance = values.reduce((sum, x) => sum + x * x, 0) / values.length;
+    expect(variance / ((bound * bound) / 3)).toBeCloseTo(1, 1);
+  });
+  it('prints as PyTorch does', () => {
+    expect(new Sequential(new Linear(2, 3), new ReLU()).toString()).toBe('Sequential(\n  (0): Linear(in_features=2, out_features=3, bias=True)\n  (1): ReLU()\n)');
+  });
+});

@@ -1,6 +1,18 @@
 /** Node arithmetic for gradient formulas: scalars broadcast, and multiplications by 1 vanish. */
 import { ProjError } from '@proj/kernel';
-import { type AnyNode, binaryNode, type BinaryPrimitive, constantNode, expandNode, reduceNode, reshapeNode, type Shape, unaryNode, type UnaryPrimitive, whereNode } from '@proj/tensor/graph';
+import {
+  type AnyNode,
+  binaryNode,
+  type BinaryPrimitive,
+  constantNode,
+  expandNode,
+  reduceNode,
+  reshapeNode,
+  type Shape,
+  unaryNode,
+  type UnaryPrimitive,
+  whereNode,
+} from '@proj/tensor/graph';
 
 export type Operand = AnyNode | number;
 
@@ -15,7 +27,8 @@ export function constantValue(x: AnyNode): number | null {
 }
 
 /** A constant with the dtype and shape of `like`. */
-export const filled = (like: AnyNode, value: number): AnyNode => constantNode(like.device, like.dtype, like.shape, value);
+export const filled = (like: AnyNode, value: number): AnyNode =>
+  constantNode(like.device, like.dtype, like.shape, value);
 
 const pair = (a: Operand, b: Operand): readonly [AnyNode, AnyNode] => {
   if (typeof a !== 'number') return [a, typeof b === 'number' ? filled(a, b) : b];
@@ -23,7 +36,10 @@ const pair = (a: Operand, b: Operand): readonly [AnyNode, AnyNode] => {
   throw new ProjError('invalid-argument', 'one operand of a node operation must be a node');
 };
 const valueOf = (x: Operand): number | null => (typeof x === 'number' ? x : constantValue(x));
-const binary = (fn: BinaryPrimitive) => (a: Operand, b: Operand): AnyNode => binaryNode(fn, ...pair(a, b));
+const binary =
+  (fn: BinaryPrimitive) =>
+  (a: Operand, b: Operand): AnyNode =>
+    binaryNode(fn, ...pair(a, b));
 
 export const add = binary('add');
 export const sub = binary('sub');
@@ -38,7 +54,10 @@ export const mul = (a: Operand, b: Operand): AnyNode => {
   if (valueOf(b) === 1 && typeof a !== 'number') return a;
   return product(a, b);
 };
-const unary = (fn: UnaryPrimitive) => (x: AnyNode): AnyNode => unaryNode(fn, x);
+const unary =
+  (fn: UnaryPrimitive) =>
+  (x: AnyNode): AnyNode =>
+    unaryNode(fn, x);
 export const neg = unary('neg');
 export const exp = unary('exp');
 export const log = unary('log');
@@ -73,5 +92,11 @@ export function sumTo(x: AnyNode, shape: Shape): AnyNode {
 }
 /** `x`, which lacks the reduced `axes` of `shape`, broadcast to `shape`. */
 export function broadcastReduced(x: AnyNode, shape: Shape, axes: readonly number[]): AnyNode {
-  return expandNode(reshapeNode(x, shape.map((size, dim) => (axes.includes(dim) ? 1 : size))), shape);
+  return expandNode(
+    reshapeNode(
+      x,
+      shape.map((size, dim) => (axes.includes(dim) ? 1 : size)),
+    ),
+    shape,
+  );
 }

@@ -11,13 +11,18 @@ export type Gradients = Tensor | null | readonly (Tensor | null)[];
 
 const isList = (x: unknown): x is readonly unknown[] => Array.isArray(x);
 export const listOf = (x: TensorOrList): readonly Tensor[] => (isList(x) ? x : [x]);
-const gradientsOf = (x: Gradients | undefined): readonly (Tensor | null)[] => (x === undefined ? [] : isList(x) ? x : [x]);
+const gradientsOf = (x: Gradients | undefined): readonly (Tensor | null)[] =>
+  x === undefined ? [] : isList(x) ? x : [x];
 const one = (like: AnyNode): AnyNode => filled(like, 1);
 
 function checkOutputs(outputs: readonly Tensor[], op: string): void {
   for (const output of outputs) {
     if (!output.requiresGrad) {
-      throw new ProjError('autograd', 'the value requires no gradient: nothing that it was computed from does, or recording was off', { op, shapes: [output.shape], dtypes: [output.dtype], cure: 'Set requiresGrad on the inputs, outside noGrad' });
+      throw new ProjError(
+        'autograd',
+        'the value requires no gradient: nothing that it was computed from does, or recording was off',
+        { op, shapes: [output.shape], dtypes: [output.dtype], cure: 'Set requiresGrad on the inputs, outside noGrad' },
+      );
     }
   }
 }
@@ -26,7 +31,11 @@ function checkOutputs(outputs: readonly Tensor[], op: string): void {
  * Accumulates the gradients of the sum of `tensors`, each weighted by its `gradTensors` (1 for a tensor of one element), into the `.grad` of the
  * leaves they depend on, or of `inputs`. Errors: nothing requires a gradient; the graph was freed by an earlier backward; a value was changed in place.
  */
-export function backward(tensors: TensorOrList, gradTensors: Gradients = null, { createGraph = false, retainGraph = createGraph, inputs }: BackwardOptions = {}): void {
+export function backward(
+  tensors: TensorOrList,
+  gradTensors: Gradients = null,
+  { createGraph = false, retainGraph = createGraph, inputs }: BackwardOptions = {},
+): void {
   const outputs = listOf(tensors);
   checkOutputs(outputs, 'backward');
   const given = gradientsOf(gradTensors);
@@ -39,7 +48,11 @@ export function backward(tensors: TensorOrList, gradTensors: Gradients = null, {
   }
   const targets = listOf(inputs);
   if (targets.length === 0) throw new ProjError('autograd', 'inputs is empty', { op: 'backward' });
-  const found = runBackward(roots, seeds, { createGraph, retainGraph, wanted: new Set(targets.map((tensor) => tensor.node)) });
+  const found = runBackward(roots, seeds, {
+    createGraph,
+    retainGraph,
+    wanted: new Set(targets.map((tensor) => tensor.node)),
+  });
   for (const tensor of targets) {
     const gradient = found.get(tensor.node);
     if (gradient !== undefined) accumulateInto(tensor, gradient, createGraph);
@@ -60,28 +73,64 @@ export interface GradOptions {
 }
 
 /** The gradients of `inputs` and null for those that the outputs do not depend on. */
-export function gradOrNull(outputs: TensorOrList, inputs: TensorOrList, { gradOutputs, createGraph = false, retainGraph = createGraph, allowUnused = false, isGradsBatched = false }: GradOptions = {}): (Tensor | null)[] {
+export function gradOrNull(
+  outputs: TensorOrList,
+  inputs: TensorOrList,
+  {
+    gradOutputs,
+    createGraph = false,
+    retainGraph = createGraph,
+    allowUnused = false,
+    isGradsBatched = false,
+  }: GradOptions = {},
+): (Tensor | null)[] {
   const from = listOf(outputs);
   const to = listOf(inputs);
   const given = gradientsOf(gradOutputs);
   if (isGradsBatched) return batched(from, to, given, { createGraph, retainGraph, allowUnused });
   checkOutputs(from, 'grad');
-  for (const input of to) if (!input.requiresGrad) throw new ProjError('autograd', 'an input requires no gradient', { op: 'grad', shapes: [input.shape], dtypes: [input.dtype], cure: 'Call requiresGrad_() on it before computing with it' });
+  for (const input of to)
+    if (!input.requiresGrad)
+      throw new ProjError('autograd', 'an input requires no gradient', {
+        op: 'grad',
+        shapes: [input.shape],
+        dtypes: [input.dtype],
+        cure: 'Call requiresGrad_() on it before computing with it',
+      });
   const wanted = new Set(to.map((tensor) => tensor.node));
   const seeds = from.map((output, i) => seedFor(output, given[i], 'grad', one));
-  const found = runBackward(from.map((output) => output.node), seeds, { createGraph, retainGraph, wanted });
+  const found = runBackward(
+    from.map((output) => output.node),
+    seeds,
+    { createGraph, retainGraph, wanted },
+  );
   return to.map((tensor, i) => {
     const gradient = found.get(tensor.node);
     if (gradient !== undefined) return wrap(gradient);
     if (allowUnused) return null;
-    throw new ProjError('autograd', `input ${i} was not used to compute the outputs`, { op: 'grad', shapes: [tensor.shape], dtypes: [tensor.dtype], cure: 'Give { allowUnused: true } for null in its place' });
+    throw new ProjError('autograd', `input ${i} was not used to compute the outputs`, {
+      op: 'grad',
+      shapes: [tensor.shape],
+      dtypes: [tensor.dtype],
+      cure: 'Give { allowUnused: true } for null in its place',
+    });
   });
 }
 
-function batched(outputs: readonly Tensor[], inputs: readonly Tensor[], gradients: readonly (Tensor | null)[], options: GradOptions): (Tensor | null)[] {
+function batched(
+  outputs: readonly Tensor[],
+  inputs: readonly Tensor[],
+  gradients: readonly (Tensor | null)[],
+  options: GradOptions,
+): (Tensor | null)[] {
   const count = gradients.find((gradient) => gradient !== null)?.shape[0] ?? 0;
   const cases = Array.from({ length: count }, (_, i) =>
-    gradOrNull(outputs, inputs, { ...options, gradOutputs: gradients.map((gradient) => gradient?.select(0, i) ?? null), retainGraph: options.retainGraph === true || i + 1 < count }));
+    gradOrNull(outputs, inputs, {
+      ...options,
+      gradOutputs: gradients.map((gradient) => gradient?.select(0, i) ?? null),
+      retainGraph: options.retainGraph === true || i + 1 < count,
+    }),
+  );
   return inputs.map((_, i) => {
     const found = cases.map((ofCase) => ofCase[i]).filter((gradient) => gradient !== null);
     return found.length === 0 ? null : stackTensors(found);

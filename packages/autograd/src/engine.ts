@@ -4,7 +4,19 @@
  */
 import { ProjError } from '@proj/kernel';
 import { evaluate, type Tensor } from '@proj/tensor';
-import { type AnyNode, castNode, type GradientHook, gradientHooks, leafTensors, overwrittenNodes, type Primitive, retainedTensors, sameShape, setGradEnabled, wrap } from '@proj/tensor/graph';
+import {
+  type AnyNode,
+  castNode,
+  type GradientHook,
+  gradientHooks,
+  leafTensors,
+  overwrittenNodes,
+  type Primitive,
+  retainedTensors,
+  sameShape,
+  setGradEnabled,
+  wrap,
+} from '@proj/tensor/graph';
 import { accumulate, type ConcatMemo } from './accumulate.ts';
 import { constantValue } from './arithmetic.ts';
 import { type FunctionLink, linkOf } from './links.ts';
@@ -26,10 +38,22 @@ export function setAnomalyDetection(enabled: boolean): boolean {
   return before;
 }
 
-const MOVEMENT: ReadonlySet<Primitive> = new Set<Primitive>(['reshape', 'permute', 'expand', 'slice', 'pad', 'window', 'leaf', 'detach']);
+const MOVEMENT: ReadonlySet<Primitive> = new Set<Primitive>([
+  'reshape',
+  'permute',
+  'expand',
+  'slice',
+  'pad',
+  'window',
+  'leaf',
+  'detach',
+]);
 
 const freed = (op: string): ProjError =>
-  new ProjError('autograd', 'a second backward through a graph whose values were freed by the first', { op, cure: 'Give { retainGraph: true } to the first backward' });
+  new ProjError('autograd', 'a second backward through a graph whose values were freed by the first', {
+    op,
+    cure: 'Give { retainGraph: true } to the first backward',
+  });
 
 /** The values that the rule of `node` reads, checked for being what they were. */
 function savedOf(node: AnyNode): Saved {
@@ -40,7 +64,10 @@ function savedOf(node: AnyNode): Saved {
       const since = overwrittenNodes.get(at);
       if (since !== undefined && node.id < since) {
         throw new ProjError('autograd', 'a value that the gradient needs was changed by an in-place operation', {
-          op: node.op, shapes: [value.shape], dtypes: [value.dtype], cure: 'Use the out-of-place form, or clone the tensor before changing it',
+          op: node.op,
+          shapes: [value.shape],
+          dtypes: [value.dtype],
+          cure: 'Use the out-of-place form, or clone the tensor before changing it',
         });
       }
     }
@@ -76,7 +103,10 @@ function leadsTo(wanted: ReadonlySet<AnyNode>): (node: AnyNode) => boolean {
       const open = sources.find((source) => start(source) === undefined);
       if (open !== undefined) stack.push(open);
       else {
-        known.set(top, sources.some((source) => start(source) === true));
+        known.set(
+          top,
+          sources.some((source) => start(source) === true),
+        );
         stack.pop();
       }
     }
@@ -88,7 +118,11 @@ function checkNumbers(gradient: AnyNode, node: AnyNode): void {
   const value = wrap(gradient);
   evaluate([value]);
   if (value.ne(value).any().item() !== 0) {
-    throw new ProjError('autograd', `the gradient of a ${node.op === 'unary' || node.op === 'binary' ? node.attr.fn : node.op} is NaN`, { op: 'detectAnomaly', shapes: [node.shape], dtypes: [node.dtype] });
+    throw new ProjError(
+      'autograd',
+      `the gradient of a ${node.op === 'unary' || node.op === 'binary' ? node.attr.fn : node.op} is NaN`,
+      { op: 'detectAnomaly', shapes: [node.shape], dtypes: [node.dtype] },
+    );
   }
 }
 
@@ -97,7 +131,11 @@ function applyHooks(hooks: ReadonlySet<GradientHook> | undefined, gradient: AnyN
   for (const hook of hooks ?? []) {
     const replaced = hook(wrap(current));
     if (replaced === undefined || replaced === null) continue;
-    if (!sameShape(replaced.shape, gradient.shape)) throw new ProjError('autograd', 'a hook returned a gradient of another shape', { op: 'registerHook', shapes: [gradient.shape, replaced.shape] });
+    if (!sameShape(replaced.shape, gradient.shape))
+      throw new ProjError('autograd', 'a hook returned a gradient of another shape', {
+        op: 'registerHook',
+        shapes: [gradient.shape, replaced.shape],
+      });
     current = replaced.node;
   }
   return current;
@@ -111,7 +149,11 @@ export function accumulateInto(tensor: Tensor, gradient: AnyNode, createGraph: b
 }
 
 /** Runs gradients back from `roots`, with `seeds` as theirs; gives those of the wanted nodes, or accumulates into the leaves. */
-export function runBackward(roots: readonly AnyNode[], seeds: readonly AnyNode[], options: PassOptions): Map<AnyNode, AnyNode> {
+export function runBackward(
+  roots: readonly AnyNode[],
+  seeds: readonly AnyNode[],
+  options: PassOptions,
+): Map<AnyNode, AnyNode> {
   const before = setGradEnabled(options.createGraph);
   try {
     return new BackwardPass(options).run(roots, seeds);
@@ -215,13 +257,27 @@ class BackwardPass {
 }
 
 /** The gradient to start from: as given, or 1 for a value of one element. */
-export function seedFor(output: Tensor, given: Tensor | null | undefined, op: string, one: (like: AnyNode) => AnyNode): AnyNode {
+export function seedFor(
+  output: Tensor,
+  given: Tensor | null | undefined,
+  op: string,
+  one: (like: AnyNode) => AnyNode,
+): AnyNode {
   if (given === undefined || given === null) {
-    if (output.numel() !== 1) throw new ProjError('autograd', 'a gradient to start from is needed unless the value has one element', { op, shapes: [output.shape], dtypes: [output.dtype], cure: 'Give a gradient of the value\'s shape, or reduce it with .sum()' });
+    if (output.numel() !== 1)
+      throw new ProjError('autograd', 'a gradient to start from is needed unless the value has one element', {
+        op,
+        shapes: [output.shape],
+        dtypes: [output.dtype],
+        cure: "Give a gradient of the value's shape, or reduce it with .sum()",
+      });
     return one(output.node);
   }
-  if (!sameShape(given.shape, output.shape)) throw new ProjError('autograd', 'the gradient to start from has another shape than the value', { op, shapes: [output.shape, given.shape], dtypes: [output.dtype, given.dtype] });
+  if (!sameShape(given.shape, output.shape))
+    throw new ProjError('autograd', 'the gradient to start from has another shape than the value', {
+      op,
+      shapes: [output.shape, given.shape],
+      dtypes: [output.dtype, given.dtype],
+    });
   return castNode(given.node, output.dtype);
 }
-
-

@@ -3,7 +3,7 @@
  * when they are asked for, by differentiating the (linear) reverse-mode gradient once more, so every operation that has a gradient has a tangent.
  */
 import { ProjError } from '@proj/kernel';
-import { Tensor } from '@proj/tensor';
+import type { Tensor } from '@proj/tensor';
 import { constantNode, detachNode, wrap } from '@proj/tensor/graph';
 import { gradOrNull } from './backward.ts';
 import { enableGrad } from './modes.ts';
@@ -35,14 +35,19 @@ export function dualLevel<T>(fn: () => T): T {
 
 function innermost(op: string): Dual[] {
   const level = levels.at(-1);
-  if (level === undefined) throw new ProjError('autograd', 'no dual level is open', { op, cure: 'Call it inside dualLevel(() => …)' });
+  if (level === undefined)
+    throw new ProjError('autograd', 'no dual level is open', { op, cure: 'Call it inside dualLevel(() => …)' });
   return level;
 }
 
 /** `tensor` with the derivative `tangent` (same shape) attached. */
 export function makeDual(tensor: Tensor, tangent: Tensor): Tensor {
   const level = innermost('makeDual');
-  if (tensor.shape.join() !== tangent.shape.join()) throw new ProjError('autograd', 'the tangent has another shape than the tensor', { op: 'makeDual', shapes: [tensor.shape, tangent.shape] });
+  if (tensor.shape.join() !== tangent.shape.join())
+    throw new ProjError('autograd', 'the tangent has another shape than the tensor', {
+      op: 'makeDual',
+      shapes: [tensor.shape, tangent.shape],
+    });
   const dual = wrap(detachNode(tensor.node)).requiresGrad_();
   level.push({ tensor: dual, tangent });
   return dual;
@@ -63,13 +68,21 @@ export function unpackDual(tensor: Tensor): UnpackedDual {
   if (known !== undefined) return { primal, tangent: known.tangent };
   return enableGrad(() => {
     const cotangent = wrap(constantNode(tensor.device, tensor.dtype, tensor.shape, 0)).requiresGrad_();
-    const pulled = gradOrNull(tensor, level.map((dual) => dual.tensor), { gradOutputs: cotangent, createGraph: true, allowUnused: true });
+    const pulled = gradOrNull(
+      tensor,
+      level.map((dual) => dual.tensor),
+      { gradOutputs: cotangent, createGraph: true, allowUnused: true },
+    );
     const used = level.flatMap(({ tangent }, i) => {
       const gradient = pulled[i];
       return gradient !== null && gradient.requiresGrad ? [{ gradient, tangent }] : [];
     });
     if (used.length === 0) return { primal, tangent: null };
-    const [tangent] = gradOrNull(used.map((one) => one.gradient), cotangent, { gradOutputs: used.map((one) => one.tangent), allowUnused: true });
+    const [tangent] = gradOrNull(
+      used.map((one) => one.gradient),
+      cotangent,
+      { gradOutputs: used.map((one) => one.tangent), allowUnused: true },
+    );
     return { primal, tangent };
   });
 }

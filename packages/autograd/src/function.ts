@@ -1,7 +1,16 @@
 /** Functions with a gradient of their own: `Function` (as torch.autograd.Function), `customGradient`, and `checkpoint`, which computes twice to keep less. */
 import { ProjError } from '@proj/kernel';
 import { Tensor } from '@proj/tensor';
-import { type AnyNode, detachNode, isDifferentiable, isGradEnabled, leafNode, wrap } from '@proj/tensor/graph';
+import {
+  type AnyNode,
+  detachNode,
+  type DrawTape,
+  isDifferentiable,
+  isGradEnabled,
+  leafNode,
+  withDraws,
+  wrap,
+} from '@proj/tensor/graph';
 import { listOf, type TensorOrList } from './backward.ts';
 import { type FunctionLink, functionLinks } from './links.ts';
 import { enableGrad, noGrad } from './modes.ts';
@@ -9,11 +18,25 @@ import { enableGrad, noGrad } from './modes.ts';
 type GradientList = Tensor | null | undefined | readonly (Tensor | null | undefined)[];
 
 /** Outputs of `values` that pass their gradients to `inputs` through `run`. */
-function link(name: string, kind: FunctionLink['kind'], inputs: readonly AnyNode[], values: readonly Tensor[], savesValues: () => boolean, run: FunctionLink['run'], fixed: ReadonlySet<Tensor> = new Set()): Tensor[] {
-  const outputs = values.map((value) => (isDifferentiable(value.dtype) && !fixed.has(value) ? leafNode(detachNode(value.node)) : value.node));
+function link(
+  name: string,
+  kind: FunctionLink['kind'],
+  inputs: readonly AnyNode[],
+  values: readonly Tensor[],
+  savesValues: () => boolean,
+  run: FunctionLink['run'],
+  fixed: ReadonlySet<Tensor> = new Set(),
+): Tensor[] {
+  const outputs = values.map((value) =>
+    isDifferentiable(value.dtype) && !fixed.has(value) ? leafNode(detachNode(value.node)) : value.node,
+  );
   const linked = outputs.filter((node) => node.op === 'leaf');
   const record: FunctionLink = {
-    name, kind, inputs, outputs: linked, released: false,
+    name,
+    kind,
+    inputs,
+    outputs: linked,
+    released: false,
     get savesValues() {
       return savesValues();
     },
@@ -23,7 +46,8 @@ function link(name: string, kind: FunctionLink['kind'], inputs: readonly AnyNode
   return outputs.map(wrap);
 }
 
-const anyRequires = (inputs: readonly unknown[]): boolean => isGradEnabled() && inputs.some((x) => x instanceof Tensor && x.requiresGrad);
+const anyRequires = (inputs: readonly unknown[]): boolean =>
+  isGradEnabled() && inputs.some((x) => x instanceof Tensor && x.requiresGrad);
 
 /** What `forward` leaves for `backward`. */
 export class FunctionContext {
@@ -77,21 +101,39 @@ export class Function {
     if (!records) return result;
     const positions = args.flatMap((x, i) => (x instanceof Tensor && x.requiresGrad ? [i] : []));
     const values = listOf(result);
-    const differentiable = values.filter((value) => isDifferentiable(value.dtype) && !context.nonDifferentiable.has(value));
-    const outputs = link(this.name, 'backward', positions.map((i) => (args[i] as Tensor).node), values, () => context.savedTensors.length > 0, (gradients) => {
-      const given = gradients.map((gradient, i) => (gradient === null ? (context.materializesGrads ? differentiable[i].mul(0) : null) : wrap(gradient)));
-      let next = 0;
-      const forAll = values.map((value) => (differentiable.includes(value) ? given[next++] : value.mul(0)));
-      const results = this.backward(context, ...(forAll as Tensor[]));
-      const list = Array.isArray(results) ? (results as readonly (Tensor | null | undefined)[]) : [results as Tensor | null | undefined];
-      return positions.map((i) => checked(list[i] ?? null, args[i] as Tensor, this.name));
-    }, context.nonDifferentiable);
+    const differentiable = values.filter(
+      (value) => isDifferentiable(value.dtype) && !context.nonDifferentiable.has(value),
+    );
+    const outputs = link(
+      this.name,
+      'backward',
+      positions.map((i) => (args[i] as Tensor).node),
+      values,
+      () => context.savedTensors.length > 0,
+      (gradients) => {
+        const given = gradients.map((gradient, i) =>
+          gradient === null ? (context.materializesGrads ? differentiable[i].mul(0) : null) : wrap(gradient),
+        );
+        let next = 0;
+        const forAll = values.map((value) => (differentiable.includes(value) ? given[next++] : value.mul(0)));
+        const results = this.backward(context, ...(forAll as Tensor[]));
+        const list = Array.isArray(results)
+          ? (results as readonly (Tensor | null | undefined)[])
+          : [results as Tensor | null | undefined];
+        return positions.map((i) => checked(list[i] ?? null, args[i] as Tensor, this.name));
+      },
+      context.nonDifferentiable,
+    );
     return Array.isArray(result) ? outputs : outputs[0];
   }
 }
 
 function checked(gradient: Tensor | null, input: Tensor, name: string): AnyNode | null {
-  if (gradient !== null && gradient.shape.join() !== input.shape.join()) throw new ProjError('autograd', 'backward returned a gradient of another shape than the input', { op: name, shapes: [input.shape, gradient.shape] });
+  if (gradient !== null && gradient.shape.join() !== input.shape.join())
+    throw new ProjError('autograd', 'backward returned a gradient of another shape than the input', {
+      op: name,
+      shapes: [input.shape, gradient.shape],
+    });
   return gradient?.node ?? null;
 }
 
@@ -106,27 +148,42 @@ export function customGradient(fn: (...inputs: Tensor[]) => ValueAndGradient): (
   return (...inputs) => {
     const { value, gradFunc } = noGrad(() => fn(...inputs));
     if (!anyRequires(inputs)) return value;
-    return link('customGradient', 'backward', inputs.map((input) => input.node), [value], () => false, ([gradient]) => {
-      if (gradient === null) return inputs.map(() => null);
-      const results = gradFunc(wrap(gradient));
-      const list = (results instanceof Tensor ? [results] : results) as readonly (Tensor | null)[];
-      return inputs.map((input, i) => checked(list[i] ?? null, input, 'customGradient'));
-    })[0];
+    return link(
+      'customGradient',
+      'backward',
+      inputs.map((input) => input.node),
+      [value],
+      () => false,
+      ([gradient]) => {
+        if (gradient === null) return inputs.map(() => null);
+        const results = gradFunc(wrap(gradient));
+        const list = (results instanceof Tensor ? [results] : results) as readonly (Tensor | null)[];
+        return inputs.map((input, i) => checked(list[i] ?? null, input, 'customGradient'));
+      },
+    )[0];
   };
 }
 
 /**
- * `fn(...inputs)` without keeping its intermediate values: the backward pass computes them again. `fn` must be a pure function of its inputs and of
- * the parameters it uses.
+ * `fn(...inputs)` without keeping its intermediate values: the backward pass computes them again. `fn` must be a function of its inputs and of
+ * the parameters it uses; random numbers are drawn again as they were.
  */
 export function checkpoint<R extends TensorOrList>(fn: (...inputs: Tensor[]) => R, ...inputs: Tensor[]): R {
   if (!isGradEnabled()) return fn(...inputs);
-  const result = noGrad(() => fn(...inputs));
+  const draws: DrawTape = { draws: [], replaying: false, at: 0 };
+  const result = withDraws(draws, () => noGrad(() => fn(...inputs)));
   const values = listOf(result);
   const differentiable = values.map((value) => isDifferentiable(value.dtype));
-  const outputs = link('checkpoint', 'recompute', inputs.filter((input) => input.requiresGrad).map((input) => input.node), values, () => false, () => {
-    const again = enableGrad(() => listOf(fn(...inputs)));
-    return again.flatMap(({ node }, i) => (differentiable[i] ? [node] : []));
-  });
+  const outputs = link(
+    'checkpoint',
+    'recompute',
+    inputs.filter((input) => input.requiresGrad).map((input) => input.node),
+    values,
+    () => false,
+    () => {
+      const again = withDraws({ ...draws, replaying: true, at: 0 }, () => enableGrad(() => listOf(fn(...inputs))));
+      return again.flatMap(({ node }, i) => (differentiable[i] ? [node] : []));
+    },
+  );
   return (Array.isArray(result) ? outputs : outputs[0]) as R;
 }

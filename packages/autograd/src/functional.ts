@@ -22,23 +22,41 @@ export interface JacobianOptions extends FunctionalOptions {
 }
 
 const zerosOf = (like: Tensor): Tensor => wrap(constantNode(like.device, like.dtype, like.shape, 0));
-const like = (template: TensorOrList, values: readonly Tensor[]): TensorOrList => (Array.isArray(template) ? values : values[0]);
+const like = (template: TensorOrList, values: readonly Tensor[]): TensorOrList =>
+  Array.isArray(template) ? values : values[0];
 
 /** Inputs to differentiate by: with their history when the result is recorded, as fresh leaves otherwise. */
 function prepare(inputs: TensorOrList, createGraph: boolean): Tensor[] {
-  return listOf(inputs).map((input) => (createGraph && input.requiresGrad ? wrap(identityNode(input.node)) : input.detach().clone().requiresGrad_()));
+  return listOf(inputs).map((input) =>
+    createGraph && input.requiresGrad ? wrap(identityNode(input.node)) : input.detach().clone().requiresGrad_(),
+  );
 }
 
-const finish = (values: readonly Tensor[], createGraph: boolean): Tensor[] => values.map((value) => (createGraph ? value : value.detach()));
+const finish = (values: readonly Tensor[], createGraph: boolean): Tensor[] =>
+  values.map((value) => (createGraph ? value : value.detach()));
 
-function gradients(outputs: readonly Tensor[], inputs: readonly Tensor[], gradOutputs: readonly Tensor[], createGraph: boolean, strict: boolean, op: string): Tensor[] {
+function gradients(
+  outputs: readonly Tensor[],
+  inputs: readonly Tensor[],
+  gradOutputs: readonly Tensor[],
+  createGraph: boolean,
+  strict: boolean,
+  op: string,
+): Tensor[] {
   const used = outputs.flatMap((output, i) => (output.requiresGrad ? [i] : []));
-  if (strict && used.length < outputs.length) throw new ProjError('autograd', 'an output does not depend on the inputs', { op, cure: 'Drop strict for zeros' });
+  if (strict && used.length < outputs.length)
+    throw new ProjError('autograd', 'an output does not depend on the inputs', { op, cure: 'Drop strict for zeros' });
   const found: (Tensor | null)[] =
-    used.length === 0 ? inputs.map(() => null)
-      : gradOrNull(used.map((i) => outputs[i]), inputs, { gradOutputs: used.map((i) => gradOutputs[i]), createGraph, retainGraph: true, allowUnused: true });
+    used.length === 0
+      ? inputs.map(() => null)
+      : gradOrNull(
+          used.map((i) => outputs[i]),
+          inputs,
+          { gradOutputs: used.map((i) => gradOutputs[i]), createGraph, retainGraph: true, allowUnused: true },
+        );
   return found.map((value, i) => {
-    if (value === null && strict) throw new ProjError('autograd', `the outputs do not depend on input ${i}`, { op, cure: 'Drop strict for zeros' });
+    if (value === null && strict)
+      throw new ProjError('autograd', `the outputs do not depend on input ${i}`, { op, cure: 'Drop strict for zeros' });
     return value ?? zerosOf(inputs[i]);
   });
 }
@@ -49,14 +67,23 @@ function vectors(v: TensorOrList | null | undefined, templates: readonly Tensor[
     throw new ProjError('autograd', 'v is needed unless there is a single value of one element', { op });
   }
   const given = listOf(v);
-  if (given.length !== templates.length) throw new ProjError('autograd', `${given.length} vectors for ${templates.length} values`, { op });
+  if (given.length !== templates.length)
+    throw new ProjError('autograd', `${given.length} vectors for ${templates.length} values`, { op });
   given.forEach((one, i) => {
-    if (one.shape.join() !== templates[i].shape.join()) throw new ProjError('autograd', 'v has another shape than the value', { op, shapes: [templates[i].shape, one.shape] });
+    if (one.shape.join() !== templates[i].shape.join())
+      throw new ProjError('autograd', 'v has another shape than the value', {
+        op,
+        shapes: [templates[i].shape, one.shape],
+      });
   });
   return [...given];
 }
 
-function call(func: TensorFunction, inputs: readonly Tensor[], op: string): { raw: TensorOrList; outputs: readonly Tensor[] } {
+function call(
+  func: TensorFunction,
+  inputs: readonly Tensor[],
+  op: string,
+): { raw: TensorOrList; outputs: readonly Tensor[] } {
   const raw = func(...inputs);
   const outputs = listOf(raw);
   if (outputs.length === 0) throw new ProjError('autograd', 'the function gave no tensor', { op });
@@ -64,7 +91,12 @@ function call(func: TensorFunction, inputs: readonly Tensor[], op: string): { ra
 }
 
 /** [func(inputs), vᵀ·J]. `v` has the shape of the outputs; it may be left out for a scalar. */
-export function vjp(func: TensorFunction, inputs: TensorOrList, v?: TensorOrList | null, { createGraph = false, strict = false }: FunctionalOptions = {}): [TensorOrList, TensorOrList] {
+export function vjp(
+  func: TensorFunction,
+  inputs: TensorOrList,
+  v?: TensorOrList | null,
+  { createGraph = false, strict = false }: FunctionalOptions = {},
+): [TensorOrList, TensorOrList] {
   return enableGrad(() => {
     const prepared = prepare(inputs, createGraph);
     const { raw, outputs } = call(func, prepared, 'vjp');
@@ -74,14 +106,26 @@ export function vjp(func: TensorFunction, inputs: TensorOrList, v?: TensorOrList
 }
 
 /** J·v by differentiating vᵀ·J, which is linear in v, once more. */
-function forwardProducts(outputs: readonly Tensor[], inputs: readonly Tensor[], tangents: readonly Tensor[], createGraph: boolean, strict: boolean, op: string): Tensor[] {
+function forwardProducts(
+  outputs: readonly Tensor[],
+  inputs: readonly Tensor[],
+  tangents: readonly Tensor[],
+  createGraph: boolean,
+  strict: boolean,
+  op: string,
+): Tensor[] {
   const cotangents = outputs.map((output) => zerosOf(output).requiresGrad_());
   const pulled = gradients(outputs, inputs, cotangents, true, strict, op);
   return gradients(pulled, cotangents, tangents, createGraph, strict, op);
 }
 
 /** [func(inputs), J·v]. `v` has the shape of the inputs. */
-export function jvp(func: TensorFunction, inputs: TensorOrList, v?: TensorOrList | null, { createGraph = false, strict = false }: FunctionalOptions = {}): [TensorOrList, TensorOrList] {
+export function jvp(
+  func: TensorFunction,
+  inputs: TensorOrList,
+  v?: TensorOrList | null,
+  { createGraph = false, strict = false }: FunctionalOptions = {},
+): [TensorOrList, TensorOrList] {
   return enableGrad(() => {
     const prepared = prepare(inputs, createGraph);
     const { raw, outputs } = call(func, prepared, 'jvp');
@@ -94,14 +138,24 @@ export function jvp(func: TensorFunction, inputs: TensorOrList, v?: TensorOrList
 function jacobianRows(output: Tensor, inputs: readonly Tensor[], createGraph: boolean, strict: boolean): Tensor[] {
   const count = output.numel();
   const flat = output.reshape([count]);
-  const rows = Array.from({ length: count }, (_, i) => gradients([flat.select(0, i)], inputs, [zerosOf(flat.select(0, 0)).add(1)], createGraph, strict, 'jacobian'));
-  return inputs.map((input, i) => (count === 0 ? wrap(constantNode(input.device, input.dtype, [...output.shape, ...input.shape], 0)) : stackTensors(rows.map((row) => row[i])).reshape([...output.shape, ...input.shape])));
+  const rows = Array.from({ length: count }, (_, i) =>
+    gradients([flat.select(0, i)], inputs, [zerosOf(flat.select(0, 0)).add(1)], createGraph, strict, 'jacobian'),
+  );
+  return inputs.map((input, i) =>
+    count === 0
+      ? wrap(constantNode(input.device, input.dtype, [...output.shape, ...input.shape], 0))
+      : stackTensors(rows.map((row) => row[i])).reshape([...output.shape, ...input.shape]),
+  );
 }
 
 export type NestedTensors = Tensor | readonly Tensor[] | readonly (readonly Tensor[])[];
 
 /** The Jacobian [...output shape, ...input shape]; a list for several outputs or inputs, a list of lists for both. */
-export function jacobian(func: TensorFunction, inputs: TensorOrList, { createGraph = false, strict = false }: JacobianOptions = {}): NestedTensors {
+export function jacobian(
+  func: TensorFunction,
+  inputs: TensorOrList,
+  { createGraph = false, strict = false }: JacobianOptions = {},
+): NestedTensors {
   return enableGrad(() => {
     const prepared = prepare(inputs, createGraph);
     const { raw, outputs } = call(func, prepared, 'jacobian');
@@ -113,12 +167,20 @@ export function jacobian(func: TensorFunction, inputs: TensorOrList, { createGra
 
 function scalarOutput(func: TensorFunction, inputs: readonly Tensor[], op: string): Tensor {
   const { outputs } = call(func, inputs, op);
-  if (outputs.length !== 1 || outputs[0].numel() !== 1) throw new ProjError('autograd', 'the function must give one tensor of one element', { op, shapes: outputs.map((output) => output.shape) });
+  if (outputs.length !== 1 || outputs[0].numel() !== 1)
+    throw new ProjError('autograd', 'the function must give one tensor of one element', {
+      op,
+      shapes: outputs.map((output) => output.shape),
+    });
   return outputs[0].reshape([]);
 }
 
 /** The Hessian of a function that gives one number: [...input shape, ...input shape], or a list of lists of blocks for several inputs. */
-export function hessian(func: TensorFunction, inputs: TensorOrList, { createGraph = false, strict = false }: JacobianOptions = {}): NestedTensors {
+export function hessian(
+  func: TensorFunction,
+  inputs: TensorOrList,
+  { createGraph = false, strict = false }: JacobianOptions = {},
+): NestedTensors {
   return enableGrad(() => {
     const prepared = prepare(inputs, createGraph);
     const output = scalarOutput(func, prepared, 'hessian');
@@ -129,7 +191,12 @@ export function hessian(func: TensorFunction, inputs: TensorOrList, { createGrap
 }
 
 /** [func(inputs), H·v] for a function that gives one number; by differentiating the gradient forward. */
-export function hvp(func: TensorFunction, inputs: TensorOrList, v?: TensorOrList | null, { createGraph = false, strict = false }: FunctionalOptions = {}): [Tensor, TensorOrList] {
+export function hvp(
+  func: TensorFunction,
+  inputs: TensorOrList,
+  v?: TensorOrList | null,
+  { createGraph = false, strict = false }: FunctionalOptions = {},
+): [Tensor, TensorOrList] {
   return enableGrad(() => {
     const prepared = prepare(inputs, createGraph);
     const output = scalarOutput(func, prepared, 'hvp');
@@ -140,7 +207,12 @@ export function hvp(func: TensorFunction, inputs: TensorOrList, v?: TensorOrList
 }
 
 /** [func(inputs), vᵀ·H] for a function that gives one number; cheaper than {@link hvp}, and equal to it where H is symmetric. */
-export function vhp(func: TensorFunction, inputs: TensorOrList, v?: TensorOrList | null, { createGraph = false, strict = false }: FunctionalOptions = {}): [Tensor, TensorOrList] {
+export function vhp(
+  func: TensorFunction,
+  inputs: TensorOrList,
+  v?: TensorOrList | null,
+  { createGraph = false, strict = false }: FunctionalOptions = {},
+): [Tensor, TensorOrList] {
   return enableGrad(() => {
     const prepared = prepare(inputs, createGraph);
     const output = scalarOutput(func, prepared, 'vhp');

@@ -3,7 +3,18 @@ import * as forwardAd from './forward-ad.ts';
 import * as functional from './functional.ts';
 
 export { backward, grad, type GradOptions, type Gradients, type TensorOrList } from './backward.ts';
-export { type FunctionalOptions, hessian, hvp, jacobian, type JacobianOptions, jvp, type NestedTensors, type TensorFunction, vhp, vjp } from './functional.ts';
+export {
+  type FunctionalOptions,
+  hessian,
+  hvp,
+  jacobian,
+  type JacobianOptions,
+  jvp,
+  type NestedTensors,
+  type TensorFunction,
+  vhp,
+  vjp,
+} from './functional.ts';
 export { dualLevel, enterDualLevel, exitDualLevel, makeDual, type UnpackedDual, unpackDual } from './forward-ad.ts';
 export { checkpoint, customGradient, Function, FunctionContext, type ValueAndGradient } from './function.ts';
 export { detectAnomaly, enableGrad, inferenceMode, isGradEnabled, noGrad, setGradEnabled } from './modes.ts';

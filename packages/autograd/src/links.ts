@@ -26,11 +26,25 @@ export function linkOf(node: AnyNode): FunctionLink | undefined {
   const outputs = customOutputs(node);
   const inputs = node.sources;
   const link: FunctionLink = {
-    name: operation.name, outputs, inputs, released: false, kind: 'backward', savesValues: true,
+    name: operation.name,
+    outputs,
+    inputs,
+    released: false,
+    kind: 'backward',
+    savesValues: true,
     run: (gradients) => {
       const gradient = customGradients.get(operation);
-      if (gradient === undefined) throw new ProjError('autograd', `${operation.name} has no gradient`, { op: operation.name, cure: 'Give defineOp a vjp' });
-      return gradient(gradients.map((one) => (one === null ? null : wrap(one))), inputs.map(wrap), outputs.map(wrap), options).map((one) => one?.node ?? null);
+      if (gradient === undefined)
+        throw new ProjError('autograd', `${operation.name} has no gradient`, {
+          op: operation.name,
+          cure: 'Give defineOp a vjp',
+        });
+      return gradient(
+        gradients.map((one) => (one === null ? null : wrap(one))),
+        inputs.map(wrap),
+        outputs.map(wrap),
+        options,
+      ).map((one) => one?.node ?? null);
     },
   };
   for (const output of outputs) functionLinks.set(output, link);

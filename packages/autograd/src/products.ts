@@ -5,7 +5,8 @@
 import { type AnyNode, concatNode, padNode, sliceNode } from '@proj/tensor/graph';
 import { add, mul } from './arithmetic.ts';
 
-const columns = (x: AnyNode, start: number, count: number): AnyNode => sliceNode(x, [0, start], [x.shape[0], count], [1, 1]);
+const columns = (x: AnyNode, start: number, count: number): AnyNode =>
+  sliceNode(x, [0, start], [x.shape[0], count], [1, 1]);
 
 /** For rows of factors `x` [R, N] and `g` [R, 1]: g times the product of the other factors of the row, at each position. */
 export function shareProducts(g: AnyNode, x: AnyNode): AnyNode {
@@ -26,9 +27,16 @@ export function scanProducts(g: AnyNode, x: AnyNode): AnyNode {
   const last = x.shape.length - 1;
   const length = x.shape[last];
   const along = (amount: number): number[] => x.shape.map((_, dim) => (dim === last ? amount : 0));
-  const window = (node: AnyNode, start: number, count: number): AnyNode => sliceNode(node, along(start), x.shape.map((size, dim) => (dim === last ? count : size)), x.shape.map(() => 1));
+  const window = (node: AnyNode, start: number, count: number): AnyNode =>
+    sliceNode(
+      node,
+      along(start),
+      x.shape.map((size, dim) => (dim === last ? count : size)),
+      x.shape.map(() => 1),
+    );
   const later = (node: AnyNode, by: number): AnyNode => padNode(window(node, 0, length - by), along(by), along(0), 1);
-  const earlier = (node: AnyNode, by: number): AnyNode => padNode(window(node, by, length - by), along(0), along(by), 0);
+  const earlier = (node: AnyNode, by: number): AnyNode =>
+    padNode(window(node, by, length - by), along(0), along(by), 0);
   const levels = [x];
   for (let by = 1; by < length; by *= 2) {
     const level = levels[levels.length - 1];

@@ -7,11 +7,59 @@
  * that has been freed or overwritten is an error.
  */
 import {
-  type AnyNode, type BinaryPrimitive, binaryNode, castNode, constantNode, contractNode, type CumulateOperation, cumulateNode,
-  elementCount, expandNode, foldNode, iotaNode, type Node, padNode, permuteNode, type Primitive, type ReduceOperation, reduceNode, reshapeNode,
-  scatterNode, type ScatterMode, sliceNode, takeNode, unaryNode, type UnaryPrimitive, windowNode,
+  type AnyNode,
+  type BinaryPrimitive,
+  binaryNode,
+  castNode,
+  constantNode,
+  contractNode,
+  type CumulateOperation,
+  cumulateNode,
+  elementCount,
+  expandNode,
+  foldNode,
+  iotaNode,
+  type Node,
+  permuteNode,
+  type Primitive,
+  type ReduceOperation,
+  reduceNode,
+  reshapeNode,
+  scatterNode,
+  type ScatterMode,
+  sliceNode,
+  takeNode,
+  unaryNode,
+  type UnaryPrimitive,
+  windowNode,
 } from '@proj/tensor/graph';
-import { add, atLeast, broadcastReduced, constantValue, cos, cosh, div, equal, exp, filled, greater, less, log, mul, neg, pow, rsqrt, sign, sin, sinh, square, sub, sumTo, trunc, where } from './arithmetic.ts';
+import {
+  add,
+  atLeast,
+  broadcastReduced,
+  constantValue,
+  cos,
+  cosh,
+  div,
+  equal,
+  exp,
+  filled,
+  greater,
+  less,
+  log,
+  mul,
+  neg,
+  pow,
+  rsqrt,
+  sign,
+  sin,
+  sinh,
+  square,
+  sub,
+  sumTo,
+  trunc,
+  where,
+} from './arithmetic.ts';
 import { scanProducts, shareProducts } from './products.ts';
 import { trigamma } from './trigamma.ts';
 
@@ -28,7 +76,11 @@ export interface PartialGradient {
 }
 export type Contribution = AnyNode | PartialGradient | null;
 /** One thunk for each source; null for a source that can have no gradient. */
-export type GradientRule<P extends Primitive> = (g: AnyNode, node: Node<P>, saved: Saved) => readonly ((() => Contribution) | null)[];
+export type GradientRule<P extends Primitive> = (
+  g: AnyNode,
+  node: Node<P>,
+  saved: Saved,
+) => readonly ((() => Contribution) | null)[];
 
 const none = (): readonly null[] => [];
 const zero = (g: AnyNode): AnyNode => filled(g, 0);
@@ -36,13 +88,24 @@ const inverse = (order: readonly number[]): number[] => order.map((_, dim) => or
 const SQRT_PI = Math.sqrt(Math.PI);
 
 type UnaryRule = (g: AnyNode, saved: Saved) => AnyNode;
-const fromInput = (rule: (g: AnyNode, x: AnyNode) => AnyNode): UnaryRule => (g, saved) => rule(g, saved.input(0));
-const fromOutput = (rule: (g: AnyNode, y: AnyNode) => AnyNode): UnaryRule => (g, saved) => rule(g, saved.output());
+const fromInput =
+  (rule: (g: AnyNode, x: AnyNode) => AnyNode): UnaryRule =>
+  (g, saved) =>
+    rule(g, saved.input(0));
+const fromOutput =
+  (rule: (g: AnyNode, y: AnyNode) => AnyNode): UnaryRule =>
+  (g, saved) =>
+    rule(g, saved.output());
 
 const UNARY: Record<UnaryPrimitive, UnaryRule> = {
   neg: (g) => neg(g),
   abs: fromInput((g, x) => mul(g, sign(x))),
-  sign: zero, floor: zero, ceil: zero, trunc: zero, round: zero, not: zero,
+  sign: zero,
+  floor: zero,
+  ceil: zero,
+  trunc: zero,
+  round: zero,
+  not: zero,
   sqrt: fromOutput((g, y) => div(g, mul(y, 2))),
   rsqrt: fromOutput((g, y) => mul(mul(g, -0.5), mul(y, square(y)))),
   reciprocal: fromOutput((g, y) => neg(mul(g, square(y)))),
@@ -77,10 +140,13 @@ const UNARY: Record<UnaryPrimitive, UnaryRule> = {
 type BinaryRule = (g: AnyNode, saved: Saved) => readonly [() => AnyNode, () => AnyNode];
 const noGradient: BinaryRule = (g) => [() => zero(g), () => zero(g)];
 /** Where both operands are equal, each gets half. */
-const extreme = (loses: (a: AnyNode, b: AnyNode) => AnyNode): BinaryRule => (g, saved) => {
-  const share = (own: AnyNode, other: AnyNode): AnyNode => where(equal(own, other), mul(g, 0.5), where(loses(own, other), 0, g));
-  return [() => share(saved.input(0), saved.input(1)), () => share(saved.input(1), saved.input(0))];
-};
+const extreme =
+  (loses: (a: AnyNode, b: AnyNode) => AnyNode): BinaryRule =>
+  (g, saved) => {
+    const share = (own: AnyNode, other: AnyNode): AnyNode =>
+      where(equal(own, other), mul(g, 0.5), where(loses(own, other), 0, g));
+    return [() => share(saved.input(0), saved.input(1)), () => share(saved.input(1), saved.input(0))];
+  };
 
 const BINARY: Record<BinaryPrimitive, BinaryRule> = {
   add: (g) => [() => g, () => g],
@@ -110,8 +176,18 @@ const BINARY: Record<BinaryPrimitive, BinaryRule> = {
   minimum: extreme(greater),
   remainder: (g, saved) => [() => g, () => neg(mul(g, binaryNode('floorDivide', saved.input(0), saved.input(1))))],
   fmod: (g, saved) => [() => g, () => neg(mul(g, trunc(div(saved.input(0), saved.input(1)))))],
-  floorDivide: noGradient, and: noGradient, or: noGradient, xor: noGradient, shiftLeft: noGradient, shiftRight: noGradient,
-  eq: noGradient, ne: noGradient, lt: noGradient, le: noGradient, gt: noGradient, ge: noGradient,
+  floorDivide: noGradient,
+  and: noGradient,
+  or: noGradient,
+  xor: noGradient,
+  shiftLeft: noGradient,
+  shiftRight: noGradient,
+  eq: noGradient,
+  ne: noGradient,
+  lt: noGradient,
+  le: noGradient,
+  gt: noGradient,
+  ge: noGradient,
 };
 
 type ReduceRule = (g: AnyNode, node: Node<'reduce'>, saved: Saved) => AnyNode;
@@ -130,7 +206,10 @@ const REDUCE: Record<ReduceOperation, ReduceRule> = {
     const order = [...kept, ...node.attr.axes];
     const rows = elementCount(g.shape);
     const moved = permuteNode(x, order);
-    const shares = shareProducts(reshapeNode(g, [rows, 1]), reshapeNode(moved, [rows, rows === 0 ? 0 : elementCount(x.shape) / rows]));
+    const shares = shareProducts(
+      reshapeNode(g, [rows, 1]),
+      reshapeNode(moved, [rows, rows === 0 ? 0 : elementCount(x.shape) / rows]),
+    );
     return permuteNode(reshapeNode(shares, moved.shape), inverse(order));
   },
   max: evenly,
@@ -139,7 +218,12 @@ const REDUCE: Record<ReduceOperation, ReduceRule> = {
 
 const reversed = (x: AnyNode): AnyNode => {
   const last = x.shape.length - 1;
-  return sliceNode(x, x.shape.map((size, dim) => (dim === last ? Math.max(0, size - 1) : 0)), x.shape, x.shape.map((_, dim) => (dim === last ? -1 : 1)));
+  return sliceNode(
+    x,
+    x.shape.map((size, dim) => (dim === last ? Math.max(0, size - 1) : 0)),
+    x.shape,
+    x.shape.map((_, dim) => (dim === last ? -1 : 1)),
+  );
 };
 /** The gradient of a running extreme goes to the latest position that holds it. */
 const toPositions = (g: AnyNode, saved: Saved): AnyNode => {
@@ -169,7 +253,11 @@ const scatterExtreme: ScatterRule = (g, saved) => {
   return [() => mul(isBase(), share()), null, () => mul(isUpdate(), takeNode(share(), index))];
 };
 const SCATTER: Record<ScatterMode, ScatterRule> = {
-  set: (g, saved) => [() => scatterNode('set', g, saved.input(1), filled(saved.input(2), 0)), null, () => takeNode(g, saved.input(1))],
+  set: (g, saved) => [
+    () => scatterNode('set', g, saved.input(1), filled(saved.input(2), 0)),
+    null,
+    () => takeNode(g, saved.input(1)),
+  ],
   add: (g, saved) => [() => g, null, () => takeNode(g, saved.input(1))],
   mul: (g, saved) => [
     () => mul(g, scatterNode('mul', filled(g, 1), saved.input(1), saved.input(2))),
@@ -181,7 +269,11 @@ const SCATTER: Record<ScatterMode, ScatterRule> = {
       const zeros = takeNode(scatterNode('add', filled(g, 0), index, castNode(isZero, g.dtype)), index);
       const onlyZero = binaryNode('and', isZero, equal(zeros, 1));
       const withoutIt = scatterNode('mul', saved.input(0), index, where(onlyZero, 1, updates));
-      return where(onlyZero, takeNode(mul(g, withoutIt), index), div(takeNode(mul(g, saved.output()), index), where(isZero, 1, updates)));
+      return where(
+        onlyZero,
+        takeNode(mul(g, withoutIt), index),
+        div(takeNode(mul(g, saved.output()), index), where(isZero, 1, updates)),
+      );
     },
   ],
   max: scatterExtreme,
@@ -192,7 +284,14 @@ const transposed = (x: AnyNode): AnyNode => permuteNode(x, [0, 2, 1]);
 const whole = (shape: readonly number[]): number[] => shape.map(() => 1);
 
 export const RULES: { readonly [P in Primitive]: GradientRule<P> } = {
-  buffer: none, constant: none, iota: none, random: none, detach: none, leaf: none, argsort: none, bitcast: none,
+  buffer: none,
+  constant: none,
+  iota: none,
+  random: none,
+  detach: none,
+  leaf: none,
+  argsort: none,
+  bitcast: none,
   reshape: (g, node) => [() => reshapeNode(g, node.sources[0].shape)],
   permute: (g, node) => [() => permuteNode(g, inverse(node.attr.order))],
   expand: (g, node) => [() => sumTo(g, node.sources[0].shape)],
@@ -206,13 +305,21 @@ export const RULES: { readonly [P in Primitive]: GradientRule<P> } = {
   cast: (g, node) => [() => castNode(g, node.sources[0].dtype)],
   contiguous: (g) => [() => g],
   reduce: (g, node, saved) => [() => REDUCE[node.attr.fn](g, node, saved)],
-  contract: (g, _, saved) => [() => contractNode(g, transposed(saved.input(1))), () => contractNode(transposed(saved.input(0)), g)],
+  contract: (g, _, saved) => [
+    () => contractNode(g, transposed(saved.input(1))),
+    () => contractNode(transposed(saved.input(0)), g),
+  ],
   take: (g, node, saved) => [
     () => {
       const index = saved.input(1);
       const [x] = node.sources;
       const count = elementCount(index.shape);
-      return scatterNode('add', constantNode(g.device, g.dtype, x.shape, 0), reshapeNode(index, [count]), reshapeNode(g, [count, ...x.shape.slice(1)]));
+      return scatterNode(
+        'add',
+        constantNode(g.device, g.dtype, x.shape, 0),
+        reshapeNode(index, [count]),
+        reshapeNode(g, [count, ...x.shape.slice(1)]),
+      );
     },
     null,
   ],
@@ -222,13 +329,22 @@ export const RULES: { readonly [P in Primitive]: GradientRule<P> } = {
     return node.sources.map((part) => {
       const start = at;
       at += part.shape[node.attr.dim];
-      return () => sliceNode(g, part.shape.map((_, dim) => (dim === node.attr.dim ? start : 0)), part.shape, whole(part.shape));
+      return () =>
+        sliceNode(
+          g,
+          part.shape.map((_, dim) => (dim === node.attr.dim ? start : 0)),
+          part.shape,
+          whole(part.shape),
+        );
     });
   },
-  accumulateSlices: (g, node) => [() => g, ...node.sources.slice(1).map((part, i) => () => sliceNode(g, node.attr.regions[i].starts, part.shape, node.attr.regions[i].steps))],
+  accumulateSlices: (g, node) => [
+    () => g,
+    ...node.sources
+      .slice(1)
+      .map((part, i) => () => sliceNode(g, node.attr.regions[i].starts, part.shape, node.attr.regions[i].steps)),
+  ],
   cumulate: (g, node, saved) => [() => CUMULATE[node.attr.fn](g, saved)],
   // All outputs of a custom operation are differentiated together, by `links.ts`.
   custom: none,
 };
-
-

@@ -2,4 +2,10 @@
 import type { Tensor } from '@proj/tensor';
 import { concatNode, reshapeNode, wrap } from '@proj/tensor/graph';
 
-export const stackTensors = (parts: readonly Tensor[]): Tensor => wrap(concatNode(parts.map(({ node }) => reshapeNode(node, [1, ...node.shape])), 0));
+export const stackTensors = (parts: readonly Tensor[]): Tensor =>
+  wrap(
+    concatNode(
+      parts.map(({ node }) => reshapeNode(node, [1, ...node.shape])),
+      0,
+    ),
+  );

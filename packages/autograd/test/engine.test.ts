@@ -3,8 +3,29 @@ import { describe, expect, it } from 'vitest';
 import * as t from '@proj/tensor';
 import type { Tensor } from '@proj/tensor';
 import {
-  backward, checkpoint, customGradient, detectAnomaly, dualLevel, enableGrad, Function as CustomFunction, type FunctionContext, grad, gradcheck, gradgradcheck, hessian, hvp, inferenceMode,
-  isGradEnabled, jacobian, jvp, makeDual, noGrad, setGradEnabled, unpackDual, vhp, vjp,
+  backward,
+  checkpoint,
+  customGradient,
+  detectAnomaly,
+  dualLevel,
+  enableGrad,
+  Function as CustomFunction,
+  type FunctionContext,
+  grad,
+  gradcheck,
+  gradgradcheck,
+  hessian,
+  hvp,
+  inferenceMode,
+  isGradEnabled,
+  jacobian,
+  jvp,
+  makeDual,
+  noGrad,
+  setGradEnabled,
+  unpackDual,
+  vhp,
+  vjp,
 } from '@proj/autograd';
 
 const leaf = (data: readonly number[]): Tensor => t.tensor([...data], { dtype: 'float64', requiresGrad: true });
@@ -174,7 +195,10 @@ describe('grad', () => {
   it('batches of cotangents', () => {
     const x = leaf([1, 2]);
     const [g] = grad(x.mul(x), [x], { gradOutputs: t.eye(2, { dtype: 'float64' }), isGradsBatched: true });
-    expect(g.toArray()).toEqual([[2, 0], [0, 4]]);
+    expect(g.toArray()).toEqual([
+      [2, 0],
+      [0, 4],
+    ]);
   });
 });
 
@@ -185,7 +209,11 @@ describe('modes', () => {
       enableGrad(() => expect(isGradEnabled()).toBe(true));
       expect(isGradEnabled()).toBe(false);
     });
-    expect(() => noGrad(() => { throw new Error('x'); })).toThrow('x');
+    expect(() =>
+      noGrad(() => {
+        throw new Error('x');
+      }),
+    ).toThrow('x');
     expect(isGradEnabled()).toBe(true);
     await noGrad(async () => {
       await Promise.resolve();
@@ -244,13 +272,33 @@ describe('functions with their own gradient', () => {
   });
 });
 
+describe('checkpoint and random numbers', () => {
+  it('draws the same numbers again, and leaves the generator where it was', () => {
+    const x = t.ones([1000], { requiresGrad: true });
+    t.manualSeed(4);
+    const y = checkpoint((a) => a.mul(t.rand(1000).gt(0.5)).mul(a), x);
+    const after = t.rand(3).toArray();
+    y.sum().backward();
+    expect(x.grad?.toArray()).toEqual(y.mul(2).toArray());
+    t.manualSeed(4);
+    t.rand(1000);
+    expect(t.rand(3).toArray()).toEqual(after);
+  });
+});
+
 describe('functional', () => {
   const f = (x: Tensor): Tensor => x.pow(3).sum();
   const x = t.tensor([1, 2], { dtype: 'float64' });
   const v = t.tensor([1, 0.5], { dtype: 'float64' });
   it('jacobian and hessian', () => {
-    expect((jacobian((a) => a.mul(a), x) as Tensor).toArray()).toEqual([[2, 0], [0, 4]]);
-    expect((hessian(f, x) as Tensor).toArray()).toEqual([[6, 0], [0, 12]]);
+    expect((jacobian((a) => a.mul(a), x) as Tensor).toArray()).toEqual([
+      [2, 0],
+      [0, 4],
+    ]);
+    expect((hessian(f, x) as Tensor).toArray()).toEqual([
+      [6, 0],
+      [0, 12],
+    ]);
   });
   it('vjp, jvp, hvp and vhp', () => {
     expect((vjp((a) => a.mul(a), x, v)[1] as Tensor).toArray()).toEqual([2, 2]);

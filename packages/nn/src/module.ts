@@ -38,13 +38,18 @@ function internalsOf(module: Module): Internals {
 /** Own parameters, of a module without its children. */
 function* ownParameters(module: Module): Iterable<[string, Parameter]> {
   const { buffers } = internalsOf(module);
-  for (const [name, value] of module.fields()) if (value instanceof Parameter && !buffers.has(name)) yield [name, value];
+  for (const [name, value] of module.fields())
+    if (value instanceof Parameter && !buffers.has(name)) yield [name, value];
 }
 function* ownBuffers(module: Module): Iterable<[string, Tensor]> {
   const { buffers } = internalsOf(module);
   for (const [name, value] of module.fields()) if (value instanceof Tensor && buffers.has(name)) yield [name, value];
 }
-function* named<T>(root: Module, own: (module: Module) => Iterable<[string, T]>, { prefix = '', recurse = true }: NamedOptions): IterableIterator<[string, T]> {
+function* named<T>(
+  root: Module,
+  own: (module: Module) => Iterable<[string, T]>,
+  { prefix = '', recurse = true }: NamedOptions,
+): IterableIterator<[string, T]> {
   const seen = new Set<T>();
   for (const [path, module] of recurse ? root.namedModules({ prefix }) : [[prefix, root] as [string, Module]]) {
     for (const [name, value] of own(module)) {
@@ -66,7 +71,8 @@ function convert<M extends Module>(root: M, fn: (tensor: Tensor) => Tensor): M {
     for (const module of root.modules()) {
       for (const [, tensor] of [...ownParameters(module), ...ownBuffers(module)]) {
         const converted = fn(tensor.detach());
-        if (converted.dtype !== tensor.dtype || converted.device !== tensor.device) tensor.storage.replace(converted.node);
+        if (converted.dtype !== tensor.dtype || converted.device !== tensor.device)
+          tensor.storage.replace(converted.node);
         if (tensor.grad !== null) tensor.grad = fn(tensor.grad.detach());
       }
     }
@@ -91,7 +97,10 @@ export class Module {
 
   /** Computes the output. Subclasses define it. */
   forward(..._inputs: never[]): unknown {
-    throw new ProjError('not-implemented', `${this.constructor.name} has no forward`, { op: this.constructor.name, cure: 'Define forward(…) in the class' });
+    throw new ProjError('not-implemented', `${this.constructor.name} has no forward`, {
+      op: this.constructor.name,
+      cure: 'Define forward(…) in the class',
+    });
   }
 
   /** `forward` with the hooks around it: how a module is called. */
@@ -128,7 +137,10 @@ export class Module {
     for (const [, child] of this.namedChildren()) yield child;
   }
   /** This module and all below it, each once, with their paths. */
-  *namedModules({ prefix = '', seen = new Set<Module>() }: { prefix?: string; seen?: Set<Module> } = {}): IterableIterator<[string, Module]> {
+  *namedModules({
+    prefix = '',
+    seen = new Set<Module>(),
+  }: { prefix?: string; seen?: Set<Module> } = {}): IterableIterator<[string, Module]> {
     if (seen.has(this)) return;
     seen.add(this);
     yield [prefix, this];
@@ -153,18 +165,21 @@ export class Module {
 
   /** Sets field `name` to a tensor that is state but not trained. It is saved unless `persistent` is false. */
   registerBuffer(name: string, tensor: Tensor | null, { persistent = true }: { persistent?: boolean } = {}): void {
-    if (name.includes('.') || name === '') throw new ProjError('invalid-argument', `"${name}" cannot name a buffer`, { op: 'registerBuffer' });
+    if (name.includes('.') || name === '')
+      throw new ProjError('invalid-argument', `"${name}" cannot name a buffer`, { op: 'registerBuffer' });
     internalsOf(this).buffers.set(stateName(name), persistent);
     Reflect.set(this, name, tensor);
   }
   /** Sets field `name` to a parameter, or to null for one that is left out. */
   registerParameter(name: string, parameter: Parameter | null): void {
-    if (name.includes('.') || name === '') throw new ProjError('invalid-argument', `"${name}" cannot name a parameter`, { op: 'registerParameter' });
+    if (name.includes('.') || name === '')
+      throw new ProjError('invalid-argument', `"${name}" cannot name a parameter`, { op: 'registerParameter' });
     Reflect.set(this, name, parameter);
   }
   /** Sets field `name` to a child. */
   registerModule(name: string, module: Module | null): void {
-    if (name.includes('.') || name === '') throw new ProjError('invalid-argument', `"${name}" cannot name a module`, { op: 'registerModule' });
+    if (name.includes('.') || name === '')
+      throw new ProjError('invalid-argument', `"${name}" cannot name a module`, { op: 'registerModule' });
     Reflect.set(this, name, module);
   }
   addModule(name: string, module: Module | null): void {
@@ -193,7 +208,10 @@ export class Module {
    * Copies values into the parameters and buffers. Errors: sizes that differ; with `strict` (the default) also keys that are missing or unexpected, all
    * of them listed.
    */
-  loadStateDict(stateDict: Readonly<StateDict> | ReadonlyMap<string, Tensor>, { strict = true }: { strict?: boolean } = {}): LoadResult {
+  loadStateDict(
+    stateDict: Readonly<StateDict> | ReadonlyMap<string, Tensor>,
+    { strict = true }: { strict?: boolean } = {},
+  ): LoadResult {
     const given = new Map<string, Tensor>(stateDict instanceof Map ? stateDict : Object.entries(stateDict));
     const own = [...stateOf(this, '')];
     const names = new Set(own.map(([name]) => name));
@@ -201,16 +219,25 @@ export class Module {
     const unexpectedKeys = [...given.keys()].filter((name) => !names.has(name));
     const quoted = (list: readonly string[]): string => list.map((name) => `"${name}"`).join(', ');
     const problems: string[] = [];
-    if (strict && unexpectedKeys.length > 0) problems.push(`Unexpected key(s) in state_dict: ${quoted(unexpectedKeys)}. `);
+    if (strict && unexpectedKeys.length > 0)
+      problems.push(`Unexpected key(s) in state_dict: ${quoted(unexpectedKeys)}. `);
     if (strict && missingKeys.length > 0) problems.push(`Missing key(s) in state_dict: ${quoted(missingKeys)}. `);
     const fitting: [Tensor, Tensor][] = [];
     for (const [name, target] of own) {
       const value = given.get(name);
       if (value === undefined) continue;
       if (value.shape.join() === target.shape.join()) fitting.push([target, value]);
-      else problems.push(`size mismatch for ${name}: copying a param with shape [${value.shape.join(', ')}] from checkpoint, the shape in current model is [${target.shape.join(', ')}].`);
+      else
+        problems.push(
+          `size mismatch for ${name}: copying a param with shape [${value.shape.join(', ')}] from checkpoint, the shape in current model is [${target.shape.join(', ')}].`,
+        );
     }
-    if (problems.length > 0) throw new ProjError('serialization', `Error(s) in loading state_dict for ${this.constructor.name}:\n\t${problems.join('\n\t')}`, { op: 'loadStateDict' });
+    if (problems.length > 0)
+      throw new ProjError(
+        'serialization',
+        `Error(s) in loading state_dict for ${this.constructor.name}:\n\t${problems.join('\n\t')}`,
+        { op: 'loadStateDict' },
+      );
     noGrad(() => {
       for (const [target, value] of fitting) target.assign(value.detach().node, 'copy_');
     });
@@ -286,7 +313,9 @@ export class Module {
     return '';
   }
   toString(): string {
-    const lines = [...this.namedChildren()].map(([name, child]) => `(${name}): ${child.toString().replaceAll('\n', '\n  ')}`);
+    const lines = [...this.namedChildren()].map(
+      ([name, child]) => `(${name}): ${child.toString().replaceAll('\n', '\n  ')}`,
+    );
     const extra = this.extraRepr();
     if (lines.length === 0) return `${this.constructor.name}(${extra})`;
     return `${this.constructor.name}(\n${[...(extra === '' ? [] : [extra]), ...lines].map((line) => `  ${line}`).join('\n')}\n)`;
@@ -303,11 +332,14 @@ export function become(module: Module, other: Module): void {
 }
 
 /** selfAttn → self_attn. */
-const stateName = (field: string): string => field.replace(/(?<=[a-z0-9])[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+const stateName = (field: string): string =>
+  field.replace(/(?<=[a-z0-9])[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 
 function find<T>(entries: Iterable<[string, T]>, target: string, what: string, module: Module): T {
   for (const [name, value] of entries) if (name === target) return value;
-  throw new ProjError('invalid-argument', `${module.constructor.name} has no ${what} "${target}"`, { op: `get ${what}` });
+  throw new ProjError('invalid-argument', `${module.constructor.name} has no ${what} "${target}"`, {
+    op: `get ${what}`,
+  });
 }
 
 function copyModule(module: Module, done: Map<object, object>): Module {

@@ -8,7 +8,13 @@ import * as F from '@proj/nn/functional';
 /** Deterministic values in (low, high), no two alike. */
 function values(shape: readonly number[], low = -1, high = 1, seed = 1): Tensor {
   const count = shape.reduce((a, b) => a * b, 1);
-  return t.fromArray(Float64Array.from({ length: count }, (_, i) => low + (high - low) * (((i + seed) * 0.6180339887498949) % 1)), shape, 'float64').requiresGrad_();
+  return t
+    .fromArray(
+      Float64Array.from({ length: count }, (_, i) => low + (high - low) * (((i + seed) * 0.6180339887498949) % 1)),
+      shape,
+      'float64',
+    )
+    .requiresGrad_();
 }
 const classes = t.tensor([1, 0, 2]);
 
@@ -16,18 +22,49 @@ type Case = readonly [string, (...inputs: Tensor[]) => unknown, readonly Tensor[
 const x34 = (): Tensor => values([3, 4], -2, 2);
 const image = (): Tensor => values([2, 2, 4, 5]);
 const cases: readonly Case[] = [
-  ...(['relu', 'relu6', 'leakyRelu', 'hardtanh', 'hardsigmoid', 'hardswish', 'elu', 'celu', 'selu', 'gelu', 'silu', 'mish', 'softplus', 'softsign', 'tanhshrink', 'softshrink', 'hardshrink', 'logsigmoid', 'glu'] as const).map(
-    (name): Case => [name, (x) => F[name](x), [x34()]]),
+  ...Object.entries({
+    relu: F.relu,
+    relu6: F.relu6,
+    leakyRelu: F.leakyRelu,
+    hardtanh: F.hardtanh,
+    hardsigmoid: F.hardsigmoid,
+    hardswish: F.hardswish,
+    elu: F.elu,
+    celu: F.celu,
+    selu: F.selu,
+    gelu: F.gelu,
+    silu: F.silu,
+    mish: F.mish,
+    softplus: F.softplus,
+    softsign: F.softsign,
+    tanhshrink: F.tanhshrink,
+    softshrink: F.softshrink,
+    hardshrink: F.hardshrink,
+    logsigmoid: F.logsigmoid,
+    glu: F.glu,
+  }).map(([name, fn]): Case => [name, (x) => fn(x), [x34()]]),
   ['gelu by tanh', (x) => F.gelu(x, { approximate: 'tanh' }), [x34()]],
   ['prelu', F.prelu, [x34(), values([4], 0.1, 0.5)]],
   ['softmax', (x) => F.softmax(x, 1), [x34()]],
   ['logSoftmax', (x) => F.logSoftmax(x, 0), [x34()]],
   ['linear', (x, w, b) => F.linear(x, w, b), [x34(), values([2, 4]), values([2])]],
   ['bilinear', (a, b, w) => F.bilinear(a, b, w), [values([2, 2]), values([2, 3]), values([2, 2, 3])]],
-  ['conv1d', (x, w, b) => F.conv1d(x, w, b, { stride: 2, padding: 1 }), [values([2, 2, 5]), values([2, 2, 3]), values([2])]],
+  [
+    'conv1d',
+    (x, w, b) => F.conv1d(x, w, b, { stride: 2, padding: 1 }),
+    [values([2, 2, 5]), values([2, 2, 3]), values([2])],
+  ],
   ['conv2d in groups', (x, w) => F.conv2d(x, w, null, { groups: 2, padding: 'same' }), [image(), values([4, 1, 2, 3])]],
-  ['conv2d one filter a channel', (x, w, b) => F.conv2d(x, w, b, { groups: 2, dilation: 2 }), [image(), values([2, 1, 2, 2]), values([2])]],
-  ['convTranspose2d', (x, w, b) => F.convTranspose2d(x, w, b, { stride: 2, padding: 1, outputPadding: 1 }), [values([1, 2, 2, 2]), values([2, 1, 3, 3]), values([1])]],
+  [
+    'conv2d one filter a channel',
+    (x, w, b) => F.conv2d(x, w, b, { groups: 2, dilation: 2 }),
+    [image(), values([2, 1, 2, 2]), values([2])],
+  ],
+  [
+    'convTranspose2d',
+    (x, w, b) => F.convTranspose2d(x, w, b, { stride: 2, padding: 1, outputPadding: 1 }),
+    [values([1, 2, 2, 2]), values([2, 1, 3, 3]), values([1])],
+  ],
   ['maxPool2d', (x) => F.maxPool2d(x, 2, 1), [image()]],
   ['avgPool2d', (x) => F.avgPool2d(x, 2, 2, { padding: 1, countIncludePad: false, ceilMode: true }), [image()]],
   ['adaptiveAvgPool2d', (x) => F.adaptiveAvgPool2d(x, [3, 2]), [image()]],
@@ -39,25 +76,68 @@ const cases: readonly Case[] = [
   ['instanceNorm', (x) => F.instanceNorm(x), [values([2, 2, 3])]],
   ['localResponseNorm', (x) => F.localResponseNorm(x, 3, { alpha: 0.5 }), [values([1, 4, 2])]],
   ['normalize', (x) => F.normalize(x), [x34()]],
-  ['embedding', (w) => F.embedding(t.tensor([[0, 2], [1, 0]]), w), [values([3, 2])]],
-  ['embeddingBag', (w, s) => F.embeddingBag(t.tensor([0, 2, 1, 0]), w, t.tensor([0, 3]), { mode: 'sum', perSampleWeights: s }), [values([3, 2]), values([4])]],
+  [
+    'embedding',
+    (w) =>
+      F.embedding(
+        t.tensor([
+          [0, 2],
+          [1, 0],
+        ]),
+        w,
+      ),
+    [values([3, 2])],
+  ],
+  [
+    'embeddingBag',
+    (w, s) => F.embeddingBag(t.tensor([0, 2, 1, 0]), w, t.tensor([0, 3]), { mode: 'sum', perSampleWeights: s }),
+    [values([3, 2]), values([4])],
+  ],
   ['cosineSimilarity', (a, b) => F.cosineSimilarity(a, b), [x34(), values([3, 4], -1, 2, 5)]],
   ['pairwiseDistance', (a, b) => F.pairwiseDistance(a, b), [x34(), values([3, 4], -1, 2, 5)]],
-  ['attention', (q, k, v) => F.scaledDotProductAttention(q, k, v, { isCausal: true }), [values([2, 3, 2]), values([2, 3, 2], -1, 1, 5), values([2, 3, 2], -1, 1, 9)]],
+  [
+    'attention',
+    (q, k, v) => F.scaledDotProductAttention(q, k, v, { isCausal: true }),
+    [values([2, 3, 2]), values([2, 3, 2], -1, 1, 5), values([2, 3, 2], -1, 1, 9)],
+  ],
   ['crossEntropy', (x) => F.crossEntropy(x, classes, { labelSmoothing: 0.1 }), [x34()]],
-  ['crossEntropy with weights', (x) => F.crossEntropy(x, classes, { weight: t.tensor([1, 2, 3, 4], { dtype: 'float64' }), ignoreIndex: 0 }), [x34()]],
+  [
+    'crossEntropy with weights',
+    (x) => F.crossEntropy(x, classes, { weight: t.tensor([1, 2, 3, 4], { dtype: 'float64' }), ignoreIndex: 0 }),
+    [x34()],
+  ],
   ['crossEntropy with probabilities', (x, p) => F.crossEntropy(x, p), [x34(), values([3, 4], 0, 1)]],
   ['binaryCrossEntropy', (x, y) => F.binaryCrossEntropy(x, y), [values([4], 0.1, 0.9), values([4], 0.1, 0.9, 3)]],
-  ['binaryCrossEntropyWithLogits', (x, y) => F.binaryCrossEntropyWithLogits(x, y), [values([4], -3, 3), values([4], 0.1, 0.9)]],
+  [
+    'binaryCrossEntropyWithLogits',
+    (x, y) => F.binaryCrossEntropyWithLogits(x, y),
+    [values([4], -3, 3), values([4], 0.1, 0.9)],
+  ],
   ['mseLoss', (a, b) => F.mseLoss(a, b), [x34(), values([3, 4], -1, 1, 5)]],
   ['smoothL1Loss', (a, b) => F.smoothL1Loss(a, b), [x34(), values([3, 4], -1, 1, 5)]],
   ['huberLoss', (a, b) => F.huberLoss(a, b), [x34(), values([3, 4], -1, 1, 5)]],
   ['klDiv', (a, b) => F.klDiv(a, b, { reduction: 'batchmean' }), [x34(), values([3, 4], 0.1, 1)]],
-  ['gaussianNllLoss', (a, b, v) => F.gaussianNllLoss(a, b, v), [values([4]), values([4], -1, 1, 4), values([4], 0.5, 2)]],
-  ['tripletMarginLoss', (a, b, c) => F.tripletMarginLoss(a, b, c), [values([2, 3]), values([2, 3], -1, 1, 4), values([2, 3], -1, 1, 9)]],
+  [
+    'gaussianNllLoss',
+    (a, b, v) => F.gaussianNllLoss(a, b, v),
+    [values([4]), values([4], -1, 1, 4), values([4], 0.5, 2)],
+  ],
+  [
+    'tripletMarginLoss',
+    (a, b, c) => F.tripletMarginLoss(a, b, c),
+    [values([2, 3]), values([2, 3], -1, 1, 4), values([2, 3], -1, 1, 9)],
+  ],
   ['interpolate bilinear', (x) => F.interpolate(x, { scaleFactor: 1.5, mode: 'bilinear' }), [values([1, 1, 3, 3])]],
-  ['interpolate bicubic', (x) => F.interpolate(x, { size: [2, 5], mode: 'bicubic', alignCorners: true }), [values([1, 1, 3, 3])]],
-  ['gridSample', (x, g) => F.gridSample(x, g, { alignCorners: true }), [values([1, 2, 3, 3]), values([1, 2, 2, 2], -0.9, 0.9, 4)]],
+  [
+    'interpolate bicubic',
+    (x) => F.interpolate(x, { size: [2, 5], mode: 'bicubic', alignCorners: true }),
+    [values([1, 1, 3, 3])],
+  ],
+  [
+    'gridSample',
+    (x, g) => F.gridSample(x, g, { alignCorners: true }),
+    [values([1, 2, 3, 3]), values([1, 2, 2, 2], -0.9, 0.9, 4)],
+  ],
   ['fold of unfold', (x) => F.fold(F.unfold(x, 2), [4, 5], 2), [image()]],
   ['pad by reflection', (x) => F.pad(x, [1, 2], { mode: 'reflect' }), [values([1, 2, 4])]],
   ['pixelShuffle', (x) => F.pixelShuffle(x, 2), [values([1, 4, 2, 2])]],
@@ -68,7 +148,22 @@ describe('gradients', () => {
   it.each(cases)('%s', (_, fn, inputs) => {
     expect(gradcheck(fn as never, inputs)).toBe(true);
   });
-  it.each(cases.filter(([name]) => ['gelu', 'softmax', 'logSoftmax', 'conv2d in groups', 'layerNorm', 'batchNorm', 'attention', 'crossEntropy', 'maxPool2d', 'silu'].includes(name)))('second order: %s', (_, fn, inputs) => {
+  it.each(
+    cases.filter(([name]) =>
+      [
+        'gelu',
+        'softmax',
+        'logSoftmax',
+        'conv2d in groups',
+        'layerNorm',
+        'batchNorm',
+        'attention',
+        'crossEntropy',
+        'maxPool2d',
+        'silu',
+      ].includes(name),
+    ),
+  )('second order: %s', (_, fn, inputs) => {
     expect(gradgradcheck(fn as never, inputs, null, { atol: 1e-4 })).toBe(true);
   });
 });
@@ -79,11 +174,14 @@ describe('values', () => {
     const y = F.conv2d(x, w, null, { stride: 2, padding: 1 });
     expect(y.shape).toEqual([1, 3, 2, 2]);
     const [a, b] = [x.toFlatArray(), w.toFlatArray()];
-    const at = (c: number, i: number, j: number): number => (i < 0 || j < 0 || i > 3 || j > 3 ? 0 : a[(c * 4 + i) * 4 + j]);
+    const at = (c: number, i: number, j: number): number =>
+      i < 0 || j < 0 || i > 3 || j > 3 ? 0 : a[(c * 4 + i) * 4 + j];
     y.toFlatArray().forEach((value, n) => {
       const [o, i, j] = [Math.floor(n / 4), Math.floor(n / 2) % 2, n % 2];
       let sum = 0;
-      for (let c = 0; c < 2; c++) for (let p = 0; p < 3; p++) for (let q = 0; q < 3; q++) sum += at(c, 2 * i + p - 1, 2 * j + q - 1) * b[((o * 2 + c) * 3 + p) * 3 + q];
+      for (let c = 0; c < 2; c++)
+        for (let p = 0; p < 3; p++)
+          for (let q = 0; q < 3; q++) sum += at(c, 2 * i + p - 1, 2 * j + q - 1) * b[((o * 2 + c) * 3 + p) * 3 + q];
       expect(value).toBeCloseTo(sum, 12);
     });
   });
@@ -103,14 +201,18 @@ describe('values', () => {
   });
   it('batchNorm updates the running statistics in place, without a graph', () => {
     const [mean, variance] = [t.zeros([1]), t.ones([1])];
-    F.batchNorm(t.tensor([[1], [3]], { dtype: 'float32', requiresGrad: true }), mean, variance, null, null, { training: true });
+    F.batchNorm(t.tensor([[1], [3]], { dtype: 'float32', requiresGrad: true }), mean, variance, null, null, {
+      training: true,
+    });
     expect(mean.item()).toBeCloseTo(0.2, 6);
     expect(variance.item()).toBeCloseTo(0.9 + 0.1 * 2, 6);
     expect(mean.requiresGrad).toBe(false);
   });
   it('the padding row of an embedding gets no gradient', () => {
     const w = values([3, 1]);
-    F.embedding(t.tensor([0, 1, 1]), w, { paddingIdx: 1 }).sum().backward();
+    F.embedding(t.tensor([0, 1, 1]), w, { paddingIdx: 1 })
+      .sum()
+      .backward();
     expect(w.grad?.toArray()).toEqual([[1], [0], [0]]);
   });
   it('dropout keeps the expectation', () => {

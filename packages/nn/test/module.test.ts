@@ -2,7 +2,22 @@
 import { describe, expect, it } from 'vitest';
 import * as t from '@proj/tensor';
 import type { Tensor } from '@proj/tensor';
-import { BatchNorm1d, Conv2d, Dropout, LazyLinear, Linear, LSTM, Module, ModuleDict, ModuleList, MultiheadAttention, Parameter, ReLU, Sequential, TransformerEncoderLayer } from '@proj/nn';
+import {
+  BatchNorm1d,
+  Conv2d,
+  Dropout,
+  LazyLinear,
+  Linear,
+  LSTM,
+  Module,
+  ModuleDict,
+  ModuleList,
+  MultiheadAttention,
+  Parameter,
+  ReLU,
+  Sequential,
+  TransformerEncoderLayer,
+} from '@proj/nn';
 
 class Net extends Module {
   tokenEmbedding = new Linear(3, 4);
@@ -21,16 +36,49 @@ class Net extends Module {
 
 describe('state', () => {
   it('has the names and the order of PyTorch', () => {
-    expect(Object.keys(new Net().stateDict())).toEqual(['scale', 'mask', 'token_embedding.weight', 'token_embedding.bias', 'norm.weight', 'norm.bias', 'norm.running_mean', 'norm.running_var', 'norm.num_batches_tracked']);
+    expect(Object.keys(new Net().stateDict())).toEqual([
+      'scale',
+      'mask',
+      'token_embedding.weight',
+      'token_embedding.bias',
+      'norm.weight',
+      'norm.bias',
+      'norm.running_mean',
+      'norm.running_var',
+      'norm.num_batches_tracked',
+    ]);
     expect(Object.keys(new LSTM(2, 3, { bidirectional: true, projSize: 1 }).stateDict())).toEqual(
-      ['', '_reverse'].flatMap((suffix) => ['weight_ih', 'weight_hh', 'bias_ih', 'bias_hh', 'weight_hr'].map((name) => `${name}_l0${suffix}`)));
-    expect(Object.keys(new MultiheadAttention(4, 2, { addBiasKv: true }).stateDict())).toEqual(['in_proj_weight', 'in_proj_bias', 'bias_k', 'bias_v', 'out_proj.weight', 'out_proj.bias']);
-    expect(Object.keys(new Sequential(new Linear(1, 1), new ReLU(), new Sequential({ last: new Linear(1, 1, { bias: false }) })).stateDict())).toEqual(['0.weight', '0.bias', '2.last.weight']);
+      ['', '_reverse'].flatMap((suffix) =>
+        ['weight_ih', 'weight_hh', 'bias_ih', 'bias_hh', 'weight_hr'].map((name) => `${name}_l0${suffix}`),
+      ),
+    );
+    expect(Object.keys(new MultiheadAttention(4, 2, { addBiasKv: true }).stateDict())).toEqual([
+      'in_proj_weight',
+      'in_proj_bias',
+      'bias_k',
+      'bias_v',
+      'out_proj.weight',
+      'out_proj.bias',
+    ]);
+    expect(
+      Object.keys(
+        new Sequential(
+          new Linear(1, 1),
+          new ReLU(),
+          new Sequential({ last: new Linear(1, 1, { bias: false }) }),
+        ).stateDict(),
+      ),
+    ).toEqual(['0.weight', '0.bias', '2.last.weight']);
   });
   it('lists every missing, unexpected and unfitting key', () => {
     const net = new Linear(2, 3);
-    expect(() => net.loadStateDict({ bias: t.zeros([4]), other: t.zeros([1]) })).toThrow(/Unexpected key\(s\) in state_dict: "other".*Missing key\(s\) in state_dict: "weight".*size mismatch for bias/s);
-    expect(net.loadStateDict({ bias: t.ones([3]), other: t.zeros([1]) }, { strict: false })).toEqual({ missingKeys: ['weight'], unexpectedKeys: ['other'] });
+    expect(() => net.loadStateDict({ bias: t.zeros([4]), other: t.zeros([1]) })).toThrow(
+      /Unexpected key\(s\) in state_dict: "other".*Missing key\(s\) in state_dict: "weight".*size mismatch for bias/s,
+    );
+    expect(net.loadStateDict({ bias: t.ones([3]), other: t.zeros([1]) }, { strict: false })).toEqual({
+      missingKeys: ['weight'],
+      unexpectedKeys: ['other'],
+    });
     expect(net.bias?.toArray()).toEqual([1, 1, 1]);
   });
   it('shares memory with the parameters', () => {
@@ -65,7 +113,9 @@ describe('traversal', () => {
     expect([...net.namedModules()].map(([name]) => name)).toEqual(['', 'token_embedding', 'norm']);
   });
   it('a dictionary keeps its keys as they are', () => {
-    expect(Object.keys(new ModuleDict({ fooBar: new Linear(1, 1, { bias: false }) }).stateDict())).toEqual(['fooBar.weight']);
+    expect(Object.keys(new ModuleDict({ fooBar: new Linear(1, 1, { bias: false }) }).stateDict())).toEqual([
+      'fooBar.weight',
+    ]);
   });
 });
 
@@ -131,6 +181,8 @@ describe('behaviour', () => {
     expect(variance / ((bound * bound) / 3)).toBeCloseTo(1, 1);
   });
   it('prints as PyTorch does', () => {
-    expect(new Sequential(new Linear(2, 3), new ReLU()).toString()).toBe('Sequential(\n  (0): Linear(in_features=2, out_features=3, bias=True)\n  (1): ReLU()\n)');
+    expect(new Sequential(new Linear(2, 3), new ReLU()).toString()).toBe(
+      'Sequential(\n  (0): Linear(in_features=2, out_features=3, bias=True)\n  (1): ReLU()\n)',
+    );
   });
 });

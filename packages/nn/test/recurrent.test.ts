@@ -4,7 +4,13 @@ import * as t from '@proj/tensor';
 import type { Tensor } from '@proj/tensor';
 import { gradcheck } from '@proj/autograd';
 import { GRU, GRUCell, LSTM, LSTMCell, type Module, RNN } from '@proj/nn';
-import { clipGradNorm_, packPaddedSequence, padPackedSequence, parametersToVector, vectorToParameters } from '@proj/nn/utils';
+import {
+  clipGradNorm_,
+  packPaddedSequence,
+  padPackedSequence,
+  parametersToVector,
+  vectorToParameters,
+} from '@proj/nn/utils';
 
 const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
 const rows = (x: Tensor): number[][] => x.toArray() as number[][];
@@ -17,26 +23,49 @@ describe('equations', () => {
     const [wi, wh, bi, bh] = Object.values(net.stateDict());
     const x = t.randn(4, 1, 3, { dtype: 'float64' });
     const [y, [h, c]] = net.call(x as Tensor);
-    let [hidden, cell] = [[0, 0], [0, 0]];
+    let [hidden, cell] = [
+      [0, 0],
+      [0, 0],
+    ];
     (x.toArray() as number[][][]).forEach(([input], step) => {
-      const gates = rows(wi).map((row, k) => dot(row, input) + dot(rows(wh)[k], hidden) + bi.toFlatArray()[k] + bh.toFlatArray()[k]);
+      const gates = rows(wi).map(
+        (row, k) => dot(row, input) + dot(rows(wh)[k], hidden) + bi.toFlatArray()[k] + bh.toFlatArray()[k],
+      );
       cell = cell.map((old, k) => sigmoid(gates[2 + k]) * old + sigmoid(gates[k]) * Math.tanh(gates[4 + k]));
       hidden = cell.map((now, k) => sigmoid(gates[6 + k]) * Math.tanh(now));
-      y.select(0, step).toFlatArray().forEach((value, k) => expect(value).toBeCloseTo(hidden[k], 12));
+      y.select(0, step)
+        .toFlatArray()
+        .forEach((value, k) => expect(value).toBeCloseTo(hidden[k], 12));
     });
     h.toFlatArray().forEach((value, k) => expect(value).toBeCloseTo(hidden[k], 12));
     c.toFlatArray().forEach((value, k) => expect(value).toBeCloseTo(cell[k], 12));
   });
   it('cells agree with layers', () => {
     const check = (layer: Module, cell: Module, first: (x: Tensor) => Tensor, one: (x: Tensor) => Tensor): void => {
-      cell.loadStateDict(Object.fromEntries(Object.entries(layer.stateDict()).map(([name, value]) => [name.replace('_l0', ''), value] as const)));
+      cell.loadStateDict(
+        Object.fromEntries(
+          Object.entries(layer.stateDict()).map(([name, value]) => [name.replace('_l0', ''), value] as const),
+        ),
+      );
       const x = t.randn(1, 2, 3);
       const expected = first(x).toFlatArray();
-      one(x.select(0, 0)).toFlatArray().forEach((value, i) => expect(value).toBeCloseTo(expected[i], 6));
+      one(x.select(0, 0))
+        .toFlatArray()
+        .forEach((value, i) => expect(value).toBeCloseTo(expected[i], 6));
     };
     const [lstm, lstmCell, gru, gruCell] = [new LSTM(3, 2), new LSTMCell(3, 2), new GRU(3, 2), new GRUCell(3, 2)];
-    check(lstm, lstmCell, (x) => lstm.call(x)[0], (x) => lstmCell.call(x)[0]);
-    check(gru, gruCell, (x) => gru.forward(x)[0], (x) => gruCell.call(x));
+    check(
+      lstm,
+      lstmCell,
+      (x) => lstm.call(x)[0],
+      (x) => lstmCell.call(x)[0],
+    );
+    check(
+      gru,
+      gruCell,
+      (x) => gru.forward(x)[0],
+      (x) => gruCell.call(x),
+    );
   });
 });
 
@@ -46,14 +75,20 @@ describe('sequences', () => {
     const net = new GRU(2, 3, { bidirectional: true, numLayers: 2 });
     const x = t.randn(4, 3, 2);
     const lengths = [2, 4, 3];
-    const [packed, states] = net.call(packPaddedSequence(x, lengths, { enforceSorted: false }) as never) as unknown as [never, Tensor];
+    const [packed, states] = net.call(packPaddedSequence(x, lengths, { enforceSorted: false }) as never) as unknown as [
+      never,
+      Tensor,
+    ];
     const [padded, sizes] = padPackedSequence(packed);
     expect(sizes.toArray()).toEqual(lengths);
     lengths.forEach((length, n) => {
       const [alone, final] = net.call(x.narrow(0, 0, length).select(1, n) as never) as unknown as [Tensor, Tensor];
       const part = padded.select(1, n).narrow(0, 0, length);
       part.toFlatArray().forEach((value, i) => expect(value).toBeCloseTo(alone.toFlatArray()[i], 5));
-      states.select(1, n).toFlatArray().forEach((value, i) => expect(value).toBeCloseTo(final.toFlatArray()[i], 5));
+      states
+        .select(1, n)
+        .toFlatArray()
+        .forEach((value, i) => expect(value).toBeCloseTo(final.toFlatArray()[i], 5));
     });
   });
   it('batchFirst turns both ends', () => {
@@ -84,7 +119,9 @@ describe('sequences', () => {
 describe('utilities', () => {
   it('clipGradNorm_ scales all gradients to the norm', () => {
     const p = t.zeros([2], { requiresGrad: true });
-    p.mul(t.tensor([3, 4])).sum().backward();
+    p.mul(t.tensor([3, 4]))
+      .sum()
+      .backward();
     expect(clipGradNorm_([p], 1).item()).toBeCloseTo(5, 6);
     const [a, b] = p.grad?.toFlatArray() ?? [];
     expect(a).toBeCloseTo(0.6, 5);

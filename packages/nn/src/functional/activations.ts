@@ -24,7 +24,12 @@ export function leakyRelu(input: Tensor, { negativeSlope = 0.01, inplace = false
 }
 export interface ThresholdOptions extends InplaceOptions {}
 /** input where it exceeds `threshold`, `value` elsewhere. */
-export function threshold(input: Tensor, threshold: number, value: number, { inplace = false }: ThresholdOptions = {}): Tensor {
+export function threshold(
+  input: Tensor,
+  threshold: number,
+  value: number,
+  { inplace = false }: ThresholdOptions = {},
+): Tensor {
   return placed(input, where(input.le(threshold), filledLike(input, input.shape, value), input), inplace, 'threshold');
 }
 export interface HardtanhOptions extends InplaceOptions {
@@ -47,7 +52,10 @@ export function hardswish(input: Tensor, { inplace = false }: InplaceOptions = {
 /** scale·x for x > 0 and scale·alpha·(exp(x·inputScale) - 1) elsewhere. */
 function exponentialUnit(input: Tensor, alpha: number, scale: number, inputScale: number): Tensor {
   const positive = input.gt(0);
-  const negativePart = where(positive, constant(input, 0), input).mul(constant(input, inputScale)).expm1().mul(constant(input, alpha * scale));
+  const negativePart = where(positive, constant(input, 0), input)
+    .mul(constant(input, inputScale))
+    .expm1()
+    .mul(constant(input, alpha * scale));
   return where(positive, scale === 1 ? input : input.mul(constant(input, scale)), negativePart);
 }
 export interface AlphaOptions extends InplaceOptions {
@@ -61,16 +69,27 @@ export function celu(input: Tensor, { alpha = 1, inplace = false }: AlphaOptions
   return placed(input, exponentialUnit(input, alpha, 1, 1 / alpha), inplace, 'celu');
 }
 // Klambauer et al. 2017.
-const SELU_ALPHA = 1.6732632423543772848170429916717;
-const SELU_SCALE = 1.0507009873554804934193349852946;
+const SELU_ALPHA = 1.6732632423543772;
+const SELU_SCALE = 1.0507009873554805;
 export function selu(input: Tensor, { inplace = false }: InplaceOptions = {}): Tensor {
   return placed(input, exponentialUnit(input, SELU_ALPHA, SELU_SCALE, 1), inplace, 'selu');
 }
 /** One slope, or one for each channel (dimension 1), for negative values. */
 export function prelu(input: Tensor, weight: Tensor): Tensor {
-  if (weight.ndim > 1) throw new ProjError('shape-mismatch', 'the weight must be a number or a vector', { op: 'prelu', shapes: [weight.shape] });
-  if (weight.numel() !== 1 && (input.ndim < 2 || input.shape[1] !== weight.numel())) throw new ProjError('shape-mismatch', 'one slope, or one for each channel, is needed', { op: 'prelu', shapes: [input.shape, weight.shape] });
-  const slope = weight.numel() === 1 ? weight.reshape([]) : weight.reshape(input.shape.map((_, dim) => (dim === 1 ? weight.numel() : 1)));
+  if (weight.ndim > 1)
+    throw new ProjError('shape-mismatch', 'the weight must be a number or a vector', {
+      op: 'prelu',
+      shapes: [weight.shape],
+    });
+  if (weight.numel() !== 1 && (input.ndim < 2 || input.shape[1] !== weight.numel()))
+    throw new ProjError('shape-mismatch', 'one slope, or one for each channel, is needed', {
+      op: 'prelu',
+      shapes: [input.shape, weight.shape],
+    });
+  const slope =
+    weight.numel() === 1
+      ? weight.reshape([])
+      : weight.reshape(input.shape.map((_, dim) => (dim === 1 ? weight.numel() : 1)));
   return where(input.gt(0), input, input.mul(slope));
 }
 export interface GeluOptions {
@@ -83,11 +102,19 @@ export function gelu(input: Tensor, { approximate = 'none' }: GeluOptions = {}):
       return checkpoint((x) => x.mul(constant(x, 0.5)).mul(x.mul(constant(x, Math.SQRT1_2)).erf().add(1)), input);
     case 'tanh':
       return checkpoint((x) => {
-        const inner = x.mul(x).mul(x).mul(constant(x, 0.044715)).add(x).mul(constant(x, Math.sqrt(2 / Math.PI)));
+        const inner = x
+          .mul(x)
+          .mul(x)
+          .mul(constant(x, 0.044715))
+          .add(x)
+          .mul(constant(x, Math.sqrt(2 / Math.PI)));
         return x.mul(constant(x, 0.5)).mul(inner.tanh().add(1));
       }, input);
     default:
-      throw new ProjError('invalid-argument', `approximate "${String(approximate satisfies never)}"`, { op: 'gelu', cure: "Use 'none' or 'tanh'" });
+      throw new ProjError('invalid-argument', `approximate "${String(approximate satisfies never)}"`, {
+        op: 'gelu',
+        cure: "Use 'none' or 'tanh'",
+      });
   }
 }
 export function silu(input: Tensor, { inplace = false }: InplaceOptions = {}): Tensor {
@@ -119,7 +146,11 @@ export interface LambdaOptions {
 export function softshrink(input: Tensor, { lambd = 0.5 }: LambdaOptions = {}): Tensor {
   if (lambd < 0) throw new ProjError('invalid-argument', `lambd ${lambd} is negative`, { op: 'softshrink' });
   const zero = input.mul(0);
-  return where(input.gt(lambd), input.sub(constant(input, lambd)), where(input.lt(-lambd), input.add(constant(input, lambd)), zero));
+  return where(
+    input.gt(lambd),
+    input.sub(constant(input, lambd)),
+    where(input.lt(-lambd), input.add(constant(input, lambd)), zero),
+  );
 }
 export function hardshrink(input: Tensor, { lambd = 0.5 }: LambdaOptions = {}): Tensor {
   const inside = input.abs().le(lambd);
@@ -141,7 +172,11 @@ export function glu(input: Tensor, dim: number = -1): Tensor {
   if (input.ndim === 0) throw new ProjError('shape-mismatch', 'a 0-dim tensor has no halves', { op: 'glu' });
   const at = normalizeDim(dim, input.ndim, 'glu');
   const size = input.shape[at];
-  if (size % 2 !== 0) throw new ProjError('shape-mismatch', `dimension ${dim} of ${size} cannot be halved`, { op: 'glu', shapes: [input.shape] });
+  if (size % 2 !== 0)
+    throw new ProjError('shape-mismatch', `dimension ${dim} of ${size} cannot be halved`, {
+      op: 'glu',
+      shapes: [input.shape],
+    });
   return input.narrow(at, 0, size / 2).mul(input.narrow(at, size / 2, size / 2).sigmoid());
 }
 
@@ -153,10 +188,16 @@ export interface SoftmaxOptions {
 const implicitDim = (ndim: number): number => (ndim === 0 || ndim === 1 || ndim === 3 ? 0 : 1);
 
 /** x - max(x) along `dim`, with no gradient through the maximum, which cancels. */
-function shifted(input: Tensor, dim: number | null | undefined, dtype: DType | null, op: string): { x: Tensor; dims: number[] } {
+function shifted(
+  input: Tensor,
+  dim: number | null | undefined,
+  dtype: DType | null,
+  op: string,
+): { x: Tensor; dims: number[] } {
   const at = normalizeDim(dim ?? implicitDim(input.ndim), input.ndim, op);
   const x = dtype === null ? input : wrap(castNode(input.node, dtype));
-  if (!/float/.test(x.dtype)) throw new ProjError('dtype', `${op} of ${x.dtype}`, { op, cure: 'Cast to a float dtype, or give dtype' });
+  if (!/float/.test(x.dtype))
+    throw new ProjError('dtype', `${op} of ${x.dtype}`, { op, cure: 'Cast to a float dtype, or give dtype' });
   const dims = input.ndim === 0 ? [] : [at];
   if (x.numel() === 0 || input.ndim === 0) return { x: input.ndim === 0 ? x.sub(x.detach()) : x, dims };
   return { x: x.sub(wrap(expandNode(reduceDims('max', x.detach().node, dims, true), x.shape))), dims };
@@ -177,14 +218,50 @@ export function logSoftmax(input: Tensor, dim?: number | null, { dtype = null }:
   return x.sub(wrap(reduceDims('sum', x.exp().node, dims, true)).log());
 }
 
+// The forms that write into their input.
+export const relu_ = (input: Tensor): Tensor => relu(input, { inplace: true });
+export const elu_ = (input: Tensor, { alpha = 1 }: AlphaOptions = {}): Tensor => elu(input, { alpha, inplace: true });
+export const celu_ = (input: Tensor, { alpha = 1 }: AlphaOptions = {}): Tensor => celu(input, { alpha, inplace: true });
+export const selu_ = (input: Tensor): Tensor => selu(input, { inplace: true });
+export const leakyRelu_ = (input: Tensor, { negativeSlope = 0.01 }: LeakyReluOptions = {}): Tensor =>
+  leakyRelu(input, { negativeSlope, inplace: true });
+export const hardtanh_ = (input: Tensor, { minVal = -1, maxVal = 1 }: HardtanhOptions = {}): Tensor =>
+  hardtanh(input, { minVal, maxVal, inplace: true });
+export const threshold_ = (input: Tensor, limit: number, value: number): Tensor =>
+  threshold(input, limit, value, { inplace: true });
+
 export const ACTIVATIONS: readonly OpRow[] = [
-  row('relu', relu, 'input, inplace=False'), row('relu6', relu6, 'input, inplace=False'), row('leakyRelu', leakyRelu, 'input, negative_slope=0.01, inplace=False'),
-  row('threshold', threshold, 'input, threshold, value, inplace=False', { torch: ['torch.threshold'] }), row('hardtanh', hardtanh, 'input, min_val=-1.0, max_val=1.0, inplace=False'),
-  row('hardsigmoid', hardsigmoid, 'input, inplace=False'), row('hardswish', hardswish, 'input, inplace=False'),
-  row('elu', elu, 'input, alpha=1.0, inplace=False'), row('celu', celu, 'input, alpha=1.0, inplace=False', { torch: ['torch.celu'] }), row('selu', selu, 'input, inplace=False', { torch: ['torch.selu'] }),
-  row('prelu', prelu, 'input, weight', { torch: ['torch.prelu'] }), row('gelu', gelu, "input, *, approximate='none'"), row('silu', silu, 'input, inplace=False'), row('mish', mish, 'input, inplace=False'),
-  row('softplus', softplus, 'input, beta=1, threshold=20'), row('softsign', softsign, 'input'), row('tanhshrink', tanhshrink, 'input'),
-  row('softshrink', softshrink, 'input, lambd=0.5'), row('hardshrink', hardshrink, 'input, lambd=0.5', { torch: ['torch.hardshrink'] }), row('logsigmoid', logsigmoid, 'input'),
-  row('glu', glu, 'input, dim=-1'), row('softmax', softmax, 'input, dim=None, _stacklevel=3, dtype=None'), row('softmin', softmin, 'input, dim=None, _stacklevel=3, dtype=None'),
-  row('logSoftmax', logSoftmax, 'input, dim=None, _stacklevel=3, dtype=None'), row('sigmoid', sigmoid, 'input'), row('tanh', tanh, 'input'),
+  row('relu_', relu_, 'input'),
+  row('elu_', elu_, 'input, alpha=1.0'),
+  row('celu_', celu_, 'input, alpha=1.0'),
+  row('selu_', selu_, 'input'),
+  row('leakyRelu_', leakyRelu_, 'input, negative_slope=0.01'),
+  row('hardtanh_', hardtanh_, 'input, min_val=-1.0, max_val=1.0'),
+  row('threshold_', threshold_, 'input, threshold, value'),
+  row('relu', relu, 'input, inplace=False'),
+  row('relu6', relu6, 'input, inplace=False'),
+  row('leakyRelu', leakyRelu, 'input, negative_slope=0.01, inplace=False'),
+  row('threshold', threshold, 'input, threshold, value, inplace=False', { torch: ['torch.threshold'] }),
+  row('hardtanh', hardtanh, 'input, min_val=-1.0, max_val=1.0, inplace=False'),
+  row('hardsigmoid', hardsigmoid, 'input, inplace=False'),
+  row('hardswish', hardswish, 'input, inplace=False'),
+  row('elu', elu, 'input, alpha=1.0, inplace=False'),
+  row('celu', celu, 'input, alpha=1.0, inplace=False', { torch: ['torch.celu'] }),
+  row('selu', selu, 'input, inplace=False', { torch: ['torch.selu'] }),
+  row('prelu', prelu, 'input, weight', { torch: ['torch.prelu'] }),
+  row('gelu', gelu, "input, *, approximate='none'"),
+  row('silu', silu, 'input, inplace=False'),
+  row('mish', mish, 'input, inplace=False'),
+  row('softplus', softplus, 'input, beta=1, threshold=20'),
+  row('softsign', softsign, 'input'),
+  row('tanhshrink', tanhshrink, 'input'),
+  row('softshrink', softshrink, 'input, lambd=0.5'),
+  row('hardshrink', hardshrink, 'input, lambd=0.5', { torch: ['torch.hardshrink'] }),
+  row('logsigmoid', logsigmoid, 'input'),
+  row('glu', glu, 'input, dim=-1'),
+  row('softmax', softmax, 'input, dim=None, _stacklevel=3, dtype=None'),
+  row('softmin', softmin, 'input, dim=None, _stacklevel=3, dtype=None'),
+  row('logSoftmax', logSoftmax, 'input, dim=None, _stacklevel=3, dtype=None'),
+  row('sigmoid', sigmoid, 'input'),
+  row('tanh', tanh, 'input'),
 ];

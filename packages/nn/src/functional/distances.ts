@@ -9,7 +9,11 @@ export interface CosineSimilarityOptions {
   readonly eps?: number;
 }
 /** x1·x2 / (max(|x1|, eps) · max(|x2|, eps)) along `dim`. */
-export function cosineSimilarity(x1: Tensor, x2: Tensor, { dim = 1, eps = 1e-8 }: CosineSimilarityOptions = {}): Tensor {
+export function cosineSimilarity(
+  x1: Tensor,
+  x2: Tensor,
+  { dim = 1, eps = 1e-8 }: CosineSimilarityOptions = {},
+): Tensor {
   const shape = broadcastShapes('cosineSimilarity', x1.shape, x2.shape);
   const at = normalizeDim(dim, shape.length, 'cosineSimilarity');
   const a = x1.expand(shape);
@@ -23,7 +27,11 @@ export interface PairwiseDistanceOptions {
   readonly keepdim?: boolean;
 }
 /** |x1 - x2 + eps|ₚ along the last dimension. */
-export function pairwiseDistance(x1: Tensor, x2: Tensor, { p = 2, eps = 1e-6, keepdim = false }: PairwiseDistanceOptions = {}): Tensor {
+export function pairwiseDistance(
+  x1: Tensor,
+  x2: Tensor,
+  { p = 2, eps = 1e-6, keepdim = false }: PairwiseDistanceOptions = {},
+): Tensor {
   const difference = x1.sub(x2).add(scalarLike(x1, eps));
   const norm = vectorNorm(difference, p, -1);
   return keepdim ? norm : norm.squeeze(-1);
@@ -37,10 +45,15 @@ export function pdist(input: Tensor, { p = 2 }: { p?: number } = {}): Tensor {
   const difference = pick(input, left).sub(pick(input, right));
   return vectorNorm(difference, p, -1).squeeze(-1);
 }
-const pick = (x: Tensor, rows: readonly number[]): Tensor => wrap(takeNode(x.node, fromArray(BigInt64Array.from(rows, BigInt), [rows.length], 'int64', { device: x.device }).node));
+const pick = (x: Tensor, rows: readonly number[]): Tensor =>
+  wrap(
+    takeNode(x.node, fromArray(BigInt64Array.from(rows, BigInt), [rows.length], 'int64', { device: x.device }).node),
+  );
 
 export const DISTANCES: readonly OpRow[] = [
   row('cosineSimilarity', cosineSimilarity, 'x1, x2, dim=1, eps=1e-8', { torch: ['torch.cosine_similarity'] }),
-  row('pairwiseDistance', pairwiseDistance, 'x1, x2, p=2.0, eps=1e-6, keepdim=False', { torch: ['torch.pairwise_distance'] }),
+  row('pairwiseDistance', pairwiseDistance, 'x1, x2, p=2.0, eps=1e-6, keepdim=False', {
+    torch: ['torch.pairwise_distance'],
+  }),
   row('pdist', pdist, 'input, p=2.0', { torch: ['torch.pdist'] }),
 ];

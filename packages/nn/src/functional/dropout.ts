@@ -15,7 +15,8 @@ export function checkProbability(p: number, op: string): void {
 }
 
 /** Whether each element of `shape` stays. */
-const kept = (like: Tensor, shape: readonly number[], p: number): Tensor => rand([...shape], { dtype: 'float32', device: like.device }).ge(p);
+const kept = (like: Tensor, shape: readonly number[], p: number): Tensor =>
+  rand([...shape], { dtype: 'float32', device: like.device }).ge(p);
 
 function dropped(input: Tensor, shape: readonly number[], p: number): Tensor {
   if (p === 0) return input.mul(1);
@@ -29,15 +30,33 @@ export function dropout(input: Tensor, { p = 0.5, training = true, inplace = fal
 }
 
 /** One decision for each channel of each case. */
-function channelDropout(op: string, input: Tensor, batched: boolean, { p = 0.5, training = true, inplace = false }: DropoutOptions): Tensor {
+function channelDropout(
+  op: string,
+  input: Tensor,
+  batched: boolean,
+  { p = 0.5, training = true, inplace = false }: DropoutOptions,
+): Tensor {
   checkProbability(p, op);
   if (!training) return input;
   const lead = batched ? 2 : 1;
-  return placed(input, dropped(input, input.shape.map((size, dim) => (dim < lead ? size : 1)), p), inplace, op);
+  return placed(
+    input,
+    dropped(
+      input,
+      input.shape.map((size, dim) => (dim < lead ? size : 1)),
+      p,
+    ),
+    inplace,
+    op,
+  );
 }
 /** Drops whole channels of [N, C, L] (or [C, L]). */
 export function dropout1d(input: Tensor, options: DropoutOptions = {}): Tensor {
-  if (input.ndim !== 2 && input.ndim !== 3) throw new ProjError('shape-mismatch', 'an input of 2 or 3 dimensions is needed', { op: 'dropout1d', shapes: [input.shape] });
+  if (input.ndim !== 2 && input.ndim !== 3)
+    throw new ProjError('shape-mismatch', 'an input of 2 or 3 dimensions is needed', {
+      op: 'dropout1d',
+      shapes: [input.shape],
+    });
   return channelDropout('dropout1d', input, input.ndim === 3, options);
 }
 /** Drops whole channels of [N, C, H, W]. */
@@ -56,17 +75,36 @@ function alphaDropped(input: Tensor, shape: readonly number[], p: number): Tenso
   if (p === 1) return input.mul(0);
   const a = 1 / Math.sqrt((1 - p) * (1 + p * ALPHA_PRIME ** 2));
   const b = -a * p * ALPHA_PRIME;
-  return where(kept(input, shape, p), input.mul(scalarLike(input, a)).add(scalarLike(input, b)), scalarLike(input, a * ALPHA_PRIME + b));
+  return where(
+    kept(input, shape, p),
+    input.mul(scalarLike(input, a)).add(scalarLike(input, b)),
+    scalarLike(input, a * ALPHA_PRIME + b),
+  );
 }
-export function alphaDropout(input: Tensor, { p = 0.5, training = false, inplace = false }: DropoutOptions = {}): Tensor {
+export function alphaDropout(
+  input: Tensor,
+  { p = 0.5, training = false, inplace = false }: DropoutOptions = {},
+): Tensor {
   checkProbability(p, 'alphaDropout');
   return training ? placed(input, alphaDropped(input, input.shape, p), inplace, 'alphaDropout') : input;
 }
 /** {@link alphaDropout} of whole channels. */
-export function featureAlphaDropout(input: Tensor, { p = 0.5, training = false, inplace = false }: DropoutOptions = {}): Tensor {
+export function featureAlphaDropout(
+  input: Tensor,
+  { p = 0.5, training = false, inplace = false }: DropoutOptions = {},
+): Tensor {
   checkProbability(p, 'featureAlphaDropout');
   if (!training) return input;
-  return placed(input, alphaDropped(input, input.shape.map((size, dim) => (dim < 2 ? size : 1)), p), inplace, 'featureAlphaDropout');
+  return placed(
+    input,
+    alphaDropped(
+      input,
+      input.shape.map((size, dim) => (dim < 2 ? size : 1)),
+      p,
+    ),
+    inplace,
+    'featureAlphaDropout',
+  );
 }
 
 export interface RreluOptions extends InplaceOptions {
@@ -75,9 +113,17 @@ export interface RreluOptions extends InplaceOptions {
   readonly training?: boolean;
 }
 /** A leaky relu whose slope is drawn from [lower, upper) in training, and their mean otherwise. */
-export function rrelu(input: Tensor, { lower = 1 / 8, upper = 1 / 3, training = false, inplace = false }: RreluOptions = {}): Tensor {
+export function rrelu(
+  input: Tensor,
+  { lower = 1 / 8, upper = 1 / 3, training = false, inplace = false }: RreluOptions = {},
+): Tensor {
   if (lower > upper) throw new ProjError('invalid-argument', `lower ${lower} exceeds upper ${upper}`, { op: 'rrelu' });
-  const slope = training ? rand([...input.shape], { dtype: 'float32', device: input.device }).mul(upper - lower).add(lower).to(input.dtype) : scalarLike(input, (lower + upper) / 2);
+  const slope = training
+    ? rand([...input.shape], { dtype: 'float32', device: input.device })
+        .mul(upper - lower)
+        .add(lower)
+        .to(input.dtype)
+    : scalarLike(input, (lower + upper) / 2);
   return placed(input, where(input.gt(0), input, input.mul(slope)), inplace, 'rrelu');
 }
 
@@ -91,7 +137,9 @@ export interface GumbelSoftmaxOptions {
 }
 /** A differentiable draw from the categorical distribution of `logits` (Jang et al. 2017). */
 export function gumbelSoftmax(logits: Tensor, { tau = 1, hard = false, dim = -1 }: GumbelSoftmaxOptions = {}): Tensor {
-  const uniform = rand([...logits.shape], { dtype: 'float32', device: logits.device }).add(2 ** -25).to(logits.dtype);
+  const uniform = rand([...logits.shape], { dtype: 'float32', device: logits.device })
+    .add(2 ** -25)
+    .to(logits.dtype);
   const noise = uniform.log().neg().log().neg();
   const soft = softmax(logits.add(noise).div(tau), dim);
   if (!hard) return soft;
@@ -102,8 +150,16 @@ export function gumbelSoftmax(logits: Tensor, { tau = 1, hard = false, dim = -1 
 
 const signature = 'input, p=0.5, training=True, inplace=False';
 export const DROPOUT: readonly OpRow[] = [
-  row('dropout', dropout, signature, { torch: ['torch.dropout'] }), row('dropout1d', dropout1d, signature), row('dropout2d', dropout2d, signature), row('dropout3d', dropout3d, signature),
-  row('alphaDropout', alphaDropout, 'input, p=0.5, training=False, inplace=False', { torch: ['torch.alpha_dropout'] }), row('featureAlphaDropout', featureAlphaDropout, 'input, p=0.5, training=False, inplace=False', { torch: ['torch.feature_alpha_dropout'] }),
-  row('rrelu', rrelu, 'input, lower=0.125, upper=0.3333333333333333, training=False, inplace=False', { torch: ['torch.rrelu'] }),
+  row('dropout', dropout, signature, { torch: ['torch.dropout'] }),
+  row('dropout1d', dropout1d, signature),
+  row('dropout2d', dropout2d, signature),
+  row('dropout3d', dropout3d, signature),
+  row('alphaDropout', alphaDropout, 'input, p=0.5, training=False, inplace=False', { torch: ['torch.alpha_dropout'] }),
+  row('featureAlphaDropout', featureAlphaDropout, 'input, p=0.5, training=False, inplace=False', {
+    torch: ['torch.feature_alpha_dropout'],
+  }),
+  row('rrelu', rrelu, 'input, lower=0.125, upper=0.3333333333333333, training=False, inplace=False', {
+    torch: ['torch.rrelu'],
+  }),
   row('gumbelSoftmax', gumbelSoftmax, 'logits, tau=1, hard=False, eps=1e-10, dim=-1'),
 ];

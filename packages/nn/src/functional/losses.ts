@@ -24,13 +24,21 @@ export interface SmoothL1Options extends ReductionOptions {
   readonly beta?: number;
 }
 /** ½d²/beta for |d| < beta, |d| - ½beta beyond. */
-export function smoothL1Loss(input: Tensor, target: Tensor, { reduction = 'mean', beta = 1 }: SmoothL1Options = {}): Tensor {
+export function smoothL1Loss(
+  input: Tensor,
+  target: Tensor,
+  { reduction = 'mean', beta = 1 }: SmoothL1Options = {},
+): Tensor {
   if (beta < 0) throw new ProjError('invalid-argument', `beta ${beta} is negative`, { op: 'smoothL1Loss' });
   const [a, b] = broadcast('smoothL1Loss', input, target);
   const difference = a.sub(b);
   const distance = difference.abs();
   if (beta === 0) return reduceLoss(distance, reduction, 'smoothL1Loss');
-  return reduceLoss(where(distance.lt(beta), difference.mul(difference).mul(0.5 / beta), distance.sub(0.5 * beta)), reduction, 'smoothL1Loss');
+  return reduceLoss(
+    where(distance.lt(beta), difference.mul(difference).mul(0.5 / beta), distance.sub(0.5 * beta)),
+    reduction,
+    'smoothL1Loss',
+  );
 }
 export interface HuberOptions extends ReductionOptions {
   readonly delta?: number;
@@ -41,18 +49,33 @@ export function huberLoss(input: Tensor, target: Tensor, { reduction = 'mean', d
   const [a, b] = broadcast('huberLoss', input, target);
   const difference = a.sub(b);
   const distance = difference.abs();
-  return reduceLoss(where(distance.le(delta), difference.mul(difference).mul(0.5), distance.sub(0.5 * delta).mul(delta)), reduction, 'huberLoss');
+  return reduceLoss(
+    where(distance.le(delta), difference.mul(difference).mul(0.5), distance.sub(0.5 * delta).mul(delta)),
+    reduction,
+    'huberLoss',
+  );
 }
 
 export interface WeightedOptions extends ReductionOptions {
   readonly weight?: Tensor | null;
 }
 /** -(target·log(input) + (1 - target)·log(1 - input)); logarithms are at least -100. */
-export function binaryCrossEntropy(input: Tensor, target: Tensor, { weight = null, reduction = 'mean' }: WeightedOptions = {}): Tensor {
-  if (input.shape.join() !== target.shape.join()) throw new ProjError('shape-mismatch', 'input and target differ in shape', { op: 'binaryCrossEntropy', shapes: [input.shape, target.shape] });
+export function binaryCrossEntropy(
+  input: Tensor,
+  target: Tensor,
+  { weight = null, reduction = 'mean' }: WeightedOptions = {},
+): Tensor {
+  if (input.shape.join() !== target.shape.join())
+    throw new ProjError('shape-mismatch', 'input and target differ in shape', {
+      op: 'binaryCrossEntropy',
+      shapes: [input.shape, target.shape],
+    });
   const low = scalarLike(input, -100);
   const logOf = (x: Tensor): Tensor => x.log().maximum(low);
-  const loss = target.sub(1).mul(logOf(input.neg().add(1))).sub(target.mul(logOf(input)));
+  const loss = target
+    .sub(1)
+    .mul(logOf(input.neg().add(1)))
+    .sub(target.mul(logOf(input)));
   return reduceLoss(weight === null ? loss : loss.mul(weight), reduction, 'binaryCrossEntropy');
 }
 export interface BceWithLogitsOptions extends WeightedOptions {
@@ -60,11 +83,23 @@ export interface BceWithLogitsOptions extends WeightedOptions {
   readonly posWeight?: Tensor | null;
 }
 /** Binary cross-entropy of sigmoid(input), computed without it. */
-export function binaryCrossEntropyWithLogits(input: Tensor, target: Tensor, { weight = null, reduction = 'mean', posWeight = null }: BceWithLogitsOptions = {}): Tensor {
-  if (input.shape.join() !== target.shape.join()) throw new ProjError('shape-mismatch', 'input and target differ in shape', { op: 'binaryCrossEntropyWithLogits', shapes: [input.shape, target.shape] });
+export function binaryCrossEntropyWithLogits(
+  input: Tensor,
+  target: Tensor,
+  { weight = null, reduction = 'mean', posWeight = null }: BceWithLogitsOptions = {},
+): Tensor {
+  if (input.shape.join() !== target.shape.join())
+    throw new ProjError('shape-mismatch', 'input and target differ in shape', {
+      op: 'binaryCrossEntropyWithLogits',
+      shapes: [input.shape, target.shape],
+    });
   const log = logsigmoid(input);
   const factor = posWeight === null ? null : posWeight.sub(1).mul(target).add(1);
-  const loss = target.neg().add(1).mul(input).sub(factor === null ? log : factor.mul(log));
+  const loss = target
+    .neg()
+    .add(1)
+    .mul(input)
+    .sub(factor === null ? log : factor.mul(log));
   return reduceLoss(weight === null ? loss : loss.mul(weight), reduction, 'binaryCrossEntropyWithLogits');
 }
 export interface KlDivOptions {
@@ -73,9 +108,17 @@ export interface KlDivOptions {
   readonly logTarget?: boolean;
 }
 /** target·(log(target) - input), for an input of log probabilities. */
-export function klDiv(input: Tensor, target: Tensor, { reduction = 'mean', logTarget = false }: KlDivOptions = {}): Tensor {
+export function klDiv(
+  input: Tensor,
+  target: Tensor,
+  { reduction = 'mean', logTarget = false }: KlDivOptions = {},
+): Tensor {
   const positive = target.gt(0);
-  const loss = logTarget ? target.exp().mul(target.sub(input)) : where(positive, target.mul(where(positive, target, scalarLike(target, 1)).log()), scalarLike(target, 0)).sub(target.mul(input));
+  const loss = logTarget
+    ? target.exp().mul(target.sub(input))
+    : where(positive, target.mul(where(positive, target, scalarLike(target, 1)).log()), scalarLike(target, 0)).sub(
+        target.mul(input),
+      );
   if (reduction === 'batchmean') return loss.sum().div(input.shape[0] ?? 1);
   return reduceLoss(loss, reduction, 'klDiv');
 }
@@ -85,12 +128,30 @@ export interface PoissonNllOptions extends ReductionOptions {
   readonly full?: boolean;
   readonly eps?: number;
 }
-export function poissonNllLoss(input: Tensor, target: Tensor, { logInput = true, full = false, eps = 1e-8, reduction = 'mean' }: PoissonNllOptions = {}): Tensor {
+export function poissonNllLoss(
+  input: Tensor,
+  target: Tensor,
+  { logInput = true, full = false, eps = 1e-8, reduction = 'mean' }: PoissonNllOptions = {},
+): Tensor {
   let loss = logInput ? input.exp().sub(target.mul(input)) : input.sub(target.mul(input.add(eps).log()));
   if (full) {
     const large = target.gt(1);
     const safe = where(large, target, scalarLike(target, 1));
-    loss = loss.add(where(large, safe.mul(safe.log()).sub(safe).add(safe.mul(2 * Math.PI).log().mul(0.5)), scalarLike(target, 0)));
+    loss = loss.add(
+      where(
+        large,
+        safe
+          .mul(safe.log())
+          .sub(safe)
+          .add(
+            safe
+              .mul(2 * Math.PI)
+              .log()
+              .mul(0.5),
+          ),
+        scalarLike(target, 0),
+      ),
+    );
   }
   return reduceLoss(loss, reduction, 'poissonNllLoss');
 }
@@ -99,12 +160,24 @@ export interface GaussianNllOptions extends ReductionOptions {
   readonly eps?: number;
 }
 /** ½(log(var) + (input - target)²/var), var at least eps (without gradient through the limit). */
-export function gaussianNllLoss(input: Tensor, target: Tensor, variance: Tensor, { full = false, eps = 1e-6, reduction = 'mean' }: GaussianNllOptions = {}): Tensor {
+export function gaussianNllLoss(
+  input: Tensor,
+  target: Tensor,
+  variance: Tensor,
+  { full = false, eps = 1e-6, reduction = 'mean' }: GaussianNllOptions = {},
+): Tensor {
   let v = variance;
   if (v.shape.join() !== input.shape.join()) {
     if (input.shape.slice(0, -1).join() === v.shape.join()) v = v.unsqueeze(-1);
-    else if (v.ndim !== input.ndim || v.shape[v.ndim - 1] !== 1 || v.shape.slice(0, -1).join() !== input.shape.slice(0, -1).join()) {
-      throw new ProjError('shape-mismatch', 'the variance does not fit the input', { op: 'gaussianNllLoss', shapes: [input.shape, v.shape] });
+    else if (
+      v.ndim !== input.ndim ||
+      v.shape[v.ndim - 1] !== 1 ||
+      v.shape.slice(0, -1).join() !== input.shape.slice(0, -1).join()
+    ) {
+      throw new ProjError('shape-mismatch', 'the variance does not fit the input', {
+        op: 'gaussianNllLoss',
+        shapes: [input.shape, v.shape],
+      });
     }
   }
   const limited = v.add(v.detach().clamp(eps).sub(v.detach()));
@@ -116,15 +189,32 @@ export interface MarginOptions extends ReductionOptions {
   readonly margin?: number;
 }
 /** max(0, -target·(input1 - input2) + margin). */
-export function marginRankingLoss(input1: Tensor, input2: Tensor, target: Tensor, { margin = 0, reduction = 'mean' }: MarginOptions = {}): Tensor {
-  if (input1.ndim !== input2.ndim || input1.ndim !== target.ndim) throw new ProjError('shape-mismatch', 'inputs and target must have the same number of dimensions', { op: 'marginRankingLoss', shapes: [input1.shape, input2.shape, target.shape] });
-  return reduceLoss(clampedAtZero(target.neg().mul(input1.sub(input2)).add(new FloatScalar(margin))), reduction, 'marginRankingLoss');
+export function marginRankingLoss(
+  input1: Tensor,
+  input2: Tensor,
+  target: Tensor,
+  { margin = 0, reduction = 'mean' }: MarginOptions = {},
+): Tensor {
+  if (input1.ndim !== input2.ndim || input1.ndim !== target.ndim)
+    throw new ProjError('shape-mismatch', 'inputs and target must have the same number of dimensions', {
+      op: 'marginRankingLoss',
+      shapes: [input1.shape, input2.shape, target.shape],
+    });
+  return reduceLoss(
+    clampedAtZero(target.neg().mul(input1.sub(input2)).add(new FloatScalar(margin))),
+    reduction,
+    'marginRankingLoss',
+  );
 }
 /** max(x, 0) whose gradient at 0 is 1, as PyTorch's clamp_min. */
 const clampedAtZero = (x: Tensor): Tensor => where(x.ge(0), x, scalarLike(x, 0));
 
 /** x where the target is 1, max(0, margin - x) where it is -1. */
-export function hingeEmbeddingLoss(input: Tensor, target: Tensor, { margin = 1, reduction = 'mean' }: MarginOptions = {}): Tensor {
+export function hingeEmbeddingLoss(
+  input: Tensor,
+  target: Tensor,
+  { margin = 1, reduction = 'mean' }: MarginOptions = {},
+): Tensor {
   const zero = scalarLike(input, 0);
   const negative = where(target.eq(1), zero, clampedAtZero(input.neg().add(margin)));
   return reduceLoss(negative.add(where(target.eq(-1), zero, input)), reduction, 'hingeEmbeddingLoss');
@@ -134,20 +224,41 @@ export function softMarginLoss(input: Tensor, target: Tensor, { reduction = 'mea
   return reduceLoss(logsigmoid(target.mul(input)).neg(), reduction, 'softMarginLoss');
 }
 /** The mean over classes of binary cross-entropies of logits. */
-export function multilabelSoftMarginLoss(input: Tensor, target: Tensor, { weight = null, reduction = 'mean' }: WeightedOptions = {}): Tensor {
-  const loss = target.mul(logsigmoid(input)).add(target.neg().add(1).mul(logsigmoid(input.neg()))).neg();
+export function multilabelSoftMarginLoss(
+  input: Tensor,
+  target: Tensor,
+  { weight = null, reduction = 'mean' }: WeightedOptions = {},
+): Tensor {
+  const loss = target
+    .mul(logsigmoid(input))
+    .add(target.neg().add(1).mul(logsigmoid(input.neg())))
+    .neg();
   const weighted = weight === null ? loss : loss.mul(weight);
   return reduceLoss(weighted.sum(-1).div(input.shape[input.ndim - 1] ?? 1), reduction, 'multilabelSoftMarginLoss');
 }
 /** 1 - cos(x1, x2) where the target is 1, max(0, cos(x1, x2) - margin) where it is -1. */
-export function cosineEmbeddingLoss(input1: Tensor, input2: Tensor, target: Tensor, { margin = 0, reduction = 'mean' }: MarginOptions = {}): Tensor {
-  if (target.ndim > 1 || (input1.ndim !== target.ndim + 1 && input2.ndim !== target.ndim + 1)) throw new ProjError('shape-mismatch', 'inputs [N, D] and target [N] are needed, or [D] and []', { op: 'cosineEmbeddingLoss', shapes: [input1.shape, input2.shape, target.shape] });
+export function cosineEmbeddingLoss(
+  input1: Tensor,
+  input2: Tensor,
+  target: Tensor,
+  { margin = 0, reduction = 'mean' }: MarginOptions = {},
+): Tensor {
+  if (target.ndim > 1 || (input1.ndim !== target.ndim + 1 && input2.ndim !== target.ndim + 1))
+    throw new ProjError('shape-mismatch', 'inputs [N, D] and target [N] are needed, or [D] and []', {
+      op: 'cosineEmbeddingLoss',
+      shapes: [input1.shape, input2.shape, target.shape],
+    });
   // The small constant keeps the gradient finite at zero vectors.
   const eps = 1e-12;
   const squared = (x: Tensor): Tensor => x.mul(x).sum(-1).add(eps);
-  const cosine = input1.mul(input2).sum(-1).div(squared(input1).mul(squared(input2)).sqrt());
+  const cosine = input1
+    .mul(input2)
+    .sum(-1)
+    .div(squared(input1).mul(squared(input2)).sqrt());
   const zero = scalarLike(cosine, 0);
-  const loss = where(target.eq(1), cosine.neg().add(1), zero).add(where(target.eq(-1), clampedAtZero(cosine.sub(margin)), zero));
+  const loss = where(target.eq(1), cosine.neg().add(1), zero).add(
+    where(target.eq(-1), clampedAtZero(cosine.sub(margin)), zero),
+  );
   return reduceLoss(loss, reduction, 'cosineEmbeddingLoss');
 }
 export interface TripletOptions extends MarginOptions {
@@ -157,15 +268,34 @@ export interface TripletOptions extends MarginOptions {
   readonly swap?: boolean;
 }
 /** max(0, d(anchor, positive) - d(anchor, negative) + margin). */
-export function tripletMarginLoss(anchor: Tensor, positive: Tensor, negative: Tensor, { margin = 1, p = 2, eps = 1e-6, swap = false, reduction = 'mean' }: TripletOptions = {}): Tensor {
-  return tripletMarginWithDistanceLoss(anchor, positive, negative, { distanceFunction: (a, b) => pairwiseDistance(a, b, { p, eps }), margin, swap, reduction });
+export function tripletMarginLoss(
+  anchor: Tensor,
+  positive: Tensor,
+  negative: Tensor,
+  { margin = 1, p = 2, eps = 1e-6, swap = false, reduction = 'mean' }: TripletOptions = {},
+): Tensor {
+  return tripletMarginWithDistanceLoss(anchor, positive, negative, {
+    distanceFunction: (a, b) => pairwiseDistance(a, b, { p, eps }),
+    margin,
+    swap,
+    reduction,
+  });
 }
 export interface TripletWithDistanceOptions extends MarginOptions {
   readonly distanceFunction?: ((a: Tensor, b: Tensor) => Tensor) | null;
   readonly swap?: boolean;
 }
-export function tripletMarginWithDistanceLoss(anchor: Tensor, positive: Tensor, negative: Tensor, { distanceFunction = null, margin = 1, swap = false, reduction = 'mean' }: TripletWithDistanceOptions = {}): Tensor {
-  if (anchor.ndim !== positive.ndim || anchor.ndim !== negative.ndim) throw new ProjError('shape-mismatch', 'anchor, positive and negative must have the same number of dimensions', { op: 'tripletMarginLoss', shapes: [anchor.shape, positive.shape, negative.shape] });
+export function tripletMarginWithDistanceLoss(
+  anchor: Tensor,
+  positive: Tensor,
+  negative: Tensor,
+  { distanceFunction = null, margin = 1, swap = false, reduction = 'mean' }: TripletWithDistanceOptions = {},
+): Tensor {
+  if (anchor.ndim !== positive.ndim || anchor.ndim !== negative.ndim)
+    throw new ProjError('shape-mismatch', 'anchor, positive and negative must have the same number of dimensions', {
+      op: 'tripletMarginLoss',
+      shapes: [anchor.shape, positive.shape, negative.shape],
+    });
   const distance = distanceFunction ?? ((a: Tensor, b: Tensor) => pairwiseDistance(a, b));
   const near = distance(anchor, positive);
   const direct = distance(anchor, negative);
@@ -175,13 +305,43 @@ export function tripletMarginWithDistanceLoss(anchor: Tensor, positive: Tensor, 
 
 const tail = "size_average=None, reduce=None, reduction='mean'";
 export const LOSSES: readonly OpRow[] = [
-  row('mseLoss', mseLoss, `input, target, ${tail}`), row('l1Loss', l1Loss, `input, target, ${tail}`), row('smoothL1Loss', smoothL1Loss, `input, target, ${tail}, beta=1.0`),
-  row('huberLoss', huberLoss, "input, target, reduction='mean', delta=1.0"), row('binaryCrossEntropy', binaryCrossEntropy, `input, target, weight=None, ${tail}`),
-  row('binaryCrossEntropyWithLogits', binaryCrossEntropyWithLogits, `input, target, weight=None, ${tail}, pos_weight=None`),
-  row('klDiv', klDiv, `input, target, ${tail}, log_target=False`), row('poissonNllLoss', poissonNllLoss, "input, target, log_input=True, full=False, size_average=None, eps=1e-08, reduce=None, reduction='mean'"),
-  row('gaussianNllLoss', gaussianNllLoss, "input, target, var, full=False, eps=1e-06, reduction='mean'"), row('marginRankingLoss', marginRankingLoss, `input1, input2, target, margin=0, ${tail}`, { torch: ['torch.margin_ranking_loss'] }),
-  row('hingeEmbeddingLoss', hingeEmbeddingLoss, `input, target, margin=1.0, ${tail}`, { torch: ['torch.hinge_embedding_loss'] }), row('softMarginLoss', softMarginLoss, `input, target, ${tail}`),
-  row('multilabelSoftMarginLoss', multilabelSoftMarginLoss, `input, target, weight=None, ${tail}`), row('cosineEmbeddingLoss', cosineEmbeddingLoss, `input1, input2, target, margin=0, ${tail}`, { torch: ['torch.cosine_embedding_loss'] }),
-  row('tripletMarginLoss', tripletMarginLoss, `anchor, positive, negative, margin=1.0, p=2, eps=1e-06, swap=False, ${tail}`, { torch: ['torch.triplet_margin_loss'] }),
-  row('tripletMarginWithDistanceLoss', tripletMarginWithDistanceLoss, "anchor, positive, negative, *, distance_function=None, margin=1.0, swap=False, reduction='mean'"),
+  row('mseLoss', mseLoss, `input, target, ${tail}`),
+  row('l1Loss', l1Loss, `input, target, ${tail}`),
+  row('smoothL1Loss', smoothL1Loss, `input, target, ${tail}, beta=1.0`),
+  row('huberLoss', huberLoss, "input, target, reduction='mean', delta=1.0"),
+  row('binaryCrossEntropy', binaryCrossEntropy, `input, target, weight=None, ${tail}`),
+  row(
+    'binaryCrossEntropyWithLogits',
+    binaryCrossEntropyWithLogits,
+    `input, target, weight=None, ${tail}, pos_weight=None`,
+  ),
+  row('klDiv', klDiv, `input, target, ${tail}, log_target=False`),
+  row(
+    'poissonNllLoss',
+    poissonNllLoss,
+    "input, target, log_input=True, full=False, size_average=None, eps=1e-08, reduce=None, reduction='mean'",
+  ),
+  row('gaussianNllLoss', gaussianNllLoss, "input, target, var, full=False, eps=1e-06, reduction='mean'"),
+  row('marginRankingLoss', marginRankingLoss, `input1, input2, target, margin=0, ${tail}`, {
+    torch: ['torch.margin_ranking_loss'],
+  }),
+  row('hingeEmbeddingLoss', hingeEmbeddingLoss, `input, target, margin=1.0, ${tail}`, {
+    torch: ['torch.hinge_embedding_loss'],
+  }),
+  row('softMarginLoss', softMarginLoss, `input, target, ${tail}`),
+  row('multilabelSoftMarginLoss', multilabelSoftMarginLoss, `input, target, weight=None, ${tail}`),
+  row('cosineEmbeddingLoss', cosineEmbeddingLoss, `input1, input2, target, margin=0, ${tail}`, {
+    torch: ['torch.cosine_embedding_loss'],
+  }),
+  row(
+    'tripletMarginLoss',
+    tripletMarginLoss,
+    `anchor, positive, negative, margin=1.0, p=2, eps=1e-06, swap=False, ${tail}`,
+    { torch: ['torch.triplet_margin_loss'] },
+  ),
+  row(
+    'tripletMarginWithDistanceLoss',
+    tripletMarginWithDistanceLoss,
+    "anchor, positive, negative, *, distance_function=None, margin=1.0, swap=False, reduction='mean'",
+  ),
 ];

@@ -10,7 +10,11 @@ import { type OpRow, row } from './support.ts';
 const range = (start: number, count: number): number[] => Array.from({ length: count }, (_, i) => start + i);
 
 /** (x - mean) / √(variance + eps) over `dims`, with the statistics it used. */
-function standardize(x: Tensor, dims: readonly number[], eps: number): { result: Tensor; mean: Tensor; variance: Tensor } {
+function standardize(
+  x: Tensor,
+  dims: readonly number[],
+  eps: number,
+): { result: Tensor; mean: Tensor; variance: Tensor } {
   const mean = x.mean(dims, { keepdim: true });
   const centered = x.sub(mean);
   const variance = centered.mul(centered).mean(dims, { keepdim: true });
@@ -26,21 +30,46 @@ export interface EpsOptions {
   readonly eps?: number;
 }
 /** Normalises over the last dimensions, which have the shape `normalizedShape` (Ba et al. 2016). */
-export function layerNorm(input: Tensor, normalizedShape: readonly number[] | number, weight: Tensor | null = null, bias: Tensor | null = null, { eps = 1e-5 }: EpsOptions = {}): Tensor {
+export function layerNorm(
+  input: Tensor,
+  normalizedShape: readonly number[] | number,
+  weight: Tensor | null = null,
+  bias: Tensor | null = null,
+  { eps = 1e-5 }: EpsOptions = {},
+): Tensor {
   const shape = typeof normalizedShape === 'number' ? [normalizedShape] : normalizedShape;
   if (shape.length === 0 || input.shape.slice(input.ndim - shape.length).join() !== shape.join()) {
-    throw new ProjError('shape-mismatch', `the input does not end in [${shape.join(', ')}]`, { op: 'layerNorm', shapes: [input.shape] });
+    throw new ProjError('shape-mismatch', `the input does not end in [${shape.join(', ')}]`, {
+      op: 'layerNorm',
+      shapes: [input.shape],
+    });
   }
-  for (const parameter of [weight, bias]) if (parameter !== null && parameter.shape.join() !== shape.join()) throw new ProjError('shape-mismatch', 'weight and bias must have the normalized shape', { op: 'layerNorm', shapes: [parameter.shape, shape] });
+  for (const parameter of [weight, bias])
+    if (parameter !== null && parameter.shape.join() !== shape.join())
+      throw new ProjError('shape-mismatch', 'weight and bias must have the normalized shape', {
+        op: 'layerNorm',
+        shapes: [parameter.shape, shape],
+      });
   if (input.numel() === 0) return affine(input, weight, bias, shape);
   return affine(standardize(input, range(input.ndim - shape.length, shape.length), eps).result, weight, bias, shape);
 }
 
 /** Normalises over groups of channels (Wu and He 2018). */
-export function groupNorm(input: Tensor, numGroups: number, weight: Tensor | null = null, bias: Tensor | null = null, { eps = 1e-5 }: EpsOptions = {}): Tensor {
-  if (input.ndim < 2) throw new ProjError('shape-mismatch', 'an input [N, C, ...] is needed', { op: 'groupNorm', shapes: [input.shape] });
+export function groupNorm(
+  input: Tensor,
+  numGroups: number,
+  weight: Tensor | null = null,
+  bias: Tensor | null = null,
+  { eps = 1e-5 }: EpsOptions = {},
+): Tensor {
+  if (input.ndim < 2)
+    throw new ProjError('shape-mismatch', 'an input [N, C, ...] is needed', { op: 'groupNorm', shapes: [input.shape] });
   const [batch, channels, ...spatial] = input.shape;
-  if (channels % numGroups !== 0) throw new ProjError('invalid-argument', `${channels} channels do not divide into ${numGroups} groups`, { op: 'groupNorm', shapes: [input.shape] });
+  if (channels % numGroups !== 0)
+    throw new ProjError('invalid-argument', `${channels} channels do not divide into ${numGroups} groups`, {
+      op: 'groupNorm',
+      shapes: [input.shape],
+    });
   const perChannel = [channels, ...spatial.map(() => 1)];
   if (input.numel() === 0) return affine(input, weight, bias, perChannel);
   const grouped = input.reshape([batch, numGroups, (channels / numGroups) * elementCount(spatial)]);
@@ -57,25 +86,47 @@ export interface BatchNormOptions extends EpsOptions {
 /** running ← (1 - momentum)·running + momentum·observed. */
 function updateRunning(running: Tensor | null, observed: Tensor, momentum: number): void {
   if (running === null) return;
-  noGrad(() => running.assign(running.mul(1 - momentum).add(observed.detach().reshape(running.shape).mul(momentum)).node, 'batchNorm'));
+  noGrad(() =>
+    running.assign(
+      running.mul(1 - momentum).add(observed.detach().reshape(running.shape).mul(momentum)).node,
+      'batchNorm',
+    ),
+  );
 }
 
 /** Normalises each channel (dimension 1) over batch and positions (Ioffe and Szegedy 2015). */
-export function batchNorm(input: Tensor, runningMean: Tensor | null = null, runningVar: Tensor | null = null, weight: Tensor | null = null, bias: Tensor | null = null, { training = false, momentum = 0.1, eps = 1e-5 }: BatchNormOptions = {}): Tensor {
-  if (input.ndim < 2) throw new ProjError('shape-mismatch', 'an input [N, C, ...] is needed', { op: 'batchNorm', shapes: [input.shape] });
+export function batchNorm(
+  input: Tensor,
+  runningMean: Tensor | null = null,
+  runningVar: Tensor | null = null,
+  weight: Tensor | null = null,
+  bias: Tensor | null = null,
+  { training = false, momentum = 0.1, eps = 1e-5 }: BatchNormOptions = {},
+): Tensor {
+  if (input.ndim < 2)
+    throw new ProjError('shape-mismatch', 'an input [N, C, ...] is needed', { op: 'batchNorm', shapes: [input.shape] });
   const channels = input.shape[1];
   for (const [name, one] of Object.entries({ runningMean, runningVar, weight, bias })) {
-    if (one !== null && one.numel() !== channels) throw new ProjError('shape-mismatch', `${name} has ${one.numel()} elements for ${channels} channels`, { op: 'batchNorm', shapes: [input.shape, one.shape] });
+    if (one !== null && one.numel() !== channels)
+      throw new ProjError('shape-mismatch', `${name} has ${one.numel()} elements for ${channels} channels`, {
+        op: 'batchNorm',
+        shapes: [input.shape, one.shape],
+      });
   }
   const perChannel = input.shape.map((_, dim) => (dim === 1 ? channels : 1));
   if (!training) {
-    if (runningMean === null || runningVar === null) throw new ProjError('invalid-argument', 'running statistics are needed outside training', { op: 'batchNorm' });
+    if (runningMean === null || runningVar === null)
+      throw new ProjError('invalid-argument', 'running statistics are needed outside training', { op: 'batchNorm' });
     const result = input.sub(runningMean.reshape(perChannel)).mul(runningVar.reshape(perChannel).add(eps).rsqrt());
     return affine(result, weight, bias, perChannel);
   }
   const dims = [0, ...range(2, input.ndim - 2)];
   const count = dims.reduce((product, dim) => product * input.shape[dim], 1);
-  if (count === 1) throw new ProjError('shape-mismatch', 'more than one value per channel is needed in training', { op: 'batchNorm', shapes: [input.shape] });
+  if (count === 1)
+    throw new ProjError('shape-mismatch', 'more than one value per channel is needed in training', {
+      op: 'batchNorm',
+      shapes: [input.shape],
+    });
   const { result, mean, variance } = standardize(input, dims, eps);
   updateRunning(runningMean, mean, momentum);
   updateRunning(runningVar, variance.detach().mul(count / (count - 1)), momentum);
@@ -88,19 +139,38 @@ export interface InstanceNormOptions extends EpsOptions {
 }
 /** Normalises each channel of each case over its positions (Ulyanov et al. 2016). */
 export function instanceNorm(
-  input: Tensor, runningMean: Tensor | null = null, runningVar: Tensor | null = null, weight: Tensor | null = null, bias: Tensor | null = null,
+  input: Tensor,
+  runningMean: Tensor | null = null,
+  runningVar: Tensor | null = null,
+  weight: Tensor | null = null,
+  bias: Tensor | null = null,
   { useInputStats = true, momentum = 0.1, eps = 1e-5 }: InstanceNormOptions = {},
 ): Tensor {
-  if (input.ndim < 3) throw new ProjError('shape-mismatch', 'an input [N, C, ...] with positions is needed', { op: 'instanceNorm', shapes: [input.shape] });
+  if (input.ndim < 3)
+    throw new ProjError('shape-mismatch', 'an input [N, C, ...] with positions is needed', {
+      op: 'instanceNorm',
+      shapes: [input.shape],
+    });
   const channels = input.shape[1];
   const perChannel = input.shape.map((_, dim) => (dim === 1 ? channels : 1));
   if (!useInputStats) return batchNorm(input, runningMean, runningVar, weight, bias, { training: false, eps });
   const dims = range(2, input.ndim - 2);
   const count = elementCount(input.shape.slice(2));
-  if (count === 1) throw new ProjError('shape-mismatch', 'more than one position is needed', { op: 'instanceNorm', shapes: [input.shape] });
+  if (count === 1)
+    throw new ProjError('shape-mismatch', 'more than one position is needed', {
+      op: 'instanceNorm',
+      shapes: [input.shape],
+    });
   const { result, mean, variance } = standardize(input, dims, eps);
   updateRunning(runningMean, mean.detach().mean(0), momentum);
-  updateRunning(runningVar, variance.detach().mul(count / (count - 1)).mean(0), momentum);
+  updateRunning(
+    runningVar,
+    variance
+      .detach()
+      .mul(count / (count - 1))
+      .mean(0),
+    momentum,
+  );
   return affine(result, weight, bias, perChannel);
 }
 
@@ -110,8 +180,16 @@ export interface LocalResponseNormOptions {
   readonly k?: number;
 }
 /** Divides by a power of the mean square of neighbouring channels (Krizhevsky et al. 2012). */
-export function localResponseNorm(input: Tensor, size: number, { alpha = 1e-4, beta = 0.75, k = 1 }: LocalResponseNormOptions = {}): Tensor {
-  if (input.ndim < 3) throw new ProjError('shape-mismatch', 'an input of at least 3 dimensions is needed', { op: 'localResponseNorm', shapes: [input.shape] });
+export function localResponseNorm(
+  input: Tensor,
+  size: number,
+  { alpha = 1e-4, beta = 0.75, k = 1 }: LocalResponseNormOptions = {},
+): Tensor {
+  if (input.ndim < 3)
+    throw new ProjError('shape-mismatch', 'an input of at least 3 dimensions is needed', {
+      op: 'localResponseNorm',
+      shapes: [input.shape],
+    });
   if (input.numel() === 0) return input;
   const before = Math.floor(size / 2);
   const after = Math.floor((size - 1) / 2);
@@ -119,7 +197,14 @@ export function localResponseNorm(input: Tensor, size: number, { alpha = 1e-4, b
   const mean =
     input.ndim === 3
       ? avgPool2d(pad(squares, [0, 0, before, after]), [size, 1], 1).squeeze(1)
-      : avgPool3d(pad(squares.reshape([input.shape[0], 1, input.shape[1], input.shape[2], elementCount(input.shape.slice(3))]), [0, 0, 0, 0, before, after]), [size, 1, 1], 1).reshape(input.shape);
+      : avgPool3d(
+          pad(
+            squares.reshape([input.shape[0], 1, input.shape[1], input.shape[2], elementCount(input.shape.slice(3))]),
+            [0, 0, 0, 0, before, after],
+          ),
+          [size, 1, 1],
+          1,
+        ).reshape(input.shape);
   return input.div(mean.mul(alpha).add(k).pow(beta));
 }
 
@@ -140,7 +225,11 @@ export function vectorNorm(x: Tensor, p: number, dim: number): Tensor {
   if (p === 0) return x.ne(0).sum(dim, { keepdim: true, dtype: x.dtype });
   if (p === 1) return x.abs().sum(dim, { keepdim: true });
   if (p === 2) return safeRoot(x.mul(x).sum(dim, { keepdim: true }));
-  return x.abs().pow(p).sum(dim, { keepdim: true }).pow(1 / p);
+  return x
+    .abs()
+    .pow(p)
+    .sum(dim, { keepdim: true })
+    .pow(1 / p);
 }
 /** √x with gradient 0 instead of infinity at 0. */
 export function safeRoot(x: Tensor): Tensor {
@@ -149,10 +238,22 @@ export function safeRoot(x: Tensor): Tensor {
 }
 
 export const NORMALIZATION: readonly OpRow[] = [
-  row('layerNorm', layerNorm, 'input, normalized_shape, weight=None, bias=None, eps=1e-05', { torch: ['torch.layer_norm'] }),
+  row('layerNorm', layerNorm, 'input, normalized_shape, weight=None, bias=None, eps=1e-05', {
+    torch: ['torch.layer_norm'],
+  }),
   row('groupNorm', groupNorm, 'input, num_groups, weight=None, bias=None, eps=1e-05', { torch: ['torch.group_norm'] }),
-  row('batchNorm', batchNorm, 'input, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-05', { torch: ['torch.batch_norm'] }),
-  row('instanceNorm', instanceNorm, 'input, running_mean=None, running_var=None, weight=None, bias=None, use_input_stats=True, momentum=0.1, eps=1e-05', { torch: ['torch.instance_norm'] }),
+  row(
+    'batchNorm',
+    batchNorm,
+    'input, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-05',
+    { torch: ['torch.batch_norm'] },
+  ),
+  row(
+    'instanceNorm',
+    instanceNorm,
+    'input, running_mean=None, running_var=None, weight=None, bias=None, use_input_stats=True, momentum=0.1, eps=1e-05',
+    { torch: ['torch.instance_norm'] },
+  ),
   row('localResponseNorm', localResponseNorm, 'input, size, alpha=0.0001, beta=0.75, k=1.0'),
   row('normalize', normalize, 'input, p=2.0, dim=1, eps=1e-12, out=None'),
 ];

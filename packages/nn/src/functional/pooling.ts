@@ -3,7 +3,22 @@ import { ProjError } from '@proj/kernel';
 import { fromArray, type Tensor } from '@proj/tensor';
 import { customGradient } from '@proj/autograd';
 import {
-  type AnyNode, binaryNode, castNode, constantNode, elementCount, expandNode, iotaNode, isIntegral, padNode, reduceNode, reshapeNode, takeNode, permuteNode, whereNode, windowNode, wrap,
+  type AnyNode,
+  binaryNode,
+  castNode,
+  constantNode,
+  elementCount,
+  expandNode,
+  iotaNode,
+  isIntegral,
+  padNode,
+  reduceNode,
+  reshapeNode,
+  takeNode,
+  permuteNode,
+  whereNode,
+  windowNode,
+  wrap,
 } from '@proj/tensor/graph';
 import { type OpRow, row, tuple } from './support.ts';
 
@@ -35,22 +50,46 @@ interface Geometry {
   readonly counts: readonly number[];
 }
 
-function geometry(op: string, spatial: number, input: Tensor, kernelSize: Size, stride: Size | null | undefined, padding: Size, dilation: Size, ceilMode: boolean): Geometry {
-  if (input.ndim !== spatial + 1 && input.ndim !== spatial + 2) throw new ProjError('shape-mismatch', `the input must have ${spatial + 2} dimensions, or ${spatial + 1} without a batch`, { op, shapes: [input.shape] });
+function geometry(
+  op: string,
+  spatial: number,
+  input: Tensor,
+  kernelSize: Size,
+  stride: Size | null | undefined,
+  padding: Size,
+  dilation: Size,
+  ceilMode: boolean,
+): Geometry {
+  if (input.ndim !== spatial + 1 && input.ndim !== spatial + 2)
+    throw new ProjError(
+      'shape-mismatch',
+      `the input must have ${spatial + 2} dimensions, or ${spatial + 1} without a batch`,
+      { op, shapes: [input.shape] },
+    );
   const kernel = tuple(kernelSize, spatial, 'kernelSize', op);
-  const strides = stride === null || stride === undefined || (Array.isArray(stride) && stride.length === 0) ? kernel : tuple(stride, spatial, 'stride', op);
+  const strides =
+    stride === null || stride === undefined || (Array.isArray(stride) && stride.length === 0)
+      ? kernel
+      : tuple(stride, spatial, 'stride', op);
   const paddings = tuple(padding, spatial, 'padding', op);
   const dilations = tuple(dilation, spatial, 'dilation', op);
-  if ([...strides, ...kernel, ...dilations].some((n) => n <= 0)) throw new ProjError('invalid-argument', 'kernelSize, stride and dilation must be positive', { op });
-  if (input.shape.slice(input.ndim - spatial - 1).includes(0)) throw new ProjError('shape-mismatch', 'only the batch may be empty', { op, shapes: [input.shape] });
-  if (paddings.some((p, i) => p < 0 || p > kernel[i] / 2)) throw new ProjError('invalid-argument', 'padding must be at most half of the kernel', { op });
+  if ([...strides, ...kernel, ...dilations].some((n) => n <= 0))
+    throw new ProjError('invalid-argument', 'kernelSize, stride and dilation must be positive', { op });
+  if (input.shape.slice(input.ndim - spatial - 1).includes(0))
+    throw new ProjError('shape-mismatch', 'only the batch may be empty', { op, shapes: [input.shape] });
+  if (paddings.some((p, i) => p < 0 || p > kernel[i] / 2))
+    throw new ProjError('invalid-argument', 'padding must be at most half of the kernel', { op });
   const lengths = input.shape.slice(-spatial);
   const counts = lengths.map((length, i) => {
     const free = length + 2 * paddings[i] - dilations[i] * (kernel[i] - 1) - 1;
     let count = (ceilMode ? Math.ceil(free / strides[i]) : Math.floor(free / strides[i])) + 1;
     // The last window must start inside the input or its left padding.
     if (ceilMode && (count - 1) * strides[i] >= length + paddings[i]) count--;
-    if (count < 1) throw new ProjError('shape-mismatch', 'the kernel is larger than the padded input', { op, shapes: [input.shape] });
+    if (count < 1)
+      throw new ProjError('shape-mismatch', 'the kernel is larger than the padded input', {
+        op,
+        shapes: [input.shape],
+      });
     return count;
   });
   return { kernel, stride: strides, padding: paddings, dilation: dilations, counts };
@@ -60,7 +99,9 @@ function geometry(op: string, spatial: number, input: Tensor, kernelSize: Size, 
 function windowsOf(x: AnyNode, g: Geometry, fill: number): AnyNode {
   const spatial = g.kernel.length;
   const lead = x.shape.length - spatial;
-  const ends = g.counts.map((count, i) => (count - 1) * g.stride[i] + g.dilation[i] * (g.kernel[i] - 1) + 1 - g.padding[i]);
+  const ends = g.counts.map(
+    (count, i) => (count - 1) * g.stride[i] + g.dilation[i] * (g.kernel[i] - 1) + 1 - g.padding[i],
+  );
   let windows = x;
   const explicit = fill !== 0 && g.kernel.some((_, i) => g.padding[i] > 0 || ends[i] > x.shape[lead + i]);
   if (explicit) {
@@ -69,7 +110,12 @@ function windowsOf(x: AnyNode, g: Geometry, fill: number): AnyNode {
     windows = padNode(x, before, after, fill);
   }
   g.kernel.forEach((size, i) => {
-    windows = windowNode(windows, lead + i, g.counts[i], { size, stride: g.stride[i], dilation: g.dilation[i], padding: explicit ? 0 : g.padding[i] });
+    windows = windowNode(windows, lead + i, g.counts[i], {
+      size,
+      stride: g.stride[i],
+      dilation: g.dilation[i],
+      padding: explicit ? 0 : g.padding[i],
+    });
   });
   return windows;
 }
@@ -95,16 +141,30 @@ export function maximumOf(windows: Tensor, spatial: number): Tensor {
       gradFunc: (gradient) => {
         const kernel = x.shape.slice(-spatial);
         const first = firstPosition(x.detach().node, largest, spatial);
-        const spread = (node: AnyNode): AnyNode => expandNode(reshapeNode(node, [...node.shape, ...kernel.map(() => 1)]), x.shape);
-        const positions = expandNode(reshapeNode(iotaNode(x.device, 'int64', elementCount(kernel), 0, 1), kernel), x.shape);
-        return wrap(whereNode(binaryNode('eq', spread(first), positions), spread(gradient.node), constantNode(x.device, x.dtype, x.shape, 0)));
+        const spread = (node: AnyNode): AnyNode =>
+          expandNode(reshapeNode(node, [...node.shape, ...kernel.map(() => 1)]), x.shape);
+        const positions = expandNode(
+          reshapeNode(iotaNode(x.device, 'int64', elementCount(kernel), 0, 1), kernel),
+          x.shape,
+        );
+        return wrap(
+          whereNode(
+            binaryNode('eq', spread(first), positions),
+            spread(gradient.node),
+            constantNode(x.device, x.dtype, x.shape, 0),
+          ),
+        );
       },
     };
   })(windows);
 }
 
 /** Positions in the input of the kernel positions `first` of each window; `table[i]` lists, for spatial dimension i, [count, kernel] input positions. */
-function inputPositions(first: AnyNode, tables: readonly (readonly (readonly number[])[])[], lengths: readonly number[]): AnyNode {
+function inputPositions(
+  first: AnyNode,
+  tables: readonly (readonly (readonly number[])[])[],
+  lengths: readonly number[],
+): AnyNode {
   const spatial = lengths.length;
   const lead = first.shape.length - spatial;
   const kernel = tables.map((table) => table[0]?.length ?? 1);
@@ -116,8 +176,16 @@ function inputPositions(first: AnyNode, tables: readonly (readonly (readonly num
     if (i > 0) rest = binaryNode('floorDivide', rest, constant(kernel[i]));
     // table[output][inKernel], by a look-up in the flattened table.
     const rows = tables[i].length;
-    const offsets = expandNode(reshapeNode(iotaNode(first.device, 'int64', rows, 0, kernel[i]), first.shape.map((_, d) => (d === lead + i ? rows : 1))), first.shape);
-    const flat = fromArray(BigInt64Array.from(tables[i].flat(), BigInt), [rows * kernel[i]], 'int64', { device: first.device });
+    const offsets = expandNode(
+      reshapeNode(
+        iotaNode(first.device, 'int64', rows, 0, kernel[i]),
+        first.shape.map((_, d) => (d === lead + i ? rows : 1)),
+      ),
+      first.shape,
+    );
+    const flat = fromArray(BigInt64Array.from(tables[i].flat(), BigInt), [rows * kernel[i]], 'int64', {
+      device: first.device,
+    });
     const at = takeNode(flat.node, binaryNode('add', offsets, inKernel));
     const scale = elementCount(lengths.slice(i + 1));
     const term = scale === 1 ? at : binaryNode('mul', at, constant(scale));
@@ -126,36 +194,77 @@ function inputPositions(first: AnyNode, tables: readonly (readonly (readonly num
   return linear ?? first;
 }
 
-function maxPool(op: string, spatial: number, input: Tensor, kernelSize: Size, stride: Size | null | undefined, { padding = 0, dilation = 1, ceilMode = false, returnIndices = false }: MaxPoolOptions): PoolResult {
+function maxPool(
+  op: string,
+  spatial: number,
+  input: Tensor,
+  kernelSize: Size,
+  stride: Size | null | undefined,
+  { padding = 0, dilation = 1, ceilMode = false, returnIndices = false }: MaxPoolOptions,
+): PoolResult {
   const g = geometry(op, spatial, input, kernelSize, stride, padding, dilation, ceilMode);
   const windows = wrap(windowsOf(input.node, g, -Infinity));
   const values = maximumOf(windows, spatial);
   if (!returnIndices) return values;
-  const tables = g.kernel.map((size, i) => range(0, g.counts[i]).map((o) => range(0, size).map((k) => o * g.stride[i] + k * g.dilation[i] - g.padding[i])));
+  const tables = g.kernel.map((size, i) =>
+    range(0, g.counts[i]).map((o) => range(0, size).map((k) => o * g.stride[i] + k * g.dilation[i] - g.padding[i])),
+  );
   const first = firstPosition(windows.detach().node, values.detach().node, spatial);
   return [values, wrap(inputPositions(first, tables, input.shape.slice(-spatial)))];
 }
 
 /** The largest element of each window of [N, C, L]; with `returnIndices` also where it was. */
-export function maxPool1d(input: Tensor, kernelSize: Size, stride: Size | null | undefined, options: MaxPoolOptions & { returnIndices: true }): [Tensor, Tensor];
+export function maxPool1d(
+  input: Tensor,
+  kernelSize: Size,
+  stride: Size | null | undefined,
+  options: MaxPoolOptions & { returnIndices: true },
+): [Tensor, Tensor];
 export function maxPool1d(input: Tensor, kernelSize: Size, stride?: Size | null, options?: MaxPoolOptions): Tensor;
-export function maxPool1d(input: Tensor, kernelSize: Size, stride: Size | null = null, options: MaxPoolOptions = {}): PoolResult {
+export function maxPool1d(
+  input: Tensor,
+  kernelSize: Size,
+  stride: Size | null = null,
+  options: MaxPoolOptions = {},
+): PoolResult {
   return maxPool('maxPool1d', 1, input, kernelSize, stride, options);
 }
 /** As {@link maxPool1d} for [N, C, H, W]. */
-export function maxPool2d(input: Tensor, kernelSize: Size, stride: Size | null | undefined, options: MaxPoolOptions & { returnIndices: true }): [Tensor, Tensor];
+export function maxPool2d(
+  input: Tensor,
+  kernelSize: Size,
+  stride: Size | null | undefined,
+  options: MaxPoolOptions & { returnIndices: true },
+): [Tensor, Tensor];
 export function maxPool2d(input: Tensor, kernelSize: Size, stride?: Size | null, options?: MaxPoolOptions): Tensor;
-export function maxPool2d(input: Tensor, kernelSize: Size, stride: Size | null = null, options: MaxPoolOptions = {}): PoolResult {
+export function maxPool2d(
+  input: Tensor,
+  kernelSize: Size,
+  stride: Size | null = null,
+  options: MaxPoolOptions = {},
+): PoolResult {
   return maxPool('maxPool2d', 2, input, kernelSize, stride, options);
 }
 /** As {@link maxPool1d} for [N, C, D, H, W]. */
-export function maxPool3d(input: Tensor, kernelSize: Size, stride: Size | null | undefined, options: MaxPoolOptions & { returnIndices: true }): [Tensor, Tensor];
+export function maxPool3d(
+  input: Tensor,
+  kernelSize: Size,
+  stride: Size | null | undefined,
+  options: MaxPoolOptions & { returnIndices: true },
+): [Tensor, Tensor];
 export function maxPool3d(input: Tensor, kernelSize: Size, stride?: Size | null, options?: MaxPoolOptions): Tensor;
-export function maxPool3d(input: Tensor, kernelSize: Size, stride: Size | null = null, options: MaxPoolOptions = {}): PoolResult {
+export function maxPool3d(
+  input: Tensor,
+  kernelSize: Size,
+  stride: Size | null = null,
+  options: MaxPoolOptions = {},
+): PoolResult {
   return maxPool('maxPool3d', 3, input, kernelSize, stride, options);
 }
-const withIndices = (op: string, spatial: number) => (input: Tensor, kernelSize: Size, stride: Size | null = null, options: MaxPoolOptions = {}): [Tensor, Tensor] =>
-  maxPool(op, spatial, input, kernelSize, stride, { ...options, returnIndices: true }) as [Tensor, Tensor];
+const withIndices =
+  (op: string, spatial: number) =>
+  (input: Tensor, kernelSize: Size, stride: Size | null = null, options: MaxPoolOptions = {}): [Tensor, Tensor] =>
+    maxPool(op, spatial, input, kernelSize, stride, { ...options, returnIndices: true }) as [Tensor, Tensor];
 export const maxPool1dWithIndices = withIndices('maxPool1d', 1);
 export const maxPool2dWithIndices = withIndices('maxPool2d', 2);
 export const maxPool3dWithIndices = withIndices('maxPool3d', 3);
@@ -166,12 +275,20 @@ const windowSums = (x: AnyNode, g: Geometry): AnyNode => {
   return reduceNode('sum', windows, range(windows.shape.length - g.kernel.length, g.kernel.length));
 };
 
-function avgPool(op: string, spatial: number, input: Tensor, kernelSize: Size, stride: Size | null | undefined, { padding = 0, ceilMode = false, countIncludePad = true, divisorOverride = null }: AvgPoolOptions): Tensor {
+function avgPool(
+  op: string,
+  spatial: number,
+  input: Tensor,
+  kernelSize: Size,
+  stride: Size | null | undefined,
+  { padding = 0, ceilMode = false, countIncludePad = true, divisorOverride = null }: AvgPoolOptions,
+): Tensor {
   if (divisorOverride === 0) throw new ProjError('invalid-argument', 'divisorOverride must not be 0', { op });
   const g = geometry(op, spatial, input, kernelSize, stride, padding, 1, ceilMode);
   const sums = wrap(windowSums(input.node, g));
   // Integers are divided as C does.
-  const over = (divisor: number | Tensor): Tensor => (isIntegral(sums.dtype) ? sums.div(divisor, { roundingMode: 'trunc' }) : sums.div(divisor));
+  const over = (divisor: number | Tensor): Tensor =>
+    isIntegral(sums.dtype) ? sums.div(divisor, { roundingMode: 'trunc' }) : sums.div(divisor);
   if (divisorOverride !== null) return over(divisorOverride);
   const sizes = g.counts.map((count, i) =>
     range(0, count).map((o) => {
@@ -181,48 +298,98 @@ function avgPool(op: string, spatial: number, input: Tensor, kernelSize: Size, s
       return countIncludePad ? end - start : Math.min(end, length) - Math.max(start, 0);
     }),
   );
-  if (sizes.every((list) => list.every((size) => size === list[0]))) return over(sizes.reduce((product, list) => product * list[0], 1));
+  if (sizes.every((list) => list.every((size) => size === list[0])))
+    return over(sizes.reduce((product, list) => product * list[0], 1));
   const divisors = sizes.reduce<number[]>((all, list) => all.flatMap((a) => list.map((b) => a * b)), [1]);
   return over(fromArray(divisors, g.counts, input.dtype, { device: input.device }));
 }
 
 /** The average of each window of [N, C, L]. */
-export function avgPool1d(input: Tensor, kernelSize: Size, stride: Size | null = null, options: AvgPoolOptions = {}): Tensor {
+export function avgPool1d(
+  input: Tensor,
+  kernelSize: Size,
+  stride: Size | null = null,
+  options: AvgPoolOptions = {},
+): Tensor {
   return avgPool('avgPool1d', 1, input, kernelSize, stride, options);
 }
 /** The average of each window of [N, C, H, W]. */
-export function avgPool2d(input: Tensor, kernelSize: Size, stride: Size | null = null, options: AvgPoolOptions = {}): Tensor {
+export function avgPool2d(
+  input: Tensor,
+  kernelSize: Size,
+  stride: Size | null = null,
+  options: AvgPoolOptions = {},
+): Tensor {
   return avgPool('avgPool2d', 2, input, kernelSize, stride, options);
 }
 /** The average of each window of [N, C, D, H, W]. */
-export function avgPool3d(input: Tensor, kernelSize: Size, stride: Size | null = null, options: AvgPoolOptions = {}): Tensor {
+export function avgPool3d(
+  input: Tensor,
+  kernelSize: Size,
+  stride: Size | null = null,
+  options: AvgPoolOptions = {},
+): Tensor {
   return avgPool('avgPool3d', 3, input, kernelSize, stride, options);
 }
 
 export interface LpPoolOptions {
   readonly ceilMode?: boolean;
 }
-function lpPool(op: string, spatial: number, input: Tensor, normType: number, kernelSize: Size, stride: Size | null | undefined, { ceilMode = false }: LpPoolOptions): Tensor {
+function lpPool(
+  op: string,
+  spatial: number,
+  input: Tensor,
+  normType: number,
+  kernelSize: Size,
+  stride: Size | null | undefined,
+  { ceilMode = false }: LpPoolOptions,
+): Tensor {
   const kernel = tuple(kernelSize, spatial, 'kernelSize', op);
   const mean = avgPool(op, spatial, input.pow(normType), kernelSize, stride, { ceilMode });
-  return mean.sign().mul(mean.abs().relu()).mul(elementCount(kernel)).pow(1 / normType);
+  return mean
+    .sign()
+    .mul(mean.abs().relu())
+    .mul(elementCount(kernel))
+    .pow(1 / normType);
 }
 /** (Σ xᵖ)^(1/p) over windows of [N, C, L]. */
-export function lpPool1d(input: Tensor, normType: number, kernelSize: Size, stride: Size | null = null, options: LpPoolOptions = {}): Tensor {
+export function lpPool1d(
+  input: Tensor,
+  normType: number,
+  kernelSize: Size,
+  stride: Size | null = null,
+  options: LpPoolOptions = {},
+): Tensor {
   return lpPool('lpPool1d', 1, input, normType, kernelSize, stride, options);
 }
 /** (Σ xᵖ)^(1/p) over windows of [N, C, H, W]. */
-export function lpPool2d(input: Tensor, normType: number, kernelSize: Size, stride: Size | null = null, options: LpPoolOptions = {}): Tensor {
+export function lpPool2d(
+  input: Tensor,
+  normType: number,
+  kernelSize: Size,
+  stride: Size | null = null,
+  options: LpPoolOptions = {},
+): Tensor {
   return lpPool('lpPool2d', 2, input, normType, kernelSize, stride, options);
 }
 
 type AdaptiveSize = number | null | readonly (number | null)[];
 function adaptiveSizes(op: string, spatial: number, input: Tensor, outputSize: AdaptiveSize): number[] {
-  if (input.ndim !== spatial + 1 && input.ndim !== spatial + 2) throw new ProjError('shape-mismatch', `the input must have ${spatial + 2} dimensions, or ${spatial + 1} without a batch`, { op, shapes: [input.shape] });
-  const list = Array.isArray(outputSize) ? (outputSize as readonly (number | null)[]) : new Array<number | null>(spatial).fill(outputSize as number | null);
-  const sizes = (list.length === 1 ? new Array<number | null>(spatial).fill(list[0]) : list).map((size, i) => size ?? input.shape[input.ndim - spatial + i]);
+  if (input.ndim !== spatial + 1 && input.ndim !== spatial + 2)
+    throw new ProjError(
+      'shape-mismatch',
+      `the input must have ${spatial + 2} dimensions, or ${spatial + 1} without a batch`,
+      { op, shapes: [input.shape] },
+    );
+  const list = Array.isArray(outputSize)
+    ? (outputSize as readonly (number | null)[])
+    : new Array<number | null>(spatial).fill(outputSize as number | null);
+  const sizes = (list.length === 1 ? new Array<number | null>(spatial).fill(list[0]) : list).map(
+    (size, i) => size ?? input.shape[input.ndim - spatial + i],
+  );
   if (sizes.length !== spatial) throw new ProjError('invalid-argument', `${spatial} output sizes are needed`, { op });
-  if (input.shape.slice(1 + input.ndim - spatial - 1).includes(0)) throw new ProjError('shape-mismatch', 'spatial dimensions must not be empty', { op, shapes: [input.shape] });
+  if (input.shape.slice(1 + input.ndim - spatial - 1).includes(0))
+    throw new ProjError('shape-mismatch', 'spatial dimensions must not be empty', { op, shapes: [input.shape] });
   return sizes;
 }
 
@@ -240,18 +407,40 @@ const adaptiveWindow = (length: number, count: number): AdaptiveWindow => {
 function adaptiveWindows(x: AnyNode, dim: number, { starts, sizes }: AdaptiveWindow, fill: number): AnyNode {
   const widest = Math.max(1, ...sizes);
   const last = x.shape[dim] - 1;
-  const index = fromArray(BigInt64Array.from(starts.flatMap((start) => range(start, widest).map((at) => BigInt(Math.min(at, last))))), [starts.length, widest], 'int64', { device: x.device });
+  const index = fromArray(
+    BigInt64Array.from(starts.flatMap((start) => range(start, widest).map((at) => BigInt(Math.min(at, last))))),
+    [starts.length, widest],
+    'int64',
+    { device: x.device },
+  );
   const order = [dim, ...range(0, x.shape.length).filter((d) => d !== dim)];
   const taken = takeNode(permuteNode(x, order), index.node);
   // [O, K, ...rest] → [...rest with O at dim, K]
   const rank = taken.shape.length;
   const moved = permuteNode(taken, [...range(2, dim), 0, ...range(2 + dim, rank - 2 - dim), 1]);
-  const valid = fromArray(sizes.flatMap((size) => range(0, widest).map((k) => k < size)), [starts.length, widest], 'bool', { device: x.device });
-  const mask = expandNode(reshapeNode(valid.node, moved.shape.map((_, d) => (d === dim ? starts.length : d === rank - 1 ? widest : 1))), moved.shape);
+  const valid = fromArray(
+    sizes.flatMap((size) => range(0, widest).map((k) => k < size)),
+    [starts.length, widest],
+    'bool',
+    { device: x.device },
+  );
+  const mask = expandNode(
+    reshapeNode(
+      valid.node,
+      moved.shape.map((_, d) => (d === dim ? starts.length : d === rank - 1 ? widest : 1)),
+    ),
+    moved.shape,
+  );
   return whereNode(mask, moved, constantNode(x.device, x.dtype, moved.shape, fill));
 }
 
-function adaptiveMaxPool(op: string, spatial: number, input: Tensor, outputSize: AdaptiveSize, returnIndices: boolean): PoolResult {
+function adaptiveMaxPool(
+  op: string,
+  spatial: number,
+  input: Tensor,
+  outputSize: AdaptiveSize,
+  returnIndices: boolean,
+): PoolResult {
   const sizes = adaptiveSizes(op, spatial, input, outputSize);
   const lead = input.ndim - spatial;
   const lengths = input.shape.slice(lead);
@@ -262,43 +451,85 @@ function adaptiveMaxPool(op: string, spatial: number, input: Tensor, outputSize:
   });
   const values = maximumOf(wrap(node), spatial);
   if (!returnIndices) return values;
-  const tables = windows.map(({ starts, sizes: extents }) => starts.map((start) => range(start, Math.max(1, ...extents))));
-  return [values, wrap(inputPositions(firstPosition(wrap(node).detach().node, values.detach().node, spatial), tables, lengths))];
+  const tables = windows.map(({ starts, sizes: extents }) =>
+    starts.map((start) => range(start, Math.max(1, ...extents))),
+  );
+  return [
+    values,
+    wrap(inputPositions(firstPosition(wrap(node).detach().node, values.detach().node, spatial), tables, lengths)),
+  ];
 }
 
 function adaptiveAvgPool(op: string, spatial: number, input: Tensor, outputSize: AdaptiveSize): Tensor {
   const sizes = adaptiveSizes(op, spatial, input, outputSize);
   const lead = input.ndim - spatial;
   const lengths = input.shape.slice(lead);
-  if (sizes.every((count, i) => count > 0 && lengths[i] % count === 0)) return avgPool(op, spatial, input, lengths.map((length, i) => length / sizes[i]), null, {});
+  if (sizes.every((count, i) => count > 0 && lengths[i] % count === 0))
+    return avgPool(
+      op,
+      spatial,
+      input,
+      lengths.map((length, i) => length / sizes[i]),
+      null,
+      {},
+    );
   let node = input.node;
   sizes.forEach((count, i) => {
     const window = adaptiveWindow(lengths[i], count);
     const sums = reduceNode('sum', adaptiveWindows(node, lead + i, window, 0), [node.shape.length]);
-    const extents = fromArray(window.sizes.slice(), [count, ...range(0, spatial - 1 - i).map(() => 1)], input.dtype, { device: input.device });
+    const extents = fromArray(window.sizes.slice(), [count, ...range(0, spatial - 1 - i).map(() => 1)], input.dtype, {
+      device: input.device,
+    });
     node = binaryNode('div', sums, expandNode(castNode(extents.node, sums.dtype), sums.shape));
   });
   return wrap(node);
 }
 
-export const adaptiveAvgPool1d = (input: Tensor, outputSize: AdaptiveSize): Tensor => adaptiveAvgPool('adaptiveAvgPool1d', 1, input, outputSize);
-export const adaptiveAvgPool2d = (input: Tensor, outputSize: AdaptiveSize): Tensor => adaptiveAvgPool('adaptiveAvgPool2d', 2, input, outputSize);
-export const adaptiveAvgPool3d = (input: Tensor, outputSize: AdaptiveSize): Tensor => adaptiveAvgPool('adaptiveAvgPool3d', 3, input, outputSize);
+export const adaptiveAvgPool1d = (input: Tensor, outputSize: AdaptiveSize): Tensor =>
+  adaptiveAvgPool('adaptiveAvgPool1d', 1, input, outputSize);
+export const adaptiveAvgPool2d = (input: Tensor, outputSize: AdaptiveSize): Tensor =>
+  adaptiveAvgPool('adaptiveAvgPool2d', 2, input, outputSize);
+export const adaptiveAvgPool3d = (input: Tensor, outputSize: AdaptiveSize): Tensor =>
+  adaptiveAvgPool('adaptiveAvgPool3d', 3, input, outputSize);
 export interface ReturnIndicesOptions {
   readonly returnIndices?: boolean;
 }
-export const adaptiveMaxPool1d = (input: Tensor, outputSize: AdaptiveSize, { returnIndices = false }: ReturnIndicesOptions = {}): PoolResult => adaptiveMaxPool('adaptiveMaxPool1d', 1, input, outputSize, returnIndices);
-export const adaptiveMaxPool2d = (input: Tensor, outputSize: AdaptiveSize, { returnIndices = false }: ReturnIndicesOptions = {}): PoolResult => adaptiveMaxPool('adaptiveMaxPool2d', 2, input, outputSize, returnIndices);
-export const adaptiveMaxPool3d = (input: Tensor, outputSize: AdaptiveSize, { returnIndices = false }: ReturnIndicesOptions = {}): PoolResult => adaptiveMaxPool('adaptiveMaxPool3d', 3, input, outputSize, returnIndices);
+export const adaptiveMaxPool1d = (
+  input: Tensor,
+  outputSize: AdaptiveSize,
+  { returnIndices = false }: ReturnIndicesOptions = {},
+): PoolResult => adaptiveMaxPool('adaptiveMaxPool1d', 1, input, outputSize, returnIndices);
+export const adaptiveMaxPool2d = (
+  input: Tensor,
+  outputSize: AdaptiveSize,
+  { returnIndices = false }: ReturnIndicesOptions = {},
+): PoolResult => adaptiveMaxPool('adaptiveMaxPool2d', 2, input, outputSize, returnIndices);
+export const adaptiveMaxPool3d = (
+  input: Tensor,
+  outputSize: AdaptiveSize,
+  { returnIndices = false }: ReturnIndicesOptions = {},
+): PoolResult => adaptiveMaxPool('adaptiveMaxPool3d', 3, input, outputSize, returnIndices);
 
 const maxSignature = 'input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False';
-const avgSignature = 'input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None';
+const avgSignature =
+  'input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None';
 const lpSignature = 'input, norm_type, kernel_size, stride=None, ceil_mode=False';
 export const POOLING: readonly OpRow[] = [
-  row('maxPool1d', maxPool1d, maxSignature, { torch: ['torch.max_pool1d'] }), row('maxPool2d', maxPool2d, maxSignature, { torch: ['torch.max_pool2d'] }), row('maxPool3d', maxPool3d, maxSignature, { torch: ['torch.max_pool3d'] }),
-  row('maxPool1dWithIndices', maxPool1dWithIndices, maxSignature, { torch: ['torch.max_pool1d_with_indices'] }), row('maxPool2dWithIndices', maxPool2dWithIndices, maxSignature), row('maxPool3dWithIndices', maxPool3dWithIndices, maxSignature),
-  row('avgPool1d', avgPool1d, avgSignature, { torch: ['torch.avg_pool1d'] }), row('avgPool2d', avgPool2d, avgSignature), row('avgPool3d', avgPool3d, avgSignature),
-  row('lpPool1d', lpPool1d, lpSignature), row('lpPool2d', lpPool2d, lpSignature),
-  row('adaptiveAvgPool1d', adaptiveAvgPool1d, 'input, output_size', { torch: ['torch.adaptive_avg_pool1d'] }), row('adaptiveAvgPool2d', adaptiveAvgPool2d, 'input, output_size'), row('adaptiveAvgPool3d', adaptiveAvgPool3d, 'input, output_size'),
-  row('adaptiveMaxPool1d', adaptiveMaxPool1d, 'input, output_size, return_indices=False'), row('adaptiveMaxPool2d', adaptiveMaxPool2d, 'input, output_size, return_indices=False'), row('adaptiveMaxPool3d', adaptiveMaxPool3d, 'input, output_size, return_indices=False'),
+  row('maxPool1d', maxPool1d, maxSignature, { torch: ['torch.max_pool1d'] }),
+  row('maxPool2d', maxPool2d, maxSignature, { torch: ['torch.max_pool2d'] }),
+  row('maxPool3d', maxPool3d, maxSignature, { torch: ['torch.max_pool3d'] }),
+  row('maxPool1dWithIndices', maxPool1dWithIndices, maxSignature, { torch: ['torch.max_pool1d_with_indices'] }),
+  row('maxPool2dWithIndices', maxPool2dWithIndices, maxSignature),
+  row('maxPool3dWithIndices', maxPool3dWithIndices, maxSignature),
+  row('avgPool1d', avgPool1d, avgSignature, { torch: ['torch.avg_pool1d'] }),
+  row('avgPool2d', avgPool2d, avgSignature),
+  row('avgPool3d', avgPool3d, avgSignature),
+  row('lpPool1d', lpPool1d, lpSignature),
+  row('lpPool2d', lpPool2d, lpSignature),
+  row('adaptiveAvgPool1d', adaptiveAvgPool1d, 'input, output_size', { torch: ['torch.adaptive_avg_pool1d'] }),
+  row('adaptiveAvgPool2d', adaptiveAvgPool2d, 'input, output_size'),
+  row('adaptiveAvgPool3d', adaptiveAvgPool3d, 'input, output_size'),
+  row('adaptiveMaxPool1d', adaptiveMaxPool1d, 'input, output_size, return_indices=False'),
+  row('adaptiveMaxPool2d', adaptiveMaxPool2d, 'input, output_size, return_indices=False'),
+  row('adaptiveMaxPool3d', adaptiveMaxPool3d, 'input, output_size, return_indices=False'),
 ];

@@ -22,22 +22,38 @@ export function reduceLoss(loss: Tensor, reduction: Reduction, op: string): Tens
     case 'sum':
       return loss.sum();
     default:
-      throw new ProjError('invalid-argument', `reduction "${String(reduction satisfies never)}"`, { op, cure: "Use 'none', 'mean' or 'sum'" });
+      throw new ProjError('invalid-argument', `reduction "${String(reduction satisfies never)}"`, {
+        op,
+        cure: "Use 'none', 'mean' or 'sum'",
+      });
   }
 }
 
 /** `result`, written into `input` where `inplace`. */
-export const placed = (input: Tensor, result: Tensor, inplace: boolean, op: string): Tensor => (inplace ? input.assign(result.node, op) : result);
+export const placed = (input: Tensor, result: Tensor, inplace: boolean, op: string): Tensor =>
+  inplace ? input.assign(result.node, op) : result;
 
 /** A number as a 0-dim tensor with the dtype and device of `like`. */
-export const scalarLike = (like: Tensor, value: number): Tensor => wrap(constantNode(like.device, like.dtype, [], Number(value)));
+export const scalarLike = (like: Tensor, value: number): Tensor =>
+  wrap(constantNode(like.device, like.dtype, [], Number(value)));
 /** A constant with the dtype and device of `like`. */
-export const filledLike = (like: Tensor, shape: readonly number[], value: number): Tensor => wrap(constantNode(like.device, like.dtype, shape, Number(value)));
+export const filledLike = (like: Tensor, shape: readonly number[], value: number): Tensor =>
+  wrap(constantNode(like.device, like.dtype, shape, Number(value)));
 
 /** One number for each of `n` spatial dimensions. */
 export function tuple(value: number | readonly number[], n: number, what: string, op: string): number[] {
-  const list = typeof value === 'number' ? new Array<number>(n).fill(value) : value.length === 1 ? new Array<number>(n).fill(value[0]) : [...value];
-  if (list.length !== n || list.some((x) => !Number.isInteger(x))) throw new ProjError('invalid-argument', `${what} must be one integer or ${n} of them, got ${JSON.stringify(value)}`, { op });
+  const list =
+    typeof value === 'number'
+      ? new Array<number>(n).fill(value)
+      : value.length === 1
+        ? new Array<number>(n).fill(value[0])
+        : [...value];
+  if (list.length !== n || list.some((x) => !Number.isInteger(x)))
+    throw new ProjError(
+      'invalid-argument',
+      `${what} must be one integer or ${n} of them, got ${JSON.stringify(value)}`,
+      { op },
+    );
   return list;
 }
 
@@ -49,8 +65,17 @@ export interface FunctionalRowOptions {
 }
 const snake = (name: string): string => name.replace(/[A-Z]/g, (c) => `_${c.toLowerCase()}`);
 /** A row of the functional table. */
-export function row(name: string, fn: unknown, signature: string, { torch = [], differentiable = true }: FunctionalRowOptions = {}): OpRow {
-  return tableRow(name, fn as AnyFunction, signature, { torch: [`torch.nn.functional.${snake(name)}`, ...torch], method: false, differentiable });
+export function row(
+  name: string,
+  fn: unknown,
+  signature: string,
+  { torch = [], differentiable = true }: FunctionalRowOptions = {},
+): OpRow {
+  return tableRow(name, fn as AnyFunction, signature, {
+    torch: [`torch.nn.functional.${snake(name)}`, ...torch],
+    method: false,
+    differentiable,
+  });
 }
 
 export type { OpRow };

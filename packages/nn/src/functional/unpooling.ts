@@ -1,7 +1,16 @@
 /** Pooling over windows at random places (Graham 2014), and the partial inverse of max pooling. */
 import { ProjError } from '@proj/kernel';
 import { rand, scatter, type Tensor, zeros } from '@proj/tensor';
-import { castNode, constantNode, elementCount, expandNode, iotaNode, reshapeNode, takeNode, wrap } from '@proj/tensor/graph';
+import {
+  castNode,
+  constantNode,
+  elementCount,
+  expandNode,
+  iotaNode,
+  reshapeNode,
+  takeNode,
+  wrap,
+} from '@proj/tensor/graph';
 import { firstPosition, maximumOf } from './pooling.ts';
 import { type OpRow, row, tuple } from './support.ts';
 
@@ -11,10 +20,31 @@ export interface MaxUnpoolOptions {
   readonly padding?: Size;
   readonly outputSize?: readonly number[] | null;
 }
-function maxUnpool(op: string, spatial: number, input: Tensor, indices: Tensor, kernelSize: Size, stride: Size | null | undefined, { padding = 0, outputSize = null }: MaxUnpoolOptions): Tensor {
-  if (input.ndim !== spatial + 1 && input.ndim !== spatial + 2) throw new ProjError('shape-mismatch', `the input must have ${spatial + 2} dimensions, or ${spatial + 1} without a batch`, { op, shapes: [input.shape] });
-  if (indices.dtype !== 'int64') throw new ProjError('dtype', `indices of ${indices.dtype}`, { op, cure: 'Use the indices that max pooling returned' });
-  if (indices.shape.join() !== input.shape.join()) throw new ProjError('shape-mismatch', 'input and indices differ in shape', { op, shapes: [input.shape, indices.shape] });
+function maxUnpool(
+  op: string,
+  spatial: number,
+  input: Tensor,
+  indices: Tensor,
+  kernelSize: Size,
+  stride: Size | null | undefined,
+  { padding = 0, outputSize = null }: MaxUnpoolOptions,
+): Tensor {
+  if (input.ndim !== spatial + 1 && input.ndim !== spatial + 2)
+    throw new ProjError(
+      'shape-mismatch',
+      `the input must have ${spatial + 2} dimensions, or ${spatial + 1} without a batch`,
+      { op, shapes: [input.shape] },
+    );
+  if (indices.dtype !== 'int64')
+    throw new ProjError('dtype', `indices of ${indices.dtype}`, {
+      op,
+      cure: 'Use the indices that max pooling returned',
+    });
+  if (indices.shape.join() !== input.shape.join())
+    throw new ProjError('shape-mismatch', 'input and indices differ in shape', {
+      op,
+      shapes: [input.shape, indices.shape],
+    });
   const kernel = tuple(kernelSize, spatial, 'kernelSize', op);
   const strides = stride === null || stride === undefined ? kernel : tuple(stride, spatial, 'stride', op);
   const paddings = tuple(padding, spatial, 'padding', op);
@@ -22,8 +52,14 @@ function maxUnpool(op: string, spatial: number, input: Tensor, indices: Tensor, 
   const lead = input.shape.slice(0, input.ndim - spatial);
   const natural = kernel.map((k, i) => (input.shape[lead.length + i] - 1) * strides[i] - 2 * paddings[i] + k);
   const sizes = outputSize === null ? natural : outputSize.slice(-spatial);
-  if (sizes.length !== spatial || sizes.some((size, i) => Math.abs(size - natural[i]) >= strides[i] && size !== natural[i])) {
-    throw new ProjError('invalid-argument', `output size [${sizes.join(', ')}] is not near [${natural.join(', ')}]`, { op, shapes: [input.shape] });
+  if (
+    sizes.length !== spatial ||
+    sizes.some((size, i) => Math.abs(size - natural[i]) >= strides[i] && size !== natural[i])
+  ) {
+    throw new ProjError('invalid-argument', `output size [${sizes.join(', ')}] is not near [${natural.join(', ')}]`, {
+      op,
+      shapes: [input.shape],
+    });
   }
   const rows = elementCount(lead);
   const count = elementCount(input.shape.slice(lead.length));
@@ -31,15 +67,33 @@ function maxUnpool(op: string, spatial: number, input: Tensor, indices: Tensor, 
   return scatter(base, 1, indices.reshape([rows, count]), input.reshape([rows, count])).reshape([...lead, ...sizes]);
 }
 /** Puts pooled values back where they came from, zeros elsewhere: [N, C, L]. */
-export function maxUnpool1d(input: Tensor, indices: Tensor, kernelSize: Size, stride: Size | null = null, options: MaxUnpoolOptions = {}): Tensor {
+export function maxUnpool1d(
+  input: Tensor,
+  indices: Tensor,
+  kernelSize: Size,
+  stride: Size | null = null,
+  options: MaxUnpoolOptions = {},
+): Tensor {
   return maxUnpool('maxUnpool1d', 1, input, indices, kernelSize, stride, options);
 }
 /** As {@link maxUnpool1d} for [N, C, H, W]. */
-export function maxUnpool2d(input: Tensor, indices: Tensor, kernelSize: Size, stride: Size | null = null, options: MaxUnpoolOptions = {}): Tensor {
+export function maxUnpool2d(
+  input: Tensor,
+  indices: Tensor,
+  kernelSize: Size,
+  stride: Size | null = null,
+  options: MaxUnpoolOptions = {},
+): Tensor {
   return maxUnpool('maxUnpool2d', 2, input, indices, kernelSize, stride, options);
 }
 /** As {@link maxUnpool1d} for [N, C, D, H, W]. */
-export function maxUnpool3d(input: Tensor, indices: Tensor, kernelSize: Size, stride: Size | null = null, options: MaxUnpoolOptions = {}): Tensor {
+export function maxUnpool3d(
+  input: Tensor,
+  indices: Tensor,
+  kernelSize: Size,
+  stride: Size | null = null,
+  options: MaxUnpoolOptions = {},
+): Tensor {
   return maxUnpool('maxUnpool3d', 3, input, indices, kernelSize, stride, options);
 }
 
@@ -58,23 +112,44 @@ const along = (x: Tensor, rank: number, at: readonly number[]): Tensor => {
   return x.reshape(shape);
 };
 
-function fractionalMaxPool(op: string, spatial: number, input: Tensor, kernelSize: Size, options: FractionalPoolOptions): Tensor | [Tensor, Tensor] {
+function fractionalMaxPool(
+  op: string,
+  spatial: number,
+  input: Tensor,
+  kernelSize: Size,
+  options: FractionalPoolOptions,
+): Tensor | [Tensor, Tensor] {
   const { outputSize = null, outputRatio = null, returnIndices = false } = options;
-  if ((outputSize === null) === (outputRatio === null)) throw new ProjError('invalid-argument', 'give either outputSize or outputRatio', { op });
+  if ((outputSize === null) === (outputRatio === null))
+    throw new ProjError('invalid-argument', 'give either outputSize or outputRatio', { op });
   const batched = input.ndim === spatial + 2;
-  if (!batched && input.ndim !== spatial + 1) throw new ProjError('shape-mismatch', `the input must have ${spatial + 2} dimensions, or ${spatial + 1} without a batch`, { op, shapes: [input.shape] });
+  if (!batched && input.ndim !== spatial + 1)
+    throw new ProjError(
+      'shape-mismatch',
+      `the input must have ${spatial + 2} dimensions, or ${spatial + 1} without a batch`,
+      { op, shapes: [input.shape] },
+    );
   const x = batched ? input : input.unsqueeze(0);
   const [batch, channels, ...lengths] = x.shape;
   const kernel = tuple(kernelSize, spatial, 'kernelSize', op);
   const ratios = typeof outputRatio === 'number' ? lengths.map(() => outputRatio) : outputRatio;
-  if (ratios?.some((ratio) => !(ratio > 0 && ratio < 1)) === true) throw new ProjError('invalid-argument', 'outputRatio must be between 0 and 1', { op });
-  const counts = ratios === null ? tuple(outputSize as Size, spatial, 'outputSize', op) : lengths.map((length, i) => Math.floor(length * ratios[i]));
-  if (counts.some((count, i) => count + kernel[i] - 1 > lengths[i])) throw new ProjError('shape-mismatch', 'the output is too large for the input', { op, shapes: [input.shape] });
+  if (ratios?.some((ratio) => !(ratio > 0 && ratio < 1)) === true)
+    throw new ProjError('invalid-argument', 'outputRatio must be between 0 and 1', { op });
+  const counts =
+    ratios === null
+      ? tuple(outputSize as Size, spatial, 'outputSize', op)
+      : lengths.map((length, i) => Math.floor(length * ratios[i]));
+  if (counts.some((count, i) => count + kernel[i] - 1 > lengths[i]))
+    throw new ProjError('shape-mismatch', 'the output is too large for the input', { op, shapes: [input.shape] });
   const given = options.randomSamples ?? null;
   const samples = (given ?? rand([batch, channels, spatial], { dtype: input.dtype, device: input.device })).detach();
   // Linear input positions of every window element: [batch, channels, ...counts, ...kernel].
   const rank = 2 + 2 * spatial;
-  const rows = along(wrap(iotaNode(x.device, 'int64', batch * channels, 0, elementCount(lengths))).reshape([batch, channels]), rank, [0, 1]);
+  const rows = along(
+    wrap(iotaNode(x.device, 'int64', batch * channels, 0, elementCount(lengths))).reshape([batch, channels]),
+    rank,
+    [0, 1],
+  );
   let linear = wrap(constantNode(x.device, 'int64', new Array<number>(rank).fill(1), 0));
   counts.forEach((count, i) => {
     // PyTorch lists the sample of the last dimension first in two dimensions, and in order in three.
@@ -85,7 +160,9 @@ function fractionalMaxPool(op: string, spatial: number, input: Tensor, kernelSiz
     const inner = sample.add(output).mul(alpha).trunc().sub(sample.mul(alpha).trunc());
     const last = output.eq(count - 1);
     const start = wrap(castNode(inner.mul(last.logicalNot()).add(last.mul(free)).node, 'int64'));
-    const position = along(start, rank, [0, 1, 2 + i]).add(along(wrap(iotaNode(x.device, 'int64', kernel[i], 0, 1)), rank, [2 + spatial + i]));
+    const position = along(start, rank, [0, 1, 2 + i]).add(
+      along(wrap(iotaNode(x.device, 'int64', kernel[i], 0, 1)), rank, [2 + spatial + i]),
+    );
     linear = linear.mul(lengths[i]).add(position);
   });
   const shape = [batch, channels, ...counts, ...kernel];
@@ -100,17 +177,29 @@ function fractionalMaxPool(op: string, spatial: number, input: Tensor, kernelSiz
   return [squeeze(values), squeeze(flat.gather(1, first.reshape([values.numel(), 1])).reshape(values.shape))];
 }
 /** The largest elements of windows that begin at random, about evenly spaced places of [N, C, H, W]. */
-export function fractionalMaxPool2d(input: Tensor, kernelSize: Size, options: FractionalPoolOptions = {}): Tensor | [Tensor, Tensor] {
+export function fractionalMaxPool2d(
+  input: Tensor,
+  kernelSize: Size,
+  options: FractionalPoolOptions = {},
+): Tensor | [Tensor, Tensor] {
   return fractionalMaxPool('fractionalMaxPool2d', 2, input, kernelSize, options);
 }
 /** As {@link fractionalMaxPool2d} for [N, C, D, H, W]. */
-export function fractionalMaxPool3d(input: Tensor, kernelSize: Size, options: FractionalPoolOptions = {}): Tensor | [Tensor, Tensor] {
+export function fractionalMaxPool3d(
+  input: Tensor,
+  kernelSize: Size,
+  options: FractionalPoolOptions = {},
+): Tensor | [Tensor, Tensor] {
   return fractionalMaxPool('fractionalMaxPool3d', 3, input, kernelSize, options);
 }
 
 const unpoolSignature = 'input, indices, kernel_size, stride=None, padding=0, output_size=None';
-const fractionalSignature = 'input, kernel_size, output_size=None, output_ratio=None, return_indices=False, _random_samples=None';
+const fractionalSignature =
+  'input, kernel_size, output_size=None, output_ratio=None, return_indices=False, _random_samples=None';
 export const UNPOOLING: readonly OpRow[] = [
-  row('maxUnpool1d', maxUnpool1d, unpoolSignature), row('maxUnpool2d', maxUnpool2d, unpoolSignature), row('maxUnpool3d', maxUnpool3d, unpoolSignature),
-  row('fractionalMaxPool2d', fractionalMaxPool2d, fractionalSignature), row('fractionalMaxPool3d', fractionalMaxPool3d, fractionalSignature),
+  row('maxUnpool1d', maxUnpool1d, unpoolSignature),
+  row('maxUnpool2d', maxUnpool2d, unpoolSignature),
+  row('maxUnpool3d', maxUnpool3d, unpoolSignature),
+  row('fractionalMaxPool2d', fractionalMaxPool2d, fractionalSignature),
+  row('fractionalMaxPool3d', fractionalMaxPool3d, fractionalSignature),
 ];

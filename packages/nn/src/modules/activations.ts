@@ -21,7 +21,10 @@ class Activation<Options = undefined> extends Module {
     return this.run(input, this.options);
   }
 }
-const plain = (fn: (input: Tensor) => Tensor) => (input: Tensor): Tensor => fn(input);
+const plain =
+  (fn: (input: Tensor) => Tensor) =>
+  (input: Tensor): Tensor =>
+    fn(input);
 
 /** max(x, 0) */
 export class ReLU extends Activation<InplaceOptions> {

@@ -23,10 +23,22 @@ export class AdaptiveLogSoftmaxWithLoss extends Module {
   head: Linear;
   tail: ModuleList<Sequential>;
 
-  constructor(inFeatures: number, nClasses: number, cutoffs: readonly number[], { divValue = 4, headBias = false, ...factory }: AdaptiveSoftmaxOptions = {}) {
+  constructor(
+    inFeatures: number,
+    nClasses: number,
+    cutoffs: readonly number[],
+    { divValue = 4, headBias = false, ...factory }: AdaptiveSoftmaxOptions = {},
+  ) {
     super();
-    if (cutoffs.some((cutoff, i) => !Number.isInteger(cutoff) || cutoff <= 0 || cutoff > nClasses - 1 || (i > 0 && cutoff <= cutoffs[i - 1]))) {
-      throw new ProjError('invalid-argument', `cutoffs must be rising integers between 1 and ${nClasses - 1}`, { op: 'AdaptiveLogSoftmaxWithLoss' });
+    if (
+      cutoffs.some(
+        (cutoff, i) =>
+          !Number.isInteger(cutoff) || cutoff <= 0 || cutoff > nClasses - 1 || (i > 0 && cutoff <= cutoffs[i - 1]),
+      )
+    ) {
+      throw new ProjError('invalid-argument', `cutoffs must be rising integers between 1 and ${nClasses - 1}`, {
+        op: 'AdaptiveLogSoftmaxWithLoss',
+      });
     }
     this.inFeatures = inFeatures;
     this.nClasses = nClasses;
@@ -36,7 +48,10 @@ export class AdaptiveLogSoftmaxWithLoss extends Module {
     this.tail = new ModuleList(
       Array.from({ length: clusters }, (_, i) => {
         const hidden = Math.floor(inFeatures / divValue ** (i + 1));
-        return new Sequential(new Linear(inFeatures, hidden, { bias: false, ...factory }), new Linear(hidden, this.cutoffs[i + 1] - this.cutoffs[i], { bias: false, ...factory }));
+        return new Sequential(
+          new Linear(inFeatures, hidden, { bias: false, ...factory }),
+          new Linear(hidden, this.cutoffs[i + 1] - this.cutoffs[i], { bias: false, ...factory }),
+        );
       }),
     );
   }
@@ -44,7 +59,9 @@ export class AdaptiveLogSoftmaxWithLoss extends Module {
   logProb(input: Tensor): Tensor {
     const head = logSoftmax(this.head.call(input), 1);
     const [short] = this.cutoffs;
-    const clusters = [...this.tail].map((cluster, i) => logSoftmax(cluster.call(input), 1).add(head.narrow(1, short + i, 1)));
+    const clusters = [...this.tail].map((cluster, i) =>
+      logSoftmax(cluster.call(input), 1).add(head.narrow(1, short + i, 1)),
+    );
     return cat([head.narrow(1, 0, short), ...clusters], 1);
   }
   /** The most likely class of each case. */
@@ -53,9 +70,15 @@ export class AdaptiveLogSoftmaxWithLoss extends Module {
   }
   override forward(input: Tensor, target: Tensor): AdaptiveSoftmaxOutput {
     const batched = target.ndim === 1;
-    if (target.ndim > 1 || input.ndim !== target.ndim + 1) throw new ProjError('shape-mismatch', 'an input [N, features] and targets [N] are needed, or one case', { op: 'AdaptiveLogSoftmaxWithLoss', shapes: [input.shape, target.shape] });
+    if (target.ndim > 1 || input.ndim !== target.ndim + 1)
+      throw new ProjError('shape-mismatch', 'an input [N, features] and targets [N] are needed, or one case', {
+        op: 'AdaptiveLogSoftmaxWithLoss',
+        shapes: [input.shape, target.shape],
+      });
     const x = batched ? input : input.unsqueeze(0);
-    const picked = this.logProb(x).gather(1, target.reshape([-1, 1])).squeeze(1);
+    const picked = this.logProb(x)
+      .gather(1, target.reshape([-1, 1]))
+      .squeeze(1);
     return { output: batched ? picked : picked.squeeze(0), loss: picked.mean().neg() };
   }
 }

@@ -46,9 +46,25 @@ export class MultiheadAttention extends Module {
   biasK: Parameter | null;
   biasV: Parameter | null;
 
-  constructor(embedDim: number, numHeads: number, { dropout = 0, bias = true, addBiasKv = false, addZeroAttn = false, kdim = null, vdim = null, batchFirst = false, ...factory }: MultiheadAttentionOptions = {}) {
+  constructor(
+    embedDim: number,
+    numHeads: number,
+    {
+      dropout = 0,
+      bias = true,
+      addBiasKv = false,
+      addZeroAttn = false,
+      kdim = null,
+      vdim = null,
+      batchFirst = false,
+      ...factory
+    }: MultiheadAttentionOptions = {},
+  ) {
     super();
-    if (embedDim % numHeads !== 0) throw new ProjError('invalid-argument', `${embedDim} features do not divide into ${numHeads} heads`, { op: 'MultiheadAttention' });
+    if (embedDim % numHeads !== 0)
+      throw new ProjError('invalid-argument', `${embedDim} features do not divide into ${numHeads} heads`, {
+        op: 'MultiheadAttention',
+      });
     this.embedDim = embedDim;
     this.numHeads = numHeads;
     this.dropout = dropout;
@@ -73,7 +89,18 @@ export class MultiheadAttention extends Module {
     this.biasV = addBiasKv ? make([1, 1, embedDim]) : null;
     for (const parameter of [this.biasK, this.biasV]) if (parameter !== null) xavierNormal_(parameter);
   }
-  override forward(query: Tensor, key: Tensor, value: Tensor, { keyPaddingMask = null, needWeights = true, attnMask = null, averageAttnWeights = true, isCausal = false }: AttentionCallOptions = {}): [Tensor, Tensor | null] {
+  override forward(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    {
+      keyPaddingMask = null,
+      needWeights = true,
+      attnMask = null,
+      averageAttnWeights = true,
+      isCausal = false,
+    }: AttentionCallOptions = {},
+  ): [Tensor, Tensor | null] {
     const turned = this.batchFirst && query.ndim === 3;
     const turn = (x: Tensor): Tensor => (turned ? x.transpose(0, 1) : x);
     // The same tensor for all three stays the same tensor: one projection serves all.
@@ -81,8 +108,31 @@ export class MultiheadAttention extends Module {
     const k = key === query ? q : turn(key);
     const v = value === query ? q : value === key ? k : turn(value);
     const [output, weights] = multiHeadAttentionForward(
-      q, k, v, this.embedDim, this.numHeads, this.inProjWeight, this.inProjBias, this.biasK, this.biasV, this.addZeroAttn, this.dropout, this.outProj.weight, this.outProj.bias,
-      { training: this.training, keyPaddingMask, needWeights, attnMask, averageAttnWeights, isCausal, useSeparateProjWeight: this.inProjWeight === null, qProjWeight: this.qProjWeight, kProjWeight: this.kProjWeight, vProjWeight: this.vProjWeight },
+      q,
+      k,
+      v,
+      this.embedDim,
+      this.numHeads,
+      this.inProjWeight,
+      this.inProjBias,
+      this.biasK,
+      this.biasV,
+      this.addZeroAttn,
+      this.dropout,
+      this.outProj.weight,
+      this.outProj.bias,
+      {
+        training: this.training,
+        keyPaddingMask,
+        needWeights,
+        attnMask,
+        averageAttnWeights,
+        isCausal,
+        useSeparateProjWeight: this.inProjWeight === null,
+        qProjWeight: this.qProjWeight,
+        kProjWeight: this.kProjWeight,
+        vProjWeight: this.vProjWeight,
+      },
     );
     return [turn(output), weights];
   }
@@ -99,7 +149,10 @@ function activationOf(activation: ActivationName | ActivationFunction | Module):
     case 'gelu':
       return (x) => gelu(x);
     default:
-      throw new ProjError('invalid-argument', `activation "${String(activation satisfies never)}"`, { op: 'Transformer', cure: "Use 'relu', 'gelu' or a function" });
+      throw new ProjError('invalid-argument', `activation "${String(activation satisfies never)}"`, {
+        op: 'Transformer',
+        cure: "Use 'relu', 'gelu' or a function",
+      });
   }
 }
 
@@ -130,7 +183,19 @@ export class TransformerEncoderLayer extends Module {
   dropout1: Dropout;
   dropout2: Dropout;
 
-  constructor(dModel: number, nhead: number, { dimFeedforward = 2048, dropout = 0.1, activation = 'relu', layerNormEps = 1e-5, batchFirst = false, normFirst = false, ...factory }: TransformerLayerOptions = {}) {
+  constructor(
+    dModel: number,
+    nhead: number,
+    {
+      dimFeedforward = 2048,
+      dropout = 0.1,
+      activation = 'relu',
+      layerNormEps = 1e-5,
+      batchFirst = false,
+      normFirst = false,
+      ...factory
+    }: TransformerLayerOptions = {},
+  ) {
     super();
     this.normFirst = normFirst;
     this.activation = activationOf(activation);
@@ -143,9 +208,21 @@ export class TransformerEncoderLayer extends Module {
     this.dropout1 = new Dropout(dropout);
     this.dropout2 = new Dropout(dropout);
   }
-  override forward(src: Tensor, { srcMask = null, srcKeyPaddingMask = null, isCausal = false }: EncoderLayerCallOptions = {}): Tensor {
-    const attend = (x: Tensor): Tensor => this.dropout1.call(this.selfAttn.call(x, x, x, { attnMask: srcMask, keyPaddingMask: srcKeyPaddingMask, needWeights: false, isCausal })[0]);
-    const feed = (x: Tensor): Tensor => this.dropout2.call(this.linear2.call(this.dropout.call(this.activation(this.linear1.call(x)))));
+  override forward(
+    src: Tensor,
+    { srcMask = null, srcKeyPaddingMask = null, isCausal = false }: EncoderLayerCallOptions = {},
+  ): Tensor {
+    const attend = (x: Tensor): Tensor =>
+      this.dropout1.call(
+        this.selfAttn.call(x, x, x, {
+          attnMask: srcMask,
+          keyPaddingMask: srcKeyPaddingMask,
+          needWeights: false,
+          isCausal,
+        })[0],
+      );
+    const feed = (x: Tensor): Tensor =>
+      this.dropout2.call(this.linear2.call(this.dropout.call(this.activation(this.linear1.call(x)))));
     if (this.normFirst) {
       const x = src.add(attend(this.norm1.call(src)));
       return x.add(feed(this.norm2.call(x)));
@@ -177,7 +254,19 @@ export class TransformerDecoderLayer extends Module {
   dropout2: Dropout;
   dropout3: Dropout;
 
-  constructor(dModel: number, nhead: number, { dimFeedforward = 2048, dropout = 0.1, activation = 'relu', layerNormEps = 1e-5, batchFirst = false, normFirst = false, ...factory }: TransformerLayerOptions = {}) {
+  constructor(
+    dModel: number,
+    nhead: number,
+    {
+      dimFeedforward = 2048,
+      dropout = 0.1,
+      activation = 'relu',
+      layerNormEps = 1e-5,
+      batchFirst = false,
+      normFirst = false,
+      ...factory
+    }: TransformerLayerOptions = {},
+  ) {
     super();
     this.normFirst = normFirst;
     this.activation = activationOf(activation);
@@ -193,10 +282,30 @@ export class TransformerDecoderLayer extends Module {
     this.dropout2 = new Dropout(dropout);
     this.dropout3 = new Dropout(dropout);
   }
-  override forward(tgt: Tensor, memory: Tensor, { tgtMask = null, memoryMask = null, tgtKeyPaddingMask = null, memoryKeyPaddingMask = null }: DecoderLayerCallOptions = {}): Tensor {
-    const attend = (x: Tensor): Tensor => this.dropout1.call(this.selfAttn.call(x, x, x, { attnMask: tgtMask, keyPaddingMask: tgtKeyPaddingMask, needWeights: false })[0]);
-    const look = (x: Tensor): Tensor => this.dropout2.call(this.multiheadAttn.call(x, memory, memory, { attnMask: memoryMask, keyPaddingMask: memoryKeyPaddingMask, needWeights: false })[0]);
-    const feed = (x: Tensor): Tensor => this.dropout3.call(this.linear2.call(this.dropout.call(this.activation(this.linear1.call(x)))));
+  override forward(
+    tgt: Tensor,
+    memory: Tensor,
+    {
+      tgtMask = null,
+      memoryMask = null,
+      tgtKeyPaddingMask = null,
+      memoryKeyPaddingMask = null,
+    }: DecoderLayerCallOptions = {},
+  ): Tensor {
+    const attend = (x: Tensor): Tensor =>
+      this.dropout1.call(
+        this.selfAttn.call(x, x, x, { attnMask: tgtMask, keyPaddingMask: tgtKeyPaddingMask, needWeights: false })[0],
+      );
+    const look = (x: Tensor): Tensor =>
+      this.dropout2.call(
+        this.multiheadAttn.call(x, memory, memory, {
+          attnMask: memoryMask,
+          keyPaddingMask: memoryKeyPaddingMask,
+          needWeights: false,
+        })[0],
+      );
+    const feed = (x: Tensor): Tensor =>
+      this.dropout3.call(this.linear2.call(this.dropout.call(this.activation(this.linear1.call(x)))));
     if (this.normFirst) {
       let x = tgt.add(attend(this.norm1.call(tgt)));
       x = x.add(look(this.norm2.call(x)));
@@ -263,28 +372,64 @@ export class Transformer extends Module {
   encoder: TransformerEncoder;
   decoder: TransformerDecoder;
 
-  constructor({ dModel = 512, nhead = 8, numEncoderLayers = 6, numDecoderLayers = 6, customEncoder = null, customDecoder = null, layerNormEps = 1e-5, batchFirst = false, ...layer }: TransformerOptions = {}) {
+  constructor({
+    dModel = 512,
+    nhead = 8,
+    numEncoderLayers = 6,
+    numDecoderLayers = 6,
+    customEncoder = null,
+    customDecoder = null,
+    layerNormEps = 1e-5,
+    batchFirst = false,
+    ...layer
+  }: TransformerOptions = {}) {
     super();
     this.batchFirst = batchFirst;
     this.dModel = dModel;
     const { dtype = null, device = null } = layer;
     const options = { ...layer, layerNormEps, batchFirst };
     const norm = (): LayerNorm => new LayerNorm(dModel, { eps: layerNormEps, dtype, device });
-    this.encoder = (customEncoder as TransformerEncoder | null) ?? new TransformerEncoder(new TransformerEncoderLayer(dModel, nhead, options), numEncoderLayers, norm());
-    this.decoder = (customDecoder as TransformerDecoder | null) ?? new TransformerDecoder(new TransformerDecoderLayer(dModel, nhead, options), numDecoderLayers, norm());
+    this.encoder =
+      (customEncoder as TransformerEncoder | null) ??
+      new TransformerEncoder(new TransformerEncoderLayer(dModel, nhead, options), numEncoderLayers, norm());
+    this.decoder =
+      (customDecoder as TransformerDecoder | null) ??
+      new TransformerDecoder(new TransformerDecoderLayer(dModel, nhead, options), numDecoderLayers, norm());
     noGrad(() => {
       for (const parameter of this.parameters()) if (parameter.ndim > 1) xavierUniform_(parameter);
     });
   }
-  override forward(src: Tensor, tgt: Tensor, { srcMask = null, tgtMask = null, memoryMask = null, srcKeyPaddingMask = null, tgtKeyPaddingMask = null, memoryKeyPaddingMask = null }: TransformerCallOptions = {}): Tensor {
+  override forward(
+    src: Tensor,
+    tgt: Tensor,
+    {
+      srcMask = null,
+      tgtMask = null,
+      memoryMask = null,
+      srcKeyPaddingMask = null,
+      tgtKeyPaddingMask = null,
+      memoryKeyPaddingMask = null,
+    }: TransformerCallOptions = {},
+  ): Tensor {
     const batchDim = this.batchFirst ? 0 : 1;
-    if (src.ndim === 3 && src.shape[batchDim] !== tgt.shape[batchDim]) throw new ProjError('shape-mismatch', 'source and target differ in batch size', { op: 'Transformer', shapes: [src.shape, tgt.shape] });
-    if (src.shape[src.ndim - 1] !== this.dModel || tgt.shape[tgt.ndim - 1] !== this.dModel) throw new ProjError('shape-mismatch', `${this.dModel} features are expected`, { op: 'Transformer', shapes: [src.shape, tgt.shape] });
+    if (src.ndim === 3 && src.shape[batchDim] !== tgt.shape[batchDim])
+      throw new ProjError('shape-mismatch', 'source and target differ in batch size', {
+        op: 'Transformer',
+        shapes: [src.shape, tgt.shape],
+      });
+    if (src.shape[src.ndim - 1] !== this.dModel || tgt.shape[tgt.ndim - 1] !== this.dModel)
+      throw new ProjError('shape-mismatch', `${this.dModel} features are expected`, {
+        op: 'Transformer',
+        shapes: [src.shape, tgt.shape],
+      });
     const memory = this.encoder.call(src, { mask: srcMask, srcKeyPaddingMask });
     return this.decoder.call(tgt, memory, { tgtMask, memoryMask, tgtKeyPaddingMask, memoryKeyPaddingMask });
   }
   /** [sz, sz]: 0 where a position may attend, -∞ after it. */
   static generateSquareSubsequentMask(sz: number): Tensor {
-    return fromArray(Float32Array.from({ length: sz * sz }, (_, i) => (i % sz > Math.floor(i / sz) ? -Infinity : 0)), [sz, sz]);
+    return fromArray(
+      Float32Array.from({ length: sz * sz }, (_, i) => (i % sz > Math.floor(i / sz) ? -Infinity : 0)),
+      [sz, sz],
+    );
   }
 }

@@ -11,7 +11,8 @@ export interface UnaryModule extends Module {
 type Named<T> = Readonly<Record<string, T>>;
 
 const wrapIndex = (index: number, length: number): number => {
-  if (!Number.isInteger(index) || index < -length || index >= length) throw new ProjError('index-out-of-range', `index ${index} of ${length} modules`);
+  if (!Number.isInteger(index) || index < -length || index >= length)
+    throw new ProjError('index-out-of-range', `index ${index} of ${length} modules`);
   return index < 0 ? index + length : index;
 };
 
@@ -22,7 +23,10 @@ export class Sequential extends Module {
   constructor(...modules: readonly Module[] | readonly [Named<Module>]) {
     super();
     const [first] = modules;
-    this.members = modules.length === 1 && !(first instanceof Module) ? Object.entries(first as Named<Module>) : (modules as readonly Module[]).map((module, i) => [String(i), module]);
+    this.members =
+      modules.length === 1 && !(first instanceof Module)
+        ? Object.entries(first as Named<Module>)
+        : (modules as readonly Module[]).map((module, i) => [String(i), module]);
   }
   override *fields(): Iterable<readonly [string, unknown]> {
     yield* this.members;
@@ -88,7 +92,9 @@ export class ModuleDict<M extends Module = Module> extends Module {
 
   constructor(modules: Named<M> | Iterable<readonly [string, M]> = {}) {
     super();
-    this.members = new Map(Symbol.iterator in modules ? (modules as Iterable<readonly [string, M]>) : Object.entries(modules as Named<M>));
+    this.members = new Map(
+      Symbol.iterator in modules ? (modules as Iterable<readonly [string, M]>) : Object.entries(modules as Named<M>),
+    );
   }
   override *fields(): Iterable<readonly [string, unknown]> {
     yield* this.members;
@@ -163,7 +169,8 @@ export class ParameterDict extends Module {
   }
   get(name: string): Parameter {
     const parameter = this.members.get(name);
-    if (parameter === undefined) throw new ProjError('invalid-argument', `no parameter "${name}"`, { op: 'ParameterDict' });
+    if (parameter === undefined)
+      throw new ProjError('invalid-argument', `no parameter "${name}"`, { op: 'ParameterDict' });
     return parameter;
   }
   set(name: string, value: Tensor): this {

@@ -2,7 +2,16 @@
 import { ProjError } from '@proj/kernel';
 import type { Tensor } from '@proj/tensor';
 import { elementCount } from '@proj/tensor/graph';
-import { conv1d, conv2d, conv3d, type ConvolutionOptions, convTranspose1d, convTranspose2d, convTranspose3d, type TransposedConvolutionOptions } from '../functional/convolution.ts';
+import {
+  conv1d,
+  conv2d,
+  conv3d,
+  type ConvolutionOptions,
+  convTranspose1d,
+  convTranspose2d,
+  convTranspose3d,
+  type TransposedConvolutionOptions,
+} from '../functional/convolution.ts';
 import { pad, type PaddingMode } from '../functional/padding.ts';
 import { tuple } from '../functional/support.ts';
 import { Module } from '../module.ts';
@@ -20,7 +29,12 @@ export interface ConvTransposeOptions extends FactoryOptions, TransposedConvolut
 }
 
 type Convolution = (input: Tensor, weight: Tensor, bias: Tensor | null, options: ConvolutionOptions) => Tensor;
-type TransposedConvolution = (input: Tensor, weight: Tensor, bias: Tensor | null, options: TransposedConvolutionOptions) => Tensor;
+type TransposedConvolution = (
+  input: Tensor,
+  weight: Tensor,
+  bias: Tensor | null,
+  options: TransposedConvolutionOptions,
+) => Tensor;
 
 /** What the convolution layers share; weight [out, in / groups, ...kernel], uniform within ±1/√(fan in), as the bias. */
 class Conv extends Module {
@@ -36,10 +50,22 @@ class Conv extends Module {
   bias: Parameter | null;
   readonly run: Convolution;
 
-  constructor(run: Convolution, spatial: number, inChannels: number, outChannels: number, kernelSize: Size, { stride = 1, padding = 0, dilation = 1, groups = 1, bias = true, paddingMode = 'zeros', ...factory }: ConvOptions) {
+  constructor(
+    run: Convolution,
+    spatial: number,
+    inChannels: number,
+    outChannels: number,
+    kernelSize: Size,
+    { stride = 1, padding = 0, dilation = 1, groups = 1, bias = true, paddingMode = 'zeros', ...factory }: ConvOptions,
+  ) {
     super();
     const op = new.target.name;
-    if (groups <= 0 || inChannels % groups !== 0 || outChannels % groups !== 0) throw new ProjError('invalid-argument', `${inChannels} and ${outChannels} channels do not divide into ${groups} groups`, { op });
+    if (groups <= 0 || inChannels % groups !== 0 || outChannels % groups !== 0)
+      throw new ProjError(
+        'invalid-argument',
+        `${inChannels} and ${outChannels} channels do not divide into ${groups} groups`,
+        { op },
+      );
     this.run = run;
     this.inChannels = inChannels;
     this.outChannels = outChannels;
@@ -56,10 +82,21 @@ class Conv extends Module {
   }
   override forward(input: Tensor): Tensor {
     const { stride, padding, dilation, groups } = this;
-    if (this.paddingMode === 'zeros') return this.run(input, this.weight, this.bias, { stride, padding, dilation, groups });
+    if (this.paddingMode === 'zeros')
+      return this.run(input, this.weight, this.bias, { stride, padding, dilation, groups });
     const total = this.kernelSize.map((k, i) => dilation[i] * (k - 1));
-    const amounts = this.kernelSize.map((_, i) => (padding === 'same' ? [Math.floor(total[i] / 2), total[i] - Math.floor(total[i] / 2)] : padding === 'valid' ? [0, 0] : [padding[i], padding[i]]));
-    return this.run(pad(input, amounts.toReversed().flat(), { mode: this.paddingMode }), this.weight, this.bias, { stride, dilation, groups });
+    const amounts = this.kernelSize.map((_, i) =>
+      padding === 'same'
+        ? [Math.floor(total[i] / 2), total[i] - Math.floor(total[i] / 2)]
+        : padding === 'valid'
+          ? [0, 0]
+          : [padding[i], padding[i]],
+    );
+    return this.run(pad(input, amounts.toReversed().flat(), { mode: this.paddingMode }), this.weight, this.bias, {
+      stride,
+      dilation,
+      groups,
+    });
   }
   override extraRepr(): string {
     return `${this.inChannels}, ${this.outChannels}, kernel_size=(${this.kernelSize.join(', ')}), stride=(${this.stride.join(', ')})`;
@@ -98,11 +135,33 @@ class ConvTranspose extends Module {
   bias: Parameter | null;
   readonly run: TransposedConvolution;
 
-  constructor(run: TransposedConvolution, spatial: number, inChannels: number, outChannels: number, kernelSize: Size, { stride = 1, padding = 0, outputPadding = 0, groups = 1, bias = true, dilation = 1, paddingMode = 'zeros', ...factory }: ConvTransposeOptions) {
+  constructor(
+    run: TransposedConvolution,
+    spatial: number,
+    inChannels: number,
+    outChannels: number,
+    kernelSize: Size,
+    {
+      stride = 1,
+      padding = 0,
+      outputPadding = 0,
+      groups = 1,
+      bias = true,
+      dilation = 1,
+      paddingMode = 'zeros',
+      ...factory
+    }: ConvTransposeOptions,
+  ) {
     super();
     const op = new.target.name;
-    if (paddingMode !== 'zeros') throw new ProjError('invalid-argument', `only paddingMode 'zeros' is supported`, { op });
-    if (groups <= 0 || inChannels % groups !== 0 || outChannels % groups !== 0) throw new ProjError('invalid-argument', `${inChannels} and ${outChannels} channels do not divide into ${groups} groups`, { op });
+    if (paddingMode !== 'zeros')
+      throw new ProjError('invalid-argument', `only paddingMode 'zeros' is supported`, { op });
+    if (groups <= 0 || inChannels % groups !== 0 || outChannels % groups !== 0)
+      throw new ProjError(
+        'invalid-argument',
+        `${inChannels} and ${outChannels} channels do not divide into ${groups} groups`,
+        { op },
+      );
     this.run = run;
     this.inChannels = inChannels;
     this.outChannels = outChannels;
@@ -124,8 +183,19 @@ class ConvTranspose extends Module {
     if (outputSize !== null) {
       const spatial = kernelSize.length;
       const wanted = outputSize.slice(-spatial);
-      outputPadding = wanted.map((size, i) => size - ((input.shape[input.ndim - spatial + i] - 1) * stride[i] - 2 * padding[i] + dilation[i] * (kernelSize[i] - 1) + 1));
-      if (outputPadding.some((p, i) => p < 0 || p >= stride[i])) throw new ProjError('invalid-argument', `output size [${wanted.join(', ')}] cannot be reached`, { op: this.constructor.name, shapes: [input.shape] });
+      outputPadding = wanted.map(
+        (size, i) =>
+          size -
+          ((input.shape[input.ndim - spatial + i] - 1) * stride[i] -
+            2 * padding[i] +
+            dilation[i] * (kernelSize[i] - 1) +
+            1),
+      );
+      if (outputPadding.some((p, i) => p < 0 || p >= stride[i]))
+        throw new ProjError('invalid-argument', `output size [${wanted.join(', ')}] cannot be reached`, {
+          op: this.constructor.name,
+          shapes: [input.shape],
+        });
     }
     return this.run(input, this.weight, this.bias, { stride, padding, outputPadding, groups, dilation });
   }

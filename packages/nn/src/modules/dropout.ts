@@ -9,7 +9,11 @@ class DropoutBase extends Module {
   readonly p: number;
   readonly inplace: boolean;
   readonly run: (input: Tensor, options: F.DropoutOptions) => Tensor;
-  constructor(run: (input: Tensor, options: F.DropoutOptions) => Tensor, p: ProbabilityArgument, { inplace = false }: InplaceOptions) {
+  constructor(
+    run: (input: Tensor, options: F.DropoutOptions) => Tensor,
+    p: ProbabilityArgument,
+    { inplace = false }: InplaceOptions,
+  ) {
     super();
     this.run = run;
     this.p = typeof p === 'number' ? p : (p.p ?? 0.5);

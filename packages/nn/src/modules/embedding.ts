@@ -9,9 +9,19 @@ import { Parameter } from '../parameter.ts';
 import type { FactoryOptions } from './linear.ts';
 
 /** Rows from the standard normal distribution, zeros at `paddingIdx`. */
-function table(rows: number, size: number, paddingIdx: number | null, given: Tensor | null, { dtype = null, device = null }: FactoryOptions): Parameter {
+function table(
+  rows: number,
+  size: number,
+  paddingIdx: number | null,
+  given: Tensor | null,
+  { dtype = null, device = null }: FactoryOptions,
+): Parameter {
   if (given !== null) {
-    if (given.shape.join() !== [rows, size].join()) throw new ProjError('shape-mismatch', `a table of [${rows}, ${size}] is expected`, { op: 'Embedding', shapes: [given.shape] });
+    if (given.shape.join() !== [rows, size].join())
+      throw new ProjError('shape-mismatch', `a table of [${rows}, ${size}] is expected`, {
+        op: 'Embedding',
+        shapes: [given.shape],
+      });
     return given instanceof Parameter ? given : new Parameter(given);
   }
   const weight = new Parameter(zeros([rows, size], { dtype, device }));
@@ -21,7 +31,8 @@ function table(rows: number, size: number, paddingIdx: number | null, given: Ten
 }
 function paddingRow(paddingIdx: number | null, rows: number): number | null {
   if (paddingIdx === null) return null;
-  if (paddingIdx >= rows || paddingIdx < -rows) throw new ProjError('index-out-of-range', `paddingIdx ${paddingIdx} of ${rows} rows`, { op: 'Embedding' });
+  if (paddingIdx >= rows || paddingIdx < -rows)
+    throw new ProjError('index-out-of-range', `paddingIdx ${paddingIdx} of ${rows} rows`, { op: 'Embedding' });
   return paddingIdx < 0 ? paddingIdx + rows : paddingIdx;
 }
 
@@ -37,7 +48,19 @@ export class Embedding extends Module {
   readonly options: EmbeddingOptions;
   weight: Parameter;
 
-  constructor(numEmbeddings: number, embeddingDim: number, { paddingIdx = null, maxNorm = null, normType = 2, scaleGradByFreq = false, sparse = false, _weight = null, ...factory }: EmbeddingModuleOptions = {}) {
+  constructor(
+    numEmbeddings: number,
+    embeddingDim: number,
+    {
+      paddingIdx = null,
+      maxNorm = null,
+      normType = 2,
+      scaleGradByFreq = false,
+      sparse = false,
+      _weight = null,
+      ...factory
+    }: EmbeddingModuleOptions = {},
+  ) {
     super();
     this.numEmbeddings = numEmbeddings;
     this.embeddingDim = embeddingDim;
@@ -46,7 +69,10 @@ export class Embedding extends Module {
     this.weight = table(numEmbeddings, embeddingDim, this.paddingIdx, _weight, factory);
   }
   /** A layer with the given table, frozen unless `freeze` is false. */
-  static fromPretrained(embeddings: Tensor, { freeze = true, ...options }: EmbeddingOptions & { readonly freeze?: boolean } = {}): Embedding {
+  static fromPretrained(
+    embeddings: Tensor,
+    { freeze = true, ...options }: EmbeddingOptions & { readonly freeze?: boolean } = {},
+  ): Embedding {
     const layer = new Embedding(embeddings.shape[0], embeddings.shape[1], { ...options, _weight: embeddings });
     layer.weight.requiresGrad_(!freeze);
     return layer;
@@ -67,7 +93,21 @@ export class EmbeddingBag extends Module {
   readonly options: EmbeddingBagOptions;
   weight: Parameter;
 
-  constructor(numEmbeddings: number, embeddingDim: number, { maxNorm = null, normType = 2, scaleGradByFreq = false, mode = 'mean', sparse = false, _weight = null, includeLastOffset = false, paddingIdx = null, ...factory }: EmbeddingBagModuleOptions = {}) {
+  constructor(
+    numEmbeddings: number,
+    embeddingDim: number,
+    {
+      maxNorm = null,
+      normType = 2,
+      scaleGradByFreq = false,
+      mode = 'mean',
+      sparse = false,
+      _weight = null,
+      includeLastOffset = false,
+      paddingIdx = null,
+      ...factory
+    }: EmbeddingBagModuleOptions = {},
+  ) {
     super();
     const padding = paddingRow(paddingIdx, numEmbeddings);
     this.options = { maxNorm, normType, scaleGradByFreq, mode, sparse, includeLastOffset, paddingIdx: padding };

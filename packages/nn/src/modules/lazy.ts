@@ -2,9 +2,26 @@
 import { ProjError } from '@proj/kernel';
 import type { Tensor } from '@proj/tensor';
 import { become, Module } from '../module.ts';
-import { Conv1d, Conv2d, Conv3d, type ConvOptions, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d, type ConvTransposeOptions } from './convolution.ts';
+import {
+  Conv1d,
+  Conv2d,
+  Conv3d,
+  type ConvOptions,
+  ConvTranspose1d,
+  ConvTranspose2d,
+  ConvTranspose3d,
+  type ConvTransposeOptions,
+} from './convolution.ts';
 import { Linear, type LinearOptions } from './linear.ts';
-import { BatchNorm1d, BatchNorm2d, BatchNorm3d, type BatchNormModuleOptions, InstanceNorm1d, InstanceNorm2d, InstanceNorm3d } from './normalization.ts';
+import {
+  BatchNorm1d,
+  BatchNorm2d,
+  BatchNorm3d,
+  type BatchNormModuleOptions,
+  InstanceNorm1d,
+  InstanceNorm2d,
+  InstanceNorm3d,
+} from './normalization.ts';
 
 type Size = number | readonly number[];
 
@@ -25,7 +42,11 @@ export class LazyModule extends Module {
 
 /** Channels of an input [N, C, ...spatial] or [C, ...spatial]. */
 function channels(input: Tensor, spatial: number): number {
-  if (input.ndim !== spatial + 1 && input.ndim !== spatial + 2) throw new ProjError('shape-mismatch', `an input of ${spatial + 1} or ${spatial + 2} dimensions is needed`, { op: 'lazy layer', shapes: [input.shape] });
+  if (input.ndim !== spatial + 1 && input.ndim !== spatial + 2)
+    throw new ProjError('shape-mismatch', `an input of ${spatial + 1} or ${spatial + 2} dimensions is needed`, {
+      op: 'lazy layer',
+      shapes: [input.shape],
+    });
   return input.shape[input.ndim - spatial - 1];
 }
 

@@ -13,7 +13,11 @@ export interface FactoryOptions {
 }
 
 /** A parameter uniform in (-bound, bound). */
-export const uniformParameter = (shape: readonly number[], bound: number, { dtype = null, device = null }: FactoryOptions = {}): Parameter => {
+export const uniformParameter = (
+  shape: readonly number[],
+  bound: number,
+  { dtype = null, device = null }: FactoryOptions = {},
+): Parameter => {
   const parameter = new Parameter(zeros([...shape], { dtype, device }));
   uniform_(parameter, -bound, bound);
   return parameter;
@@ -50,7 +54,12 @@ export class Bilinear extends Module {
   weight: Parameter;
   bias: Parameter | null;
 
-  constructor(in1Features: number, in2Features: number, outFeatures: number, { bias = true, ...factory }: LinearOptions = {}) {
+  constructor(
+    in1Features: number,
+    in2Features: number,
+    outFeatures: number,
+    { bias = true, ...factory }: LinearOptions = {},
+  ) {
     super();
     const bound = 1 / Math.sqrt(in1Features);
     this.weight = uniformParameter([outFeatures, in1Features, in2Features], bound, factory);

@@ -57,7 +57,12 @@ export class HuberLoss extends PairLoss<values.HuberOptions> {
 }
 /** Softmax and negative log-likelihood in one. */
 export class CrossEntropyLoss extends WeightedLoss<classes.CrossEntropyOptions> {
-  constructor({ weight = null, ignoreIndex = -100, reduction = 'mean', labelSmoothing = 0 }: classes.CrossEntropyOptions = {}) {
+  constructor({
+    weight = null,
+    ignoreIndex = -100,
+    reduction = 'mean',
+    labelSmoothing = 0,
+  }: classes.CrossEntropyOptions = {}) {
     super(classes.crossEntropy, { weight, ignoreIndex, reduction, labelSmoothing });
   }
 }
@@ -155,7 +160,12 @@ export class TripletMarginLoss extends TripleLoss<values.TripletOptions> {
   }
 }
 export class TripletMarginWithDistanceLoss extends TripleLoss<values.TripletWithDistanceOptions> {
-  constructor({ distanceFunction = null, margin = 1, swap = false, reduction = 'mean' }: values.TripletWithDistanceOptions = {}) {
+  constructor({
+    distanceFunction = null,
+    margin = 1,
+    swap = false,
+    reduction = 'mean',
+  }: values.TripletWithDistanceOptions = {}) {
     super(values.tripletMarginWithDistanceLoss, { distanceFunction, margin, swap, reduction });
   }
 }
@@ -167,7 +177,12 @@ export class CTCLoss extends Module {
     super();
     this.options = { blank, reduction, zeroInfinity };
   }
-  override forward(logProbs: Tensor, targets: Tensor, inputLengths: Tensor | readonly number[], targetLengths: Tensor | readonly number[]): Tensor {
+  override forward(
+    logProbs: Tensor,
+    targets: Tensor,
+    inputLengths: Tensor | readonly number[],
+    targetLengths: Tensor | readonly number[],
+  ): Tensor {
     return ctcLoss(logProbs, targets, inputLengths, targetLengths, this.options);
   }
 }

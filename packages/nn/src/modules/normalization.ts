@@ -2,13 +2,22 @@
 import { ProjError } from '@proj/kernel';
 import { noGrad } from '@proj/autograd';
 import { fromArray, ones, type Tensor, zeros } from '@proj/tensor';
-import { batchNorm, groupNorm, instanceNorm, layerNorm, localResponseNorm, type LocalResponseNormOptions } from '../functional/normalization.ts';
+import {
+  batchNorm,
+  groupNorm,
+  instanceNorm,
+  layerNorm,
+  localResponseNorm,
+  type LocalResponseNormOptions,
+} from '../functional/normalization.ts';
 import { Module } from '../module.ts';
 import { Parameter } from '../parameter.ts';
 import type { FactoryOptions } from './linear.ts';
 
-const onesParameter = (shape: readonly number[], { dtype = null, device = null }: FactoryOptions): Parameter => new Parameter(ones([...shape], { dtype, device }));
-const zerosParameter = (shape: readonly number[], { dtype = null, device = null }: FactoryOptions): Parameter => new Parameter(zeros([...shape], { dtype, device }));
+const onesParameter = (shape: readonly number[], { dtype = null, device = null }: FactoryOptions): Parameter =>
+  new Parameter(ones([...shape], { dtype, device }));
+const zerosParameter = (shape: readonly number[], { dtype = null, device = null }: FactoryOptions): Parameter =>
+  new Parameter(zeros([...shape], { dtype, device }));
 
 export interface LayerNormOptions extends FactoryOptions {
   readonly eps?: number;
@@ -21,7 +30,10 @@ export class LayerNorm extends Module {
   weight: Parameter | null;
   bias: Parameter | null;
 
-  constructor(normalizedShape: number | readonly number[], { eps = 1e-5, elementwiseAffine = true, ...factory }: LayerNormOptions = {}) {
+  constructor(
+    normalizedShape: number | readonly number[],
+    { eps = 1e-5, elementwiseAffine = true, ...factory }: LayerNormOptions = {},
+  ) {
     super();
     this.normalizedShape = typeof normalizedShape === 'number' ? [normalizedShape] : [...normalizedShape];
     this.eps = eps;
@@ -44,9 +56,16 @@ export class GroupNorm extends Module {
   weight: Parameter | null;
   bias: Parameter | null;
 
-  constructor(numGroups: number, numChannels: number, { eps = 1e-5, affine = true, ...factory }: GroupNormOptions = {}) {
+  constructor(
+    numGroups: number,
+    numChannels: number,
+    { eps = 1e-5, affine = true, ...factory }: GroupNormOptions = {},
+  ) {
     super();
-    if (numChannels % numGroups !== 0) throw new ProjError('invalid-argument', `${numChannels} channels do not divide into ${numGroups} groups`, { op: 'GroupNorm' });
+    if (numChannels % numGroups !== 0)
+      throw new ProjError('invalid-argument', `${numChannels} channels do not divide into ${numGroups} groups`, {
+        op: 'GroupNorm',
+      });
     this.numGroups = numGroups;
     this.eps = eps;
     this.weight = affine ? onesParameter([numChannels], factory) : null;
@@ -77,7 +96,14 @@ class ChannelNorm extends Module {
   declare runningVar: Tensor | null;
   declare numBatchesTracked: Tensor | null;
 
-  constructor(numFeatures: number, eps: number, momentum: number | null, affine: boolean, trackRunningStats: boolean, factory: FactoryOptions) {
+  constructor(
+    numFeatures: number,
+    eps: number,
+    momentum: number | null,
+    affine: boolean,
+    trackRunningStats: boolean,
+    factory: FactoryOptions,
+  ) {
     super();
     this.numFeatures = numFeatures;
     this.eps = eps;
@@ -88,7 +114,10 @@ class ChannelNorm extends Module {
     const { dtype = null, device = null } = factory;
     this.registerBuffer('runningMean', trackRunningStats ? zeros([numFeatures], { dtype, device }) : null);
     this.registerBuffer('runningVar', trackRunningStats ? ones([numFeatures], { dtype, device }) : null);
-    this.registerBuffer('numBatchesTracked', trackRunningStats ? fromArray(BigInt64Array.of(0n), [], 'int64', { device }) : null);
+    this.registerBuffer(
+      'numBatchesTracked',
+      trackRunningStats ? fromArray(BigInt64Array.of(0n), [], 'int64', { device }) : null,
+    );
   }
   /** Forgets the running statistics. */
   resetRunningStats(): void {
@@ -104,12 +133,20 @@ class ChannelNorm extends Module {
 }
 
 function checkRank(input: Tensor, ranks: readonly number[], module: Module): void {
-  if (!ranks.includes(input.ndim)) throw new ProjError('shape-mismatch', `expected ${ranks.join(' or ')} dimensions, got ${input.ndim}`, { op: module.constructor.name, shapes: [input.shape] });
+  if (!ranks.includes(input.ndim))
+    throw new ProjError('shape-mismatch', `expected ${ranks.join(' or ')} dimensions, got ${input.ndim}`, {
+      op: module.constructor.name,
+      shapes: [input.shape],
+    });
 }
 
 class BatchNorm extends ChannelNorm {
   readonly ranks: readonly number[];
-  constructor(ranks: readonly number[], numFeatures: number, { eps = 1e-5, momentum = 0.1, affine = true, trackRunningStats = true, ...factory }: BatchNormModuleOptions) {
+  constructor(
+    ranks: readonly number[],
+    numFeatures: number,
+    { eps = 1e-5, momentum = 0.1, affine = true, trackRunningStats = true, ...factory }: BatchNormModuleOptions,
+  ) {
     super(numFeatures, eps, momentum, affine, trackRunningStats, factory);
     this.ranks = ranks;
   }
@@ -123,7 +160,11 @@ class BatchNorm extends ChannelNorm {
     }
     const useBatch = this.training || (this.runningMean === null && this.runningVar === null);
     const track = !this.training || this.trackRunningStats;
-    return batchNorm(input, track ? this.runningMean : null, track ? this.runningVar : null, this.weight, this.bias, { training: useBatch, momentum, eps: this.eps });
+    return batchNorm(input, track ? this.runningMean : null, track ? this.runningVar : null, this.weight, this.bias, {
+      training: useBatch,
+      momentum,
+      eps: this.eps,
+    });
   }
 }
 /** Batch normalisation of [N, C] or [N, C, L]. */
@@ -147,14 +188,22 @@ export class BatchNorm3d extends BatchNorm {
 
 class InstanceNorm extends ChannelNorm {
   readonly rank: number;
-  constructor(rank: number, numFeatures: number, { eps = 1e-5, momentum = 0.1, affine = false, trackRunningStats = false, ...factory }: BatchNormModuleOptions) {
+  constructor(
+    rank: number,
+    numFeatures: number,
+    { eps = 1e-5, momentum = 0.1, affine = false, trackRunningStats = false, ...factory }: BatchNormModuleOptions,
+  ) {
     super(numFeatures, eps, momentum, affine, trackRunningStats, factory);
     this.rank = rank;
   }
   override forward(input: Tensor): Tensor {
     checkRank(input, [this.rank - 1, this.rank], this);
     const x = input.ndim === this.rank ? input : input.unsqueeze(0);
-    const result = instanceNorm(x, this.runningMean, this.runningVar, this.weight, this.bias, { useInputStats: this.training || !this.trackRunningStats, momentum: this.momentum ?? 0, eps: this.eps });
+    const result = instanceNorm(x, this.runningMean, this.runningVar, this.weight, this.bias, {
+      useInputStats: this.training || !this.trackRunningStats,
+      momentum: this.momentum ?? 0,
+      eps: this.eps,
+    });
     return input.ndim === this.rank ? result : result.squeeze(0);
   }
 }

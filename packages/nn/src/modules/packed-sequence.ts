@@ -13,7 +13,12 @@ export class PackedSequence {
   readonly sortedIndices: Tensor | null;
   readonly unsortedIndices: Tensor | null;
 
-  constructor(data: Tensor, batchSizes: Tensor, sortedIndices: Tensor | null = null, unsortedIndices: Tensor | null = null) {
+  constructor(
+    data: Tensor,
+    batchSizes: Tensor,
+    sortedIndices: Tensor | null = null,
+    unsortedIndices: Tensor | null = null,
+  ) {
     this.data = data;
     this.batchSizes = batchSizes;
     this.sortedIndices = sortedIndices;
@@ -21,8 +26,10 @@ export class PackedSequence {
   }
 }
 
-const integers = (values: readonly number[]): Tensor => fromArray(BigInt64Array.from(values, BigInt), [values.length], 'int64');
-const numbers = (values: Tensor | readonly number[]): number[] => (values instanceof Tensor ? values.toFlatArray() : [...values]);
+const integers = (values: readonly number[]): Tensor =>
+  fromArray(BigInt64Array.from(values, BigInt), [values.length], 'int64');
+const numbers = (values: Tensor | readonly number[]): number[] =>
+  values instanceof Tensor ? values.toFlatArray() : [...values];
 
 export interface BatchFirstOptions {
   readonly batchFirst?: boolean;
@@ -32,22 +39,45 @@ export interface PackOptions extends BatchFirstOptions {
   readonly enforceSorted?: boolean;
 }
 /** Packs padded sequences [T, N, ...] of the given lengths. */
-export function packPaddedSequence(input: Tensor, lengths: Tensor | readonly number[], { batchFirst = false, enforceSorted = true }: PackOptions = {}): PackedSequence {
+export function packPaddedSequence(
+  input: Tensor,
+  lengths: Tensor | readonly number[],
+  { batchFirst = false, enforceSorted = true }: PackOptions = {},
+): PackedSequence {
   const sizes = numbers(lengths);
   let x = batchFirst ? input.transpose(0, 1) : input;
-  if (sizes.length !== x.shape[1]) throw new ProjError('shape-mismatch', `${sizes.length} lengths for a batch of ${x.shape[1]}`, { op: 'packPaddedSequence', shapes: [input.shape] });
-  if (sizes.some((length) => length <= 0 || length > x.shape[0])) throw new ProjError('invalid-argument', `lengths must be between 1 and ${x.shape[0]}`, { op: 'packPaddedSequence' });
+  if (sizes.length !== x.shape[1])
+    throw new ProjError('shape-mismatch', `${sizes.length} lengths for a batch of ${x.shape[1]}`, {
+      op: 'packPaddedSequence',
+      shapes: [input.shape],
+    });
+  if (sizes.some((length) => length <= 0 || length > x.shape[0]))
+    throw new ProjError('invalid-argument', `lengths must be between 1 and ${x.shape[0]}`, {
+      op: 'packPaddedSequence',
+    });
   let sorted: number[] | null = null;
   if (enforceSorted) {
-    if (sizes.some((length, i) => i > 0 && length > sizes[i - 1])) throw new ProjError('invalid-argument', 'lengths must be sorted in falling order', { op: 'packPaddedSequence', cure: 'Give { enforceSorted: false }' });
+    if (sizes.some((length, i) => i > 0 && length > sizes[i - 1]))
+      throw new ProjError('invalid-argument', 'lengths must be sorted in falling order', {
+        op: 'packPaddedSequence',
+        cure: 'Give { enforceSorted: false }',
+      });
   } else sorted = sizes.map((_, i) => i).sort((a, b) => sizes[b] - sizes[a]);
   if (sorted !== null) x = x.indexSelect(1, integers(sorted));
   const ordered = sorted === null ? sizes : sorted.map((i) => sizes[i]);
   const batchSizes = Array.from({ length: ordered[0] }, (_, t) => ordered.filter((length) => length > t).length);
-  const data = cat(batchSizes.map((count, t) => x.select(0, t).narrow(0, 0, count)), 0);
+  const data = cat(
+    batchSizes.map((count, t) => x.select(0, t).narrow(0, 0, count)),
+    0,
+  );
   if (sorted === null) return new PackedSequence(data, integers(batchSizes));
   const order = sorted;
-  return new PackedSequence(data, integers(batchSizes), integers(order), integers(order.map((_, i) => order.indexOf(i))));
+  return new PackedSequence(
+    data,
+    integers(batchSizes),
+    integers(order),
+    integers(order.map((_, i) => order.indexOf(i))),
+  );
 }
 
 export interface PadPackedOptions extends BatchFirstOptions {
@@ -55,10 +85,18 @@ export interface PadPackedOptions extends BatchFirstOptions {
   readonly totalLength?: number | null;
 }
 /** The padded sequences [T, N, ...] and their lengths. */
-export function padPackedSequence(sequence: PackedSequence, { batchFirst = false, paddingValue = 0, totalLength = null }: PadPackedOptions = {}): [Tensor, Tensor] {
+export function padPackedSequence(
+  sequence: PackedSequence,
+  { batchFirst = false, paddingValue = 0, totalLength = null }: PadPackedOptions = {},
+): [Tensor, Tensor] {
   const sizes = sequence.batchSizes.toFlatArray();
   const steps = totalLength ?? sizes.length;
-  if (steps < sizes.length) throw new ProjError('invalid-argument', `totalLength ${steps} is shorter than the longest sequence, ${sizes.length}`, { op: 'padPackedSequence' });
+  if (steps < sizes.length)
+    throw new ProjError(
+      'invalid-argument',
+      `totalLength ${steps} is shorter than the longest sequence, ${sizes.length}`,
+      { op: 'padPackedSequence' },
+    );
   const batch = sizes[0] ?? 0;
   const rest = sequence.data.shape.slice(1);
   let offset = 0;
@@ -67,7 +105,8 @@ export function padPackedSequence(sequence: PackedSequence, { batchFirst = false
     offset += count;
     return pad(part, [...rest.flatMap(() => [0, 0]), 0, batch - count], { value: paddingValue });
   });
-  for (let t = sizes.length; t < steps; t++) rows.push(zeros([batch, ...rest], { dtype: sequence.data.dtype, device: sequence.data.device }).add(paddingValue));
+  for (let t = sizes.length; t < steps; t++)
+    rows.push(zeros([batch, ...rest], { dtype: sequence.data.dtype, device: sequence.data.device }).add(paddingValue));
   let padded = stack(rows, 0);
   let lengths = integers(Array.from({ length: batch }, (_, i) => sizes.filter((count) => count > i).length));
   if (sequence.unsortedIndices !== null) {
@@ -78,19 +117,35 @@ export function padPackedSequence(sequence: PackedSequence, { batchFirst = false
 }
 
 /** Sequences [Tᵢ, ...] as one padded tensor [T, N, ...]. */
-export function padSequence(sequences: readonly Tensor[], { batchFirst = false, paddingValue = 0 }: Omit<PadPackedOptions, 'totalLength'> = {}): Tensor {
+export function padSequence(
+  sequences: readonly Tensor[],
+  { batchFirst = false, paddingValue = 0 }: Omit<PadPackedOptions, 'totalLength'> = {},
+): Tensor {
   const longest = Math.max(...sequences.map((one) => one.shape[0]));
-  const padded = sequences.map((one) => pad(one, [...one.shape.slice(1).flatMap(() => [0, 0]), 0, longest - one.shape[0]], { value: paddingValue }));
+  const padded = sequences.map((one) =>
+    pad(one, [...one.shape.slice(1).flatMap(() => [0, 0]), 0, longest - one.shape[0]], { value: paddingValue }),
+  );
   return stack(padded, batchFirst ? 0 : 1);
 }
 /** The sequences of a padded tensor [T, N, ...]. */
-export function unpadSequence(paddedSequences: Tensor, lengths: Tensor | readonly number[], { batchFirst = false }: BatchFirstOptions = {}): Tensor[] {
+export function unpadSequence(
+  paddedSequences: Tensor,
+  lengths: Tensor | readonly number[],
+  { batchFirst = false }: BatchFirstOptions = {},
+): Tensor[] {
   const x = batchFirst ? paddedSequences : paddedSequences.transpose(0, 1);
   return numbers(lengths).map((length, i) => x.select(0, i).narrow(0, 0, length));
 }
 /** Packs sequences [Tᵢ, ...]. */
-export function packSequence(sequences: readonly Tensor[], { enforceSorted = true }: Omit<PackOptions, 'batchFirst'> = {}): PackedSequence {
-  return packPaddedSequence(padSequence(sequences), sequences.map((one) => one.shape[0]), { enforceSorted });
+export function packSequence(
+  sequences: readonly Tensor[],
+  { enforceSorted = true }: Omit<PackOptions, 'batchFirst'> = {},
+): PackedSequence {
+  return packPaddedSequence(
+    padSequence(sequences),
+    sequences.map((one) => one.shape[0]),
+    { enforceSorted },
+  );
 }
 /** The sequences of a packed one. */
 export function unpackSequence(packedSequences: PackedSequence): Tensor[] {

@@ -1,15 +1,26 @@
 /** Pooling layers. */
 import type { Tensor } from '@proj/tensor';
 import * as F from '../functional/pooling.ts';
-import { fractionalMaxPool2d, fractionalMaxPool3d, type FractionalPoolOptions, maxUnpool1d, maxUnpool2d, maxUnpool3d } from '../functional/unpooling.ts';
+import {
+  fractionalMaxPool2d,
+  fractionalMaxPool3d,
+  type FractionalPoolOptions,
+  maxUnpool1d,
+  maxUnpool2d,
+  maxUnpool3d,
+} from '../functional/unpooling.ts';
 import { Module } from '../module.ts';
 
 type Size = number | readonly number[];
 /** `stride` may be given positionally or among the options; null means the kernel size. */
 type StrideArgument<Options> = Size | null | (Options & { readonly stride?: Size | null });
 
-function strideAndOptions<Options extends object>(stride: StrideArgument<Options>, options: Options): { stride: Size | null; options: Options } {
-  if (typeof stride !== 'object' || stride === null || Array.isArray(stride)) return { stride: stride as Size | null, options };
+function strideAndOptions<Options extends object>(
+  stride: StrideArgument<Options>,
+  options: Options,
+): { stride: Size | null; options: Options } {
+  if (typeof stride !== 'object' || stride === null || Array.isArray(stride))
+    return { stride: stride as Size | null, options };
   const { stride: given = null, ...rest } = stride as Options & { readonly stride?: Size | null };
   return { stride: given, options: { ...rest, ...options } as Options };
 }
@@ -20,7 +31,12 @@ class Pool<Options extends object> extends Module {
   readonly options: Options;
   readonly run: (input: Tensor, kernelSize: Size, stride: Size | null, options: Options) => Tensor;
 
-  constructor(run: (input: Tensor, kernelSize: Size, stride: Size | null, options: Options) => Tensor, kernelSize: Size, stride: StrideArgument<Options>, options: Options) {
+  constructor(
+    run: (input: Tensor, kernelSize: Size, stride: Size | null, options: Options) => Tensor,
+    kernelSize: Size,
+    stride: StrideArgument<Options>,
+    options: Options,
+  ) {
     super();
     const given = strideAndOptions(stride, options);
     this.run = run;
@@ -71,13 +87,23 @@ export class AvgPool3d extends Pool<F.AvgPoolOptions> {
 }
 /** (Σ xᵖ)^(1/p) over windows of [N, C, L]. */
 export class LPPool1d extends Pool<F.LpPoolOptions> {
-  constructor(normType: number, kernelSize: Size, stride: StrideArgument<F.LpPoolOptions> = null, options: F.LpPoolOptions = {}) {
+  constructor(
+    normType: number,
+    kernelSize: Size,
+    stride: StrideArgument<F.LpPoolOptions> = null,
+    options: F.LpPoolOptions = {},
+  ) {
     super((input, kernel, step, rest) => F.lpPool1d(input, normType, kernel, step, rest), kernelSize, stride, options);
   }
 }
 /** (Σ xᵖ)^(1/p) over windows of [N, C, H, W]. */
 export class LPPool2d extends Pool<F.LpPoolOptions> {
-  constructor(normType: number, kernelSize: Size, stride: StrideArgument<F.LpPoolOptions> = null, options: F.LpPoolOptions = {}) {
+  constructor(
+    normType: number,
+    kernelSize: Size,
+    stride: StrideArgument<F.LpPoolOptions> = null,
+    options: F.LpPoolOptions = {},
+  ) {
     super((input, kernel, step, rest) => F.lpPool2d(input, normType, kernel, step, rest), kernelSize, stride, options);
   }
 }
@@ -137,7 +163,12 @@ class Unpool extends Module {
   readonly stride: Size | null;
   readonly padding: Size;
   readonly run: typeof maxUnpool1d;
-  constructor(run: typeof maxUnpool1d, kernelSize: Size, stride: StrideArgument<UnpoolOptions>, options: UnpoolOptions) {
+  constructor(
+    run: typeof maxUnpool1d,
+    kernelSize: Size,
+    stride: StrideArgument<UnpoolOptions>,
+    options: UnpoolOptions,
+  ) {
     super();
     const given = strideAndOptions(stride, options);
     this.run = run;
@@ -187,12 +218,18 @@ class FractionalPool extends Module {
   }
 }
 export class FractionalMaxPool2d extends FractionalPool {
-  constructor(kernelSize: Size, { outputSize = null, outputRatio = null, returnIndices = false, randomSamples = null }: FractionalPoolOptions = {}) {
+  constructor(
+    kernelSize: Size,
+    { outputSize = null, outputRatio = null, returnIndices = false, randomSamples = null }: FractionalPoolOptions = {},
+  ) {
     super(fractionalMaxPool2d, kernelSize, { outputSize, outputRatio, returnIndices, randomSamples });
   }
 }
 export class FractionalMaxPool3d extends FractionalPool {
-  constructor(kernelSize: Size, { outputSize = null, outputRatio = null, returnIndices = false, randomSamples = null }: FractionalPoolOptions = {}) {
+  constructor(
+    kernelSize: Size,
+    { outputSize = null, outputRatio = null, returnIndices = false, randomSamples = null }: FractionalPoolOptions = {},
+  ) {
     super(fractionalMaxPool3d, kernelSize, { outputSize, outputRatio, returnIndices, randomSamples });
   }
 }

@@ -34,7 +34,13 @@ function projectInputs(mode: Mode, input: Tensor, { inputWeight, inputBias, hidd
 const gate = (gates: Tensor, k: number, size: number): Tensor => gates.narrow(1, k * size, size);
 
 /** One step: gates from the inputs [N, gates · hidden], the state before, the transposed recurrent weight. */
-function step(mode: Mode, inputs: Tensor, state: State, hiddenWeight: Tensor, { hiddenBias, projection }: CellWeights): State {
+function step(
+  mode: Mode,
+  inputs: Tensor,
+  state: State,
+  hiddenWeight: Tensor,
+  { hiddenBias, projection }: CellWeights,
+): State {
   const [hidden] = state;
   const recurrent = matmul(hidden, hiddenWeight);
   const size = hiddenWeight.shape[1] / GATES[mode];
@@ -45,15 +51,28 @@ function step(mode: Mode, inputs: Tensor, state: State, hiddenWeight: Tensor, { 
       return [inputs.add(recurrent).relu()];
     case 'LSTM': {
       const gates = inputs.add(recurrent);
-      const cell = gate(gates, 1, size).sigmoid().mul(state[1]).add(gate(gates, 0, size).sigmoid().mul(gate(gates, 2, size).tanh()));
+      const cell = gate(gates, 1, size)
+        .sigmoid()
+        .mul(state[1])
+        .add(
+          gate(gates, 0, size)
+            .sigmoid()
+            .mul(gate(gates, 2, size).tanh()),
+        );
       const output = gate(gates, 3, size).sigmoid().mul(cell.tanh());
       return [projection === null ? output : linear(output, projection), cell];
     }
     case 'GRU': {
       const own = hiddenBias === null ? recurrent : recurrent.add(hiddenBias);
-      const reset = gate(inputs, 0, size).add(gate(own, 0, size)).sigmoid();
-      const update = gate(inputs, 1, size).add(gate(own, 1, size)).sigmoid();
-      const candidate = gate(inputs, 2, size).add(reset.mul(gate(own, 2, size))).tanh();
+      const reset = gate(inputs, 0, size)
+        .add(gate(own, 0, size))
+        .sigmoid();
+      const update = gate(inputs, 1, size)
+        .add(gate(own, 1, size))
+        .sigmoid();
+      const candidate = gate(inputs, 2, size)
+        .add(reset.mul(gate(own, 2, size)))
+        .tanh();
       return [candidate.add(update.mul(hidden.sub(candidate)))];
     }
     default:
@@ -62,13 +81,21 @@ function step(mode: Mode, inputs: Tensor, state: State, hiddenWeight: Tensor, { 
 }
 
 /** Runs one layer in one direction over rows [sum of sizes, in]; gives the outputs as rows, and the final state of every sequence. */
-function runDirection(mode: Mode, input: Tensor, sizes: readonly number[], initial: State, weights: CellWeights, reverse: boolean): { rows: Tensor; final: State } {
+function runDirection(
+  mode: Mode,
+  input: Tensor,
+  sizes: readonly number[],
+  initial: State,
+  weights: CellWeights,
+  reverse: boolean,
+): { rows: Tensor; final: State } {
   const projected = projectInputs(mode, input, weights);
   const hiddenWeight = weights.hiddenWeight.transpose(0, 1);
   const offsets = sizes.map((_, t) => sizes.slice(0, t).reduce((sum, size) => sum + size, 0));
   const outputs = new Array<Tensor>(sizes.length);
   const uniform = sizes.every((size) => size === sizes[0]);
-  const first = (state: State, count: number): State => (state[0].shape[0] === count ? state : state.map((x) => x.narrow(0, 0, count)));
+  const first = (state: State, count: number): State =>
+    state[0].shape[0] === count ? state : state.map((x) => x.narrow(0, 0, count));
   let state = reverse ? first(initial, sizes[sizes.length - 1]) : initial;
   const finished: State[] = [];
   for (let k = 0; k < sizes.length; k++) {
@@ -78,12 +105,30 @@ function runDirection(mode: Mode, input: Tensor, sizes: readonly number[], initi
     if (!uniform && count < before) {
       finished.unshift(state.map((x) => x.narrow(0, count, before - count)));
       state = first(state, count);
-    } else if (!uniform && count > before) state = state.map((x, i) => cat([x, initial[i].narrow(0, before, count - before)], 0));
-    state = step(mode, uniform && sizes.length === 1 ? projected : projected.narrow(0, offsets[t], count), state, hiddenWeight, weights);
+    } else if (!uniform && count > before)
+      state = state.map((x, i) => cat([x, initial[i].narrow(0, before, count - before)], 0));
+    state = step(
+      mode,
+      uniform && sizes.length === 1 ? projected : projected.narrow(0, offsets[t], count),
+      state,
+      hiddenWeight,
+      weights,
+    );
     outputs[t] = state[0];
   }
   const parts = [state, ...finished];
-  return { rows: cat(outputs, 0), final: parts.length === 1 ? state : state.map((_, i) => cat(parts.map((part) => part[i]), 0)) };
+  return {
+    rows: cat(outputs, 0),
+    final:
+      parts.length === 1
+        ? state
+        : state.map((_, i) =>
+            cat(
+              parts.map((part) => part[i]),
+              0,
+            ),
+          ),
+  };
 }
 
 export interface RecurrentOptions extends FactoryOptions {
@@ -113,10 +158,27 @@ export class RNNBase extends Module {
   readonly bidirectional: boolean;
   readonly projSize: number;
 
-  constructor(mode: Mode, inputSize: number, hiddenSize: number, { numLayers = 1, bias = true, batchFirst = false, dropout: probability = 0, bidirectional = false, projSize = 0, ...factory }: RecurrentOptions & { readonly projSize?: number } = {}) {
+  constructor(
+    mode: Mode,
+    inputSize: number,
+    hiddenSize: number,
+    {
+      numLayers = 1,
+      bias = true,
+      batchFirst = false,
+      dropout: probability = 0,
+      bidirectional = false,
+      projSize = 0,
+      ...factory
+    }: RecurrentOptions & { readonly projSize?: number } = {},
+  ) {
     super();
-    if (!(probability >= 0 && probability <= 1)) throw new ProjError('invalid-argument', `dropout ${probability} is not between 0 and 1`, { op: mode });
-    if (projSize < 0 || projSize >= hiddenSize) throw new ProjError('invalid-argument', `projSize ${projSize} must be smaller than hiddenSize ${hiddenSize}`, { op: mode });
+    if (!(probability >= 0 && probability <= 1))
+      throw new ProjError('invalid-argument', `dropout ${probability} is not between 0 and 1`, { op: mode });
+    if (projSize < 0 || projSize >= hiddenSize)
+      throw new ProjError('invalid-argument', `projSize ${projSize} must be smaller than hiddenSize ${hiddenSize}`, {
+        op: mode,
+      });
     if (projSize > 0 && mode !== 'LSTM') throw new ProjError('invalid-argument', 'projSize is for LSTM', { op: mode });
     this.mode = mode;
     this.inputSize = inputSize;
@@ -149,38 +211,81 @@ export class RNNBase extends Module {
     return this.bidirectional ? [`L${layer}`, `L${layer}Reverse`] : [`L${layer}`];
   }
   protected weights(suffix: string): CellWeights {
-    const field = (name: string): Tensor | null => (Reflect.get(this, `${name}${suffix}`) as Tensor | undefined) ?? null;
-    return { inputWeight: field('weightIh') as Tensor, hiddenWeight: field('weightHh') as Tensor, inputBias: field('biasIh'), hiddenBias: field('biasHh'), projection: field('weightHr') };
+    const field = (name: string): Tensor | null =>
+      (Reflect.get(this, `${name}${suffix}`) as Tensor | undefined) ?? null;
+    return {
+      inputWeight: field('weightIh') as Tensor,
+      hiddenWeight: field('weightHh') as Tensor,
+      inputBias: field('biasIh'),
+      hiddenBias: field('biasHh'),
+      projection: field('weightHr'),
+    };
   }
   /** Runs all layers. `given` are the initial states [layers · directions, N, size], zeros where null. */
   protected run(input: Tensor | PackedSequence, given: readonly Tensor[] | null): Result {
     const packed = input instanceof PackedSequence;
     const x = packed ? input.data : input;
     const features = x.shape[x.ndim - 1];
-    if (features !== this.inputSize) throw new ProjError('shape-mismatch', `inputs have ${features} features, ${this.inputSize} are expected`, { op: this.mode, shapes: [x.shape] });
-    if (!packed && x.ndim !== 2 && x.ndim !== 3) throw new ProjError('shape-mismatch', 'an input [T, N, features] or [T, features] is needed', { op: this.mode, shapes: [x.shape] });
+    if (features !== this.inputSize)
+      throw new ProjError('shape-mismatch', `inputs have ${features} features, ${this.inputSize} are expected`, {
+        op: this.mode,
+        shapes: [x.shape],
+      });
+    if (!packed && x.ndim !== 2 && x.ndim !== 3)
+      throw new ProjError('shape-mismatch', 'an input [T, N, features] or [T, features] is needed', {
+        op: this.mode,
+        shapes: [x.shape],
+      });
     const batched = packed || x.ndim === 3;
     const ordered = packed ? x : !batched ? x.unsqueeze(1) : this.batchFirst ? x.transpose(0, 1) : x;
     const sizes = packed ? input.batchSizes.toFlatArray() : new Array<number>(ordered.shape[0]).fill(ordered.shape[1]);
     const batch = sizes[0] ?? 0;
     const directions = this.bidirectional ? 2 : 1;
-    const stateSizes = this.mode === 'LSTM' ? [this.projSize > 0 ? this.projSize : this.hiddenSize, this.hiddenSize] : [this.hiddenSize];
+    const stateSizes =
+      this.mode === 'LSTM' ? [this.projSize > 0 ? this.projSize : this.hiddenSize, this.hiddenSize] : [this.hiddenSize];
     const initial = stateSizes.map((size, i) => {
       const state = given?.[i];
-      if (state === undefined) return zeros([this.numLayers * directions, batch, size], { dtype: x.dtype, device: x.device });
+      if (state === undefined)
+        return zeros([this.numLayers * directions, batch, size], { dtype: x.dtype, device: x.device });
       const withBatch = batched ? state : state.unsqueeze(1);
-      if (withBatch.shape.join() !== [this.numLayers * directions, batch, size].join()) throw new ProjError('shape-mismatch', `a state of [${this.numLayers * directions}, ${batch}, ${size}] is expected`, { op: this.mode, shapes: [state.shape] });
+      if (withBatch.shape.join() !== [this.numLayers * directions, batch, size].join())
+        throw new ProjError(
+          'shape-mismatch',
+          `a state of [${this.numLayers * directions}, ${batch}, ${size}] is expected`,
+          { op: this.mode, shapes: [state.shape] },
+        );
       return packed && input.sortedIndices !== null ? withBatch.indexSelect(1, input.sortedIndices) : withBatch;
     });
     let rows = packed ? ordered : ordered.reshape([ordered.shape[0] * batch, features]);
     const finals: State[] = [];
     for (let layer = 0; layer < this.numLayers; layer++) {
-      const results = this.suffixes(layer).map((suffix, d) => runDirection(this.mode, rows, sizes, initial.map((state) => state.select(0, layer * directions + d)), this.weights(suffix), d === 1));
-      rows = results.length === 1 ? results[0].rows : cat(results.map((result) => result.rows), 1);
-      if (this.dropout > 0 && layer < this.numLayers - 1) rows = dropout(rows, { p: this.dropout, training: this.training });
+      const results = this.suffixes(layer).map((suffix, d) =>
+        runDirection(
+          this.mode,
+          rows,
+          sizes,
+          initial.map((state) => state.select(0, layer * directions + d)),
+          this.weights(suffix),
+          d === 1,
+        ),
+      );
+      rows =
+        results.length === 1
+          ? results[0].rows
+          : cat(
+              results.map((result) => result.rows),
+              1,
+            );
+      if (this.dropout > 0 && layer < this.numLayers - 1)
+        rows = dropout(rows, { p: this.dropout, training: this.training });
       finals.push(...results.map((result) => result.final));
     }
-    let states = stateSizes.map((_, i) => stack(finals.map((final) => final[i]), 0));
+    let states = stateSizes.map((_, i) =>
+      stack(
+        finals.map((final) => final[i]),
+        0,
+      ),
+    );
     if (packed) {
       const { unsortedIndices } = input;
       if (unsortedIndices !== null) states = states.map((state) => state.indexSelect(1, unsortedIndices));
@@ -233,7 +338,10 @@ export class LSTM extends RNNBase {
   }
   override forward(input: PackedSequence, hx?: readonly [Tensor, Tensor] | null): [PackedSequence, [Tensor, Tensor]];
   override forward(input: Tensor, hx?: readonly [Tensor, Tensor] | null): [Tensor, [Tensor, Tensor]];
-  override forward(input: Tensor | PackedSequence, hx: readonly [Tensor, Tensor] | null = null): [Tensor | PackedSequence, [Tensor, Tensor]] {
+  override forward(
+    input: Tensor | PackedSequence,
+    hx: readonly [Tensor, Tensor] | null = null,
+  ): [Tensor | PackedSequence, [Tensor, Tensor]] {
     const { output, states } = this.run(input, hx);
     return [output, [states[0], states[1]]];
   }
@@ -265,7 +373,11 @@ class RNNCellBase extends Module {
     this.biasHh = bias ? uniformParameter([gates], bound, factory) : null;
   }
   protected step(input: Tensor, given: readonly Tensor[] | null): State {
-    if (input.ndim !== 1 && input.ndim !== 2) throw new ProjError('shape-mismatch', 'an input [N, features] or [features] is needed', { op: `${this.mode} cell`, shapes: [input.shape] });
+    if (input.ndim !== 1 && input.ndim !== 2)
+      throw new ProjError('shape-mismatch', 'an input [N, features] or [features] is needed', {
+        op: `${this.mode} cell`,
+        shapes: [input.shape],
+      });
     const batched = input.ndim === 2;
     const x = batched ? input : input.unsqueeze(0);
     const count = this.mode === 'LSTM' ? 2 : 1;
@@ -274,14 +386,24 @@ class RNNCellBase extends Module {
       if (one === undefined) return zeros([x.shape[0], this.hiddenSize], { dtype: x.dtype, device: x.device });
       return batched ? one : one.unsqueeze(0);
     });
-    const weights: CellWeights = { inputWeight: this.weightIh, hiddenWeight: this.weightHh, inputBias: this.biasIh, hiddenBias: this.biasHh, projection: null };
+    const weights: CellWeights = {
+      inputWeight: this.weightIh,
+      hiddenWeight: this.weightHh,
+      inputBias: this.biasIh,
+      hiddenBias: this.biasHh,
+      projection: null,
+    };
     const next = step(this.mode, projectInputs(this.mode, x, weights), state, this.weightHh.transpose(0, 1), weights);
     return batched ? next : next.map((one) => one.squeeze(0));
   }
 }
 /** One step of {@link RNN}. */
 export class RNNCell extends RNNCellBase {
-  constructor(inputSize: number, hiddenSize: number, { nonlinearity = 'tanh', ...options }: CellOptions & { readonly nonlinearity?: 'tanh' | 'relu' } = {}) {
+  constructor(
+    inputSize: number,
+    hiddenSize: number,
+    { nonlinearity = 'tanh', ...options }: CellOptions & { readonly nonlinearity?: 'tanh' | 'relu' } = {},
+  ) {
     super(nonlinearity === 'relu' ? 'RNN_RELU' : 'RNN_TANH', inputSize, hiddenSize, options);
   }
   override forward(input: Tensor, hx: Tensor | null = null): Tensor {

@@ -3,7 +3,17 @@ import { ProjError } from '@proj/kernel';
 import type { Tensor } from '@proj/tensor';
 import { cosineSimilarity, pairwiseDistance, type PairwiseDistanceOptions } from '../functional/distances.ts';
 import { pad, type PaddingMode } from '../functional/padding.ts';
-import { channelShuffle, fold, interpolate, type InterpolateOptions, type InterpolationMode, pixelShuffle, pixelUnshuffle, unfold, type UnfoldOptions } from '../functional/vision.ts';
+import {
+  channelShuffle,
+  fold,
+  interpolate,
+  type InterpolateOptions,
+  type InterpolationMode,
+  pixelShuffle,
+  pixelUnshuffle,
+  unfold,
+  type UnfoldOptions,
+} from '../functional/vision.ts';
 import { Module } from '../module.ts';
 
 type Size = number | readonly number[];
@@ -16,7 +26,8 @@ class Padding extends Module {
   constructor(spatial: number, padding: Size, mode: PaddingMode, value = 0) {
     super();
     this.padding = typeof padding === 'number' ? new Array<number>(2 * spatial).fill(padding) : padding;
-    if (this.padding.length !== 2 * spatial) throw new ProjError('invalid-argument', `${2 * spatial} amounts are needed`, { op: this.constructor.name });
+    if (this.padding.length !== 2 * spatial)
+      throw new ProjError('invalid-argument', `${2 * spatial} amounts are needed`, { op: this.constructor.name });
     this.mode = mode;
     this.value = value;
   }
@@ -78,7 +89,13 @@ export class ReplicationPad3d extends Padding {
 /** Resizes spatial dimensions. */
 export class Upsample extends Module {
   readonly options: InterpolateOptions;
-  constructor({ size = null, scaleFactor = null, mode = 'nearest', alignCorners = null, recomputeScaleFactor = null }: InterpolateOptions = {}) {
+  constructor({
+    size = null,
+    scaleFactor = null,
+    mode = 'nearest',
+    alignCorners = null,
+    recomputeScaleFactor = null,
+  }: InterpolateOptions = {}) {
     super();
     this.options = { size, scaleFactor, mode, alignCorners, recomputeScaleFactor };
   }
@@ -86,7 +103,12 @@ export class Upsample extends Module {
     return interpolate(input, this.options);
   }
 }
-const upsampling = (mode: InterpolationMode, alignCorners: boolean | null, size: Size | null, scaleFactor: Size | null): InterpolateOptions => ({ mode, alignCorners, size, scaleFactor });
+const upsampling = (
+  mode: InterpolationMode,
+  alignCorners: boolean | null,
+  size: Size | null,
+  scaleFactor: Size | null,
+): InterpolateOptions => ({ mode, alignCorners, size, scaleFactor });
 export class UpsamplingNearest2d extends Upsample {
   constructor({ size = null, scaleFactor = null }: InterpolateOptions = {}) {
     super(upsampling('nearest', null, size, scaleFactor));

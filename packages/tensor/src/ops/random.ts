@@ -56,6 +56,8 @@ export class Generator {
   }
   /** Random bits (int64, 0 … 2^32 - 1) for each element; for the library's own use. */
   bits(shape: Shape, device: Device): AnyNode {
+    const again = tape?.replaying === true ? tape.draws[tape.at++] : undefined;
+    if (again !== undefined) return randomNode(shape, again.seed, again.offset);
     const count = elementCount(shape);
     const draw = (): number => {
       const at = this.#offset;
@@ -63,7 +65,27 @@ export class Generator {
       return at;
     };
     const seed = constantNode(device, 'int64', [], this.#seed, () => this.#seed);
-    return randomNode(shape, seed, constantNode(device, 'int64', [], draw(), draw));
+    const offset = constantNode(device, 'int64', [], draw(), draw);
+    tape?.draws.push({ seed, offset });
+    return randomNode(shape, seed, offset);
+  }
+}
+
+/** The draws of a function, which `replaying` makes again: a checkpoint drops the same elements when it computes a second time. */
+export interface DrawTape {
+  readonly draws: { readonly seed: AnyNode; readonly offset: AnyNode }[];
+  replaying: boolean;
+  at: number;
+}
+let tape: DrawTape | null = null;
+/** Runs `fn` with its draws recorded on (or taken from) a tape. */
+export function withDraws<T>(draws: DrawTape, fn: () => T): T {
+  const before = tape;
+  tape = draws;
+  try {
+    return fn();
+  } finally {
+    tape = before;
   }
 }
 

@@ -44,18 +44,16 @@ export class Storage {
   }
 
   #own(node: AnyNode): void {
-    owners.set(node, owners.has(node) ? null : this);
-    const ids = sharers.get(node);
-    if (ids === undefined) sharers.set(node, [this.id]);
-    else ids.push(this.id);
+    if (node.owner < 0) node.owner = this.id;
+    else if (node.owner !== this.id) (node.sharers ??= []).push(this.id);
   }
 
   /** Makes the value this storage's alone when all others that had it were tensors of a scope that has ended. */
   forgetOwners(dead: (id: number) => boolean): void {
-    const living = (sharers.get(this.node) ?? []).filter((id) => !dead(id));
-    if (living.some((id) => id !== this.id)) return;
-    owners.set(this.node, this);
-    sharers.set(this.node, [this.id]);
+    const { node, id } = this;
+    if ([node.owner, ...(node.sharers ?? [])].some((other) => other !== id && !dead(other))) return;
+    node.owner = id;
+    node.sharers = null;
   }
 
   /** The value as gradients see it. */
@@ -70,7 +68,7 @@ export class Storage {
 
   /** `since`: the first node id of the operation that writes; what it reads itself is not overwritten yet. */
   replace(node: AnyNode, since = node.id): void {
-    if (owners.get(this.node) === this) overwrittenNodes.set(this.node, since);
+    if (this.owned(this.node)) overwrittenNodes.set(this.node, since);
     if (this.#leafNode !== null) overwrittenNodes.set(this.#leafNode, since);
     noteReplaced(this, this.node);
     this.node = node;
@@ -88,7 +86,7 @@ export class Storage {
 
   /** Whether `node` is the value of this storage alone (now or before), so that its memory may be overwritten. */
   owned(node: AnyNode): boolean {
-    return owners.get(node) === this;
+    return node.owner === this.id && node.sharers === null;
   }
 
   /** Takes a value that has been computed elsewhere. */
@@ -109,10 +107,6 @@ export class Storage {
 export const leafTensors = new WeakMap<AnyNode, Tensor>();
 /** Tensors that want the gradient of a node that is not a leaf (`retainGrad`). */
 export const retainedTensors = new WeakMap<AnyNode, Tensor>();
-/** The storage whose value a node is; null when several share it (copies are free, so an overwritten one says nothing about the others). */
-const owners = new WeakMap<AnyNode, Storage | null>();
-/** The ids of the storages that had a node as their value. */
-const sharers = new WeakMap<AnyNode, number[]>();
 /** Nodes whose memory was overwritten in place, with the id before which their readers were made: no gradient may be computed from them. */
 export const overwrittenNodes = new WeakMap<AnyNode, number>();
 export type GradientHook = (gradient: Tensor) => Tensor | void;

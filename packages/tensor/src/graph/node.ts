@@ -24,6 +24,9 @@ export class Node<P extends Primitive = Primitive> {
   released = false;
   /** Unrealised nodes that were built on this one; a hint for reusing memory in place. */
   consumers = 0;
+  /** The storage (by its id) whose value it is, -1 for none; copies are free, so that several may share it. */
+  owner = -1;
+  sharers: number[] | null = null;
 
   constructor(op: P, device: Device, dtype: DType, shape: Shape, sources: readonly AnyNode[], attr: Attributes[P], requiresGrad: boolean) {
     this.op = op;

@@ -37,6 +37,7 @@ function hostFeatures(llvm: LlvmSearch): string {
   return new LlvmLibrary(llvm.found.path).hostFeatures();
 }
 
+/** Kernels as machine code for this CPU, compiled by LLVM or taken from the cache. */
 export class NativeDevice implements Device {
   readonly name = 'native';
   readonly cpu: CpuTarget;

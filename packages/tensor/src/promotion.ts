@@ -22,6 +22,7 @@ export const scalarValue = (s: Scalar): number | bigint | boolean => (s instance
 export const isScalar = (x: unknown): x is Scalar => typeof x === 'number' || typeof x === 'bigint' || typeof x === 'boolean' || x instanceof FloatScalar;
 
 let defaultFloat: DType = 'float32';
+/** The dtype of new floating-point tensors. */
 export const getDefaultDtype = (): DType => defaultFloat;
 /** Sets the dtype of new floating-point tensors (float32 at the start). */
 export function setDefaultDtype(dtype: DType): void {

@@ -67,6 +67,7 @@ export class WasmBuffer implements DeviceBuffer {
   }
 }
 
+/** Kernels as WebAssembly SIMD, with worker threads where memory can be shared. */
 export class WasmDevice implements Device {
   readonly name = 'wasm';
   readonly #wasm: WasmFeatures;

@@ -13,6 +13,7 @@ export interface DTypeInfo {
   readonly category: 'bool' | 'integer' | 'float' | 'complex';
 }
 
+/** Every dtype: its size, what kernels load and store, its category. */
 export const DTYPES: Record<DType, DTypeInfo> = {
   float32: { bytes: 4, scalar: 'f32', category: 'float' },
   float64: { bytes: 8, scalar: 'f64', category: 'float' },
@@ -28,4 +29,5 @@ export const DTYPES: Record<DType, DTypeInfo> = {
   complex128: { bytes: 16, scalar: 'f64', category: 'complex' },
 };
 
+/** Whether `name` is the name of a dtype. */
 export const isDType = (name: string): name is DType => Object.hasOwn(DTYPES, name);

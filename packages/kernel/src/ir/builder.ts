@@ -17,6 +17,7 @@ type Attributes = Pick<Value, 'constant' | 'parameter' | 'builtin' | 'memory' | 
 
 const isValue = (operand: Operand): operand is Value => typeof operand === 'object';
 
+/** Adds operations to a kernel; see {@link buildKernel}. Operands may be plain numbers where another operand tells their type. */
 export class KernelBuilder {
   readonly name: string;
   #parameters: Parameter[] = [];

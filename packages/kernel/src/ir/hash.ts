@@ -22,6 +22,7 @@ function hash53(text: string, seed: number): string {
 
 const hashes = new WeakMap<Kernel, string>();
 
+/** A key that is equal for kernels of the same structure; the name does not count. */
 export function hashKernel(kernel: Kernel): string {
   let hash = hashes.get(kernel);
   if (hash === undefined) hashes.set(kernel, (hash = hashText(printKernel({ ...kernel, name: '' }))));

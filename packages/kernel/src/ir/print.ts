@@ -2,6 +2,7 @@
 import type { Block, Kernel, Memory, Statement, Value } from './ir.ts';
 import { typeName } from './types.ts';
 
+/** The kernel as text, a statement a line; the verifier's errors count these lines. */
 export function printKernel(kernel: Kernel): string {
   const numbers = new Map<Value, number>();
   const name = (value: Value): string => {

@@ -7,6 +7,7 @@ import { isFloat, isInteger, isStorageOnly, SCALARS, typeName, valueType } from 
 /** Most bytes of locals that a kernel may have: they live on a thread's stack. */
 export const MAX_LOCAL_BYTES = 256 * 1024;
 
+/** Throws `kernel-verification`, with the kernel's name and the line of its printed form, when it is ill-typed or uses a value outside its scope. */
 export function verifyKernel(kernel: Kernel): void {
   const visible = new Set<Value>();
   const memories = new Set<Memory>([...kernel.locals, ...kernel.parameters.filter((p): p is Memory => p.kind === 'buffer')]);

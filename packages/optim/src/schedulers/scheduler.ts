@@ -27,6 +27,7 @@ export interface SchedulerOptions {
 }
 export type SchedulerState = Record<string, unknown>;
 
+/** Base of the schedulers: `step()` once an epoch (or step) sets the learning rates of all groups. */
 export abstract class LRScheduler {
   readonly optimizer: ScheduledOptimizer;
   baseLrs: number[];

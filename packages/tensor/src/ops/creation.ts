@@ -92,19 +92,26 @@ function sizeAndOptions(args: SizeArguments, op: string): { shape: number[]; opt
 export function full(shape: Shape, value: Scalar, options: TensorOptions = {}): Tensor {
   return finish(wrap(constantNode(deviceArgument(options.device), options.dtype ?? scalarDType(value), [...shape], scalarValue(value))), options);
 }
+/** Zeros of the given size: `zeros(2, 3)` or `zeros([2, 3], options)`; float32 unless a dtype is given. */
 export function zeros(...size: SizeArguments): Tensor {
   const { shape, options } = sizeAndOptions(size, 'zeros');
   return full(shape, 0, { ...options, dtype: options.dtype ?? getDefaultDtype() });
 }
+/** Ones of the given size: `ones(2, 3)` or `ones([2, 3], options)`; float32 unless a dtype is given. */
 export function ones(...size: SizeArguments): Tensor {
   const { shape, options } = sizeAndOptions(size, 'ones');
   return full(shape, 1, { ...options, dtype: options.dtype ?? getDefaultDtype() });
 }
+/** Zeros: memory is never left uninitialised. */
 export const empty = zeros;
 const like = (value: number) => (input: Tensor, options: TensorOptions = {}): Tensor => full(input.shape, value, { device: input.device, ...options, dtype: options.dtype ?? input.dtype });
+/** Zeros with the shape, dtype and device of `input`. */
 export const zerosLike = like(0);
+/** Ones with the shape, dtype and device of `input`. */
 export const onesLike = like(1);
+/** Zeros with the shape, dtype and device of `input`. */
 export const emptyLike = like(0);
+/** `value` everywhere, with the shape, dtype and device of `input`. */
 export function fullLike(input: Tensor, value: Scalar, options: TensorOptions = {}): Tensor {
   return full(input.shape, value, { device: input.device, ...options, dtype: options.dtype ?? input.dtype });
 }
@@ -156,6 +163,7 @@ export function logspace(start: number, end: number, steps: number, { base = 10,
   const values = Float64Array.from({ length: steps }, (_, i) => base ** (steps === 1 ? from : spaced(from, to, steps, i)));
   return fromArray(isIntegral(dtype) ? values.map(Math.trunc) : values, [steps], dtype, options);
 }
+/** The n × m identity matrix (m = n unless given). */
 export function eye(n: number, m: number | TensorOptions | null = null, options: TensorOptions = {}): Tensor {
   const opts = typeof m === 'object' && m !== null ? m : options;
   const columns = typeof m === 'number' ? m : n;

@@ -39,43 +39,78 @@ const tensorsOnly = (name: string, fn: BinaryPrimitive) => {
   return (input: Tensor, other: Tensor): Tensor => compute(requireTensor(name, input), requireTensor(name, other));
 };
 
+/** e^x. Integers become floats. */
 export const exp = floatUnary('exp');
+/** 2^x. Integers become floats. */
 export const exp2 = floatUnary('exp2');
+/** e^x - 1, accurate near 0. */
 export const expm1 = floatUnary('expm1');
+/** Natural logarithm; NaN below 0. */
 export const log = floatUnary('log');
+/** Logarithm to base 2. */
 export const log2 = floatUnary('log2');
+/** Logarithm to base 10. */
 export const log10 = floatUnary('log10');
+/** ln(1 + x), accurate near 0. */
 export const log1p = floatUnary('log1p');
+/** Square root; NaN below 0. */
 export const sqrt = floatUnary('sqrt');
+/** 1 / √x. */
 export const rsqrt = floatUnary('rsqrt');
+/** 1 / x. */
 export const reciprocal = floatUnary('reciprocal');
+/** Sine of radians. */
 export const sin = floatUnary('sin');
+/** Cosine of radians. */
 export const cos = floatUnary('cos');
+/** Tangent of radians. */
 export const tan = floatUnary('tan');
+/** Arcsine in radians; NaN outside [-1, 1]. */
 export const asin = floatUnary('asin');
+/** Arccosine in radians; NaN outside [-1, 1]. */
 export const acos = floatUnary('acos');
+/** Arctangent in radians. */
 export const atan = floatUnary('atan');
+/** Hyperbolic sine. */
 export const sinh = floatUnary('sinh');
+/** Hyperbolic cosine. */
 export const cosh = floatUnary('cosh');
+/** Hyperbolic tangent. */
 export const tanh = floatUnary('tanh');
+/** Inverse hyperbolic sine. */
 export const asinh = floatUnary('asinh');
+/** Inverse hyperbolic cosine; NaN below 1. */
 export const acosh = floatUnary('acosh');
+/** Inverse hyperbolic tangent; NaN outside [-1, 1]. */
 export const atanh = floatUnary('atanh');
+/** Error function. */
 export const erf = floatUnary('erf');
+/** 1 - erf(x), accurate in the tail. */
 export const erfc = floatUnary('erfc');
+/** Inverse of the error function. */
 export const erfinv = floatUnary('erfinv');
+/** Logarithm of the absolute value of the gamma function. */
 export const lgamma = floatUnary('lgamma');
+/** Derivative of {@link lgamma}. */
 export const digamma = floatUnary('digamma');
+/** 1 / (1 + e^-x). */
 export const sigmoid = floatUnary('sigmoid');
+/** -x. Errors: bool. */
 export const neg = (input: Tensor): Tensor => {
   if (input.dtype === 'bool') throw new ProjError('dtype', 'negation of a bool tensor', { op: 'neg', cure: 'Use logicalNot (~)' });
   return plainUnary('neg')(input);
 };
+/** Absolute value. */
 export const abs = (input: Tensor): Tensor => plainUnary('abs')(notBool('abs', input));
+/** -1, 0 or 1. */
 export const sign = plainUnary('sign');
+/** x where it is positive, 0 elsewhere. */
 export const relu = plainUnary('relu');
+/** The largest whole number that is not above x. */
 export const floor = roundingUnary('floor');
+/** The smallest whole number that is not below x. */
 export const ceil = roundingUnary('ceil');
+/** x without its fraction. */
 export const trunc = roundingUnary('trunc');
 /** Rounds half to even, to `decimals` decimal places. */
 export function round(input: Tensor, { decimals = 0 }: { decimals?: number } = {}): Tensor {
@@ -83,13 +118,16 @@ export function round(input: Tensor, { decimals = 0 }: { decimals?: number } = {
   const scale = 10 ** Math.abs(decimals);
   return decimals > 0 ? div(round(mul(input, scale)), scale) : mul(round(div(input, scale)), scale);
 }
+/** x². */
 export function square(input: Tensor): Tensor {
   return input.dtype === 'bool' ? wrap(castNode(input.node, 'int64')) : mul(input, input);
 }
+/** x - trunc(x). */
 export function frac(input: Tensor): Tensor {
   if (isIntegral(input.dtype)) throw new ProjError('dtype', `frac of ${input.dtype}`, { op: 'frac', cure: 'Cast to a float dtype' });
   return sub(input, trunc(input));
 }
+/** x itself. */
 export function positive(input: Tensor): Tensor {
   return wrap(input.node);
 }
@@ -114,6 +152,7 @@ export function rsub(input: Tensor, other: TensorLike, options: AlphaOptions = {
   requireTensor('rsub', input);
   return sub(other, input, options);
 }
+/** input · other. */
 export const mul = binaryOp('mul', 'mul');
 
 export type RoundingMode = 'trunc' | 'floor' | null;
@@ -137,8 +176,11 @@ export function floorDivide(input: TensorLike, other: TensorLike): Tensor {
 export const remainder = binaryOp('remainder', 'remainder');
 /** The remainder that has the sign of the dividend. */
 export const fmod = tensorFirst('fmod', 'fmod');
+/** The larger of two; NaN where either is. */
 export const maximum = tensorsOnly('maximum', 'maximum');
+/** The smaller of two; NaN where either is. */
 export const minimum = tensorsOnly('minimum', 'minimum');
+/** input to the power of exponent. Errors: integers to negative integer powers. */
 export function pow(input: TensorLike, exponent: TensorLike): Tensor {
   const type = promotedType(input, exponent);
   if (type === 'bool') throw new ProjError('dtype', 'powers of bool', { op: 'pow', cure: 'Cast to an integer dtype' });
@@ -153,20 +195,28 @@ export function pow(input: TensorLike, exponent: TensorLike): Tensor {
   const [a, b] = unify('pow', [input, exponent], type);
   return wrap(binaryNode('pow', a, b));
 }
+/** input to the power of exponent, in float64. */
 export function floatPower(input: TensorLike, exponent: TensorLike): Tensor {
   const [a, b] = unify('floatPower', [input, exponent], 'float64');
   return wrap(binaryNode('pow', a, b));
 }
+/** The angle of the point (other, input), in (-π, π]. */
 export function atan2(input: Tensor, other: Tensor): Tensor {
   const [a, b] = unify('atan2', [requireTensor('atan2', input), requireTensor('atan2', other)], toFloat(promotedType(input, other)));
   return wrap(binaryNode('atan2', a, b));
 }
 
+/** input = other, as bool. */
 export const eq = tensorFirst('eq', 'eq');
+/** input ≠ other, as bool. */
 export const ne = tensorFirst('ne', 'ne');
+/** input < other, as bool. */
 export const lt = tensorFirst('lt', 'lt');
+/** input ≤ other, as bool. */
 export const le = tensorFirst('le', 'le');
+/** input > other, as bool. */
 export const gt = tensorFirst('gt', 'gt');
+/** input ≥ other, as bool. */
 export const ge = tensorFirst('ge', 'ge');
 
 /** Nonzero as true. */
@@ -175,9 +225,13 @@ const logical = (name: string, fn: 'and' | 'or' | 'xor') => (input: Tensor, othe
   const shape = broadcastShapes(name, input.shape, other.shape);
   return wrap(binaryNode(fn, expandNode(truth(input.node), shape), expandNode(truth(other.node), shape)));
 };
+/** Whether both are not zero. */
 export const logicalAnd = logical('logicalAnd', 'and');
+/** Whether either is not zero. */
 export const logicalOr = logical('logicalOr', 'or');
+/** Whether exactly one is not zero. */
 export const logicalXor = logical('logicalXor', 'xor');
+/** Whether x is zero. */
 export function logicalNot(input: Tensor): Tensor {
   return wrap(unaryNode('not', truth(input.node)));
 }
@@ -187,11 +241,17 @@ const bitwise = (name: string, fn: BinaryPrimitive) => (input: TensorLike, other
   const [a, b] = unify(name, [input, other], type);
   return wrap(binaryNode(fn, a, b));
 };
+/** Bits that both have. Errors: floats. */
 export const bitwiseAnd = bitwise('bitwiseAnd', 'and');
+/** Bits that either has. Errors: floats. */
 export const bitwiseOr = bitwise('bitwiseOr', 'or');
+/** Bits that exactly one has. Errors: floats. */
 export const bitwiseXor = bitwise('bitwiseXor', 'xor');
+/** input · 2^other for integers. */
 export const bitwiseLeftShift = bitwise('bitwiseLeftShift', 'shiftLeft');
+/** input / 2^other, rounded down, for integers. */
 export const bitwiseRightShift = bitwise('bitwiseRightShift', 'shiftRight');
+/** All bits flipped (bool: negated). Errors: floats. */
 export function bitwiseNot(input: Tensor): Tensor {
   if (!isIntegral(input.dtype)) throw new ProjError('dtype', `bitwiseNot of ${input.dtype}`, { op: 'bitwiseNot' });
   return wrap(unaryNode('not', input.node));
@@ -226,13 +286,16 @@ export function clamp(input: Tensor, min?: TensorLike | null, max?: TensorLike |
   if (max !== undefined && max !== null) result = where(gt(result, max), max, result);
   return wrap(castNode(result.node, type));
 }
+/** Whether x is NaN. */
 export function isnan(input: Tensor): Tensor {
   return ne(input, input);
 }
+/** Whether x is neither NaN nor infinite. */
 export function isfinite(input: Tensor): Tensor {
   if (isIntegral(input.dtype)) return wrap(constantNode(input.device, 'bool', input.shape, true));
   return lt(abs(input), Infinity);
 }
+/** Whether x is infinite. */
 export function isinf(input: Tensor): Tensor {
   if (isIntegral(input.dtype)) return wrap(constantNode(input.device, 'bool', input.shape, false));
   return eq(abs(input), Infinity);

@@ -46,9 +46,13 @@ const ofRank = (name: string, left: number, right: number) => (input: Tensor, ot
   if (name === 'bmm' && input.shape[0] !== other.shape[0]) throw new ProjError('shape-mismatch', 'batch sizes differ', { op: name, shapes: [input.shape, other.shape] });
   return matmul(input, other);
 };
+/** Matrix product [M, K] · [K, N]. */
 export const mm = ofRank('mm', 2, 2);
+/** Matrix times vector: [M, K] · [K]. */
 export const mv = ofRank('mv', 2, 1);
+/** Inner product of two vectors. */
 export const dot = ofRank('dot', 1, 1);
+/** Batched matrix product [B, M, K] · [B, K, N]. */
 export const bmm = ofRank('bmm', 3, 3);
 
 export const PRODUCTS: readonly OpRow[] = [

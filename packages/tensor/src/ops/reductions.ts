@@ -21,12 +21,15 @@ export function reduceDims(fn: ReduceOperation, node: AnyNode, dims: readonly nu
   return keepdim ? reshapeNode(reduced, node.shape.map((size, i) => (dims.includes(i) ? 1 : size))) : reduced;
 }
 
+/** The sum over `dim` (all dimensions unless given); small integers and bool become int64. */
 export function sum(input: Tensor, dim: Dims = null, { keepdim = false, dtype = null }: ReduceOptions = {}): Tensor {
   return wrap(reduceDims('sum', castNode(input.node, dtype ?? toSum(input.dtype)), normalizeDims(dim, input.ndim, 'sum'), keepdim));
 }
+/** The product over `dim` (all dimensions unless given); small integers and bool become int64. */
 export function prod(input: Tensor, dim: Dims = null, { keepdim = false, dtype = null }: ReduceOptions = {}): Tensor {
   return wrap(reduceDims('prod', castNode(input.node, dtype ?? toSum(input.dtype)), normalizeDims(dim, input.ndim, 'prod'), keepdim));
 }
+/** The mean over `dim` (all dimensions unless given). Errors: integers without a float `dtype`. */
 export function mean(input: Tensor, dim: Dims = null, { keepdim = false, dtype = null }: ReduceOptions = {}): Tensor {
   const type = dtype ?? input.dtype;
   if (toFloat(type) !== type) throw new ProjError('dtype', `mean of ${type}`, { op: 'mean', cure: 'Cast to a float dtype, or give dtype' });
@@ -39,20 +42,24 @@ function nonEmpty(input: Tensor, dims: readonly number[], op: string): void {
     throw new ProjError('shape-mismatch', 'a reduction without identity over an empty dimension', { op, shapes: [input.shape], dtypes: [input.dtype] });
   }
 }
+/** The largest element over `dim`; equal ones share the gradient. */
 export function amax(input: Tensor, dim: Dims = null, { keepdim = false }: ReduceOptions = {}): Tensor {
   const dims = normalizeDims(dim, input.ndim, 'amax');
   nonEmpty(input, dims, 'amax');
   return wrap(reduceDims('max', input.node, dims, keepdim));
 }
+/** The smallest element over `dim`; equal ones share the gradient. */
 export function amin(input: Tensor, dim: Dims = null, { keepdim = false }: ReduceOptions = {}): Tensor {
   const dims = normalizeDims(dim, input.ndim, 'amin');
   nonEmpty(input, dims, 'amin');
   return wrap(reduceDims('min', input.node, dims, keepdim));
 }
+/** Whether any element over `dim` is not zero. */
 export function any(input: Tensor, dim: Dims = null, { keepdim = false }: ReduceOptions = {}): Tensor {
   const result = wrap(reduceDims('max', truth(input.node), normalizeDims(dim, input.ndim, 'any'), keepdim));
   return input.dtype === 'uint8' ? wrap(castNode(result.node, 'uint8')) : result;
 }
+/** Whether all elements over `dim` are not zero. */
 export function all(input: Tensor, dim: Dims = null, { keepdim = false }: ReduceOptions = {}): Tensor {
   const result = wrap(reduceDims('min', truth(input.node), normalizeDims(dim, input.ndim, 'all'), keepdim));
   return input.dtype === 'uint8' ? wrap(castNode(result.node, 'uint8')) : result;
@@ -63,6 +70,7 @@ export interface VarianceOptions extends ReduceOptions {
   /** Subtracted from the count; overrides `unbiased`. */
   readonly correction?: number | null;
 }
+/** Variance over `dim`; divides by the count minus 1 unless `unbiased` is false. */
 export function variance(input: Tensor, dim: Dims | boolean = null, { keepdim = false, unbiased = true, correction = null }: VarianceOptions = {}): Tensor {
   const unbiasedGiven = typeof dim === 'boolean' ? dim : unbiased;
   const dims = normalizeDims(typeof dim === 'boolean' ? null : dim, input.ndim, 'var');
@@ -71,6 +79,7 @@ export function variance(input: Tensor, dim: Dims | boolean = null, { keepdim = 
   const total = wrap(reduceDims('sum', mul(centered, centered).node, dims, keepdim));
   return div(total, Math.max(0, count - (correction ?? (unbiasedGiven ? 1 : 0))));
 }
+/** Standard deviation over `dim`; see {@link variance}. */
 export function std(input: Tensor, dim: Dims | boolean = null, options: VarianceOptions = {}): Tensor {
   return safeRoot(variance(input, dim, options));
 }

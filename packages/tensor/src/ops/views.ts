@@ -66,19 +66,24 @@ export function reshape(input: Tensor, ...shape: ShapeArguments): Tensor {
   return input.view_(reshapeStep(input.shape, inferShape(input, shapeArgument(shape, 'reshape'), 'reshape')));
 }
 export const view = reshape;
+/** Reshaped to the shape of `other`. A view. */
 export const viewAs = (input: Tensor, other: Tensor): Tensor => reshape(input, other.shape);
+/** Reshaped to the shape of `other`. */
 export const reshapeAs = viewAs;
+/** Dimensions in another order. A view. */
 export function permute(input: Tensor, ...dims: ShapeArguments): Tensor {
   const order = (dims.length === 1 && typeof dims[0] !== 'number' ? [...dims[0]] : (dims as readonly number[]).slice()).map((dim) => normalizeDim(dim, input.ndim, 'permute'));
   if (order.length !== input.ndim || new Set(order).size !== order.length) throw new ProjError('invalid-argument', `dims [${order.join(', ')}] are not a permutation`, { op: 'permute', shapes: [input.shape] });
   return input.view_(permuteStep(order));
 }
+/** Two dimensions exchanged. A view. */
 export function transpose(input: Tensor, dim0: number, dim1: number): Tensor {
   const a = normalizeDim(dim0, input.ndim, 'transpose');
   const b = normalizeDim(dim1, input.ndim, 'transpose');
   const order = input.shape.map((_, i) => (i === a ? b : i === b ? a : i));
   return input.view_(permuteStep(order));
 }
+/** A matrix transposed. A view. */
 export function t(input: Tensor): Tensor {
   if (input.ndim > 2) throw new ProjError('shape-mismatch', 't() is for at most 2 dimensions', { op: 't', shapes: [input.shape], cure: 'Use transpose or permute' });
   return input.ndim < 2 ? input.view_(reshapeStep(input.shape, input.shape)) : transpose(input, 0, 1);
@@ -91,8 +96,10 @@ export function expand(input: Tensor, ...shape: ShapeArguments): Tensor {
   if (lead < 0 || full.includes(-1) || !broadcastsTo(input.shape, full)) throw new ProjError('shape-mismatch', `the tensor does not expand to [${wanted.join(', ')}]`, { op: 'expand', shapes: [input.shape] });
   return input.view_(expandStep(full));
 }
+/** Expanded to the shape of `other`. A view that cannot be written to. */
 export const expandAs = (input: Tensor, other: Tensor): Tensor => expand(input, other.shape);
 export const broadcastTo = expand;
+/** A new dimension of size 1 at `dim`. A view. */
 export function unsqueeze(input: Tensor, dim: number): Tensor {
   const at = normalizeDim(dim, input.ndim + 1, 'unsqueeze');
   return input.view_(reshapeStep(input.shape, [...input.shape.slice(0, at), 1, ...input.shape.slice(at)]));
@@ -102,6 +109,7 @@ export function squeeze(input: Tensor, dim?: number | null): Tensor {
   const at = dim === undefined || dim === null ? null : normalizeDim(dim, input.ndim, 'squeeze');
   return input.view_(reshapeStep(input.shape, input.shape.filter((size, i) => size !== 1 || (at !== null && i !== at))));
 }
+/** Dimensions `startDim` to `endDim` as one. A view. */
 export function flatten(input: Tensor, startDim = 0, endDim = -1): Tensor {
   if (input.ndim === 0) return reshape(input, [1]);
   const a = normalizeDim(startDim, input.ndim, 'flatten');
@@ -109,7 +117,9 @@ export function flatten(input: Tensor, startDim = 0, endDim = -1): Tensor {
   if (a > b) throw new ProjError('invalid-argument', 'startDim comes after endDim', { op: 'flatten', shapes: [input.shape] });
   return input.view_(reshapeStep(input.shape, [...input.shape.slice(0, a), elementCount(input.shape.slice(a, b + 1)), ...input.shape.slice(b + 1)]));
 }
+/** All elements in one dimension. A view. */
 export const ravel = (input: Tensor): Tensor => reshape(input, [-1]);
+/** Dimension `dim` split into several. A view. */
 export function unflatten(input: Tensor, dim: number, sizes: readonly number[]): Tensor {
   const at = normalizeDim(dim, input.ndim, 'unflatten');
   const known = sizes.reduce((product, s) => (s === -1 ? product : product * s), 1);
@@ -153,6 +163,7 @@ export function flip(input: Tensor, ...dims: ShapeArguments): Tensor {
 export function clone(input: Tensor): Tensor {
   return wrap(identityNode(input.node));
 }
+/** The value as it is: memory is always contiguous. */
 export function contiguous(input: Tensor): Tensor {
   return input;
 }

@@ -36,6 +36,8 @@ interface Block {
 export class NativeBuffer implements DeviceBuffer {
   readonly device: Device;
   readonly bytes: number;
+  /** Dies with the buffer. A registry watches it in the buffer's place, because what is watched outlives minor collections. */
+  readonly token = {};
   readonly #pool: BufferPool;
   #block: Block | undefined;
 
@@ -100,12 +102,12 @@ export class BufferPool {
     const block = this.#take(sizeClass(bytes), bytes);
     this.#used += block.capacity;
     const buffer = new NativeBuffer(device, this, block, bytes);
-    this.#collected.register(buffer, block.capacity, buffer);
+    this.#collected.register(buffer.token, block.capacity, buffer.token);
     return buffer;
   }
 
   giveBack(buffer: NativeBuffer, block: Block): void {
-    this.#collected.unregister(buffer);
+    this.#collected.unregister(buffer.token);
     this.#used -= block.capacity;
     if (this.#pooled + block.capacity > Math.max(POOL_FLOOR, this.#used)) return;
     const free = this.#free.get(block.capacity);

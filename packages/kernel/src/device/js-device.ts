@@ -30,6 +30,8 @@ const VIEWS: Record<Exclude<ScalarType, 'index'>, View> = {
 export class JsBuffer implements DeviceBuffer {
   readonly device: JsDevice;
   readonly bytes: number;
+  /** Dies with the buffer. A registry watches it in the buffer's place, because what is watched outlives minor collections. */
+  readonly token = {};
   #memory: ArrayBuffer | null;
   #views = new Map<string, JsTypedArray>();
 
@@ -99,14 +101,14 @@ export class JsDevice implements Device {
       throw new ProjError('out-of-memory', `no room for ${bytes} bytes`, { op: 'allocate', cause });
     }
     this.#used += bytes;
-    this.#collected.register(buffer, bytes, buffer);
+    this.#collected.register(buffer.token, bytes, buffer.token);
     return buffer;
   }
 
   /** Called by a buffer that was disposed of. */
   released(buffer: JsBuffer): void {
     this.#used -= buffer.bytes;
-    this.#collected.unregister(buffer);
+    this.#collected.unregister(buffer.token);
   }
 
   write(buffer: DeviceBuffer, offset: number, data: Uint8Array): void {

@@ -15,17 +15,15 @@ export interface ViewStep {
   apply(base: AnyNode): AnyNode;
   /** The base after `value` has been written to the viewed part; null when the view cannot be written to (an expansion). */
   write: ((base: AnyNode, value: AnyNode) => AnyNode) | null;
+  /** What it was applied to last. */
+  applied?: { readonly base: AnyNode; readonly result: AnyNode };
 }
 
 /** Views of a view share its steps: each is applied once to a base, so that gradients of several views meet at the node that they view. */
-// Strong references: a WeakRef made in a synchronous loop would keep its node until the loop ends.
-const applied = new WeakMap<ViewStep, { readonly base: AnyNode; readonly result: AnyNode }>();
-
 function applyStep(step: ViewStep, base: AnyNode): AnyNode {
-  const known = applied.get(step);
-  if (known?.base === base) return known.result;
+  if (step.applied?.base === base) return step.applied.result;
   const result = step.apply(base);
-  if (result !== base) applied.set(step, { base, result });
+  if (result !== base) step.applied = { base, result };
   return result;
 }
 
@@ -104,11 +102,17 @@ export class Storage {
 }
 
 /** Which tensor a leaf node of the gradient graph belongs to. */
-export const leafTensors = new WeakMap<AnyNode, Tensor>();
+export const leafTensors = {
+  get: (node: AnyNode): Tensor | undefined => node.leafOf as Tensor | undefined,
+  set: (node: AnyNode, tensor: Tensor): void => void (node.leafOf = tensor),
+};
 /** Tensors that want the gradient of a node that is not a leaf (`retainGrad`). */
 export const retainedTensors = new WeakMap<AnyNode, Tensor>();
 /** Nodes whose memory was overwritten in place, with the id before which their readers were made: no gradient may be computed from them. */
-export const overwrittenNodes = new WeakMap<AnyNode, number>();
+export const overwrittenNodes = {
+  get: (node: AnyNode): number | undefined => node.overwrittenSince,
+  set: (node: AnyNode, since: number): void => void (node.overwrittenSince = since),
+};
 export type GradientHook = (gradient: Tensor) => Tensor | void;
 /** Functions to call on the gradient of a node, or of a leaf tensor (whose node changes with every update). */
 export const gradientHooks = new WeakMap<AnyNode | Tensor, Set<GradientHook>>();

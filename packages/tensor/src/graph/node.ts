@@ -27,6 +27,10 @@ export class Node<P extends Primitive = Primitive> {
   /** The storage (by its id) whose value it is, -1 for none; copies are free, so that several may share it. */
   owner = -1;
   sharers: number[] | null = null;
+  /** The first node made by the in-place operation after which it is no longer anybody's value. */
+  overwrittenSince: number | undefined = undefined;
+  /** The tensor that a leaf of the gradient graph belongs to. What is kept on nodes rather than in tables of weak keys dies young. */
+  leafOf: object | undefined = undefined;
 
   constructor(op: P, device: Device, dtype: DType, shape: Shape, sources: readonly AnyNode[], attr: Attributes[P], requiresGrad: boolean) {
     this.op = op;

@@ -69,6 +69,7 @@ export function uniform_(tensor: Tensor, a = 0, b = 1): Tensor {
     'uniform_',
   );
 }
+/** Fills with normal numbers. */
 export function normal_(tensor: Tensor, mean = 0, std = 1): Tensor {
   return fill(
     tensor,
@@ -106,10 +107,13 @@ function errorFunction(x: number): number {
   const tail = t * Math.exp(-x * x + coefficients.reduceRight((sum, c) => sum * t + c, 0));
   return x >= 0 ? 1 - tail : tail - 1;
 }
+/** Fills with `val`. */
 export function constant_(tensor: Tensor, val: number): Tensor {
   return fill(tensor, wrap(constantNode(tensor.device, tensor.dtype, tensor.shape, val)), 'constant_');
 }
+/** Fills with ones. */
 export const ones_ = (tensor: Tensor): Tensor => constant_(tensor, 1);
+/** Fills with zeros. */
 export const zeros_ = (tensor: Tensor): Tensor => constant_(tensor, 0);
 /** The identity matrix. */
 export function eye_(tensor: Tensor): Tensor {

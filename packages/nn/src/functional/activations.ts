@@ -10,15 +10,18 @@ import { filledLike, type InplaceOptions, type OpRow, placed, row, scalarLike } 
 
 const constant = scalarLike;
 
+/** max(0, x). */
 export function relu(input: Tensor, { inplace = false }: InplaceOptions = {}): Tensor {
   return placed(input, wrap(unaryNode('relu', input.node)), inplace, 'relu');
 }
+/** x limited to [0, 6]. */
 export function relu6(input: Tensor, { inplace = false }: InplaceOptions = {}): Tensor {
   return placed(input, hardtanh(input, { minVal: 0, maxVal: 6 }), inplace, 'relu6');
 }
 export interface LeakyReluOptions extends InplaceOptions {
   readonly negativeSlope?: number;
 }
+/** x where it is positive, negativeSlope · x elsewhere. */
 export function leakyRelu(input: Tensor, { negativeSlope = 0.01, inplace = false }: LeakyReluOptions = {}): Tensor {
   return placed(input, where(input.gt(0), input, input.mul(constant(input, negativeSlope))), inplace, 'leakyRelu');
 }
@@ -36,6 +39,7 @@ export interface HardtanhOptions extends InplaceOptions {
   readonly minVal?: number;
   readonly maxVal?: number;
 }
+/** x limited to [minVal, maxVal]. */
 export function hardtanh(input: Tensor, { minVal = -1, maxVal = 1, inplace = false }: HardtanhOptions = {}): Tensor {
   if (input.dtype === 'bool') throw new ProjError('dtype', 'bool inputs are not supported', { op: 'hardtanh' });
   const low = filledLike(input, input.shape, minVal);
@@ -43,9 +47,11 @@ export function hardtanh(input: Tensor, { minVal = -1, maxVal = 1, inplace = fal
   const raised = where(input.le(low), low, input);
   return placed(input, where(raised.ge(high), high, raised), inplace, 'hardtanh');
 }
+/** (x + 3) / 6, limited to [0, 1]. */
 export function hardsigmoid(input: Tensor, { inplace = false }: InplaceOptions = {}): Tensor {
   return placed(input, hardtanh(input.add(3), { minVal: 0, maxVal: 6 }).div(6), inplace, 'hardsigmoid');
 }
+/** x · hardsigmoid(x) (Howard et al. 2019). */
 export function hardswish(input: Tensor, { inplace = false }: InplaceOptions = {}): Tensor {
   return placed(input, input.mul(hardtanh(input.add(3), { minVal: 0, maxVal: 6 })).div(6), inplace, 'hardswish');
 }
@@ -61,9 +67,11 @@ function exponentialUnit(input: Tensor, alpha: number, scale: number, inputScale
 export interface AlphaOptions extends InplaceOptions {
   readonly alpha?: number;
 }
+/** x where it is positive, alpha · (e^x - 1) elsewhere (Clevert et al. 2016). */
 export function elu(input: Tensor, { alpha = 1, inplace = false }: AlphaOptions = {}): Tensor {
   return placed(input, exponentialUnit(input, alpha, 1, 1), inplace, 'elu');
 }
+/** max(0, x) + min(0, alpha · (e^(x/alpha) - 1)). */
 export function celu(input: Tensor, { alpha = 1, inplace = false }: AlphaOptions = {}): Tensor {
   if (alpha === 0) throw new ProjError('invalid-argument', 'alpha cannot be 0', { op: 'celu' });
   return placed(input, exponentialUnit(input, alpha, 1, 1 / alpha), inplace, 'celu');
@@ -71,6 +79,7 @@ export function celu(input: Tensor, { alpha = 1, inplace = false }: AlphaOptions
 // Klambauer et al. 2017.
 const SELU_ALPHA = 1.6732632423543772;
 const SELU_SCALE = 1.0507009873554805;
+/** Scaled {@link elu} that keeps mean and variance (Klambauer et al. 2017). */
 export function selu(input: Tensor, { inplace = false }: InplaceOptions = {}): Tensor {
   return placed(input, exponentialUnit(input, SELU_ALPHA, SELU_SCALE, 1), inplace, 'selu');
 }
@@ -96,6 +105,7 @@ export interface GeluOptions {
   /** 'tanh' for the approximation by tanh. */
   readonly approximate?: 'none' | 'tanh';
 }
+/** x · Φ(x), with the distribution function Φ of the normal distribution, or its tanh form (Hendrycks and Gimpel 2016). */
 export function gelu(input: Tensor, { approximate = 'none' }: GeluOptions = {}): Tensor {
   switch (approximate) {
     case 'none':
@@ -117,9 +127,11 @@ export function gelu(input: Tensor, { approximate = 'none' }: GeluOptions = {}):
       });
   }
 }
+/** x · sigmoid(x). */
 export function silu(input: Tensor, { inplace = false }: InplaceOptions = {}): Tensor {
   return placed(input, input.mul(input.sigmoid()), inplace, 'silu');
 }
+/** x · tanh(softplus(x)). */
 export function mish(input: Tensor, { inplace = false }: InplaceOptions = {}): Tensor {
   return placed(input, input.mul(softplus(input).tanh()), inplace, 'mish');
 }
@@ -128,21 +140,25 @@ export interface SoftplusOptions {
   /** Linear where beta·x exceeds it. */
   readonly threshold?: number;
 }
+/** ln(1 + e^(beta·x)) / beta; x itself where beta·x is above `threshold`. */
 export function softplus(input: Tensor, { beta = 1, threshold = 20 }: SoftplusOptions = {}): Tensor {
   const scaled = beta === 1 ? input : input.mul(constant(input, beta));
   const linear = scaled.gt(threshold);
   const curved = where(linear, constant(input, 0), scaled).exp().log1p();
   return where(linear, input, beta === 1 ? curved : curved.div(constant(input, beta)));
 }
+/** x / (1 + |x|). */
 export function softsign(input: Tensor): Tensor {
   return input.div(input.abs().add(1));
 }
+/** x - tanh(x). */
 export function tanhshrink(input: Tensor): Tensor {
   return input.sub(input.tanh());
 }
 export interface LambdaOptions {
   readonly lambd?: number;
 }
+/** x moved towards 0 by lambd, 0 within lambd of it. */
 export function softshrink(input: Tensor, { lambd = 0.5 }: LambdaOptions = {}): Tensor {
   if (lambd < 0) throw new ProjError('invalid-argument', `lambd ${lambd} is negative`, { op: 'softshrink' });
   const zero = input.mul(0);
@@ -152,6 +168,7 @@ export function softshrink(input: Tensor, { lambd = 0.5 }: LambdaOptions = {}): 
     where(input.lt(-lambd), input.add(constant(input, lambd)), zero),
   );
 }
+/** x where |x| is above lambd, 0 elsewhere. */
 export function hardshrink(input: Tensor, { lambd = 0.5 }: LambdaOptions = {}): Tensor {
   const inside = input.abs().le(lambd);
   return where(inside, filledLike(input, input.shape, 0), input);
@@ -161,9 +178,11 @@ export function logsigmoid(input: Tensor): Tensor {
   const negative = input.lt(0);
   return where(negative, input, constant(input, 0)).sub(where(negative, input, input.neg()).exp().log1p());
 }
+/** 1 / (1 + e^-x). */
 export function sigmoid(input: Tensor): Tensor {
   return input.sigmoid();
 }
+/** Hyperbolic tangent. */
 export function tanh(input: Tensor): Tensor {
   return input.tanh();
 }
@@ -209,6 +228,7 @@ export function softmax(input: Tensor, dim?: number | null, { dtype = null }: So
   // One division a row, not one an element.
   return e.mul(wrap(reduceDims('sum', e.node, dims, true)).reciprocal());
 }
+/** {@link softmax} of -x. */
 export function softmin(input: Tensor, dim?: number | null, options: SoftmaxOptions = {}): Tensor {
   return softmax(input.neg(), dim, options);
 }
@@ -219,14 +239,21 @@ export function logSoftmax(input: Tensor, dim?: number | null, { dtype = null }:
 }
 
 // The forms that write into their input.
+/** {@link relu} in place. */
 export const relu_ = (input: Tensor): Tensor => relu(input, { inplace: true });
+/** {@link elu} in place. */
 export const elu_ = (input: Tensor, { alpha = 1 }: AlphaOptions = {}): Tensor => elu(input, { alpha, inplace: true });
+/** {@link celu} in place. */
 export const celu_ = (input: Tensor, { alpha = 1 }: AlphaOptions = {}): Tensor => celu(input, { alpha, inplace: true });
+/** {@link selu} in place. */
 export const selu_ = (input: Tensor): Tensor => selu(input, { inplace: true });
+/** {@link leakyRelu} in place. */
 export const leakyRelu_ = (input: Tensor, { negativeSlope = 0.01 }: LeakyReluOptions = {}): Tensor =>
   leakyRelu(input, { negativeSlope, inplace: true });
+/** {@link hardtanh} in place. */
 export const hardtanh_ = (input: Tensor, { minVal = -1, maxVal = 1 }: HardtanhOptions = {}): Tensor =>
   hardtanh(input, { minVal, maxVal, inplace: true });
+/** {@link threshold} in place. */
 export const threshold_ = (input: Tensor, limit: number, value: number): Tensor =>
   threshold(input, limit, value, { inplace: true });
 

@@ -24,6 +24,7 @@ function dropped(input: Tensor, shape: readonly number[], p: number): Tensor {
   return where(kept(input, shape, p), input.mul(scalarLike(input, 1 / (1 - p))), scalarLike(input, 0));
 }
 
+/** Zeroes each element with probability p and scales the others by 1 / (1 - p), while training. */
 export function dropout(input: Tensor, { p = 0.5, training = true, inplace = false }: DropoutOptions = {}): Tensor {
   checkProbability(p, 'dropout');
   return training ? placed(input, dropped(input, input.shape, p), inplace, 'dropout') : input;
@@ -81,6 +82,7 @@ function alphaDropped(input: Tensor, shape: readonly number[], p: number): Tenso
     scalarLike(input, a * ALPHA_PRIME + b),
   );
 }
+/** Dropout that keeps mean and variance of {@link selu} activations (Klambauer et al. 2017). */
 export function alphaDropout(
   input: Tensor,
   { p = 0.5, training = false, inplace = false }: DropoutOptions = {},

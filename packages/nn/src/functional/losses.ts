@@ -11,11 +11,13 @@ const broadcast = (op: string, input: Tensor, target: Tensor): [Tensor, Tensor] 
   return [input.expand(shape), target.expand(shape)];
 };
 
+/** (input - target)². */
 export function mseLoss(input: Tensor, target: Tensor, { reduction = 'mean' }: ReductionOptions = {}): Tensor {
   const [a, b] = broadcast('mseLoss', input, target);
   const difference = a.sub(b);
   return reduceLoss(difference.mul(difference), reduction, 'mseLoss');
 }
+/** |input - target|. */
 export function l1Loss(input: Tensor, target: Tensor, { reduction = 'mean' }: ReductionOptions = {}): Tensor {
   const [a, b] = broadcast('l1Loss', input, target);
   return reduceLoss(a.sub(b).abs(), reduction, 'l1Loss');
@@ -128,6 +130,7 @@ export interface PoissonNllOptions extends ReductionOptions {
   readonly full?: boolean;
   readonly eps?: number;
 }
+/** Negative log likelihood of counts `target` under Poisson distributions with rate e^input (or input, without `logInput`). */
 export function poissonNllLoss(
   input: Tensor,
   target: Tensor,
@@ -285,6 +288,7 @@ export interface TripletWithDistanceOptions extends MarginOptions {
   readonly distanceFunction?: ((a: Tensor, b: Tensor) => Tensor) | null;
   readonly swap?: boolean;
 }
+/** max(0, d(anchor, positive) - d(anchor, negative) + margin) with a distance of your own. */
 export function tripletMarginWithDistanceLoss(
   anchor: Tensor,
   positive: Tensor,

@@ -265,8 +265,11 @@ const withIndices =
   (op: string, spatial: number) =>
   (input: Tensor, kernelSize: Size, stride: Size | null = null, options: MaxPoolOptions = {}): [Tensor, Tensor] =>
     maxPool(op, spatial, input, kernelSize, stride, { ...options, returnIndices: true }) as [Tensor, Tensor];
+/** The largest of each window, and where in its input plane it is. */
 export const maxPool1dWithIndices = withIndices('maxPool1d', 1);
+/** The largest of each window, and where in its input plane it is. */
 export const maxPool2dWithIndices = withIndices('maxPool2d', 2);
+/** The largest of each window, and where in its input plane it is. */
 export const maxPool3dWithIndices = withIndices('maxPool3d', 3);
 
 /** Sums over windows. */
@@ -485,25 +488,31 @@ function adaptiveAvgPool(op: string, spatial: number, input: Tensor, outputSize:
   return wrap(node);
 }
 
+/** Means over windows that are chosen so that the output has `outputSize`. */
 export const adaptiveAvgPool1d = (input: Tensor, outputSize: AdaptiveSize): Tensor =>
   adaptiveAvgPool('adaptiveAvgPool1d', 1, input, outputSize);
+/** Means over windows that are chosen so that the output has `outputSize`; null keeps a size. */
 export const adaptiveAvgPool2d = (input: Tensor, outputSize: AdaptiveSize): Tensor =>
   adaptiveAvgPool('adaptiveAvgPool2d', 2, input, outputSize);
+/** Means over windows that are chosen so that the output has `outputSize`; null keeps a size. */
 export const adaptiveAvgPool3d = (input: Tensor, outputSize: AdaptiveSize): Tensor =>
   adaptiveAvgPool('adaptiveAvgPool3d', 3, input, outputSize);
 export interface ReturnIndicesOptions {
   readonly returnIndices?: boolean;
 }
+/** Maxima over windows that are chosen so that the output has `outputSize`. */
 export const adaptiveMaxPool1d = (
   input: Tensor,
   outputSize: AdaptiveSize,
   { returnIndices = false }: ReturnIndicesOptions = {},
 ): PoolResult => adaptiveMaxPool('adaptiveMaxPool1d', 1, input, outputSize, returnIndices);
+/** Maxima over windows that are chosen so that the output has `outputSize`; null keeps a size. */
 export const adaptiveMaxPool2d = (
   input: Tensor,
   outputSize: AdaptiveSize,
   { returnIndices = false }: ReturnIndicesOptions = {},
 ): PoolResult => adaptiveMaxPool('adaptiveMaxPool2d', 2, input, outputSize, returnIndices);
+/** Maxima over windows that are chosen so that the output has `outputSize`; null keeps a size. */
 export const adaptiveMaxPool3d = (
   input: Tensor,
   outputSize: AdaptiveSize,

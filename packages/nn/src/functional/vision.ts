@@ -315,12 +315,15 @@ export interface UpsampleOptions {
   readonly mode?: InterpolationMode;
   readonly alignCorners?: boolean | null;
 }
+/** {@link interpolate} under its older name. */
 export const upsample = (
   input: Tensor,
   { size = null, scaleFactor = null, mode = 'nearest', alignCorners = null }: UpsampleOptions = {},
 ): Tensor => interpolate(input, { size, scaleFactor, mode, alignCorners });
+/** {@link interpolate} with the nearest neighbour. */
 export const upsampleNearest = (input: Tensor, { size = null, scaleFactor = null }: UpsampleOptions = {}): Tensor =>
   interpolate(input, { size, scaleFactor });
+/** {@link interpolate}, bilinear, with corners aligned. */
 export const upsampleBilinear = (input: Tensor, { size = null, scaleFactor = null }: UpsampleOptions = {}): Tensor =>
   interpolate(input, { size, scaleFactor, mode: 'bilinear', alignCorners: true });
 

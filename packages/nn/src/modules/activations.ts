@@ -56,6 +56,7 @@ export class CELU extends Activation<F.AlphaOptions> {
     super(F.celu, { alpha, inplace });
   }
 }
+/** Scaled ELU (Klambauer et al. 2017). */
 export class SELU extends Activation<InplaceOptions> {
   constructor({ inplace = false }: InplaceOptions = {}) {
     super(F.selu, { inplace });
@@ -79,11 +80,13 @@ export class Mish extends Activation<InplaceOptions> {
     super(F.mish, { inplace });
   }
 }
+/** (x + 3) / 6, limited to [0, 1]. */
 export class Hardsigmoid extends Activation<InplaceOptions> {
   constructor({ inplace = false }: InplaceOptions = {}) {
     super(F.hardsigmoid, { inplace });
   }
 }
+/** x · hardsigmoid(x). */
 export class Hardswish extends Activation<InplaceOptions> {
   constructor({ inplace = false }: InplaceOptions = {}) {
     super(F.hardswish, { inplace });
@@ -95,11 +98,13 @@ export class Hardtanh extends Activation<F.HardtanhOptions> {
     super(F.hardtanh, { minVal, maxVal, inplace });
   }
 }
+/** x where |x| is above lambd, 0 elsewhere. */
 export class Hardshrink extends Activation<F.LambdaOptions> {
   constructor(lambd: number | F.LambdaOptions = 0.5) {
     super(F.hardshrink, typeof lambd === 'number' ? { lambd } : lambd);
   }
 }
+/** x moved towards 0 by lambd, 0 within lambd of it. */
 export class Softshrink extends Activation<F.LambdaOptions> {
   constructor(lambd: number | F.LambdaOptions = 0.5) {
     super(F.softshrink, typeof lambd === 'number' ? { lambd } : lambd);
@@ -111,26 +116,31 @@ export class Softplus extends Activation<F.SoftplusOptions> {
     super(F.softplus, { beta, threshold });
   }
 }
+/** x / (1 + |x|). */
 export class Softsign extends Activation<undefined> {
   constructor() {
     super(plain(F.softsign), undefined);
   }
 }
+/** x - tanh(x). */
 export class Tanhshrink extends Activation<undefined> {
   constructor() {
     super(plain(F.tanhshrink), undefined);
   }
 }
+/** 1 / (1 + e^-x). */
 export class Sigmoid extends Activation<undefined> {
   constructor() {
     super(plain(F.sigmoid), undefined);
   }
 }
+/** ln(sigmoid(x)). */
 export class LogSigmoid extends Activation<undefined> {
   constructor() {
     super(plain(F.logsigmoid), undefined);
   }
 }
+/** Hyperbolic tangent. */
 export class Tanh extends Activation<undefined> {
   constructor() {
     super(plain(F.tanh), undefined);
@@ -150,16 +160,19 @@ export class GLU extends Activation<number> {
 }
 type DimArgument = number | null | { readonly dim?: number | null };
 const dimOf = (dim: DimArgument): number | null => (typeof dim === 'object' && dim !== null ? (dim.dim ?? null) : dim);
+/** e^x / Σ e^x along `dim`. */
 export class Softmax extends Activation<number | null> {
   constructor(dim: DimArgument = null) {
     super((input, at) => F.softmax(input, at), dimOf(dim));
   }
 }
+/** Softmax of -x. */
 export class Softmin extends Activation<number | null> {
   constructor(dim: DimArgument = null) {
     super((input, at) => F.softmin(input, at), dimOf(dim));
   }
 }
+/** ln(softmax(x)) along `dim`. */
 export class LogSoftmax extends Activation<number | null> {
   constructor(dim: DimArgument = null) {
     super((input, at) => F.logSoftmax(input, at), dimOf(dim));

@@ -50,6 +50,7 @@ export class SmoothL1Loss extends PairLoss<values.SmoothL1Options> {
     super(values.smoothL1Loss, { reduction, beta });
   }
 }
+/** Squared below `delta`, linear above. */
 export class HuberLoss extends PairLoss<values.HuberOptions> {
   constructor({ reduction = 'mean', delta = 1 }: values.HuberOptions = {}) {
     super(values.huberLoss, { reduction, delta });
@@ -72,12 +73,15 @@ export class NLLLoss extends WeightedLoss<classes.NllLossOptions> {
     super(classes.nllLoss, { weight, ignoreIndex, reduction });
   }
 }
+/** {@link NLLLoss} under its older name. */
 export const NLLLoss2d = NLLLoss;
+/** Σ max(0, margin - x[y] + x[i])^p over the other classes i, by their number. */
 export class MultiMarginLoss extends WeightedLoss<classes.MultiMarginOptions> {
   constructor({ p = 1, margin = 1, weight = null, reduction = 'mean' }: classes.MultiMarginOptions = {}) {
     super(classes.multiMarginLoss, { p, margin, weight, reduction });
   }
 }
+/** Margin between the labelled and the other classes; labels are listed up to the first -1. */
 export class MultiLabelMarginLoss extends PairLoss<ReductionOptions> {
   constructor({ reduction = 'mean' }: ReductionOptions = {}) {
     super(classes.multilabelMarginLoss, { reduction });
@@ -100,26 +104,31 @@ export class BCEWithLogitsLoss extends WeightedLoss<values.BceWithLogitsOptions>
     return this.run(input, target, { ...this.options, weight: this.weight, posWeight: this.posWeight });
   }
 }
+/** Binary cross-entropy of logits, averaged over the classes. */
 export class MultiLabelSoftMarginLoss extends WeightedLoss<values.WeightedOptions> {
   constructor({ weight = null, reduction = 'mean' }: values.WeightedOptions = {}) {
     super(values.multilabelSoftMarginLoss, { weight, reduction });
   }
 }
+/** Kullback-Leibler divergence from log probabilities `input` to probabilities `target` (or their logarithms, with `logTarget`). */
 export class KLDivLoss extends PairLoss<values.KlDivOptions> {
   constructor({ reduction = 'mean', logTarget = false }: values.KlDivOptions = {}) {
     super(values.klDiv, { reduction, logTarget });
   }
 }
+/** Negative log likelihood of counts under Poisson distributions. */
 export class PoissonNLLLoss extends PairLoss<values.PoissonNllOptions> {
   constructor({ logInput = true, full = false, eps = 1e-8, reduction = 'mean' }: values.PoissonNllOptions = {}) {
     super(values.poissonNllLoss, { logInput, full, eps, reduction });
   }
 }
+/** x where y is 1, max(0, margin - x) where y is -1. */
 export class HingeEmbeddingLoss extends PairLoss<values.MarginOptions> {
   constructor({ margin = 1, reduction = 'mean' }: values.MarginOptions = {}) {
     super(values.hingeEmbeddingLoss, { margin, reduction });
   }
 }
+/** ln(1 + e^(-y·x)) for y = ±1. */
 export class SoftMarginLoss extends PairLoss<ReductionOptions> {
   constructor({ reduction = 'mean' }: ReductionOptions = {}) {
     super(values.softMarginLoss, { reduction });
@@ -139,26 +148,31 @@ class TripleLoss<Options extends object> extends Module {
     return this.run(input1, input2, target, this.options);
   }
 }
+/** max(0, -y · (x1 - x2) + margin) for y = ±1. */
 export class MarginRankingLoss extends TripleLoss<values.MarginOptions> {
   constructor({ margin = 0, reduction = 'mean' }: values.MarginOptions = {}) {
     super(values.marginRankingLoss, { margin, reduction });
   }
 }
+/** 1 - cos(x1, x2) where y is 1, max(0, cos(x1, x2) - margin) where y is -1. */
 export class CosineEmbeddingLoss extends TripleLoss<values.MarginOptions> {
   constructor({ margin = 0, reduction = 'mean' }: values.MarginOptions = {}) {
     super(values.cosineEmbeddingLoss, { margin, reduction });
   }
 }
+/** Negative log likelihood under normal distributions with means `input` and variances `variance`. */
 export class GaussianNLLLoss extends TripleLoss<values.GaussianNllOptions> {
   constructor({ full = false, eps = 1e-6, reduction = 'mean' }: values.GaussianNllOptions = {}) {
     super(values.gaussianNllLoss, { full, eps, reduction });
   }
 }
+/** max(0, d(anchor, positive) - d(anchor, negative) + margin). */
 export class TripletMarginLoss extends TripleLoss<values.TripletOptions> {
   constructor({ margin = 1, p = 2, eps = 1e-6, swap = false, reduction = 'mean' }: values.TripletOptions = {}) {
     super(values.tripletMarginLoss, { margin, p, eps, swap, reduction });
   }
 }
+/** {@link TripletMarginLoss} with a distance of your own. */
 export class TripletMarginWithDistanceLoss extends TripleLoss<values.TripletWithDistanceOptions> {
   constructor({
     distanceFunction = null,

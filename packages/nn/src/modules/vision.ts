@@ -35,51 +35,61 @@ class Padding extends Module {
     return pad(input, this.padding, { mode: this.mode, value: this.value });
   }
 }
+/** Pads the last dimensions with a number. */
 export class ConstantPad1d extends Padding {
   constructor(padding: Size, value: number) {
     super(1, padding, 'constant', value);
   }
 }
+/** Pads the last dimensions with a number. */
 export class ConstantPad2d extends Padding {
   constructor(padding: Size, value: number) {
     super(2, padding, 'constant', value);
   }
 }
+/** Pads the last dimensions with a number. */
 export class ConstantPad3d extends Padding {
   constructor(padding: Size, value: number) {
     super(3, padding, 'constant', value);
   }
 }
+/** Pads the last two dimensions with zeros. */
 export class ZeroPad2d extends Padding {
   constructor(padding: Size) {
     super(2, padding, 'constant');
   }
 }
+/** Pads with the input mirrored at its edges. */
 export class ReflectionPad1d extends Padding {
   constructor(padding: Size) {
     super(1, padding, 'reflect');
   }
 }
+/** Pads with the input mirrored at its edges. */
 export class ReflectionPad2d extends Padding {
   constructor(padding: Size) {
     super(2, padding, 'reflect');
   }
 }
+/** Pads with the input mirrored at its edges. */
 export class ReflectionPad3d extends Padding {
   constructor(padding: Size) {
     super(3, padding, 'reflect');
   }
 }
+/** Pads with the elements at the edges. */
 export class ReplicationPad1d extends Padding {
   constructor(padding: Size) {
     super(1, padding, 'replicate');
   }
 }
+/** Pads with the elements at the edges. */
 export class ReplicationPad2d extends Padding {
   constructor(padding: Size) {
     super(2, padding, 'replicate');
   }
 }
+/** Pads with the elements at the edges. */
 export class ReplicationPad3d extends Padding {
   constructor(padding: Size) {
     super(3, padding, 'replicate');

@@ -4,7 +4,7 @@
  */
 import { ProjError } from '@proj/kernel';
 import { type Tensor, where } from '@proj/tensor';
-import { castNode, expandNode, iotaNode, reshapeNode, wrap } from '@proj/tensor/graph';
+import { castNode, constantNode, expandNode, iotaNode, reshapeNode, takeNode, wrap } from '@proj/tensor/graph';
 import { logSoftmax } from './activations.ts';
 import { type OpRow, reduceLoss, type Reduction, type ReductionOptions, row, scalarLike } from './support.ts';
 
@@ -69,11 +69,11 @@ function negativeLikelihood(
   const zero = scalarLike(logProbabilities, 0);
   const counted = index.ne(ignoreIndex);
   const picked = where(isTarget, logProbabilities, zero).sum(dim).neg();
-  const factor =
-    weight === null
-      ? where(counted, scalarLike(logProbabilities, 1), zero)
-      : where(counted, where(isTarget, perClass(weight, logProbabilities, dim), zero).sum(dim), zero);
-  const losses = where(counted, weight === null ? picked : picked.mul(factor), zero);
+  // Looked up rather than picked, because a look-up refuses classes that do not exist.
+  const factors = weight ?? wrap(constantNode(logProbabilities.device, logProbabilities.dtype, [logProbabilities.shape[dim]], 1));
+  const known = wrap(takeNode(factors.node, where(counted, index, 0).node));
+  const factor = where(counted, known, zero);
+  const losses = where(counted, picked.mul(known), zero);
   const total = (x: Tensor): Tensor =>
     reduction === 'mean' ? x.sum().div(factor.sum()) : reduceLoss(x, reduction, 'nllLoss');
   if (smoothing === 0) return total(losses);

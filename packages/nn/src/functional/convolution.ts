@@ -19,7 +19,7 @@ import {
   windowNode,
   wrap,
 } from '@proj/tensor/graph';
-import { type OpRow, row, tuple } from './support.ts';
+import { isOptions, type OpRow, row, tuple } from './support.ts';
 
 type Size = number | readonly number[];
 export interface ConvolutionOptions {
@@ -212,58 +212,68 @@ function convolveTransposed(
   return wrap(batched ? biased : reshapeNode(biased, biased.shape.slice(1)));
 }
 
+interface BiasOption {
+  readonly bias?: Tensor | null;
+}
+
 /** Cross-correlation of [N, C, L] (or [C, L]) with [O, C/groups, K]. */
 export function conv1d(
   input: Tensor,
   weight: Tensor,
-  bias: Tensor | null = null,
+  bias: Tensor | (ConvolutionOptions & BiasOption) | null = null,
   options: ConvolutionOptions = {},
 ): Tensor {
+  if (isOptions(bias)) return conv1d(input, weight, bias.bias ?? null, bias);
   return convolve('conv1d', 1, input, weight, bias, options);
 }
 /** Cross-correlation of [N, C, H, W] (or [C, H, W]) with [O, C/groups, KH, KW]. */
 export function conv2d(
   input: Tensor,
   weight: Tensor,
-  bias: Tensor | null = null,
+  bias: Tensor | (ConvolutionOptions & BiasOption) | null = null,
   options: ConvolutionOptions = {},
 ): Tensor {
+  if (isOptions(bias)) return conv2d(input, weight, bias.bias ?? null, bias);
   return convolve('conv2d', 2, input, weight, bias, options);
 }
 /** Cross-correlation of [N, C, D, H, W] (or [C, D, H, W]) with [O, C/groups, KD, KH, KW]. */
 export function conv3d(
   input: Tensor,
   weight: Tensor,
-  bias: Tensor | null = null,
+  bias: Tensor | (ConvolutionOptions & BiasOption) | null = null,
   options: ConvolutionOptions = {},
 ): Tensor {
+  if (isOptions(bias)) return conv3d(input, weight, bias.bias ?? null, bias);
   return convolve('conv3d', 3, input, weight, bias, options);
 }
 /** The adjoint of conv1d: weight [C, O/groups, K]. */
 export function convTranspose1d(
   input: Tensor,
   weight: Tensor,
-  bias: Tensor | null = null,
+  bias: Tensor | (TransposedConvolutionOptions & BiasOption) | null = null,
   options: TransposedConvolutionOptions = {},
 ): Tensor {
+  if (isOptions(bias)) return convTranspose1d(input, weight, bias.bias ?? null, bias);
   return convolveTransposed('convTranspose1d', 1, input, weight, bias, options);
 }
 /** The adjoint of conv2d: weight [C, O/groups, KH, KW]. */
 export function convTranspose2d(
   input: Tensor,
   weight: Tensor,
-  bias: Tensor | null = null,
+  bias: Tensor | (TransposedConvolutionOptions & BiasOption) | null = null,
   options: TransposedConvolutionOptions = {},
 ): Tensor {
+  if (isOptions(bias)) return convTranspose2d(input, weight, bias.bias ?? null, bias);
   return convolveTransposed('convTranspose2d', 2, input, weight, bias, options);
 }
 /** The adjoint of conv3d: weight [C, O/groups, KD, KH, KW]. */
 export function convTranspose3d(
   input: Tensor,
   weight: Tensor,
-  bias: Tensor | null = null,
+  bias: Tensor | (TransposedConvolutionOptions & BiasOption) | null = null,
   options: TransposedConvolutionOptions = {},
 ): Tensor {
+  if (isOptions(bias)) return convTranspose3d(input, weight, bias.bias ?? null, bias);
   return convolveTransposed('convTranspose3d', 3, input, weight, bias, options);
 }
 /** conv1d with time first: input [T, N, C], weight [K, C, O], `pad` zeros on both ends. */

@@ -1,10 +1,15 @@
 /** Linear maps of the last dimension. */
 import { ProjError } from '@proj/kernel';
 import { matmul, type Tensor } from '@proj/tensor';
-import { type OpRow, row } from './support.ts';
+import { isOptions, type OpRow, row } from './support.ts';
+
+interface BiasOption {
+  readonly bias?: Tensor | null;
+}
 
 /** input · weightᵀ + bias: [..., in] and [out, in] give [..., out]. */
-export function linear(input: Tensor, weight: Tensor, bias: Tensor | null = null): Tensor {
+export function linear(input: Tensor, weight: Tensor, bias: Tensor | BiasOption | null = null): Tensor {
+  if (isOptions(bias)) return linear(input, weight, bias.bias ?? null);
   if (weight.ndim > 2 || weight.ndim === 0)
     throw new ProjError('shape-mismatch', 'the weight must have 1 or 2 dimensions', {
       op: 'linear',
@@ -21,7 +26,13 @@ export function linear(input: Tensor, weight: Tensor, bias: Tensor | null = null
   return bias === null ? product : product.add(bias);
 }
 /** input1 · weight[k] · input2ᵀ for each output feature k: [..., in1], [..., in2], [out, in1, in2] give [..., out]. */
-export function bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | null = null): Tensor {
+export function bilinear(
+  input1: Tensor,
+  input2: Tensor,
+  weight: Tensor,
+  bias: Tensor | BiasOption | null = null,
+): Tensor {
+  if (isOptions(bias)) return bilinear(input1, input2, weight, bias.bias ?? null);
   const lead = input1.shape.slice(0, -1);
   if (
     lead.join() !== input2.shape.slice(0, -1).join() ||

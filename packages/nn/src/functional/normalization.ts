@@ -5,7 +5,7 @@ import { type Tensor } from '@proj/tensor';
 import { elementCount } from '@proj/tensor/graph';
 import { avgPool2d, avgPool3d } from './pooling.ts';
 import { pad } from './padding.ts';
-import { type OpRow, row } from './support.ts';
+import { isOptions, type OpRow, row } from './support.ts';
 
 const range = (start: number, count: number): number[] => Array.from({ length: count }, (_, i) => start + i);
 
@@ -29,14 +29,25 @@ function affine(x: Tensor, weight: Tensor | null, bias: Tensor | null, shape: re
 export interface EpsOptions {
   readonly eps?: number;
 }
+/** Scale and shift, given among the options. */
+export interface AffineOptions {
+  readonly weight?: Tensor | null;
+  readonly bias?: Tensor | null;
+}
+/** Running statistics, given among the options. */
+export interface RunningOptions {
+  readonly runningMean?: Tensor | null;
+  readonly runningVar?: Tensor | null;
+}
 /** Normalises over the last dimensions, which have the shape `normalizedShape` (Ba et al. 2016). */
 export function layerNorm(
   input: Tensor,
   normalizedShape: readonly number[] | number,
-  weight: Tensor | null = null,
+  weight: Tensor | (EpsOptions & AffineOptions) | null = null,
   bias: Tensor | null = null,
   { eps = 1e-5 }: EpsOptions = {},
 ): Tensor {
+  if (isOptions(weight)) return layerNorm(input, normalizedShape, weight.weight ?? null, weight.bias ?? null, weight);
   const shape = typeof normalizedShape === 'number' ? [normalizedShape] : normalizedShape;
   if (shape.length === 0 || input.shape.slice(input.ndim - shape.length).join() !== shape.join()) {
     throw new ProjError('shape-mismatch', `the input does not end in [${shape.join(', ')}]`, {
@@ -58,10 +69,11 @@ export function layerNorm(
 export function groupNorm(
   input: Tensor,
   numGroups: number,
-  weight: Tensor | null = null,
+  weight: Tensor | (EpsOptions & AffineOptions) | null = null,
   bias: Tensor | null = null,
   { eps = 1e-5 }: EpsOptions = {},
 ): Tensor {
+  if (isOptions(weight)) return groupNorm(input, numGroups, weight.weight ?? null, weight.bias ?? null, weight);
   if (input.ndim < 2)
     throw new ProjError('shape-mismatch', 'an input [N, C, ...] is needed', { op: 'groupNorm', shapes: [input.shape] });
   const [batch, channels, ...spatial] = input.shape;
@@ -97,12 +109,23 @@ function updateRunning(running: Tensor | null, observed: Tensor, momentum: numbe
 /** Normalises each channel (dimension 1) over batch and positions (Ioffe and Szegedy 2015). */
 export function batchNorm(
   input: Tensor,
-  runningMean: Tensor | null = null,
+  runningMean: Tensor | (BatchNormOptions & AffineOptions & RunningOptions) | null = null,
   runningVar: Tensor | null = null,
   weight: Tensor | null = null,
   bias: Tensor | null = null,
   { training = false, momentum = 0.1, eps = 1e-5 }: BatchNormOptions = {},
 ): Tensor {
+  if (isOptions(runningMean)) {
+    const options = runningMean;
+    return batchNorm(
+      input,
+      options.runningMean ?? null,
+      options.runningVar ?? null,
+      options.weight ?? null,
+      options.bias ?? null,
+      options,
+    );
+  }
   if (input.ndim < 2)
     throw new ProjError('shape-mismatch', 'an input [N, C, ...] is needed', { op: 'batchNorm', shapes: [input.shape] });
   const channels = input.shape[1];
@@ -140,12 +163,23 @@ export interface InstanceNormOptions extends EpsOptions {
 /** Normalises each channel of each case over its positions (Ulyanov et al. 2016). */
 export function instanceNorm(
   input: Tensor,
-  runningMean: Tensor | null = null,
+  runningMean: Tensor | (InstanceNormOptions & AffineOptions & RunningOptions) | null = null,
   runningVar: Tensor | null = null,
   weight: Tensor | null = null,
   bias: Tensor | null = null,
   { useInputStats = true, momentum = 0.1, eps = 1e-5 }: InstanceNormOptions = {},
 ): Tensor {
+  if (isOptions(runningMean)) {
+    const options = runningMean;
+    return instanceNorm(
+      input,
+      options.runningMean ?? null,
+      options.runningVar ?? null,
+      options.weight ?? null,
+      options.bias ?? null,
+      options,
+    );
+  }
   if (input.ndim < 3)
     throw new ProjError('shape-mismatch', 'an input [N, C, ...] with positions is needed', {
       op: 'instanceNorm',

@@ -1,6 +1,6 @@
 /** What the functional forms share: reductions of losses, in-place forms, rows of the table. */
 import { ProjError } from '@proj/kernel';
-import { type Tensor } from '@proj/tensor';
+import { Tensor } from '@proj/tensor';
 import { constantNode, type OpRow, row as tableRow, wrap } from '@proj/tensor/graph';
 
 export type Reduction = 'none' | 'mean' | 'sum';
@@ -11,6 +11,10 @@ export interface InplaceOptions {
   /** Writes the result into the input. */
   readonly inplace?: boolean;
 }
+
+/** Whether an argument is the trailing options object, given where an optional tensor may stand. */
+export const isOptions = <T extends object>(argument: Tensor | T | null): argument is T =>
+  argument !== null && !(argument instanceof Tensor);
 
 /** The losses of all elements as they are, averaged or summed. */
 export function reduceLoss(loss: Tensor, reduction: Reduction, op: string): Tensor {

@@ -43,7 +43,7 @@ function targets(length: number, classes: number): Tensor {
 
 /** Evaluates `fn`'s result, and frees it at once, as the peers do. */
 function forward(fn: () => Tensor): Prepared {
-  const compiled = compile(fn);
+  const compiled = compile(fn, { reuseOutputs: true });
   return {
     run: () => {
       compiled().realize().dispose();

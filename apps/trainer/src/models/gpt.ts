@@ -68,18 +68,22 @@ export class Gpt extends Module {
     this.blocks = new ModuleList(Array.from({ length: layers }, () => new Block(options)));
     this.norm = new LayerNorm(width);
     this.head = new Linear(width, vocabulary, { bias: false });
-    this.#initialise(layers);
+    this.#initialise(options);
   }
 
-  /** Normal with deviation 0.02; what adds to the residual stream is smaller with depth. */
-  #initialise(layers: number): void {
+  /**
+   * Normal, about as wide as keeps the variance of what goes through (0.02, GPT-2's choice, is for a width of 1,600 and makes narrow models learn
+   * late); what adds to the residual stream is smaller with depth.
+   */
+  #initialise({ layers, width }: GptOptions): void {
+    const base = 0.9 / Math.sqrt(width);
     noGrad(() => {
       for (const [name, parameter] of this.namedParameters()) {
         if (parameter.ndim < 2) {
           if (name.endsWith('bias')) parameter.zero_();
           continue;
         }
-        const deviation = /\.(project|contract)\.weight$/.test(name) ? 0.02 / Math.sqrt(2 * layers) : 0.02;
+        const deviation = /\.(project|contract)\.weight$/.test(name) ? base / Math.sqrt(2 * layers) : base;
         parameter.copy_(randn(parameter.shape).mul(deviation));
       }
     });

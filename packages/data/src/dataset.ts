@@ -3,7 +3,7 @@ import { ProjError } from '@proj/kernel';
 import type { Tensor } from '@proj/tensor';
 import { takeNode, wrap } from '@proj/tensor/graph';
 import { fromArray } from '@proj/tensor';
-import { freshSeed, RandomStream } from './random.ts';
+import { RandomStream, type SeedOptions, seedOf } from './random.ts';
 
 /** A map-style dataset. Every array is one. */
 export interface Dataset<T> {
@@ -94,11 +94,6 @@ export class ConcatDataset<T> implements Dataset<T> {
   }
 }
 
-export interface SplitOptions {
-  /** Decides which items go where (default: a new one each time). */
-  readonly seed?: number;
-}
-
 /**
  * Disjoint random parts of a dataset: lengths that add up to its length, or shares that add up to 1 (what rounding leaves over goes to the
  * first parts, one each).
@@ -106,7 +101,7 @@ export interface SplitOptions {
 export function randomSplit<T>(
   dataset: Dataset<T>,
   lengths: readonly number[],
-  { seed = freshSeed() }: SplitOptions = {},
+  options: SeedOptions = {},
 ): Subset<T>[] {
   const total = lengths.reduce((sum, x) => sum + x, 0);
   let sizes = [...lengths];
@@ -125,7 +120,7 @@ export function randomSplit<T>(
       { op: 'randomSplit', cure: 'Give lengths with that sum, or shares with sum 1' },
     );
   }
-  const order = new RandomStream(seed).permutation(dataset.length);
+  const order = new RandomStream(seedOf(options)).permutation(dataset.length);
   let at = 0;
   return sizes.map((size) => new Subset(dataset, order.slice(at, (at += size))));
 }

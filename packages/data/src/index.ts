@@ -1,13 +1,5 @@
 /** Datasets and data loaders with the names of `torch.utils.data`, and readers of the formats they come in. */
-export {
-  ConcatDataset,
-  type Dataset,
-  itemAt,
-  randomSplit,
-  type SplitOptions,
-  Subset,
-  TensorDataset,
-} from './dataset.ts';
+export { ConcatDataset, type Dataset, itemAt, randomSplit, Subset, TensorDataset } from './dataset.ts';
 export {
   BatchSampler,
   DistributedSampler,
@@ -24,4 +16,4 @@ export { defaultCollate, defaultConvert } from './collate.ts';
 export { type IdxArray, loadIdx, readIdx } from './idx.ts';
 export { findDataFolder, MNIST, MNIST_STATISTICS, type MnistOptions } from './mnist.ts';
 export { CharacterVocabulary, readText, splitText, TextWindows } from './text.ts';
-export { RandomStream } from './random.ts';
+export { RandomStream, type SeedOptions } from './random.ts';

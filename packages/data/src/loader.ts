@@ -2,10 +2,10 @@
 import { ProjError } from '@proj/kernel';
 import { defaultCollate, defaultConvert } from './collate.ts';
 import { type Dataset, itemAt } from './dataset.ts';
-import { freshSeed } from './random.ts';
+import { type SeedOptions, seedOf } from './random.ts';
 import { BatchSampler, RandomSampler, type Sampler, SequentialSampler } from './samplers.ts';
 
-export interface DataLoaderOptions {
+export interface DataLoaderOptions extends SeedOptions {
   /** Items in a batch (default 1); null: items one by one, without a batch dimension. */
   readonly batchSize?: number | null;
   /** A new random order in each epoch. */
@@ -16,8 +16,6 @@ export interface DataLoaderOptions {
   /** Leaves out a last batch that is not full. */
   readonly dropLast?: boolean;
   readonly collateFn?: ((items: unknown[]) => unknown) | null;
-  /** Seed of the order (default: a new one each time). */
-  readonly seed?: number;
 }
 
 /** A place in the sequence of batches: `batch` batches of epoch `epoch` have been given. */
@@ -51,7 +49,6 @@ export class DataLoader<B = unknown> implements Iterable<B>, AsyncIterable<B> {
       batchSampler = null,
       dropLast = false,
       collateFn = null,
-      seed = freshSeed(),
     } = options;
     const op = 'DataLoader';
     if (sampler !== null && shuffle)
@@ -64,7 +61,7 @@ export class DataLoader<B = unknown> implements Iterable<B>, AsyncIterable<B> {
     if (batchSize === null && dropLast) throw new ProjError('invalid-argument', 'dropLast needs a batchSize', { op });
     this.dataset = dataset;
     this.batchSize = batchSampler === null ? batchSize : null;
-    this.#seed = seed;
+    this.#seed = shuffle ? seedOf(options) : (options.seed ?? 0);
     this.#shuffle = shuffle;
     this.#sampler = sampler ?? this.#ownSampler();
     this.#batches = batchSampler ?? (batchSize === null ? null : new BatchSampler(this.#sampler, batchSize, dropLast));

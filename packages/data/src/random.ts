@@ -1,5 +1,6 @@
 /** Random numbers for orders and samples: xoshiro128** (Blackman and Vigna 2018), its state filled by SplitMix32 from a seed and a stream. */
 import { ProjError } from '@proj/kernel';
+import { type Generator, randint } from '@proj/tensor';
 
 const MAX_SEED = 2 ** 53;
 
@@ -68,5 +69,14 @@ export class RandomStream {
   }
 }
 
-/** A seed for whoever gives none. */
-export const freshSeed = (): number => Math.floor(Math.random() * 2 ** 32);
+/** How an order is made reproducible. */
+export interface SeedOptions {
+  /** The same seed gives the same order. */
+  readonly seed?: number;
+  /** Draws the seed when there is none (default: the generator that `manualSeed` seeds). */
+  readonly generator?: Generator | null;
+}
+
+/** The seed that is given, or one from the generator. */
+export const seedOf = ({ seed, generator = null }: SeedOptions): number =>
+  seed ?? Number(randint(2 ** 31 - 1, [1], { generator }).item());

@@ -1,7 +1,7 @@
 /** Samplers: orders in which a loader visits a dataset. Random ones are a function of their seed and the epoch, so that any epoch can be had again. */
 import { ProjError } from '@proj/kernel';
 import type { Dataset } from './dataset.ts';
-import { freshSeed, RandomStream } from './random.ts';
+import { RandomStream, type SeedOptions, seedOf } from './random.ts';
 
 export interface Sampler<T = number> extends Iterable<T> {
   readonly length: number;
@@ -45,12 +45,11 @@ abstract class RandomEpochs implements Sampler {
   }
 }
 
-export interface RandomSamplerOptions {
+export interface RandomSamplerOptions extends SeedOptions {
   /** Items may come several times. */
   readonly replacement?: boolean;
   /** Items in an iteration (default: the length of the dataset). */
   readonly numSamples?: number | null;
-  readonly seed?: number;
 }
 
 /** Items in random order. */
@@ -60,9 +59,9 @@ export class RandomSampler extends RandomEpochs {
   readonly #numSamples: number | null;
   constructor(
     dataSource: { readonly length: number },
-    { replacement = false, numSamples = null, seed = freshSeed() }: RandomSamplerOptions = {},
+    { replacement = false, numSamples = null, ...options }: RandomSamplerOptions = {},
   ) {
-    super(seed);
+    super(seedOf(options));
     if (numSamples !== null) requireCount('RandomSampler', 'numSamples', numSamples);
     this.dataSource = dataSource;
     this.replacement = replacement;
@@ -85,8 +84,8 @@ export class RandomSampler extends RandomEpochs {
 /** The given indices in random order. */
 export class SubsetRandomSampler extends RandomEpochs {
   readonly indices: ArrayLike<number>;
-  constructor(indices: ArrayLike<number>, { seed = freshSeed() }: { readonly seed?: number } = {}) {
-    super(seed);
+  constructor(indices: ArrayLike<number>, options: SeedOptions = {}) {
+    super(seedOf(options));
     this.indices = indices;
   }
   get length(): number {
@@ -105,9 +104,9 @@ export class WeightedRandomSampler extends RandomEpochs {
   constructor(
     weights: Iterable<number>,
     numSamples: number,
-    { replacement = true, seed = freshSeed() }: { readonly replacement?: boolean; readonly seed?: number } = {},
+    { replacement = true, ...options }: SeedOptions & { readonly replacement?: boolean } = {},
   ) {
-    super(seed);
+    super(seedOf(options));
     const op = 'WeightedRandomSampler';
     requireCount(op, 'numSamples', numSamples);
     this.weights = [...weights];

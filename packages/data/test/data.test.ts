@@ -1,6 +1,6 @@
 /** Datasets, samplers, collation and the loader. */
 import { ProjError } from '@proj/kernel';
-import { tensor, type Tensor } from '@proj/tensor';
+import { Generator, manualSeed, tensor, type Tensor } from '@proj/tensor';
 import { describe, expect, it } from 'vitest';
 import {
   BatchSampler,
@@ -177,6 +177,17 @@ describe('DataLoader', () => {
     expect(sorted(first as number[])).toEqual(range(20));
     expect(second).not.toEqual(first);
     expect(epochs()).toEqual([first, second]);
+  });
+
+  it('without a seed follows manualSeed, or the generator that is given', () => {
+    const order = (generator?: Generator): unknown[] =>
+      [...new DataLoader(range(20), { batchSize: 20, shuffle: true, generator })].map((b) => (b as Tensor).toArray());
+    manualSeed(3);
+    const [first, second] = [order(), order()];
+    manualSeed(3);
+    expect([order(), order()]).toEqual([first, second]);
+    expect(second).not.toEqual(first);
+    expect(order(new Generator(8))).toEqual(order(new Generator(8)));
   });
 
   it('goes on from any place to the same batches', () => {

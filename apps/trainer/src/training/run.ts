@@ -86,7 +86,7 @@ class Run {
     this.#signal = signal;
     this.#output = output;
     this.#onStep = onStep;
-    this.#prepareFolder();
+    this.#refuseOtherRun();
     useDevice(config);
     manualSeed(config.seed);
     this.#task = createTask(config);
@@ -98,6 +98,7 @@ class Run {
     this.#earlierSeconds = earlier?.seconds ?? 0;
     this.#trainer.warmUp();
     this.#firstStep = this.#trainer.step;
+    this.#makeFolder();
     this.#log = new RunLog(join(folder, 'log.jsonl'), this.#firstStep);
     this.#board = new TensorBoardWriter(folder);
   }
@@ -106,14 +107,16 @@ class Run {
     return join(this.#folder, name);
   }
 
-  #prepareFolder(): void {
+  #refuseOtherRun(): void {
     const { resume, overwrite } = this.#config;
-    if (!resume && !overwrite && existsSync(this.#path(CHECKPOINT_FILE))) {
-      throw new ProjError('invalid-argument', `there is a run in ${this.#folder} already`, {
-        op: 'train',
-        cure: 'Use --resume to go on, --overwrite to replace it, or another --out',
-      });
-    }
+    if (resume || overwrite || !existsSync(this.#path(CHECKPOINT_FILE))) return;
+    throw new ProjError('invalid-argument', `there is a run in ${this.#folder} already`, {
+      op: 'train',
+      cure: 'Use --resume to go on, --overwrite to replace it, or another --out',
+    });
+  }
+
+  #makeFolder(): void {
     try {
       mkdirSync(this.#folder, { recursive: true });
       writeFileSync(this.#path('config.json'), `${JSON.stringify(this.#config, null, 2)}\n`);
@@ -240,7 +243,7 @@ class Run {
       this.#bestLoss = valLoss;
       this.#bestStep = step;
       this.#stale = 0;
-      if (step === this.#total || this.#config.patience > 0) saveCheckpoint(this.#path(BEST_FILE), this.#checkpoint());
+      saveCheckpoint(this.#path(BEST_FILE), this.#checkpoint());
       return false;
     }
     this.#stale++;

@@ -3,7 +3,7 @@
  * only builds lazy in-place operations; the base class evaluates them all at once, so that forward, backward and update are one program.
  */
 import { ProjError } from '@proj/kernel';
-import { evaluate, Tensor, tensor, zerosLike } from '@proj/tensor';
+import { evaluate, keep, Tensor, tensor, zerosLike } from '@proj/tensor';
 import { nextNodeId, setGradEnabled } from '@proj/tensor/graph';
 import { type Numbers, StepNumbers } from './numbers.ts';
 import { everyStep } from './replay.ts';
@@ -208,6 +208,8 @@ export abstract class Optimizer<H extends { lr: number }, N extends Numbers = Nu
         numbers: this.initialNumbers(group),
         tensors: withGradients(false, () => this.initialState(param.detach(), group)),
       };
+      // State made inside tidy() outlives it.
+      for (const tensor of Object.values(state.tensors)) keep(tensor);
       this.state.set(param, state);
     }
     return state;

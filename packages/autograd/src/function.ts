@@ -171,19 +171,26 @@ export function customGradient(fn: (...inputs: Tensor[]) => ValueAndGradient): (
 export function checkpoint<R extends TensorOrList>(fn: (...inputs: Tensor[]) => R, ...inputs: Tensor[]): R {
   if (!isGradEnabled()) return fn(...inputs);
   const draws: DrawTape = { draws: [], replaying: false, at: 0 };
-  const result = withDraws(draws, () => noGrad(() => fn(...inputs)));
+  const again = <T>(run: () => T): T => withDraws({ ...draws, replaying: true, at: 0 }, run);
+  const trace = <T>(run: () => T): T => (draws.draws.length > 0 ? again(run) : withDraws(draws, run));
+  if (!anyRequires(inputs)) {
+    // Only what the function closes over may require a gradient.
+    const plain = trace(() => fn(...inputs));
+    if (!anyRequires(listOf(plain))) return plain;
+  }
+  // The values as they are now: the second run must not see later writes.
+  const given = inputs.map((input) => wrap(input.node));
+  const result = trace(() => noGrad(() => fn(...given)));
   const values = listOf(result);
   const differentiable = values.map((value) => isDifferentiable(value.dtype));
   const outputs = link(
     'checkpoint',
     'recompute',
-    inputs.filter((input) => input.requiresGrad).map((input) => input.node),
+    given.filter((input) => input.requiresGrad).map((input) => input.node),
     values,
     () => false,
-    () => {
-      const again = withDraws({ ...draws, replaying: true, at: 0 }, () => enableGrad(() => listOf(fn(...inputs))));
-      return again.flatMap(({ node }, i) => (differentiable[i] ? [node] : []));
-    },
+    () =>
+      again(() => enableGrad(() => listOf(fn(...given)))).flatMap(({ node }, i) => (differentiable[i] ? [node] : [])),
   );
   return (Array.isArray(result) ? outputs : outputs[0]) as R;
 }

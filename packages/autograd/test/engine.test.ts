@@ -272,6 +272,22 @@ describe('functions with their own gradient', () => {
   });
 });
 
+describe('checkpoint', () => {
+  it('requires no gradient where nothing in it does', () => {
+    expect(checkpoint((a) => a.exp(), t.ones([2])).requiresGrad).toBe(false);
+    const w = leaf([2]);
+    expect(checkpoint((a) => a.mul(w), t.ones([1], { dtype: 'float64' })).requiresGrad).toBe(true);
+  });
+  it('does not see later writes to its inputs', () => {
+    const x = leaf([1]);
+    const a = x.mul(1);
+    const y = checkpoint((b) => b.mul(b), a);
+    a.add_(10);
+    y.backward();
+    expect(x.grad?.item()).toBe(2);
+  });
+});
+
 describe('checkpoint and random numbers', () => {
   it('draws the same numbers again, and leaves the generator where it was', () => {
     const x = t.ones([1000], { requiresGrad: true });

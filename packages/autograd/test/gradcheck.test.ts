@@ -14,7 +14,10 @@ function tensorsOf(value: unknown): Tensor[] {
 }
 
 /** The sample as a function of its floating-point tensors, and those tensors. */
-function asFunction(fn: (...args: unknown[]) => unknown, sample: OpSample): { f: (...leaves: Tensor[]) => Tensor[]; leaves: Tensor[] } {
+function asFunction(
+  fn: (...args: unknown[]) => unknown,
+  sample: OpSample,
+): { f: (...leaves: Tensor[]) => Tensor[]; leaves: Tensor[] } {
   const make = new SampleMaker(device, 'float64');
   sample.args(make);
   const leaves = make.leaves.map((leaf) => leaf.detach().clone().requiresGrad_());
@@ -24,14 +27,37 @@ function asFunction(fn: (...args: unknown[]) => unknown, sample: OpSample): { f:
 /** Differentiable rows without finite differences, and why. */
 const UNCHECKED = new Set([
   // Results of other dtypes than float64.
-  'float', 'half', 'bfloat16', 'long', 'int', 'short', 'char', 'byte', 'bool', 'typeAs',
+  'float',
+  'half',
+  'bfloat16',
+  'long',
+  'int',
+  'short',
+  'char',
+  'byte',
+  'bool',
+  'typeAs',
   // Changes of the shape of a leaf in place.
-  'transpose_', 'swapaxes_', 'swapdims_',
+  'transpose_',
+  'swapaxes_',
+  'swapdims_',
   // A mode moves only where values are equal; factors that are unique up to signs are checked below; random projections.
-  'mode', 'linalg.eigh', 'linalg.svd', 'svd', 'svdLowrank', 'pcaLowrank', 'linalg.geqrf', 'geqrf', 'linalg.ormqr', 'ormqr', 'linalg.lstsq', 'linalg.matrixRank',
+  'mode',
+  'linalg.eigh',
+  'linalg.svd',
+  'svd',
+  'svdLowrank',
+  'pcaLowrank',
+  'linalg.geqrf',
+  'geqrf',
+  'linalg.ormqr',
+  'ormqr',
+  'linalg.lstsq',
+  'linalg.matrixRank',
 ]);
 const rows = opTable.filter((row) => row.differentiable);
-const samplesWith = (row: (typeof rows)[number], ...kinds: OpSample['derivatives'][]): OpSample[] => (samplesOf(row)?.samples ?? []).filter((sample) => kinds.includes(sample.derivatives));
+const samplesWith = (row: (typeof rows)[number], ...kinds: OpSample['derivatives'][]): OpSample[] =>
+  (samplesOf(row)?.samples ?? []).filter((sample) => kinds.includes(sample.derivatives));
 
 describe('derivatives by finite differences', () => {
   const checked = rows.filter((row) => samplesWith(row, 'all', 'first').length > 0);
@@ -40,30 +66,45 @@ describe('derivatives by finite differences', () => {
     const unchecked = rows.filter((row) => !checked.includes(row)).map((row) => row.name);
     expect(unchecked.filter((name) => !UNCHECKED.has(name))).toEqual([]);
   });
-  it.each(checked.map((row) => [`${row.name}(${row.signature})`, row] as const))('%s', { timeout: 180_000 }, (_, row) => {
-    const failures: string[] = [];
-    for (const sample of samplesWith(row, 'all', 'first')) {
-      const { f, leaves } = asFunction(row.fn as unknown as (...args: unknown[]) => unknown, sample);
-      try {
-        gradcheck(f as never, leaves);
-        if (sample.derivatives === 'all') gradgradcheck(f as never, leaves);
-      } catch (error) {
-        failures.push(`${sample.name}: ${String(error)}`);
+  it.each(checked.map((row) => [`${row.name}(${row.signature})`, row] as const))(
+    '%s',
+    { timeout: 180_000 },
+    (_, row) => {
+      const failures: string[] = [];
+      for (const sample of samplesWith(row, 'all', 'first')) {
+        const { f, leaves } = asFunction(row.fn as unknown as (...args: unknown[]) => unknown, sample);
+        try {
+          gradcheck(f as never, leaves);
+          if (sample.derivatives === 'all') gradgradcheck(f as never, leaves);
+        } catch (error) {
+          failures.push(`${sample.name}: ${String(error)}`);
+        }
       }
-    }
-    expect(failures).toEqual([]);
-  });
+      expect(failures).toEqual([]);
+    },
+  );
 });
 
 describe('derivatives of factors, which are unique up to signs', () => {
-  const matrix = (): Tensor => tensor([[2, 0.5, -0.3], [0.5, 5, 0.7], [-0.3, 0.7, 9]], { dtype: 'float64', requiresGrad: true });
-  const row = (name: string): ((...args: unknown[]) => unknown) => opTable.find((one) => one.name === name)?.fn as unknown as (...args: unknown[]) => unknown;
+  const matrix = (): Tensor =>
+    tensor(
+      [
+        [2, 0.5, -0.3],
+        [0.5, 5, 0.7],
+        [-0.3, 0.7, 9],
+      ],
+      { dtype: 'float64', requiresGrad: true },
+    );
+  const row = (name: string): ((...args: unknown[]) => unknown) =>
+    opTable.find((one) => one.name === name)?.fn as unknown as (...args: unknown[]) => unknown;
   const magnitudes = (value: unknown): Tensor[] => tensorsOf(value).map((one) => one.abs());
   it('eigh', () => {
     expect(gradcheck(((a: Tensor) => magnitudes(row('linalg.eigh')(a.add(a.t())))) as never, [matrix()])).toBe(true);
   });
   it('svd', () => {
-    expect(gradcheck(((a: Tensor) => magnitudes(row('linalg.svd')(a, { fullMatrices: false }))) as never, [matrix()])).toBe(true);
+    expect(
+      gradcheck(((a: Tensor) => magnitudes(row('linalg.svd')(a, { fullMatrices: false }))) as never, [matrix()]),
+    ).toBe(true);
   });
 });
 
@@ -99,9 +140,16 @@ describe('gradients at corners', () => {
     ['sigmoid far out', (x) => x.sigmoid(), [1000, -1000], [0, 0]],
     ['sort with ties', (x) => x.sort().values.mul(of(1, 10, 100)), [2, 1, 2], [10, 1, 100]],
     ['median of an even number', (x) => x.median(), [4, 1, 3, 2], [0, 0, 0, 1]],
-    ['where with an infinite branch not taken', (x) => x.gt(0).logicalNot().maskedFill(of(0, 0).eq(1), 0).mul(0).add(x.clamp(0.5).log()), [0, 2], [0, 0.5]],
+    [
+      'where with an infinite branch not taken',
+      (x) => x.gt(0).logicalNot().maskedFill(of(0, 0).eq(1), 0).mul(0).add(x.clamp(0.5).log()),
+      [0, 2],
+      [0, 0.5],
+    ],
   ])('%s', (_, f, at, expected) => {
-    gradientAt(f, at).forEach((value, i) => (Number.isFinite(expected[i]) ? expect(value).toBeCloseTo(expected[i], 12) : expect(value).toBe(expected[i])));
+    gradientAt(f, at).forEach((value, i) =>
+      Number.isFinite(expected[i]) ? expect(value).toBeCloseTo(expected[i], 12) : expect(value).toBe(expected[i]),
+    );
     expect(gradientAt(f, at)).toHaveLength(expected.length);
   });
 });

@@ -48,7 +48,9 @@ export class ProjError extends Error {
 }
 
 function format(message: string, { op, shapes, dtypes, cure }: ErrorDetails): string {
-  const operands = shapes?.map((shape, i) => `${dtypes?.[i] ?? ''}[${shape?.join(', ') ?? 'not a tensor'}]`).join(' and ');
+  const operands = shapes
+    ?.map((shape, i) => `${dtypes?.[i] ?? ''}[${shape?.join(', ') ?? 'not a tensor'}]`)
+    .join(' and ');
   return `${op === undefined ? '' : `${op}: `}${message}${operands === undefined ? '' : ` (operands ${operands})`}${cure === undefined ? '' : `. ${cure}`}`;
 }
 

@@ -1,7 +1,40 @@
-export { attempt, attemptAsync, ProjError, toProjError, type ErrorCode, type ErrorDetails, type Result } from './errors.ts';
-export { isFloat, isInteger, isStorageOnly, isUnsigned, SCALARS, typeName, valueType, type ScalarType, type ValueType } from './ir/types.ts';
+export {
+  attempt,
+  attemptAsync,
+  ProjError,
+  toProjError,
+  type ErrorCode,
+  type ErrorDetails,
+  type Result,
+} from './errors.ts';
+export {
+  isFloat,
+  isInteger,
+  isStorageOnly,
+  isUnsigned,
+  SCALARS,
+  typeName,
+  valueType,
+  type ScalarType,
+  type ValueType,
+} from './ir/types.ts';
 export type {
-  BinaryOp, Block, Builtin, Carried, CompareOp, Constant, HorizontalOp, Kernel, Loop, Memory, Op, Parameter, ScalarParameter, Statement, UnaryOp, Value,
+  BinaryOp,
+  Block,
+  Builtin,
+  Carried,
+  CompareOp,
+  Constant,
+  HorizontalOp,
+  Kernel,
+  Loop,
+  Memory,
+  Op,
+  Parameter,
+  ScalarParameter,
+  Statement,
+  UnaryOp,
+  Value,
 } from './ir/ir.ts';
 export { buildKernel, KernelBuilder, vectorLoop, type Operand } from './ir/builder.ts';
 export { printKernel } from './ir/print.ts';
@@ -10,11 +43,43 @@ export { MAX_LOCAL_BYTES, verifyKernel } from './ir/verify.ts';
 export { liveValues } from './passes/dead-code.ts';
 export { castStorage, loadAsFloat } from './passes/lower-half.ts';
 export { coerce } from './passes/fold.ts';
-export type { Argument, CompiledKernel, Device, DeviceBuffer, DeviceFeatures, Launch, Program } from './device/device.ts';
-export { defaultDevice, deviceReport, getDevice, registerDevice, setDefaultDevice, type DeviceFactory, type DeviceReport } from './device/registry.ts';
+export type {
+  Argument,
+  CompiledKernel,
+  Device,
+  DeviceBuffer,
+  DeviceFeatures,
+  Launch,
+  Program,
+} from './device/device.ts';
+export {
+  defaultDevice,
+  deviceReport,
+  getDevice,
+  registerDevice,
+  setDefaultDevice,
+  type DeviceFactory,
+  type DeviceReport,
+} from './device/registry.ts';
 export { DTYPES, isDType, type DType, type DTypeInfo } from './dtypes/dtype.ts';
-export { DTYPE_ARRAYS, finfo, iinfo, type ElementArray, type ElementArrayConstructor, type FloatInfo, type IntegerInfo } from './dtypes/limits.ts';
-export { JS_ARRAYS, compileJs, renderJs, type JsArgument, type JsFunction, type JsOptions, type JsTypedArray } from './targets/js.ts';
+export {
+  DTYPE_ARRAYS,
+  finfo,
+  iinfo,
+  type ElementArray,
+  type ElementArrayConstructor,
+  type FloatInfo,
+  type IntegerInfo,
+} from './dtypes/limits.ts';
+export {
+  JS_ARRAYS,
+  compileJs,
+  renderJs,
+  type JsArgument,
+  type JsFunction,
+  type JsOptions,
+  type JsTypedArray,
+} from './targets/js.ts';
 export { JsBuffer, JsDevice } from './device/js-device.ts';
 export { WasmBuffer, WasmDevice, type WasmDeviceOptions } from './device/wasm-device.ts';
 export { renderWasm, type WasmFeatures, type WasmOptions } from './targets/wasm.ts';

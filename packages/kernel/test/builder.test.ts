@@ -1,7 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import { buildKernel, hashKernel, KernelBuilder, printKernel, vectorLoop, type Kernel } from '../src/index.ts';
 
-const body = (kernel: Kernel): string[] => printKernel(kernel).split('\n').slice(1, -1).map((line) => line.trim());
+const body = (kernel: Kernel): string[] =>
+  printKernel(kernel)
+    .split('\n')
+    .slice(1, -1)
+    .map((line) => line.trim());
 const lines = (build: (b: KernelBuilder) => void): string[] => body(buildKernel('k', build));
 
 test('prints a kernel as one can read it', () => {
@@ -9,7 +13,9 @@ test('prints a kernel as one can read it', () => {
     const x = b.buffer('x', 'f32');
     const y = b.buffer('y', 'f32', 'readwrite');
     const a = b.scalar('a', 'f32');
-    vectorLoop(b, b.begin, b.end, 8, (i, lanes) => b.store(y, i, b.mulAdd(a, b.load(x, i, lanes), b.load(y, i, lanes))));
+    vectorLoop(b, b.begin, b.end, 8, (i, lanes) =>
+      b.store(y, i, b.mulAdd(a, b.load(x, i, lanes), b.load(y, i, lanes))),
+    );
   });
   expect(printKernel(kernel)).toMatchInlineSnapshot(`
     "kernel axpy(x: read f32[], y: readwrite f32[], a: f32) {
@@ -44,10 +50,18 @@ test('prints loops with carried values, branches, masks and locals', () => {
     const out = b.buffer('out', 'f32', 'write');
     const scratch = b.local('scratch', 'f32', 16);
     const [sum] = b.for(0, 10, 2, [b.constant(0, 'f32')], (i, acc) => [b.add(acc, b.load(x, i))]);
-    b.if(b.load(flags, 0), () => b.store(out, 0, sum), () => b.prefetch(x, 64));
+    b.if(
+      b.load(flags, 0),
+      () => b.store(out, 0, sum),
+      () => b.prefetch(x, 64),
+    );
     const mask = b.lt(b.load(x, 0, 4), 1);
     b.store(scratch, 4, b.load(x, 4, 4, mask), mask);
-    b.scatter(out, b.cast(b.iota('i32', 4), 'index'), b.shuffle(b.load(scratch, 4, 4), b.load(scratch, 8, 4), [0, 4, 1, 5]));
+    b.scatter(
+      out,
+      b.cast(b.iota('i32', 4), 'index'),
+      b.shuffle(b.load(scratch, 4, 4), b.load(scratch, 8, 4), [0, 4, 1, 5]),
+    );
   });
   expect(printKernel(kernel)).toMatchInlineSnapshot(`
     "kernel statements(x: read f32[], flags: read bool[], out: write f32[]) {
@@ -78,7 +92,8 @@ test('prints loops with carried values, branches, masks and locals', () => {
 });
 
 describe('folding', () => {
-  const folded = (build: (b: KernelBuilder) => ReturnType<KernelBuilder['add']>): unknown => build(new KernelBuilder('k')).constant;
+  const folded = (build: (b: KernelBuilder) => ReturnType<KernelBuilder['add']>): unknown =>
+    build(new KernelBuilder('k')).constant;
   test('arithmetic has the width of its type', () => {
     expect(folded((b) => b.add(b.constant(0x7fffffff, 'i32'), 1))).toBe(-0x80000000);
     expect(folded((b) => b.mul(b.constant(0x10001, 'i32'), 0x10001))).toBe(0x20001);
@@ -93,7 +108,11 @@ describe('folding', () => {
     expect(folded((b) => b.neg(b.constant(0, 'index')))).toBe(0);
   });
   test('casts do what they do when they run', () => {
-    const cast = (value: number | bigint | boolean, from: 'f32' | 'i32' | 'i64' | 'bool' | 'f64', to: Parameters<KernelBuilder['cast']>[1]): unknown => folded((b) => b.cast(b.constant(value, from), to));
+    const cast = (
+      value: number | bigint | boolean,
+      from: 'f32' | 'i32' | 'i64' | 'bool' | 'f64',
+      to: Parameters<KernelBuilder['cast']>[1],
+    ): unknown => folded((b) => b.cast(b.constant(value, from), to));
     expect(cast(300, 'f32', 'u8')).toBe(255);
     expect(cast(300, 'i32', 'u8')).toBe(44);
     expect(cast(-1, 'f32', 'u32')).toBe(0);
@@ -137,12 +156,22 @@ describe('simplification keeps what floats distinguish', () => {
 
 describe('common subexpressions', () => {
   test('equal values are one value; loads from written memory are not merged', () => {
-    expect(lines((b) => {
-      const x = b.buffer('x', 'f32');
-      const y = b.buffer('y', 'f32', 'readwrite');
-      b.store(y, 0, b.add(b.load(x, 0), b.load(x, 0)));
-      b.store(y, 1, b.add(b.load(y, 0), b.load(y, 0)));
-    })).toEqual(['%0: f32 = load x[index 0]', '%1: f32 = add %0, %0', 'y[index 0] = %1', '%2: f32 = load y[index 0]', '%3: f32 = load y[index 0]', '%4: f32 = add %2, %3', 'y[index 1] = %4']);
+    expect(
+      lines((b) => {
+        const x = b.buffer('x', 'f32');
+        const y = b.buffer('y', 'f32', 'readwrite');
+        b.store(y, 0, b.add(b.load(x, 0), b.load(x, 0)));
+        b.store(y, 1, b.add(b.load(y, 0), b.load(y, 0)));
+      }),
+    ).toEqual([
+      '%0: f32 = load x[index 0]',
+      '%1: f32 = add %0, %0',
+      'y[index 0] = %1',
+      '%2: f32 = load y[index 0]',
+      '%3: f32 = load y[index 0]',
+      '%4: f32 = add %2, %3',
+      'y[index 1] = %4',
+    ]);
   });
   test('0 and -0 are different constants', () => {
     const b = new KernelBuilder('k');
@@ -156,7 +185,9 @@ describe('hoisting', () => {
     const text = lines((b) => {
       const y = b.buffer('y', 'f32', 'write');
       const a = b.scalar('a', 'f32');
-      b.for(0, 10, 1, [], (i) => b.for(0, 10, 1, [], (j) => b.store(y, b.add(i, j), b.sqrt(b.add(a, b.cast(i, 'f32'))))));
+      b.for(0, 10, 1, [], (i) =>
+        b.for(0, 10, 1, [], (j) => b.store(y, b.add(i, j), b.sqrt(b.add(a, b.cast(i, 'f32'))))),
+      );
     });
     const at = (part: string): number => text.findIndex((line) => line.includes(part));
     expect(text.filter((line) => line.startsWith('for '))).toHaveLength(2);
@@ -175,18 +206,22 @@ describe('hoisting', () => {
     });
     const branch = text.findIndex((line) => line.startsWith('if'));
     expect(text.findIndex((line) => line.includes('load x'))).toBeGreaterThan(branch);
-    expect(text.findIndex((line) => line.includes('div %3, %0') || / div %\d+, %0$/.test(line))).toBeGreaterThan(branch);
+    expect(text.findIndex((line) => line.includes('div %3, %0') || / div %\d+, %0$/.test(line))).toBeGreaterThan(
+      branch,
+    );
     expect(text.findIndex((line) => line.includes('div %0, i32 3'))).toBeLessThan(branch);
   });
 });
 
 describe('half floats', () => {
   test('a cast to or from f16 goes through f32', () => {
-    expect(lines((b) => {
-      const x = b.buffer('x', 'f16');
-      const y = b.buffer('y', 'bf16', 'write');
-      b.store(y, 0, b.cast(b.load(x, 0), 'bf16'));
-    })).toEqual(['%0: f16 = load x[index 0]', '%1: f32 = cast %0', '%2: bf16 = cast %1', 'y[index 0] = %2']);
+    expect(
+      lines((b) => {
+        const x = b.buffer('x', 'f16');
+        const y = b.buffer('y', 'bf16', 'write');
+        b.store(y, 0, b.cast(b.load(x, 0), 'bf16'));
+      }),
+    ).toEqual(['%0: f16 = load x[index 0]', '%1: f32 = cast %0', '%2: bf16 = cast %1', 'y[index 0] = %2']);
   });
 });
 
@@ -202,7 +237,8 @@ describe('shuffles of one lane', () => {
 });
 
 describe('what the builder refuses', () => {
-  const refuses = (build: (b: KernelBuilder) => void, message: RegExp): void => expect(() => buildKernel('bad', build)).toThrow(message);
+  const refuses = (build: (b: KernelBuilder) => void, message: RegExp): void =>
+    expect(() => buildKernel('bad', build)).toThrow(message);
   test('mixed types, read-only stores, wrong bodies', () => {
     refuses((b) => b.add(b.constant(1, 'f32'), b.constant(1, 'i32')), /kernel bad: add of f32 and i32: cast one/);
     refuses((b) => b.store(b.buffer('x', 'f32'), 0, b.constant(1, 'f32')), /read-only/);
@@ -218,7 +254,8 @@ describe('what the builder refuses', () => {
 });
 
 describe('hash', () => {
-  const kernel = (name: string, c: number): Kernel => buildKernel(name, (b) => b.store(b.buffer('y', 'f32', 'write'), b.begin, b.constant(c, 'f32')));
+  const kernel = (name: string, c: number): Kernel =>
+    buildKernel(name, (b) => b.store(b.buffer('y', 'f32', 'write'), b.begin, b.constant(c, 'f32')));
   test('is that of the code, not of the name', () => {
     expect(hashKernel(kernel('a', 1))).toBe(hashKernel(kernel('b', 1)));
     expect(hashKernel(kernel('a', 1))).not.toBe(hashKernel(kernel('a', 2)));

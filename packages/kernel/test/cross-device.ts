@@ -12,7 +12,10 @@ export interface Case {
   readonly align?: number;
 }
 
-export function runOn(device: Device, { kernel, data, scalars = [], begin = 0, end = 1, grain = 2 ** 30, align = 1 }: Case): Uint8Array[] {
+export function runOn(
+  device: Device,
+  { kernel, data, scalars = [], begin = 0, end = 1, grain = 2 ** 30, align = 1 }: Case,
+): Uint8Array[] {
   const [compiled] = device.compile([kernel]);
   const buffers = data.map((bytes) => {
     const buffer = device.allocate(bytes.length);
@@ -21,7 +24,11 @@ export function runOn(device: Device, { kernel, data, scalars = [], begin = 0, e
   });
   let binding = 0;
   let scalar = 0;
-  const args = kernel.parameters.map((p) => (p.kind === 'buffer' ? ({ kind: 'buffer', binding: binding++, offset: 0 } as const) : ({ kind: 'scalar', scalar: scalar++ } as const)));
+  const args = kernel.parameters.map((p) =>
+    p.kind === 'buffer'
+      ? ({ kind: 'buffer', binding: binding++, offset: 0 } as const)
+      : ({ kind: 'scalar', scalar: scalar++ } as const),
+  );
   const program = device.program([{ kernel: compiled, args, begin, end, grain, align }], binding);
   program.run(buffers, scalars);
   const out = buffers.map((buffer, i) => device.read(buffer, 0, data[i].length));
@@ -35,10 +42,18 @@ function bitsAt(bytes: Uint8Array, element: ScalarType, i: number): string {
   const size = SCALARS[element].bytes;
   const view = new DataView(bytes.buffer, bytes.byteOffset + i * size, size);
   switch (element) {
-    case 'f32': return Number.isNaN(view.getFloat32(0, true)) ? 'NaN' : `${view.getFloat32(0, true)} ${view.getUint32(0, true).toString(16)}`;
-    case 'f64': return Number.isNaN(view.getFloat64(0, true)) ? 'NaN' : `${view.getFloat64(0, true)} ${view.getBigUint64(0, true).toString(16)}`;
-    case 'f16': return (view.getUint16(0, true) & 0x7fff) > 0x7c00 ? 'NaN' : view.getUint16(0, true).toString(16);
-    case 'bf16': return (view.getUint16(0, true) & 0x7fff) > 0x7f80 ? 'NaN' : view.getUint16(0, true).toString(16);
+    case 'f32':
+      return Number.isNaN(view.getFloat32(0, true))
+        ? 'NaN'
+        : `${view.getFloat32(0, true)} ${view.getUint32(0, true).toString(16)}`;
+    case 'f64':
+      return Number.isNaN(view.getFloat64(0, true))
+        ? 'NaN'
+        : `${view.getFloat64(0, true)} ${view.getBigUint64(0, true).toString(16)}`;
+    case 'f16':
+      return (view.getUint16(0, true) & 0x7fff) > 0x7c00 ? 'NaN' : view.getUint16(0, true).toString(16);
+    case 'bf16':
+      return (view.getUint16(0, true) & 0x7fff) > 0x7f80 ? 'NaN' : view.getUint16(0, true).toString(16);
     default: {
       let text = '';
       for (let k = size - 1; k >= 0; k--) text += view.getUint8(k).toString(16).padStart(2, '0');
@@ -57,7 +72,8 @@ export function difference(reference: Device, device: Device, c: Case): string |
     for (let i = 0; i < expected[b].length / bytes; i++) {
       const want = bitsAt(expected[b], parameter.element, i);
       const got = bitsAt(actual[b], parameter.element, i);
-      if (want !== got) return `${parameter.name}[${i}] (${parameter.element}): ${reference.name} ${want}, ${device.name} ${got}`;
+      if (want !== got)
+        return `${parameter.name}[${i}] (${parameter.element}): ${reference.name} ${want}, ${device.name} ${got}`;
     }
   }
   return null;
@@ -79,19 +95,64 @@ export function elements(type: ScalarType, count: number, random: () => number):
   const { bytes } = SCALARS[type];
   const out = new Uint8Array(count * bytes);
   const view = new DataView(out.buffer);
-  const floats = [0, -0, 1, -1, 0.5, -1.5, 2.5, 3.5, NaN, Infinity, -Infinity, 1e-40, 3e38, -3e9, 3e9, 70000, -70000, 127.5, 1e20, -1e20, 65504, 65520, 6e-8];
+  const floats = [
+    0,
+    -0,
+    1,
+    -1,
+    0.5,
+    -1.5,
+    2.5,
+    3.5,
+    NaN,
+    Infinity,
+    -Infinity,
+    1e-40,
+    3e38,
+    -3e9,
+    3e9,
+    70000,
+    -70000,
+    127.5,
+    1e20,
+    -1e20,
+    65504,
+    65520,
+    6e-8,
+  ];
   for (let i = 0; i < count; i++) {
     const special = random() < 0.3;
-    const float = special ? floats[Math.floor(random() * floats.length)] : (random() - 0.5) * 10 ** Math.floor(random() * 6);
+    const float = special
+      ? floats[Math.floor(random() * floats.length)]
+      : (random() - 0.5) * 10 ** Math.floor(random() * 6);
     switch (type) {
-      case 'bool': view.setUint8(i, random() < 0.5 ? 0 : 1); break;
-      case 'f32': view.setFloat32(i * 4, float, true); break;
-      case 'f64': view.setFloat64(i * 8, float, true); break;
+      case 'bool':
+        view.setUint8(i, random() < 0.5 ? 0 : 1);
+        break;
+      case 'f32':
+        view.setFloat32(i * 4, float, true);
+        break;
+      case 'f64':
+        view.setFloat64(i * 8, float, true);
+        break;
       default: {
         const extreme = [0, 1, 0xff, 0x7f, 0x80][Math.floor(random() * 5)];
-        for (let k = 0; k < bytes; k++) view.setUint8(i * bytes + k, special ? (k === bytes - 1 || extreme === 0xff ? extreme : extreme === 0x7f ? 0xff : k === 0 && extreme === 1 ? 1 : 0) : Math.floor(random() * 256));
+        for (let k = 0; k < bytes; k++)
+          view.setUint8(
+            i * bytes + k,
+            special
+              ? k === bytes - 1 || extreme === 0xff
+                ? extreme
+                : extreme === 0x7f
+                  ? 0xff
+                  : k === 0 && extreme === 1
+                    ? 1
+                    : 0
+              : Math.floor(random() * 256),
+          );
         if (special && extreme === 1) view.setUint8(i * bytes + bytes - 1, bytes === 1 ? 1 : 0);
-        if (!special && bytes > 1 && (type.startsWith('i') || type.startsWith('u')) && random() < 0.5) for (let k = 1; k < bytes; k++) view.setUint8(i * bytes + k, 0);
+        if (!special && bytes > 1 && (type.startsWith('i') || type.startsWith('u')) && random() < 0.5)
+          for (let k = 1; k < bytes; k++) view.setUint8(i * bytes + k, 0);
       }
     }
   }

@@ -12,12 +12,13 @@ const upload = (array: ArrayBufferView): ReturnType<JsDevice['allocate']> => {
 };
 const buffer = (binding: number, offset = 0): Launch['args'][number] => ({ kind: 'buffer', binding, offset });
 
-const scale = (): Kernel => buildKernel('scale', (b) => {
-  const x = b.buffer('x', 'f32');
-  const y = b.buffer('y', 'f32', 'write');
-  const factor = b.scalar('factor', 'f32');
-  vectorLoop(b, b.begin, b.end, 4, (i, lanes) => b.store(y, i, b.mul(b.load(x, i, lanes), factor)));
-});
+const scale = (): Kernel =>
+  buildKernel('scale', (b) => {
+    const x = b.buffer('x', 'f32');
+    const y = b.buffer('y', 'f32', 'write');
+    const factor = b.scalar('factor', 'f32');
+    vectorLoop(b, b.begin, b.end, 4, (i, lanes) => b.store(y, i, b.mul(b.load(x, i, lanes), factor)));
+  });
 
 describe('programs', () => {
   test('run their launches in order, over offsets, constants and scalars', () => {
@@ -25,10 +26,20 @@ describe('programs', () => {
     const x = upload(Float32Array.of(1, 2, 3, 4, 5, 6));
     const y = device.allocate(24);
     const z = device.allocate(24);
-    const program = device.program([
-      { kernel, args: [buffer(0), buffer(1), { kind: 'scalar', scalar: 1 }], begin: 0, end: 6, grain: 1, align: 1 },
-      { kernel, args: [buffer(1, 8), buffer(2), { kind: 'constant', value: -1 }], begin: 1, end: 3, grain: 1, align: 1 },
-    ], 3);
+    const program = device.program(
+      [
+        { kernel, args: [buffer(0), buffer(1), { kind: 'scalar', scalar: 1 }], begin: 0, end: 6, grain: 1, align: 1 },
+        {
+          kernel,
+          args: [buffer(1, 8), buffer(2), { kind: 'constant', value: -1 }],
+          begin: 1,
+          end: 3,
+          grain: 1,
+          align: 1,
+        },
+      ],
+      3,
+    );
     program.run([x, y, z], [0, 10]);
     expect([...new Float32Array(device.read(y, 0, 24).buffer)]).toEqual([10, 20, 30, 40, 50, 60]);
     expect([...new Float32Array(device.read(z, 0, 24).buffer)]).toEqual([0, -40, -50, 0, 0, 0]);
@@ -55,20 +66,37 @@ describe('programs', () => {
   });
   test('a launch is checked against its kernel', () => {
     const [kernel] = device.compile([scale()]);
-    const launch = (args: Launch['args']): void => void device.program([{ kernel, args, begin: 0, end: 1, grain: 1, align: 1 }], 1);
+    const launch = (args: Launch['args']): void =>
+      void device.program([{ kernel, args, begin: 0, end: 1, grain: 1, align: 1 }], 1);
     expect(() => launch([buffer(0)])).toThrow(/has 3 parameters, the launch gives 1/);
     expect(() => launch([buffer(0), buffer(1), { kind: 'constant', value: 1 }])).toThrow(/binding 1 of 1/);
     expect(() => launch([buffer(0), buffer(0), buffer(0)])).toThrow(/parameter factor is a scalar/);
-    expect(() => new JsDevice().program([{ kernel, args: [], begin: 0, end: 1, grain: 1, align: 1 }], 0)).toThrow(/not compiled by this device/);
+    expect(() => new JsDevice().program([{ kernel, args: [], begin: 0, end: 1, grain: 1, align: 1 }], 0)).toThrow(
+      /not compiled by this device/,
+    );
   });
   test('a view that does not fit the element size is refused', () => {
     const [kernel] = device.compile([scale()]);
-    const program = device.program([{ kernel, args: [buffer(0, 2), buffer(0), { kind: 'constant', value: 1 }], begin: 0, end: 1, grain: 1, align: 1 }], 1);
+    const program = device.program(
+      [
+        {
+          kernel,
+          args: [buffer(0, 2), buffer(0), { kind: 'constant', value: 1 }],
+          begin: 0,
+          end: 1,
+          grain: 1,
+          align: 1,
+        },
+      ],
+      1,
+    );
     expect(() => program.run([device.allocate(16)], [])).toThrow(/a view of f32 at byte 2/);
   });
   test('bounds are checked on request', () => {
     const x = bytes(Float32Array.of(1, 2));
-    expect(() => runKernel(checked, scale(), { buffers: [x, x], scalars: [1], end: 3 })).toThrow(/kernel scale: element 2 of x, which has 2/);
+    expect(() => runKernel(checked, scale(), { buffers: [x, x], scalars: [1], end: 3 })).toThrow(
+      /kernel scale: element 2 of x, which has 2/,
+    );
   });
 });
 
@@ -149,7 +177,9 @@ describe('generated code', () => {
       b.store(out, 0, a);
       b.store(out, 1, c);
     });
-    expect([...new Int32Array(runKernel(device, kernel, { buffers: [new Uint8Array(8)], end: 1 })[0].buffer)]).toEqual([55, 89]);
+    expect([...new Int32Array(runKernel(device, kernel, { buffers: [new Uint8Array(8)], end: 1 })[0].buffer)]).toEqual([
+      55, 89,
+    ]);
   });
   test('masked-off lanes are neither read nor written', () => {
     const kernel = buildKernel('masked', (b) => {
@@ -158,7 +188,10 @@ describe('generated code', () => {
       const mask = b.lt(b.iota('i32', 4), 3);
       b.store(y, 0, b.add(b.load(x, 0, 4, mask), 1), mask);
     });
-    const out = runKernel(checked, kernel, { buffers: [bytes(Float32Array.of(1, 2, 3)), bytes(Float32Array.of(9, 9, 9, 9))], end: 1 });
+    const out = runKernel(checked, kernel, {
+      buffers: [bytes(Float32Array.of(1, 2, 3)), bytes(Float32Array.of(9, 9, 9, 9))],
+      end: 1,
+    });
     expect([...new Float32Array(out[1].buffer)]).toEqual([2, 3, 4, 9]);
   });
 });

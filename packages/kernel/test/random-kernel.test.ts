@@ -13,9 +13,49 @@ describe('random kernels', () => {
   });
   test('reach every operation', () => {
     const operations: Op[] = [
-      'neg', 'abs', 'sqrt', 'floor', 'ceil', 'trunc', 'round', 'not', 'popcount', 'add', 'sub', 'mul', 'div', 'rem', 'min', 'max', 'and', 'or', 'xor', 'shl', 'shr',
-      'eq', 'ne', 'lt', 'le', 'gt', 'ge', 'reduceAdd', 'reduceMul', 'reduceMin', 'reduceMax', 'mulAdd', 'select', 'cast', 'bitcast', 'splat', 'extract', 'iota', 'shuffle',
-      'dot4', 'load', 'gather', 'carried',
+      'neg',
+      'abs',
+      'sqrt',
+      'floor',
+      'ceil',
+      'trunc',
+      'round',
+      'not',
+      'popcount',
+      'add',
+      'sub',
+      'mul',
+      'div',
+      'rem',
+      'min',
+      'max',
+      'and',
+      'or',
+      'xor',
+      'shl',
+      'shr',
+      'eq',
+      'ne',
+      'lt',
+      'le',
+      'gt',
+      'ge',
+      'reduceAdd',
+      'reduceMul',
+      'reduceMin',
+      'reduceMax',
+      'mulAdd',
+      'select',
+      'cast',
+      'bitcast',
+      'splat',
+      'extract',
+      'iota',
+      'shuffle',
+      'dot4',
+      'load',
+      'gather',
+      'carried',
     ];
     const seen = new Set<Op>();
     for (const seed of SEEDS) for (const value of liveValues(randomKernel(seed).kernel).keys()) seen.add(value.op);
@@ -47,6 +87,8 @@ describe('random kernels', () => {
       if (reads++ === 1) data[7] ^= 1;
       return data;
     };
-    expect(compareDevices(new JsDevice(), wrong, kernel, inputs)).toMatch(/kernel random3, out_bool\[7\] \(bool\): js has [01], js has [01]/);
+    expect(compareDevices(new JsDevice(), wrong, kernel, inputs)).toMatch(
+      /kernel random3, out_bool\[7\] \(bool\): js has [01], js has [01]/,
+    );
   });
 });

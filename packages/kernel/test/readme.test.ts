@@ -9,7 +9,11 @@ test.each(['js', 'wasm'])('the example of the README prints what it says on %s',
   const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
   const code = /```ts\n([^]*?)```/.exec(readme)?.[1] ?? '';
   const output = /```text\n([^]*?)```/.exec(readme)?.[1];
-  const run = spawnSync(process.execPath, ['--conditions=source', '--input-type=module-typescript', '-e', code], { cwd: folder, encoding: 'utf8', env: { ...process.env, PROJ_DEVICE: device } });
+  const run = spawnSync(process.execPath, ['--conditions=source', '--input-type=module-typescript', '-e', code], {
+    cwd: folder,
+    encoding: 'utf8',
+    env: { ...process.env, PROJ_DEVICE: device },
+  });
   expect(run.stderr).toBe('');
   expect(run.stdout).toBe(output);
 });

@@ -12,7 +12,13 @@ beforeEach(async () => {
   registry.registerDevice({ name: 'js', priority: 0, create: () => new JsDevice() });
 });
 
-const broken = { name: 'broken', priority: 100, create: (): Device => { throw new TypeError('library not found'); } };
+const broken = {
+  name: 'broken',
+  priority: 100,
+  create: (): Device => {
+    throw new TypeError('library not found');
+  },
+};
 
 describe('the device registry', () => {
   test('a device that cannot start is passed over, said once and reported', () => {
@@ -46,7 +52,11 @@ describe('the device registry', () => {
     expect(create).toHaveBeenCalledTimes(1);
   });
   test('PROJ_DEVICE and setDefaultDevice choose', () => {
-    registry.registerDevice({ name: 'fast', priority: 5, create: () => Object.assign(new JsDevice(), { name: 'fast' }) });
+    registry.registerDevice({
+      name: 'fast',
+      priority: 5,
+      create: () => Object.assign(new JsDevice(), { name: 'fast' }),
+    });
     vi.stubEnv('PROJ_DEVICE', 'js');
     expect(registry.defaultDevice().name).toBe('js');
     registry.setDefaultDevice('fast');
@@ -64,5 +74,7 @@ describe('the device registry', () => {
 });
 
 test('errors name the cure', () => {
-  expect(new ProjError('dtype', 'no', { op: 'add', shapes: [[1, 2]], dtypes: ['int8'], cure: 'Cast it' }).message).toBe('add: no (operands int8[1, 2]). Cast it');
+  expect(new ProjError('dtype', 'no', { op: 'add', shapes: [[1, 2]], dtypes: ['int8'], cure: 'Cast it' }).message).toBe(
+    'add: no (operands int8[1, 2]). Cast it',
+  );
 });

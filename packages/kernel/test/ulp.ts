@@ -8,7 +8,12 @@ type FunctionOf = (b: KernelBuilder, ...args: Value[]) => Value;
 const allocate = (type: FloatType, n: number): Floats => (type === 'f32' ? new Float32Array(n) : new Float64Array(n));
 
 /** f of each element. */
-export function evaluate(f: FunctionOf, type: FloatType, inputs: readonly (readonly number[] | Floats)[], mulAdd: JsOptions['mulAdd'] = 'nearest'): Floats {
+export function evaluate(
+  f: FunctionOf,
+  type: FloatType,
+  inputs: readonly (readonly number[] | Floats)[],
+  mulAdd: JsOptions['mulAdd'] = 'nearest',
+): Floats {
   const kernel = buildKernel('f', (b) => {
     const memories = inputs.map((_, i) => b.buffer(`x${i}`, type));
     const out = b.buffer('out', type, 'write');
@@ -44,17 +49,28 @@ export interface Worst {
 }
 
 /** Largest error of `got` against `expected`; a NaN or infinity that does not match counts as Infinity. */
-export function worst(type: FloatType, inputs: readonly (readonly number[] | Floats)[], got: Floats, expected: (...x: number[]) => number): Worst {
+export function worst(
+  type: FloatType,
+  inputs: readonly (readonly number[] | Floats)[],
+  got: Floats,
+  expected: (...x: number[]) => number,
+): Worst {
   let result: Worst = { error: 0, at: [], got: 0, expected: 0 };
   for (let i = 0; i < got.length; i++) {
     const at = inputs.map((values) => values[i]);
     const reference = expected(...at);
     const rounded = type === 'f32' ? Math.fround(reference) : reference;
     let error = Math.abs(got[i] - reference) / ulp(reference, type);
-    if (Object.is(got[i], rounded) || (got[i] === rounded && rounded !== 0)) error = Number.isFinite(reference) && Number.isFinite(error) ? error : 0;
+    if (Object.is(got[i], rounded) || (got[i] === rounded && rounded !== 0))
+      error = Number.isFinite(reference) && Number.isFinite(error) ? error : 0;
     else if (!Number.isFinite(rounded) || !Number.isFinite(got[i])) {
       const limit = type === 'f32' ? 3.4028234e38 : Number.MAX_VALUE;
-      error = Math.abs(reference) >= limit * (1 - 1e-6) && Math.abs(got[i]) >= limit * (1 - 1e-6) && Math.sign(reference) === Math.sign(got[i]) ? 0 : Infinity;
+      error =
+        Math.abs(reference) >= limit * (1 - 1e-6) &&
+        Math.abs(got[i]) >= limit * (1 - 1e-6) &&
+        Math.sign(reference) === Math.sign(got[i])
+          ? 0
+          : Infinity;
     } else if (rounded === 0 && got[i] === 0) error = Infinity;
     if (error > result.error) result = { error, at, got: got[i], expected: reference };
   }
@@ -63,7 +79,21 @@ export function worst(type: FloatType, inputs: readonly (readonly number[] | Flo
 
 /** Floats of every exponent and both signs, with the special values; `perExponent` of each. */
 export function everyExponent(type: FloatType, perExponent: number, seed = 1): Float64Array {
-  const values = [0, -0, Infinity, -Infinity, NaN, 1, -1, 0.5, -0.5, 2, -2, type === 'f32' ? 2 ** -149 : 2 ** -1074, type === 'f32' ? 3.4028234663852886e38 : Number.MAX_VALUE];
+  const values = [
+    0,
+    -0,
+    Infinity,
+    -Infinity,
+    NaN,
+    1,
+    -1,
+    0.5,
+    -0.5,
+    2,
+    -2,
+    type === 'f32' ? 2 ** -149 : 2 ** -1074,
+    type === 'f32' ? 3.4028234663852886e38 : Number.MAX_VALUE,
+  ];
   const random = generator(seed);
   const [least, most] = type === 'f32' ? [-149, 127] : [-1074, 1023];
   for (let e = least; e <= most; e++) {

@@ -1,7 +1,15 @@
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
-import { buildKernel, deviceReport, type Kernel, type Launch, ProjError, vectorLoop, WasmDevice } from '../src/index.ts';
+import {
+  buildKernel,
+  deviceReport,
+  type Kernel,
+  type Launch,
+  ProjError,
+  vectorLoop,
+  WasmDevice,
+} from '../src/index.ts';
 import { MemoryPool, blockSize } from '../src/device/wasm-pool.ts';
 import { elements, generator, runOn } from './cross-device.ts';
 
@@ -13,7 +21,9 @@ function axpy(): Kernel {
     const x = b.buffer('x', 'f32');
     const y = b.buffer('y', 'f32', 'readwrite');
     const a = b.scalar('a', 'f32');
-    vectorLoop(b, b.begin, b.end, 16, (i, lanes) => b.store(y, i, b.mulAdd(b.load(x, i, lanes), a, b.load(y, i, lanes))));
+    vectorLoop(b, b.begin, b.end, 16, (i, lanes) =>
+      b.store(y, i, b.mulAdd(b.load(x, i, lanes), a, b.load(y, i, lanes))),
+    );
   });
 }
 
@@ -33,12 +43,20 @@ function count(): Kernel {
   });
 }
 
-const launch = (device: WasmDevice, kernel: Kernel, args: Launch['args'], end: number, grain: number, align = 1): Launch => ({ kernel: device.compile([kernel])[0], args, begin: 0, end, grain, align });
+const launch = (
+  device: WasmDevice,
+  kernel: Kernel,
+  args: Launch['args'],
+  end: number,
+  grain: number,
+  align = 1,
+): Launch => ({ kernel: device.compile([kernel])[0], args, begin: 0, end, grain, align });
 const buffer = (binding: number, offset = 0): Launch['args'][number] => ({ kind: 'buffer', binding, offset });
 
 async function workersUp(device: WasmDevice, threads: number, start: () => void): Promise<void> {
   start();
-  for (let i = 0; i < 400 && device.readyThreads < threads; i++) await new Promise((resolve) => setTimeout(resolve, 10));
+  for (let i = 0; i < 400 && device.readyThreads < threads; i++)
+    await new Promise((resolve) => setTimeout(resolve, 10));
   expect(device.readyThreads).toBe(threads);
 }
 
@@ -62,7 +80,10 @@ describe('buffers', () => {
     expect(device.features.threads).toBe(1);
     const kernel = axpy();
     const data = [elements('f32', 77, () => 0.25), elements('f32', 77, () => 0.25)];
-    const program = device.program([launch(device, kernel, [buffer(0), buffer(1), { kind: 'scalar', scalar: 0 }], 77, 1000)], 2);
+    const program = device.program(
+      [launch(device, kernel, [buffer(0), buffer(1), { kind: 'scalar', scalar: 0 }], 77, 1000)],
+      2,
+    );
     const x = device.allocate(308);
     const y = device.allocate(308);
     device.write(x, 0, data[0]);
@@ -170,10 +191,13 @@ describe('programs', () => {
     const device = new WasmDevice({ threads: 1 });
     const kernel = axpy();
     const a = { kind: 'constant', value: 0.5 } as const;
-    const program = device.program([
-      launch(device, kernel, [buffer(0), buffer(1), a], 10, 100),
-      launch(device, kernel, [buffer(1, 8), buffer(1), { kind: 'scalar', scalar: 0 }], 1, 100),
-    ], 2);
+    const program = device.program(
+      [
+        launch(device, kernel, [buffer(0), buffer(1), a], 10, 100),
+        launch(device, kernel, [buffer(1, 8), buffer(1), { kind: 'scalar', scalar: 0 }], 1, 100),
+      ],
+      2,
+    );
     for (const shift of [0, 100]) {
       const x = device.allocate(40);
       const y = device.allocate(40);
@@ -205,7 +229,8 @@ describe('programs', () => {
     const y = device.allocate(400);
     device.write(x, 0, new Uint8Array(new Float32Array(100).fill(1.5).buffer));
     device.write(y, 0, new Uint8Array(400));
-    for (const grain of [Infinity, 2 ** 40, 0, 0.5]) device.program([launch(device, axpy(), args, 100, grain, 16)], 2).run([x, y], []);
+    for (const grain of [Infinity, 2 ** 40, 0, 0.5])
+      device.program([launch(device, axpy(), args, 100, grain, 16)], 2).run([x, y], []);
     expect(new Float32Array(device.read(y, 0, 400).buffer)).toEqual(new Float32Array(100).fill(12));
     expect(() => device.program([launch(device, axpy(), args, 2 ** 33, 1)], 2)).toThrow(/32 bits/);
     device.dispose();
@@ -216,8 +241,13 @@ describe('programs', () => {
     const other = new WasmDevice({ threads: 1 });
     const kernel = axpy();
     const [foreign] = other.compile([kernel]);
-    expect(() => device.program([{ kernel: foreign, args: [], begin: 0, end: 1, grain: 1, align: 1 }], 0)).toThrow(/not compiled by this device/);
-    const program = device.program([launch(device, kernel, [buffer(0), buffer(1), { kind: 'constant', value: 1 }], 1, 1)], 2);
+    expect(() => device.program([{ kernel: foreign, args: [], begin: 0, end: 1, grain: 1, align: 1 }], 0)).toThrow(
+      /not compiled by this device/,
+    );
+    const program = device.program(
+      [launch(device, kernel, [buffer(0), buffer(1), { kind: 'constant', value: 1 }], 1, 1)],
+      2,
+    );
     expect(() => program.run([device.allocate(4), other.allocate(4)], [])).toThrow(ProjError);
     expect(() => program.run([device.allocate(4)], [])).toThrow(/binding 1 is missing/);
     device.dispose();
@@ -235,7 +265,10 @@ describe('threads', () => {
     const out = device.allocate(4 * n);
     const by = device.allocate(4 * n);
     device.write(out, 0, new Uint8Array(4 * n));
-    const program = device.program([launch(device, count(), [buffer(0), buffer(1), { kind: 'scalar', scalar: 0 }], n, 16, 4)], 2);
+    const program = device.program(
+      [launch(device, count(), [buffer(0), buffer(1), { kind: 'scalar', scalar: 0 }], n, 16, 4)],
+      2,
+    );
     let runs = 0;
     await workersUp(device, 3, () => {
       program.run([out, by], [10]);
@@ -248,7 +281,9 @@ describe('threads', () => {
       for (const thread of new Int32Array(device.read(by, 0, 4 * n).buffer)) seen.add(thread);
       if (i % 50 === 0) await new Promise((resolve) => setTimeout(resolve, 5));
     }
-    expect(new Int32Array(device.read(out, 0, 4 * n).buffer)).toEqual(Int32Array.from({ length: n }, (_, i) => i * runs));
+    expect(new Int32Array(device.read(out, 0, 4 * n).buffer)).toEqual(
+      Int32Array.from({ length: n }, (_, i) => i * runs),
+    );
     expect(seen.size).toBeGreaterThan(1);
     expect(Math.max(...seen)).toBeLessThan(3);
   });
@@ -261,7 +296,9 @@ describe('threads', () => {
       const kernel = buildKernel('step', (b) => {
         const x = b.buffer('x', 'f32');
         const y = b.buffer('y', 'f32', 'readwrite');
-        vectorLoop(b, b.begin, b.end, 8, (i, lanes) => b.store(y, i, b.mulAdd(b.load(x, i, lanes), step, b.sqrt(b.abs(b.load(y, i, lanes))))));
+        vectorLoop(b, b.begin, b.end, 8, (i, lanes) =>
+          b.store(y, i, b.mulAdd(b.load(x, i, lanes), step, b.sqrt(b.abs(b.load(y, i, lanes))))),
+        );
       });
       const one = { kernel, data, end: n, grain: 100, align: 8 };
       const many = runOn(device, one);
@@ -288,10 +325,17 @@ describe('threads', () => {
 });
 
 describe('the process', () => {
-  const run = (source: string, env: Record<string, string> = {}): { status: number | null; text: string; ms: number } => {
+  const run = (
+    source: string,
+    env: Record<string, string> = {},
+  ): { status: number | null; text: string; ms: number } => {
     const begun = performance.now();
     const index = new URL('../src/index.ts', import.meta.url).href;
-    const child = spawnSync(process.execPath, ['--conditions=source', '--input-type=module', '-e', source.replaceAll('INDEX', index)], { env: { ...process.env, ...env }, timeout: 25_000, cwd: fileURLToPath(new URL('..', import.meta.url)) });
+    const child = spawnSync(
+      process.execPath,
+      ['--conditions=source', '--input-type=module', '-e', source.replaceAll('INDEX', index)],
+      { env: { ...process.env, ...env }, timeout: 25_000, cwd: fileURLToPath(new URL('..', import.meta.url)) },
+    );
     return { status: child.status, text: `${child.stdout}${child.stderr}`, ms: performance.now() - begun };
   };
   const source = `

@@ -1,6 +1,18 @@
 import { describe, expect, it } from 'vitest';
 import {
-  type BinaryOp, buildKernel, type CompareOp, type HorizontalOp, JsDevice, type Kernel, type KernelBuilder, type ScalarType, SCALARS, type UnaryOp, type Value, WasmDevice, vectorLoop,
+  type BinaryOp,
+  buildKernel,
+  type CompareOp,
+  type HorizontalOp,
+  JsDevice,
+  type Kernel,
+  type KernelBuilder,
+  type ScalarType,
+  SCALARS,
+  type UnaryOp,
+  type Value,
+  WasmDevice,
+  vectorLoop,
 } from '../src/index.ts';
 import { difference, elements, generator } from './cross-device.ts';
 
@@ -15,17 +27,30 @@ const LANES = [1, 2, 4, 8, 16, 32];
 const COUNT = 128;
 
 /** A kernel that applies `body` to vectors of inputs `types` and stores its result. */
-function elementwise(types: readonly ScalarType[], result: ScalarType, lanes: number, body: (b: KernelBuilder, ...inputs: Value[]) => Value): Kernel {
+function elementwise(
+  types: readonly ScalarType[],
+  result: ScalarType,
+  lanes: number,
+  body: (b: KernelBuilder, ...inputs: Value[]) => Value,
+): Kernel {
   return buildKernel('elementwise', (b) => {
     const inputs = types.map((type, i) => b.buffer(`in${i}`, type));
     const out = b.buffer('out', result, 'write');
-    b.for(b.begin, b.end, lanes, [], (i) => b.store(out, i, body(b, ...inputs.map((input) => b.load(input, i, lanes)))));
+    b.for(b.begin, b.end, lanes, [], (i) =>
+      b.store(out, i, body(b, ...inputs.map((input) => b.load(input, i, lanes)))),
+    );
   });
 }
 
 function check(kernel: Kernel, seed: number, count = COUNT): void {
   const random = generator(seed);
-  const data = kernel.parameters.map((p) => (p.kind === 'buffer' ? (p.access === 'write' ? new Uint8Array(count * SCALARS[p.element].bytes) : elements(p.element, count, random)) : new Uint8Array(0)));
+  const data = kernel.parameters.map((p) =>
+    p.kind === 'buffer'
+      ? p.access === 'write'
+        ? new Uint8Array(count * SCALARS[p.element].bytes)
+        : elements(p.element, count, random)
+      : new Uint8Array(0),
+  );
   const one = { kernel, data, end: count };
   expect(difference(js, wasm, one)).toBeNull();
   expect(difference(jsSeparate, plain, one)).toBeNull();
@@ -33,28 +58,64 @@ function check(kernel: Kernel, seed: number, count = COUNT): void {
 
 describe('the wasm target gives the bits of the js target', () => {
   const unary: Record<UnaryOp, readonly ScalarType[]> = {
-    neg: [...INTEGERS, ...FLOATS], abs: [...INTEGERS, ...FLOATS], not: [...INTEGERS, 'bool'], popcount: INTEGERS,
-    sqrt: FLOATS, floor: FLOATS, ceil: FLOATS, trunc: FLOATS, round: FLOATS,
+    neg: [...INTEGERS, ...FLOATS],
+    abs: [...INTEGERS, ...FLOATS],
+    not: [...INTEGERS, 'bool'],
+    popcount: INTEGERS,
+    sqrt: FLOATS,
+    floor: FLOATS,
+    ceil: FLOATS,
+    trunc: FLOATS,
+    round: FLOATS,
   };
   for (const op of Object.keys(unary) as UnaryOp[]) {
     it(`unary ${op}`, () => {
-      for (const type of unary[op]) for (const lanes of LANES) check(elementwise([type], type, lanes, (b, x) => b.unary(op, x)), 1);
+      for (const type of unary[op])
+        for (const lanes of LANES)
+          check(
+            elementwise([type], type, lanes, (b, x) => b.unary(op, x)),
+            1,
+          );
     });
   }
 
   const arithmetic = [...INTEGERS, ...FLOATS];
   const binary: Record<BinaryOp, readonly ScalarType[]> = {
-    add: arithmetic, sub: arithmetic, mul: arithmetic, div: arithmetic, rem: INTEGERS, min: arithmetic, max: arithmetic,
-    and: [...INTEGERS, 'bool'], or: [...INTEGERS, 'bool'], xor: [...INTEGERS, 'bool'], shl: INTEGERS, shr: INTEGERS,
+    add: arithmetic,
+    sub: arithmetic,
+    mul: arithmetic,
+    div: arithmetic,
+    rem: INTEGERS,
+    min: arithmetic,
+    max: arithmetic,
+    and: [...INTEGERS, 'bool'],
+    or: [...INTEGERS, 'bool'],
+    xor: [...INTEGERS, 'bool'],
+    shl: INTEGERS,
+    shr: INTEGERS,
   };
   for (const op of Object.keys(binary) as BinaryOp[]) {
     it(`binary ${op}`, () => {
       for (const type of binary[op]) {
         for (const lanes of LANES) {
-          const guarded = (b: KernelBuilder, y: Value): Value => ((op === 'div' || op === 'rem') && INTEGERS.includes(type) ? b.select(b.eq(y, 0), 3, y) : y);
-          check(elementwise([type, type], type, lanes, (b, x, y) => b.binary(op, x, guarded(b, y))), 2);
-          if (type !== 'bool') check(elementwise([type], type, lanes, (b, x) => b.binary(op, x, type === 'i64' ? 5n : 5)), 3);
-          if (op === 'div' || op === 'rem') check(elementwise([type], type, lanes, (b, x) => b.binary(op, x, type === 'i64' ? -1n : type.startsWith('u') ? 7 : -1)), 3);
+          const guarded = (b: KernelBuilder, y: Value): Value =>
+            (op === 'div' || op === 'rem') && INTEGERS.includes(type) ? b.select(b.eq(y, 0), 3, y) : y;
+          check(
+            elementwise([type, type], type, lanes, (b, x, y) => b.binary(op, x, guarded(b, y))),
+            2,
+          );
+          if (type !== 'bool')
+            check(
+              elementwise([type], type, lanes, (b, x) => b.binary(op, x, type === 'i64' ? 5n : 5)),
+              3,
+            );
+          if (op === 'div' || op === 'rem')
+            check(
+              elementwise([type], type, lanes, (b, x) =>
+                b.binary(op, x, type === 'i64' ? -1n : type.startsWith('u') ? 7 : -1),
+              ),
+              3,
+            );
         }
       }
     });
@@ -66,9 +127,18 @@ describe('the wasm target gives the bits of the js target', () => {
       for (const lanes of LANES) {
         for (const op of ops) {
           if (type === 'bool' && op !== 'eq' && op !== 'ne') continue;
-          check(elementwise([type, type], 'bool', lanes, (b, x, y) => b.compare(op, x, y)), 4);
-          check(elementwise([type, type, type], type, lanes, (b, x, y, z) => b.select(b.compare(op, x, y), z, x)), 5);
-          check(elementwise([type, type, 'i16'], 'i16', lanes, (b, x, y, z) => b.select(b.compare(op, x, y), z, b.neg(z))), 6);
+          check(
+            elementwise([type, type], 'bool', lanes, (b, x, y) => b.compare(op, x, y)),
+            4,
+          );
+          check(
+            elementwise([type, type, type], type, lanes, (b, x, y, z) => b.select(b.compare(op, x, y), z, x)),
+            5,
+          );
+          check(
+            elementwise([type, type, 'i16'], 'i16', lanes, (b, x, y, z) => b.select(b.compare(op, x, y), z, b.neg(z))),
+            6,
+          );
         }
       }
     }
@@ -76,17 +146,33 @@ describe('the wasm target gives the bits of the js target', () => {
 
   it('masks of different widths together', () => {
     for (const lanes of LANES) {
-      check(elementwise(['i8', 'f64', 'f32', 'i16'], 'f32', lanes, (b, p, q, r, s) => {
-        const mask = b.or(b.and(b.gt(p, 3), b.lt(q, 0)), b.xor(b.ge(r, 1), b.ne(s, 0)));
-        return b.select(b.not(mask), r, b.cast(mask, 'f32'));
-      }), 7);
-      check(elementwise(['bool', 'f64', 'u8'], 'u8', lanes, (b, p, q, r) => b.select(b.eq(p, b.le(q, 0)), b.cast(b.select(p, b.gt(q, 1), b.eq(r, 0)), 'u8'), r)), 8);
-      check(elementwise(['bool', 'i64'], 'i64', lanes, (b, p, q) => b.select(p, q, b.not(q))), 9);
+      check(
+        elementwise(['i8', 'f64', 'f32', 'i16'], 'f32', lanes, (b, p, q, r, s) => {
+          const mask = b.or(b.and(b.gt(p, 3), b.lt(q, 0)), b.xor(b.ge(r, 1), b.ne(s, 0)));
+          return b.select(b.not(mask), r, b.cast(mask, 'f32'));
+        }),
+        7,
+      );
+      check(
+        elementwise(['bool', 'f64', 'u8'], 'u8', lanes, (b, p, q, r) =>
+          b.select(b.eq(p, b.le(q, 0)), b.cast(b.select(p, b.gt(q, 1), b.eq(r, 0)), 'u8'), r),
+        ),
+        8,
+      );
+      check(
+        elementwise(['bool', 'i64'], 'i64', lanes, (b, p, q) => b.select(p, q, b.not(q))),
+        9,
+      );
     }
   });
 
   it('mulAdd, rounded once where the engine does so', () => {
-    for (const type of arithmetic) for (const lanes of LANES) check(elementwise([type, type, type], type, lanes, (b, x, y, z) => b.mulAdd(x, y, z)), 10);
+    for (const type of arithmetic)
+      for (const lanes of LANES)
+        check(
+          elementwise([type, type, type], type, lanes, (b, x, y, z) => b.mulAdd(x, y, z)),
+          10,
+        );
   });
 
   it('casts between all types', () => {
@@ -94,17 +180,36 @@ describe('the wasm target gives the bits of the js target', () => {
     for (const from of all) {
       for (const to of all) {
         if (from === to) continue;
-        for (const lanes of LANES) check(elementwise([from], to, lanes, (b, x) => b.cast(x, to)), 11);
+        for (const lanes of LANES)
+          check(
+            elementwise([from], to, lanes, (b, x) => b.cast(x, to)),
+            11,
+          );
       }
     }
   });
 
   it('bit casts', () => {
-    const pairs: [ScalarType, ScalarType][] = [['i8', 'u8'], ['i16', 'u16'], ['i32', 'u32'], ['f32', 'i32'], ['u32', 'f32'], ['f64', 'i64'], ['f16', 'u16'], ['i16', 'bf16']];
+    const pairs: [ScalarType, ScalarType][] = [
+      ['i8', 'u8'],
+      ['i16', 'u16'],
+      ['i32', 'u32'],
+      ['f32', 'i32'],
+      ['u32', 'f32'],
+      ['f64', 'i64'],
+      ['f16', 'u16'],
+      ['i16', 'bf16'],
+    ];
     for (const [p, q] of pairs) {
       for (const lanes of LANES) {
-        check(elementwise([p], q, lanes, (b, x) => b.bitcast(x, q)), 12);
-        check(elementwise([q], p, lanes, (b, x) => b.bitcast(x, p)), 13);
+        check(
+          elementwise([p], q, lanes, (b, x) => b.bitcast(x, q)),
+          12,
+        );
+        check(
+          elementwise([q], p, lanes, (b, x) => b.bitcast(x, p)),
+          13,
+        );
       }
     }
   });
@@ -113,7 +218,11 @@ describe('the wasm target gives the bits of the js target', () => {
     const ops: HorizontalOp[] = ['reduceAdd', 'reduceMul', 'reduceMin', 'reduceMax'];
     for (const type of arithmetic) {
       for (const lanes of LANES.slice(1)) {
-        for (const op of ops) check(elementwise([type, type], type, lanes, (b, x, y) => b.add(b.splat(b.horizontal(op, x), lanes), y)), 14);
+        for (const op of ops)
+          check(
+            elementwise([type, type], type, lanes, (b, x, y) => b.add(b.splat(b.horizontal(op, x), lanes), y)),
+            14,
+          );
       }
     }
   });
@@ -124,13 +233,32 @@ describe('the wasm target gives the bits of the js target', () => {
       for (const lanes of LANES.slice(1)) {
         const pattern = Array.from({ length: lanes }, () => Math.floor(random() * 2 * lanes));
         const half = Array.from({ length: lanes / 2 }, (_, i) => 2 * i + 1);
-        check(elementwise([type, type], type, lanes, (b, x, y) => b.shuffle(x, y, pattern)), 15);
-        check(elementwise([type], type, lanes, (b, x) => {
-          const odd = b.shuffle(x, x, half);
-          return lanes === 2 ? b.splat(odd, 2) : b.shuffle(odd, odd, Array.from({ length: lanes }, (_, i) => i % (lanes / 2)));
-        }), 16);
-        check(elementwise([type], type, lanes, (b, x) => b.splat(b.extract(x, lanes - 1), lanes)), 17);
-        if (type !== 'bool' && type !== 'f16') check(elementwise([type], type, lanes, (b, x) => b.add(x, b.iota(type, lanes))), 18);
+        check(
+          elementwise([type, type], type, lanes, (b, x, y) => b.shuffle(x, y, pattern)),
+          15,
+        );
+        check(
+          elementwise([type], type, lanes, (b, x) => {
+            const odd = b.shuffle(x, x, half);
+            return lanes === 2
+              ? b.splat(odd, 2)
+              : b.shuffle(
+                  odd,
+                  odd,
+                  Array.from({ length: lanes }, (_, i) => i % (lanes / 2)),
+                );
+          }),
+          16,
+        );
+        check(
+          elementwise([type], type, lanes, (b, x) => b.splat(b.extract(x, lanes - 1), lanes)),
+          17,
+        );
+        if (type !== 'bool' && type !== 'f16')
+          check(
+            elementwise([type], type, lanes, (b, x) => b.add(x, b.iota(type, lanes))),
+            18,
+          );
       }
     }
   });
@@ -141,10 +269,20 @@ describe('the wasm target gives the bits of the js target', () => {
         const acc = b.buffer('acc', 'i32', 'readwrite');
         const x = b.buffer('x', 'u8');
         const y = b.buffer('y', 'i8');
-        b.for(b.begin, b.end, lanes, [], (i) => b.store(acc, i, b.dot4(b.load(acc, i, lanes), b.load(x, b.mul(i, 4), 4 * lanes), b.load(y, b.mul(i, 4), 4 * lanes))));
+        b.for(b.begin, b.end, lanes, [], (i) =>
+          b.store(
+            acc,
+            i,
+            b.dot4(b.load(acc, i, lanes), b.load(x, b.mul(i, 4), 4 * lanes), b.load(y, b.mul(i, 4), 4 * lanes)),
+          ),
+        );
       });
       const random = generator(19);
-      const one = { kernel, data: [elements('i32', 64, random), elements('u8', 256, random), elements('i8', 256, random)], end: 64 };
+      const one = {
+        kernel,
+        data: [elements('i32', 64, random), elements('u8', 256, random), elements('i8', 256, random)],
+        end: 64,
+      };
       expect(difference(js, wasm, one)).toBeNull();
       expect(difference(js, plain, one)).toBeNull();
     }
@@ -167,7 +305,12 @@ describe('the wasm target gives the bits of the js target', () => {
             });
           });
           const random = generator(20);
-          const data = [elements('i32', COUNT + 33, random), elements(type, 64, random), elements('bool', COUNT, random), new Uint8Array(64 * SCALARS[type].bytes)];
+          const data = [
+            elements('i32', COUNT + 33, random),
+            elements(type, 64, random),
+            elements('bool', COUNT, random),
+            new Uint8Array(64 * SCALARS[type].bytes),
+          ];
           expect(difference(js, wasm, { kernel, data, end: COUNT })).toBeNull();
         }
       }
@@ -208,20 +351,33 @@ describe('control flow', () => {
         const scratch = b.local('scratch', 'f32', 64);
         const count = b.cast(n, 'index');
         b.for(b.begin, b.end, lanes, [], (i) => {
-          const [sum, seen, k] = b.for(0, count, 1, [b.splat(b.constant(0, 'f32'), lanes), b.splat(b.constant(false, 'bool'), lanes), b.constant(7n, 'i64')], (j, s, m, q) => {
-            const v = b.load(x, b.add(i, b.mul(j, 2)), lanes);
-            b.store(scratch, b.and(b.mul(j, lanes), 63), v);
-            return [b.add(s, b.select(m, v, b.neg(v))), b.or(m, b.gt(v, 2)), b.add(b.mul(q, 3n), b.cast(j, 'i64'))];
-          });
-          b.if(b.gt(k, 100n), () => {
-            b.store(out, i, b.add(sum, b.cast(seen, 'f32')));
-            b.if(b.lt(count, 3), () => b.store(out, i, b.splat(b.constant(1, 'f32'), lanes)));
-          }, () => b.store(out, i, b.add(b.load(scratch, 0, lanes), b.cast(b.splat(k, lanes), 'f32'))));
+          const [sum, seen, k] = b.for(
+            0,
+            count,
+            1,
+            [b.splat(b.constant(0, 'f32'), lanes), b.splat(b.constant(false, 'bool'), lanes), b.constant(7n, 'i64')],
+            (j, s, m, q) => {
+              const v = b.load(x, b.add(i, b.mul(j, 2)), lanes);
+              b.store(scratch, b.and(b.mul(j, lanes), 63), v);
+              return [b.add(s, b.select(m, v, b.neg(v))), b.or(m, b.gt(v, 2)), b.add(b.mul(q, 3n), b.cast(j, 'i64'))];
+            },
+          );
+          b.if(
+            b.gt(k, 100n),
+            () => {
+              b.store(out, i, b.add(sum, b.cast(seen, 'f32')));
+              b.if(b.lt(count, 3), () => b.store(out, i, b.splat(b.constant(1, 'f32'), lanes)));
+            },
+            () => b.store(out, i, b.add(b.load(scratch, 0, lanes), b.cast(b.splat(k, lanes), 'f32'))),
+          );
         });
       });
       for (const n of [1, 2, 3, 9]) {
         const random = generator(22 + n);
-        const data = [Uint8Array.from(new Uint8Array(Float32Array.from({ length: 96 }, () => random() * 8 - 4).buffer)), elements('f32', 64, random)];
+        const data = [
+          Uint8Array.from(new Uint8Array(Float32Array.from({ length: 96 }, () => random() * 8 - 4).buffer)),
+          elements('f32', 64, random),
+        ];
         expect(difference(js, wasm, { kernel, data, scalars: [n], end: 64 })).toBeNull();
       }
     }

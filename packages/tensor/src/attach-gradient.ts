@@ -20,7 +20,10 @@ const withGradient = defineOp<{ readonly formula: Formula }>({
     });
     return { launches: [{ kernel, begin: 0, end: elementCount(shape), grain: 16384, align: 1 }], workspaceBytes: 0 };
   },
-  vjp: ([gradient], [, ...inputs], [value], { formula }) => [null, ...(gradient === null ? inputs.map(() => null) : formula(gradient, inputs, value))],
+  vjp: ([gradient], [, ...inputs], [value], { formula }) => [
+    null,
+    ...(gradient === null ? inputs.map(() => null) : formula(gradient, inputs, value)),
+  ],
 });
 
 /** `value` (whose own history is dropped) as a function of `inputs` with the gradient that `formula` gives. */

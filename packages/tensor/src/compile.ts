@@ -45,7 +45,11 @@ interface Capture {
   readonly kept: Map<number, DeviceBuffer> | null;
   /** The result with a `ResultSlot` for each tensor. */
   readonly skeleton: unknown;
-  readonly results: readonly { readonly template: Template; readonly binding: number | null; readonly fixed: DeviceBuffer | null }[];
+  readonly results: readonly {
+    readonly template: Template;
+    readonly binding: number | null;
+    readonly fixed: DeviceBuffer | null;
+  }[];
   readonly hooks: readonly (() => void)[];
   /** Constant operands as the program reads them: their kept memory, and of which buffers and versions it was made. */
   readonly constants: { memory: DeviceBuffer[]; sources: readonly DeviceBuffer[]; versions: readonly number[] };
@@ -87,14 +91,18 @@ export interface CompileOptions {
  * tensors in place, and must not read values (`item`, `toArray`): return them instead. The first call runs `fn` as it is, so that lazily
  * made state exists; the second is captured. Errors (`capture`): a value is read inside.
  */
-export function compile<Args extends readonly unknown[], Result>(fn: (...args: Args) => Result, { onCapture, reuseOutputs = false }: CompileOptions = {}): (...args: Args) => Result {
+export function compile<Args extends readonly unknown[], Result>(
+  fn: (...args: Args) => Result,
+  { onCapture, reuseOutputs = false }: CompileOptions = {},
+): (...args: Args) => Result {
   const captures = new Map<string, Capture>();
   let warm = false;
   let last: { readonly inputs: readonly InputShape[]; readonly capture: Capture } | null = null;
   return (...args: Args): Result => {
     if (capturing) return fn(...args);
     if (last !== null && matches(last.inputs, args)) {
-      if (hasPending() || args.some((tensor) => (tensor as Tensor).node.data === null)) evaluate(args as readonly unknown[] as readonly Tensor[]);
+      if (hasPending() || args.some((tensor) => (tensor as Tensor).node.data === null))
+        evaluate(args as readonly unknown[] as readonly Tensor[]);
       return replay(last.capture, args as readonly unknown[] as readonly Tensor[], false) as Result;
     }
     const tensors: Tensor[] = [];
@@ -115,7 +123,8 @@ export function compile<Args extends readonly unknown[], Result>(fn: (...args: A
       captures.set(signature, capture);
       return replay(capture, tensors, true) as Result;
     }
-    if (tensors.length === args.length && args.every((arg) => arg instanceof Tensor)) last = { inputs: tensors.map(inputShape), capture };
+    if (tensors.length === args.length && args.every((arg) => arg instanceof Tensor))
+      last = { inputs: tensors.map(inputShape), capture };
     return replay(capture, tensors, false) as Result;
   };
 }
@@ -127,7 +136,12 @@ interface InputShape {
   readonly device: Device;
   readonly threads: number;
 }
-const inputShape = ({ dtype, shape, device }: Tensor): InputShape => ({ dtype, shape, device, threads: device.features.threads });
+const inputShape = ({ dtype, shape, device }: Tensor): InputShape => ({
+  dtype,
+  shape,
+  device,
+  threads: device.features.threads,
+});
 
 /** Whether the arguments are the tensors that the last call was made for: the quick way around `describe`. */
 function matches(inputs: readonly InputShape[], args: readonly unknown[]): boolean {
@@ -136,7 +150,12 @@ function matches(inputs: readonly InputShape[], args: readonly unknown[]): boole
     const arg = args[i];
     if (!(arg instanceof Tensor)) return false;
     const { node } = arg;
-    return node.dtype === dtype && node.device === device && device.features.threads === threads && sameShape(node.shape, shape);
+    return (
+      node.dtype === dtype &&
+      node.device === device &&
+      device.features.threads === threads &&
+      sameShape(node.shape, shape)
+    );
   });
 }
 
@@ -147,7 +166,10 @@ function describe(value: unknown, tensors: Tensor[]): string {
     return `${value.dtype}[${value.shape}]@${value.device.name}${value.device.features.threads}`;
   }
   if (Array.isArray(value)) return `[${value.map((item) => describe(item, tensors)).join(',')}]`;
-  if (typeof value === 'object' && value !== null) return `{${Object.entries(value).map(([key, item]) => `${key}:${describe(item, tensors)}`).join(',')}}`;
+  if (typeof value === 'object' && value !== null)
+    return `{${Object.entries(value)
+      .map(([key, item]) => `${key}:${describe(item, tensors)}`)
+      .join(',')}}`;
   return typeof value === 'function' ? 'function' : `${typeof value}:${String(value)}`;
 }
 
@@ -168,14 +190,21 @@ export function tidy<T>(fn: () => T): T {
 function rebuildWith(value: unknown, replace: (value: Tensor | ResultSlot) => unknown): unknown {
   if (value instanceof Tensor || value instanceof ResultSlot) return replace(value);
   if (Array.isArray(value)) return value.map((item) => rebuildWith(item, replace));
-  if (typeof value === 'object' && value !== null) return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, rebuildWith(item, replace)]));
+  if (typeof value === 'object' && value !== null)
+    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, rebuildWith(item, replace)]));
   return value;
 }
 
 /** Whether a value hangs on a number that is asked for at each run. */
-const isProvided = (node: AnyNode): boolean => topologicalOrder([node]).some((one) => one.op === 'constant' && one.data === null && one.attr.provider !== null);
+const isProvided = (node: AnyNode): boolean =>
+  topologicalOrder([node]).some((one) => one.op === 'constant' && one.data === null && one.attr.provider !== null);
 
-function record<Args extends readonly unknown[]>(fn: (...args: Args) => unknown, args: Args, inputs: readonly Tensor[], reuseOutputs: boolean): Capture {
+function record<Args extends readonly unknown[]>(
+  fn: (...args: Args) => unknown,
+  args: Args,
+  inputs: readonly Tensor[],
+  reuseOutputs: boolean,
+): Capture {
   evaluate([]);
   const read = new Set<Storage>();
   const before = new Map<Storage, AnyNode>();
@@ -211,7 +240,8 @@ function record<Args extends readonly unknown[]>(fn: (...args: Args) => unknown,
   });
   const roots = [...resultTensors.map((tensor) => tensor.node), ...state.map((storage) => storage.node)];
   const device = roots[0]?.device;
-  if (device === undefined) throw new ProjError('capture', 'the function neither returns nor changes a tensor', { op: 'compile' });
+  if (device === undefined)
+    throw new ProjError('capture', 'the function neither returns nor changes a tensor', { op: 'compile' });
   const order = topologicalOrder(roots);
   const owner = new Map<DeviceBuffer, Storage>();
   for (const storage of read) {
@@ -224,7 +254,8 @@ function record<Args extends readonly unknown[]>(fn: (...args: Args) => unknown,
   });
   const changed = new Set(state);
   /** The argument that is the whole of a storage, -1 where there is none. */
-  const wholeArgument = (storage: Storage): number => inputs.findIndex((input) => input.storage === storage && input.viewSteps.length === 0);
+  const wholeArgument = (storage: Storage): number =>
+    inputs.findIndex((input) => input.storage === storage && input.viewSteps.length === 0);
   const isConstant = ({ data }: AnyNode): boolean => {
     if (data === null || argumentOf.has(data)) return false;
     const storage = owner.get(data);
@@ -236,7 +267,8 @@ function record<Args extends readonly unknown[]>(fn: (...args: Args) => unknown,
     if (data === null) throw new Error('unreachable: leaves are realised');
     const storage = owner.get(data);
     const index = argumentOf.get(data);
-    if (index !== undefined && (storage === undefined || !changed.has(storage) || wholeArgument(storage) === index)) return { kind: 'argument', index };
+    if (index !== undefined && (storage === undefined || !changed.has(storage) || wholeArgument(storage) === index))
+      return { kind: 'argument', index };
     return storage === undefined ? { kind: 'fixed', data } : { kind: 'storage', storage };
   });
   const leafCount = leaves.length;
@@ -252,15 +284,29 @@ function record<Args extends readonly unknown[]>(fn: (...args: Args) => unknown,
     if (binding === null) return;
     const output = binding - 2 - leafCount;
     const argument = wholeArgument(storage);
-    const leaf = leaves.findIndex((source) => (source.kind === 'storage' && source.storage === storage) || (source.kind === 'argument' && source.index === argument));
-    const overLeaf = output >= 0 && leaf >= 0 && outputUsers[output] === 1 && plan.overwritable.has(overwriteKey(leaf, output)) ? leaf : null;
-    writes.push({ storage: argument < 0 ? storage : null, argument, template: templateOf(storage.node), binding, overLeaf });
+    const leaf = leaves.findIndex(
+      (source) =>
+        (source.kind === 'storage' && source.storage === storage) ||
+        (source.kind === 'argument' && source.index === argument),
+    );
+    const overLeaf =
+      output >= 0 && leaf >= 0 && outputUsers[output] === 1 && plan.overwritable.has(overwriteKey(leaf, output))
+        ? leaf
+        : null;
+    writes.push({
+      storage: argument < 0 ? storage : null,
+      argument,
+      template: templateOf(storage.node),
+      binding,
+      overLeaf,
+    });
   });
   const scalarNodes = plan.scalars.map((position) => order[position]);
   // Gradients left behind by the traced call hold the traced graph; they are not part of a compiled function's results.
   for (const storage of read) {
     const grad = storage.leaf?.grad;
-    if (storage.leaf !== null && grad !== null && grad !== undefined && grad.storage.node.data === null) storage.leaf.grad = null;
+    if (storage.leaf !== null && grad !== null && grad !== undefined && grad.storage.node.data === null)
+      storage.leaf.grad = null;
   }
   // Put the storages back: the replay gives them their new values.
   for (const storage of state) {
@@ -268,15 +314,24 @@ function record<Args extends readonly unknown[]>(fn: (...args: Args) => unknown,
     if (old !== undefined) storage.restore(old);
   }
   return {
-    plan, device, leaves, writes,
-    viewsOfState: inputs.flatMap((input, index) => (input.viewSteps.length > 0 && changed.has(input.storage) ? [{ index, storage: input.storage }] : [])),
+    plan,
+    device,
+    leaves,
+    writes,
+    viewsOfState: inputs.flatMap((input, index) =>
+      input.viewSteps.length > 0 && changed.has(input.storage) ? [{ index, storage: input.storage }] : [],
+    ),
     scalars: scalarNodes.map((node) => scalarValueOf(node)),
     scalarOrder: scalarNodes.map((_, i) => i).sort((a, b) => scalarNodes[a].id - scalarNodes[b].id),
     outputBytes: plan.outputs.map((output) => Math.max(1, output.bytes)),
     firstScalars: scalarsOf(plan, order),
     kept: reuseOutputs ? new Map() : null,
     skeleton: rebuildWith(result, (tensor) => new ResultSlot(resultTensors.indexOf(tensor as Tensor))),
-    results: resultTensors.map((tensor, i) => ({ template: templateOf(tensor.node), binding: bindingOfRoot(i), fixed: bindingOfRoot(i) === null ? tensor.node.data : null })),
+    results: resultTensors.map((tensor, i) => ({
+      template: templateOf(tensor.node),
+      binding: bindingOfRoot(i),
+      fixed: bindingOfRoot(i) === null ? tensor.node.data : null,
+    })),
     hooks: [...replayHooks],
     constants: { memory: [], sources: [], versions: [] },
   };
@@ -285,7 +340,12 @@ function record<Args extends readonly unknown[]>(fn: (...args: Args) => unknown,
 function replay(capture: Capture, inputs: readonly Tensor[], first: boolean): unknown {
   const { plan, device, leaves, writes } = capture;
   for (const { index, storage } of capture.viewsOfState) {
-    if (inputs[index].storage !== storage) throw new ProjError('capture', `argument ${index} is a view that is changed in place, and a view of another tensor than before`, { op: 'compile', cure: 'Pass the whole tensor and make the view inside' });
+    if (inputs[index].storage !== storage)
+      throw new ProjError(
+        'capture',
+        `argument ${index} is a view that is changed in place, and a view of another tensor than before`,
+        { op: 'compile', cure: 'Pass the whole tensor and make the view inside' },
+      );
   }
   if (!first) for (const hook of capture.hooks) hook();
   const scalars = new Array<number | bigint>(capture.scalars.length);
@@ -298,7 +358,8 @@ function replay(capture: Capture, inputs: readonly Tensor[], first: boolean): un
   const storageOf = ({ storage, argument }: Write): Storage => storage ?? inputs[argument].storage;
   for (const write of writes) {
     const storage = storageOf(write);
-    if (write.overLeaf !== null && storage.node.consumers === 0 && storage.owned(storage.node)) overwritten.set(write.binding, 2 + write.overLeaf);
+    if (write.overLeaf !== null && storage.node.consumers === 0 && storage.owned(storage.node))
+      overwritten.set(write.binding, 2 + write.overLeaf);
   }
   capture.outputBytes.forEach((bytes, i) => {
     const leaf = overwritten.get(firstOutput + i);
@@ -321,7 +382,11 @@ function replay(capture: Capture, inputs: readonly Tensor[], first: boolean): un
 
 /** Binds the kept memory of constant operands, rearranging those that are new or have another value than before. */
 function prepare(capture: Capture, buffers: DeviceBuffer[]): void {
-  const { plan: { setup }, device, constants } = capture;
+  const {
+    plan: { setup },
+    device,
+    constants,
+  } = capture;
   if (setup === null) return;
   if (constants.memory.length === 0) constants.memory = setup.bytes.map((bytes) => device.allocate(bytes));
   buffers.push(...constants.memory);
@@ -330,7 +395,11 @@ function prepare(capture: Capture, buffers: DeviceBuffer[]): void {
     const source = capture.leaves[leaf];
     return source.kind === 'storage' ? source.storage.version : 0;
   });
-  if (constants.sources.length > 0 && sources.every((source, i) => source === constants.sources[i] && versions[i] === constants.versions[i])) return;
+  if (
+    constants.sources.length > 0 &&
+    sources.every((source, i) => source === constants.sources[i] && versions[i] === constants.versions[i])
+  )
+    return;
   setup.program.run(buffers, []);
   constants.sources = sources;
   constants.versions = versions;
@@ -347,14 +416,22 @@ function outputBuffer({ device, kept, writes, leaves }: Capture, output: number,
 function leafData(source: LeafSource, inputs: readonly Tensor[]): DeviceBuffer {
   let data: DeviceBuffer | null;
   switch (source.kind) {
-    case 'argument': data = inputs[source.index].node.data; break;
+    case 'argument':
+      data = inputs[source.index].node.data;
+      break;
     case 'storage':
       if (source.storage.node.data === null) evaluate([new Tensor(source.storage)]);
       data = source.storage.node.data;
       break;
-    case 'fixed': data = source.data; break;
-    default: return source satisfies never;
+    case 'fixed':
+      data = source.data;
+      break;
+    default:
+      return source satisfies never;
   }
-  if (data === null || data.disposed) throw new ProjError('invalid-argument', 'a tensor that the compiled function reads has been disposed of', { op: 'compile' });
+  if (data === null || data.disposed)
+    throw new ProjError('invalid-argument', 'a tensor that the compiled function reads has been disposed of', {
+      op: 'compile',
+    });
   return data;
 }

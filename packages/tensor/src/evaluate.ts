@@ -42,7 +42,11 @@ export const isCapturing = (): boolean => captured !== null;
 
 /** Throws while a function is being captured: what is read then would be the same for ever after. */
 export function refuseWhileCapturing(): void {
-  if (captured !== null) throw new ProjError('capture', 'a value is read while a function is being captured', { op: 'compile', cure: 'Return the tensor from the function and read it outside' });
+  if (captured !== null)
+    throw new ProjError('capture', 'a value is read while a function is being captured', {
+      op: 'compile',
+      cure: 'Return the tensor from the function and read it outside',
+    });
 }
 
 /** Called for every storage whose value is used. */

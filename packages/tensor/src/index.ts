@@ -3,7 +3,18 @@ import { installMethods } from './methods.ts';
 
 installMethods();
 
-export { attempt, attemptAsync, defaultDevice, deviceReport, getDevice, ProjError, setDefaultDevice, type Device, type DType, type Result } from '@proj/kernel';
+export {
+  attempt,
+  attemptAsync,
+  defaultDevice,
+  deviceReport,
+  getDevice,
+  ProjError,
+  setDefaultDevice,
+  type Device,
+  type DType,
+  type Result,
+} from '@proj/kernel';
 export { Tensor, type NestedArray } from './tensor.ts';
 export { FloatScalar, getDefaultDtype, promoteTypes, setDefaultDtype, type Scalar } from './promotion.ts';
 export { opTable } from './op-table.ts';

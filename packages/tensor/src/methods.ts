@@ -11,9 +11,13 @@ import type { variance } from './ops/reductions.ts';
 import { Tensor } from './tensor.ts';
 
 /** `f(tensor, …rest)` as the method `tensor.f(…rest)`. */
-type Method<F> = F extends (first: never, ...rest: infer Rest extends readonly unknown[]) => infer Result ? (...rest: Rest) => Result : never;
+type Method<F> = F extends (first: never, ...rest: infer Rest extends readonly unknown[]) => infer Result
+  ? (...rest: Rest) => Result
+  : never;
 type Methods = { [K in MethodName]: Method<(typeof operations)[K]> };
-type InPlaceMethods = { [K in InPlaceMethodName as `${K}_`]: (...args: Parameters<Method<(typeof operations)[K]>>) => Tensor };
+type InPlaceMethods = {
+  [K in InPlaceMethodName as `${K}_`]: (...args: Parameters<Method<(typeof operations)[K]>>) => Tensor;
+};
 
 /** Methods whose result depends on which arguments are given. */
 interface OverloadedMethods {
@@ -44,10 +48,20 @@ interface TransposedViews {
   readonly mH: Tensor;
 }
 const matrixOnly = (x: Tensor): Tensor => {
-  if (x.ndim > 2) throw new ProjError('shape-mismatch', 'H is for matrices', { op: 'H', shapes: [x.shape], cure: 'Use mH for batches' });
+  if (x.ndim > 2)
+    throw new ProjError('shape-mismatch', 'H is for matrices', {
+      op: 'H',
+      shapes: [x.shape],
+      cure: 'Use mH for batches',
+    });
   return matrixTranspose(x);
 };
-const PROPERTIES: Record<keyof TransposedViews, (x: Tensor) => Tensor> = { T: reverseDims, mT: matrixTranspose, H: matrixOnly, mH: matrixTranspose };
+const PROPERTIES: Record<keyof TransposedViews, (x: Tensor) => Tensor> = {
+  T: reverseDims,
+  mT: matrixTranspose,
+  H: matrixOnly,
+  mH: matrixTranspose,
+};
 
 export interface TensorMethods extends Methods, InPlaceMethods, OverloadedMethods, TransposedViews {
   var: Method<typeof variance>;
@@ -57,7 +71,12 @@ export interface TensorMethods extends Methods, InPlaceMethods, OverloadedMethod
 export function installMethods(): void {
   const prototype = Tensor.prototype as unknown as Record<string, unknown>;
   for (const [name, view] of Object.entries(PROPERTIES)) {
-    Object.defineProperty(prototype, name, { get(this: Tensor) { return view(this); }, configurable: true });
+    Object.defineProperty(prototype, name, {
+      get(this: Tensor) {
+        return view(this);
+      },
+      configurable: true,
+    });
   }
   for (const { name, fn, method, inPlace } of opTable) {
     if (!method || name in prototype) continue;
@@ -69,7 +88,11 @@ export function installMethods(): void {
     prototype[`${name}_`] = function (this: Tensor, ...args: unknown[]) {
       const since = nextNodeId();
       const result = call(this, ...args);
-      if (result.shape.length > this.shape.length) throw new ProjError('shape-mismatch', 'the result does not fit the tensor that is written', { op: `${name}_`, shapes: [this.shape, result.shape] });
+      if (result.shape.length > this.shape.length)
+        throw new ProjError('shape-mismatch', 'the result does not fit the tensor that is written', {
+          op: `${name}_`,
+          shapes: [this.shape, result.shape],
+        });
       return this.assign(result.node, `${name}_`, since);
     };
   }

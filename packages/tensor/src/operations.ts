@@ -22,4 +22,14 @@ export * from './ops/views.ts';
 export { i0 } from './special/bessel.ts';
 export { igamma, igammac, mvlgamma, polygamma } from './special/gamma.ts';
 export { det, inv as inverse, matrixExp, matrixPower, slogdet, logdet, pinv as pinverse } from './linalg/inverses.ts';
-export { choleskyInverse, choleskySolve, geqrf, householderProduct as orgqr, legacyLuSolve as luSolve, luUnpack, ormqr, pcaLowrank, svdLowrank } from './linalg/decompositions.ts';
+export {
+  choleskyInverse,
+  choleskySolve,
+  geqrf,
+  householderProduct as orgqr,
+  legacyLuSolve as luSolve,
+  luUnpack,
+  ormqr,
+  pcaLowrank,
+  svdLowrank,
+} from './linalg/decompositions.ts';

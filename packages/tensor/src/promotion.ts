@@ -19,7 +19,8 @@ export class FloatScalar {
 export type Scalar = number | bigint | boolean | FloatScalar;
 
 export const scalarValue = (s: Scalar): number | bigint | boolean => (s instanceof FloatScalar ? s.value : s);
-export const isScalar = (x: unknown): x is Scalar => typeof x === 'number' || typeof x === 'bigint' || typeof x === 'boolean' || x instanceof FloatScalar;
+export const isScalar = (x: unknown): x is Scalar =>
+  typeof x === 'number' || typeof x === 'bigint' || typeof x === 'boolean' || x instanceof FloatScalar;
 
 let defaultFloat: DType = 'float32';
 /** The dtype of new floating-point tensors. */
@@ -40,7 +41,10 @@ export function scalarDType(s: Scalar): DType {
 const RANK = { bool: 0, integer: 1, float: 2, complex: 3 } as const;
 /** Throws for a name that is not a dtype: names come from users. */
 export function requireDType(dtype: DType): void {
-  if (!isDType(dtype)) throw new ProjError('dtype', `unknown dtype "${String(dtype)}"`, { cure: `Use one of ${Object.keys(DTYPES).join(', ')}` });
+  if (!isDType(dtype))
+    throw new ProjError('dtype', `unknown dtype "${String(dtype)}"`, {
+      cure: `Use one of ${Object.keys(DTYPES).join(', ')}`,
+    });
 }
 function rank(dtype: DType): number {
   requireDType(dtype);
@@ -87,7 +91,13 @@ export function resultType(operands: readonly Promotable[]): DType {
     }
     if (level === null) continue;
     if (result === null) result = level;
-    else if (rank(level) > rank(result)) result = kind === 'number' && DTYPES[level].category === 'float' ? (rank(result) < RANK.float ? defaultFloat : result) : promoteTypes(level, result);
+    else if (rank(level) > rank(result))
+      result =
+        kind === 'number' && DTYPES[level].category === 'float'
+          ? rank(result) < RANK.float
+            ? defaultFloat
+            : result
+          : promoteTypes(level, result);
   }
   return result ?? defaultFloat;
 }

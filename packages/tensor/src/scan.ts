@@ -21,14 +21,26 @@ export function scan<Carry extends Tensor | readonly Tensor[], Y extends Tensor 
   xs: readonly Tensor[],
   { reverse = false, length = xs[0]?.shape[0] }: ScanOptions = {},
 ): { carry: Carry; ys: Tensor[] } {
-  if (length === undefined) throw new ProjError('invalid-argument', 'no sequence and no length', { op: 'scan', cure: 'Give xs, or { length }' });
+  if (length === undefined)
+    throw new ProjError('invalid-argument', 'no sequence and no length', {
+      op: 'scan',
+      cure: 'Give xs, or { length }',
+    });
   const uneven = xs.find((x) => x.shape[0] !== length);
-  if (uneven !== undefined) throw new ProjError('shape-mismatch', `sequences of length ${length} and ${uneven.shape[0]}`, { op: 'scan', shapes: xs.map((x) => x.shape) });
+  if (uneven !== undefined)
+    throw new ProjError('shape-mismatch', `sequences of length ${length} and ${uneven.shape[0]}`, {
+      op: 'scan',
+      shapes: xs.map((x) => x.shape),
+    });
   let carry = initial;
   const outputs: Tensor[][] = [];
   for (let k = 0; k < length; k++) {
     const index = reverse ? length - 1 - k : k;
-    const [next, y] = step(carry, xs.map((x) => select(x, 0, index)), index);
+    const [next, y] = step(
+      carry,
+      xs.map((x) => select(x, 0, index)),
+      index,
+    );
     carry = next;
     outputs.push(y === null ? [] : Array.isArray(y) ? [...(y as readonly Tensor[])] : [y as Tensor]);
   }

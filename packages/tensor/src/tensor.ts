@@ -125,7 +125,11 @@ export interface BackwardOptions {
   /** Accumulate into these tensors only. */
   readonly inputs?: Tensor | readonly Tensor[];
 }
-export type BackwardEngine = (tensors: readonly Tensor[], gradients: readonly (Tensor | null)[], options: BackwardOptions) => void;
+export type BackwardEngine = (
+  tensors: readonly Tensor[],
+  gradients: readonly (Tensor | null)[],
+  options: BackwardOptions,
+) => void;
 let backwardEngine: BackwardEngine | null = null;
 /** `@proj/autograd` registers itself here when it is loaded. */
 export function setBackwardEngine(engine: BackwardEngine): void {
@@ -150,7 +154,12 @@ export class Tensor {
   grad: Tensor | null = null;
 
   /** For the library's own use: see `tensor`, `zeros` and the other creation functions. */
-  constructor(storage: Storage | AnyNode, viewSteps: readonly ViewStep[] = [], detached = false, root: Tensor | null = null) {
+  constructor(
+    storage: Storage | AnyNode,
+    viewSteps: readonly ViewStep[] = [],
+    detached = false,
+    root: Tensor | null = null,
+  ) {
     this.storage = storage instanceof Storage ? storage : new Storage(storage);
     this.viewSteps = viewSteps;
     this.#detached = detached;
@@ -160,7 +169,8 @@ export class Tensor {
   /** The value as a node of the lazy graph. */
   get node(): AnyNode {
     noteRead(this.storage);
-    const base = this.#root !== null ? this.#root.node : this.#detached ? this.storage.node : this.storage.differentiable;
+    const base =
+      this.#root !== null ? this.#root.node : this.#detached ? this.storage.node : this.storage.differentiable;
     if (this.#cached === null || this.#cachedFrom !== base) {
       const steps = this.#root === null ? this.viewSteps : this.viewSteps.slice(this.#root.viewSteps.length);
       const viewed = steps.reduce((node, step) => applyStep(step, node), base);
@@ -177,22 +187,40 @@ export class Tensor {
     return leaf;
   }
 
-  get shape(): Shape { return this.node.shape; }
-  get dtype(): DType { return this.node.dtype; }
-  get device(): Device { return this.node.device; }
-  get ndim(): number { return this.shape.length; }
-  dim(): number { return this.shape.length; }
+  get shape(): Shape {
+    return this.node.shape;
+  }
+  get dtype(): DType {
+    return this.node.dtype;
+  }
+  get device(): Device {
+    return this.node.device;
+  }
+  get ndim(): number {
+    return this.shape.length;
+  }
+  dim(): number {
+    return this.shape.length;
+  }
   /** Number of elements. */
-  numel(): number { return elementCount(this.shape); }
-  get itemsize(): number { return DTYPES[this.dtype].bytes; }
-  elementSize(): number { return DTYPES[this.dtype].bytes; }
+  numel(): number {
+    return elementCount(this.shape);
+  }
+  get itemsize(): number {
+    return DTYPES[this.dtype].bytes;
+  }
+  elementSize(): number {
+    return DTYPES[this.dtype].bytes;
+  }
   /** The shape, or its entry `dim`. */
   size(): Shape;
   size(dim: number): number;
   size(dim?: number): Shape | number {
     return dim === undefined ? this.shape : this.shape[dim < 0 ? dim + this.ndim : dim];
   }
-  get version(): number { return this.storage.version; }
+  get version(): number {
+    return this.storage.version;
+  }
 
   // Gradients
 
@@ -209,9 +237,17 @@ export class Tensor {
   requiresGrad_(value = true): this {
     if (!this.isLeaf) {
       if (value) return this;
-      throw new ProjError('autograd', 'requiresGrad can be switched off on leaves only', { op: 'requiresGrad_', cure: 'Use x.detach() for a value without gradient' });
+      throw new ProjError('autograd', 'requiresGrad can be switched off on leaves only', {
+        op: 'requiresGrad_',
+        cure: 'Use x.detach() for a value without gradient',
+      });
     }
-    if (value && !isDifferentiable(this.dtype)) throw new ProjError('autograd', 'only floating-point tensors can require gradients', { op: 'requiresGrad_', shapes: [this.shape], dtypes: [this.dtype] });
+    if (value && !isDifferentiable(this.dtype))
+      throw new ProjError('autograd', 'only floating-point tensors can require gradients', {
+        op: 'requiresGrad_',
+        shapes: [this.shape],
+        dtypes: [this.dtype],
+      });
     if (this.#detached || this.viewSteps.length > 0) {
       this.#detached = true;
       this.#root = null;
@@ -233,7 +269,8 @@ export class Tensor {
   }
   /** Keeps the gradient of this tensor, which is not a leaf, in `.grad`. */
   retainGrad(): void {
-    if (!this.requiresGrad) throw new ProjError('autograd', 'this tensor does not require a gradient', { op: 'retainGrad' });
+    if (!this.requiresGrad)
+      throw new ProjError('autograd', 'this tensor does not require a gradient', { op: 'retainGrad' });
     if (!this.isLeaf) retainedTensors.set(this.node, this);
   }
   get retainsGrad(): boolean {
@@ -241,7 +278,10 @@ export class Tensor {
   }
   /** Calls `hook` with the gradient of this tensor when it is computed; what it returns replaces it. Returns a handle that removes the hook. */
   registerHook(hook: GradientHook): { remove(): void } {
-    if (!this.requiresGrad) throw new ProjError('autograd', 'a hook on a tensor that does not require a gradient would never be called', { op: 'registerHook' });
+    if (!this.requiresGrad)
+      throw new ProjError('autograd', 'a hook on a tensor that does not require a gradient would never be called', {
+        op: 'registerHook',
+      });
     const key = this.isLeaf ? this : this.node;
     const hooks = gradientHooks.get(key) ?? new Set();
     hooks.add(hook);
@@ -254,7 +294,11 @@ export class Tensor {
    * unless the tensor has one element. Errors: `@proj/autograd` is not loaded; no gradient is required; the graph was freed by an earlier backward.
    */
   backward(gradient: Tensor | null = null, options: BackwardOptions = {}): void {
-    if (backwardEngine === null) throw new ProjError('autograd', 'no gradient engine is loaded', { op: 'backward', cure: "Import '@proj/autograd'" });
+    if (backwardEngine === null)
+      throw new ProjError('autograd', 'no gradient engine is loaded', {
+        op: 'backward',
+        cure: "Import '@proj/autograd'",
+      });
     backwardEngine([this], [gradient], options);
   }
 
@@ -262,7 +306,12 @@ export class Tensor {
 
   /** A tensor that sees part of this one's memory. */
   view_(step: ViewStep): Tensor {
-    return new Tensor(this.storage, [...this.viewSteps, step], this.#detached, this.#detached ? (this.#root ?? this) : null);
+    return new Tensor(
+      this.storage,
+      [...this.viewSteps, step],
+      this.#detached,
+      this.#detached ? (this.#root ?? this) : null,
+    );
   }
 
   /** A tensor that sees the whole memory that this one is a view of, through `step`. */
@@ -281,13 +330,30 @@ export class Tensor {
   assign(value: AnyNode, op = 'copy_', since = value.id): this {
     const { storage } = this;
     if (isGradEnabled() && (this.#detached ? (this.#root ?? this).#requires : storage.leaf !== null)) {
-      throw new ProjError('autograd', 'a leaf that requires a gradient cannot be changed in place', { op, shapes: [this.shape], dtypes: [this.dtype], cure: 'Wrap the update in noGrad(() => …)' });
+      throw new ProjError('autograd', 'a leaf that requires a gradient cannot be changed in place', {
+        op,
+        shapes: [this.shape],
+        dtypes: [this.dtype],
+        cure: 'Wrap the update in noGrad(() => …)',
+      });
     }
     const { shape, dtype } = this;
-    if (DTYPES[value.dtype].category !== DTYPES[dtype].category && op !== 'copy_' && RANK[DTYPES[value.dtype].category] > RANK[DTYPES[dtype].category]) {
-      throw new ProjError('dtype', `the result type ${value.dtype} cannot be stored in a ${dtype} tensor`, { op, cure: 'Use the out-of-place form, or cast first' });
+    if (
+      DTYPES[value.dtype].category !== DTYPES[dtype].category &&
+      op !== 'copy_' &&
+      RANK[DTYPES[value.dtype].category] > RANK[DTYPES[dtype].category]
+    ) {
+      throw new ProjError('dtype', `the result type ${value.dtype} cannot be stored in a ${dtype} tensor`, {
+        op,
+        cure: 'Use the out-of-place form, or cast first',
+      });
     }
-    if (!broadcastsTo(value.shape, shape)) throw new ProjError('shape-mismatch', 'the value does not broadcast to the tensor that is written', { op, shapes: [shape, value.shape], dtypes: [dtype, value.dtype] });
+    if (!broadcastsTo(value.shape, shape))
+      throw new ProjError('shape-mismatch', 'the value does not broadcast to the tensor that is written', {
+        op,
+        shapes: [shape, value.shape],
+        dtypes: [dtype, value.dtype],
+      });
     const stored = expandNode(castNode(value, dtype), shape);
     storage.replace(this.#writeThrough(storage.node, stored, 0, op), since);
     return this;
@@ -296,7 +362,11 @@ export class Tensor {
   #writeThrough(base: AnyNode, value: AnyNode, at: number, op: string): AnyNode {
     const step = this.viewSteps[at];
     if (step === undefined) return value;
-    if (step.write === null) throw new ProjError('invalid-argument', 'several elements of an expanded tensor share one memory location', { op, cure: 'Use .clone() before writing' });
+    if (step.write === null)
+      throw new ProjError('invalid-argument', 'several elements of an expanded tensor share one memory location', {
+        op,
+        cure: 'Use .clone() before writing',
+      });
     const inner = step.apply(base);
     return step.write(base, this.#writeThrough(inner, value, at + 1, op));
   }
@@ -318,7 +388,11 @@ export class Tensor {
   toFlatArray(): number[] {
     return Array.from(this.toTypedArray() as ArrayLike<number | bigint>, (x) => {
       const n = Number(x);
-      if (typeof x === 'bigint' && !Number.isSafeInteger(n)) throw new ProjError('dtype', `${x} is not exact as a JavaScript number`, { op: 'toFlatArray', cure: 'Use toTypedArray(), which gives bigints' });
+      if (typeof x === 'bigint' && !Number.isSafeInteger(n))
+        throw new ProjError('dtype', `${x} is not exact as a JavaScript number`, {
+          op: 'toFlatArray',
+          cure: 'Use toTypedArray(), which gives bigints',
+        });
       return n;
     });
   }
@@ -326,7 +400,8 @@ export class Tensor {
   toArray(): NestedArray {
     const flat: (number | boolean)[] = this.dtype === 'bool' ? this.toFlatArray().map(Boolean) : this.toFlatArray();
     let at = 0;
-    const build = (dims: Shape): NestedArray => (dims.length === 0 ? flat[at++] : Array.from({ length: dims[0] }, () => build(dims.slice(1))));
+    const build = (dims: Shape): NestedArray =>
+      dims.length === 0 ? flat[at++] : Array.from({ length: dims[0] }, () => build(dims.slice(1)));
     return build(this.shape);
   }
   /** As {@link toArray}. */
@@ -335,7 +410,13 @@ export class Tensor {
   }
   /** The only element as a number (true/false for bool). Errors: more or fewer elements than one. */
   item(): number {
-    if (this.numel() !== 1) throw new ProjError('shape-mismatch', 'item() needs exactly one element', { op: 'item', shapes: [this.shape], dtypes: [this.dtype], cure: 'Use toArray()' });
+    if (this.numel() !== 1)
+      throw new ProjError('shape-mismatch', 'item() needs exactly one element', {
+        op: 'item',
+        shapes: [this.shape],
+        dtypes: [this.dtype],
+        cure: 'Use toArray()',
+      });
     return this.toFlatArray()[0];
   }
   /** As {@link toTypedArray}, for asynchronous devices too; gives the event loop a turn, so that unused memory can be freed. */
@@ -363,7 +444,8 @@ export type NestedArray = number | boolean | NestedArray[];
 
 const RANK = { bool: 0, integer: 1, float: 2, complex: 3 } as const;
 
-export const broadcastsTo = (from: Shape, to: Shape): boolean => from.length <= to.length && from.every((size, i) => size === 1 || size === to[to.length - from.length + i]);
+export const broadcastsTo = (from: Shape, to: Shape): boolean =>
+  from.length <= to.length && from.every((size, i) => size === 1 || size === to[to.length - from.length + i]);
 
 /** A new tensor whose value is `node`. */
 export const wrap = (node: AnyNode): Tensor => new Tensor(node);
@@ -373,7 +455,14 @@ function formatTensor(t: Tensor): string {
   const suffix = `${dtype === 'float32' || dtype === 'int64' || dtype === 'bool' ? '' : `, dtype=${dtype}`}${t.requiresGrad ? ', requiresGrad' : ''}`;
   if (t.numel() > 1000) return `tensor([${shape.join(', ')}] ${dtype}${suffix})`;
   const show = (x: NestedArray, indent: number): string => {
-    if (!Array.isArray(x)) return typeof x === 'boolean' ? String(x) : Number.isInteger(x) ? (DTYPES[dtype].category === 'float' ? `${x}.` : String(x)) : x.toPrecision(4);
+    if (!Array.isArray(x))
+      return typeof x === 'boolean'
+        ? String(x)
+        : Number.isInteger(x)
+          ? DTYPES[dtype].category === 'float'
+            ? `${x}.`
+            : String(x)
+          : x.toPrecision(4);
     const inner = x.map((y) => show(y, indent + 1));
     return `[${inner.join(Array.isArray(x[0]) ? `,\n${' '.repeat(indent + 1)}` : ', ')}]`;
   };

@@ -26,7 +26,8 @@ export function allocate(device: Device, bytes: number): DeviceBuffer {
 }
 
 export function noteReplaced(storage: Storage, before: AnyNode): void {
-  if (scope !== null && storage.id < scope.firstStorage && !scope.replaced.has(storage)) scope.replaced.set(storage, before);
+  if (scope !== null && storage.id < scope.firstStorage && !scope.replaced.has(storage))
+    scope.replaced.set(storage, before);
 }
 
 /** Keeps a tensor that is made inside `tidy` beyond its end (state that is made on first use). */
@@ -39,7 +40,11 @@ export function keep<T extends Tensor>(tensor: T): T {
  * Runs `fn` and gives back at once all memory that was made inside, except that of the tensors it returns (in arrays and objects too), of
  * tensors made before and changed in place, and of tensors given to `keep`. `evaluateAll` computes what must outlive the scope.
  */
-export function runTidy<T>(fn: () => T, collect: (value: unknown) => Tensor[], evaluateAll: (tensors: readonly Tensor[]) => void): T {
+export function runTidy<T>(
+  fn: () => T,
+  collect: (value: unknown) => Tensor[],
+  evaluateAll: (tensors: readonly Tensor[]) => void,
+): T {
   const outer = scope;
   const inner: Scope = { buffers: new Set(), replaced: new Map(), kept: new Set(), firstStorage: storages };
   scope = inner;
@@ -75,13 +80,18 @@ function giveBack(inner: Scope, outer: Scope | null, results: readonly Tensor[])
     // The value from before the scope, unless something else is the same value.
     if (before.data !== null && !alive.has(before.data) && storage.owned(before)) inner.buffers.add(before.data);
   }
-  const survivors = new Set([...results.map((tensor) => tensor.storage.id), ...[...inner.kept].map((storage) => storage.id)]);
-  for (const storage of inner.replaced.keys()) storage.forgetOwners((id) => id >= inner.firstStorage && !survivors.has(id));
+  const survivors = new Set([
+    ...results.map((tensor) => tensor.storage.id),
+    ...[...inner.kept].map((storage) => storage.id),
+  ]);
+  for (const storage of inner.replaced.keys())
+    storage.forgetOwners((id) => id >= inner.firstStorage && !survivors.has(id));
   for (const buffer of inner.buffers) {
     if (!alive.has(buffer)) buffer.dispose();
     else outer?.buffers.add(buffer);
   }
   if (outer === null) return;
   for (const storage of inner.kept) outer.kept.add(storage);
-  for (const [storage, before] of inner.replaced) if (storage.id < outer.firstStorage && !outer.replaced.has(storage)) outer.replaced.set(storage, before);
+  for (const [storage, before] of inner.replaced)
+    if (storage.id < outer.firstStorage && !outer.replaced.has(storage)) outer.replaced.set(storage, before);
 }

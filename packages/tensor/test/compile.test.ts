@@ -1,5 +1,23 @@
 /** compile(): captured functions against the same functions run eagerly, bit for bit. */
-import { arange, compile, type CompileOptions, fromArray, manualSeed, onReplay, ones, ProjError, rand, randn, scalarInput, setDefaultDevice, stack, tensor, Tensor, tidy, zeros } from '@proj/tensor';
+import {
+  arange,
+  compile,
+  type CompileOptions,
+  fromArray,
+  manualSeed,
+  onReplay,
+  ones,
+  ProjError,
+  rand,
+  randn,
+  scalarInput,
+  setDefaultDevice,
+  stack,
+  tensor,
+  Tensor,
+  tidy,
+  zeros,
+} from '@proj/tensor';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { CountingDevice } from './support/counting-device.ts';
 
@@ -11,7 +29,14 @@ beforeEach(() => {
 
 /** Parameters, momentum and a step that changes both in place: what an optimiser does. */
 function momentumStep(): { step: (x: Tensor, y: Tensor) => Tensor; state: Tensor[] } {
-  const [w, b, v] = [fromArray(Float32Array.from({ length: 12 }, (_, i) => Math.sin(i)), [4, 3]), zeros(3), zeros(4, 3)];
+  const [w, b, v] = [
+    fromArray(
+      Float32Array.from({ length: 12 }, (_, i) => Math.sin(i)),
+      [4, 3],
+    ),
+    zeros(3),
+    zeros(4, 3),
+  ];
   const step = (x: Tensor, y: Tensor): Tensor => {
     const error = x.matmul(w).add(b).tanh().sub(y);
     const gradient = x.t().matmul(error.mul(error.square().rsub(1)));
@@ -22,7 +47,16 @@ function momentumStep(): { step: (x: Tensor, y: Tensor) => Tensor; state: Tensor
   };
   return { step, state: [w, b, v] };
 }
-const batch = (k: number, rows = 5): [Tensor, Tensor] => [fromArray(Float32Array.from({ length: 4 * rows }, (_, i) => Math.cos(i + k)), [rows, 4]), fromArray(Float32Array.from({ length: 3 * rows }, (_, i) => 0.5 * Math.sin(i * k)), [rows, 3])];
+const batch = (k: number, rows = 5): [Tensor, Tensor] => [
+  fromArray(
+    Float32Array.from({ length: 4 * rows }, (_, i) => Math.cos(i + k)),
+    [rows, 4],
+  ),
+  fromArray(
+    Float32Array.from({ length: 3 * rows }, (_, i) => 0.5 * Math.sin(i * k)),
+    [rows, 3],
+  ),
+];
 
 function captures(options: CompileOptions = {}): { reasons: string[]; options: CompileOptions } {
   const reasons: string[] = [];
@@ -103,7 +137,11 @@ describe('compile', () => {
     expect((caught as ProjError).message).toMatch(/captured.*[Rr]eturn/s);
     expect(w.toFlatArray()).toEqual([2, 2]);
     reads = false;
-    expect([f(x), f(x), f(x)].map((y) => y.toFlatArray())).toEqual([[6, 6], [8, 8], [10, 10]]);
+    expect([f(x), f(x), f(x)].map((y) => y.toFlatArray())).toEqual([
+      [6, 6],
+      [8, 8],
+      [10, 10],
+    ]);
   });
 
   it('an error inside leaves nothing behind', () => {
@@ -185,20 +223,38 @@ describe('compile', () => {
       return w.mul(1);
     });
     const kept = [1, 2, 3, 4].map(() => f(ones(2)));
-    expect(kept.map((k) => k.toFlatArray())).toEqual([[1, 1], [2, 2], [3, 3], [4, 4]]);
+    expect(kept.map((k) => k.toFlatArray())).toEqual([
+      [1, 1],
+      [2, 2],
+      [3, 3],
+      [4, 4],
+    ]);
     const snapshots: Tensor[] = [];
     for (let i = 0; i < 3; i++) {
       snapshots.push(w.clone());
       f(ones(2));
     }
-    expect(snapshots.map((s) => s.toFlatArray())).toEqual([[4, 4], [5, 5], [6, 6]]);
+    expect(snapshots.map((s) => s.toFlatArray())).toEqual([
+      [4, 4],
+      [5, 5],
+      [6, 6],
+    ]);
   });
 
   it('takes and gives structures of tensors', () => {
-    const f = compile(({ a, list }: { a: Tensor; list: Tensor[] }) => ({ sum: a.add(list[0]), parts: [list[1].mul(2), { deep: a.neg() }] as const, note: 'kept' }));
+    const f = compile(({ a, list }: { a: Tensor; list: Tensor[] }) => ({
+      sum: a.add(list[0]),
+      parts: [list[1].mul(2), { deep: a.neg() }] as const,
+      note: 'kept',
+    }));
     for (let i = 0; i < 3; i++) {
       const result = f({ a: tensor([i + 1]), list: [tensor([10]), tensor([20])] });
-      expect([result.sum.item(), result.parts[0].item(), result.parts[1].deep.item(), result.note]).toEqual([11 + i, 40, -i - 1, 'kept']);
+      expect([result.sum.item(), result.parts[0].item(), result.parts[1].deep.item(), result.note]).toEqual([
+        11 + i,
+        40,
+        -i - 1,
+        'kept',
+      ]);
     }
   });
 
@@ -233,7 +289,14 @@ describe('compile', () => {
       return cache.sum(0);
     });
     for (; position < 6; position++) f(fromArray(Float32Array.of(position, 1), [1, 2]), tensor([position]));
-    expect(cache.toArray()).toEqual([[0, 1], [1, 1], [2, 1], [3, 1], [4, 1], [5, 1]]);
+    expect(cache.toArray()).toEqual([
+      [0, 1],
+      [1, 1],
+      [2, 1],
+      [3, 1],
+      [4, 1],
+      [5, 1],
+    ]);
     const window = zeros(4);
     const push = compile((x: Tensor) => {
       window.slice(0, 0, 3).copy_(window.slice(0, 1, 4));
@@ -251,7 +314,10 @@ describe('compile', () => {
     expect(x.toFlatArray()).toEqual([4, 4, 4]);
     const y = ones(3);
     expect(f(y).item()).toBe(6);
-    expect([x.toFlatArray(), y.toFlatArray()]).toEqual([[4, 4, 4], [2, 2, 2]]);
+    expect([x.toFlatArray(), y.toFlatArray()]).toEqual([
+      [4, 4, 4],
+      [2, 2, 2],
+    ]);
   });
 
   it('runs inside another captured function and inside tidy', () => {
@@ -289,6 +355,7 @@ describe('compile', () => {
 
   it('a captured function with many results gives each its own', () => {
     const f = compile((x: Tensor) => Array.from({ length: 30 }, (_, i) => x.add(i)));
-    for (let k = 0; k < 3; k++) expect(stack(f(tensor([k]))).toFlatArray()).toEqual(Array.from({ length: 30 }, (_, i) => i + k));
+    for (let k = 0; k < 3; k++)
+      expect(stack(f(tensor([k]))).toFlatArray()).toEqual(Array.from({ length: 30 }, (_, i) => i + k));
   });
 });

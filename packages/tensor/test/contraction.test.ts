@@ -1,6 +1,16 @@
 /** Contractions against sums in float64 (or exact integers), on every device that works here, for shapes that reach each way of cutting the work. */
 import '@proj/device-native';
-import { type Argument, type Device, type DeviceFeatures, getDevice, type KernelBuilder, type Memory, type ScalarType, SCALARS, type Value } from '@proj/kernel';
+import {
+  type Argument,
+  type Device,
+  type DeviceFeatures,
+  getDevice,
+  type KernelBuilder,
+  type Memory,
+  type ScalarType,
+  SCALARS,
+  type Value,
+} from '@proj/kernel';
 import { JsDevice } from '@proj/kernel';
 import { describe, expect, it } from 'vitest';
 import { buildPlanned, buildContraction, planOf } from '../src/kernels/contraction.ts';
@@ -25,16 +35,37 @@ interface Case {
 }
 
 const nameOf = (c: Case): string =>
-  [`${c.batch === undefined ? '' : `${c.batch} × `}${c.rows}×${c.columns}×${c.depth}`, c.element, c.leftTransposed && 'Aᵀ', c.rightTransposed && 'Bᵀ', c.rightShared && 'shared B', c.simpleStore === false && 'looped store', c.prepackRight && 'prepacked', c.opaque && 'opaque'].filter(Boolean).join(' ');
+  [
+    `${c.batch === undefined ? '' : `${c.batch} × `}${c.rows}×${c.columns}×${c.depth}`,
+    c.element,
+    c.leftTransposed && 'Aᵀ',
+    c.rightTransposed && 'Bᵀ',
+    c.rightShared && 'shared B',
+    c.simpleStore === false && 'looped store',
+    c.prepackRight && 'prepacked',
+    c.opaque && 'opaque',
+  ]
+    .filter(Boolean)
+    .join(' ');
 
-function operand(memory: Memory, outer: number, depth: number, size: number, c: Case, shared: boolean): ContractionOperand {
-  const base = (b: KernelBuilder, batch: Value): Value => (shared || c.batch === undefined ? b.index(0) : b.mul(batch, size));
+function operand(
+  memory: Memory,
+  outer: number,
+  depth: number,
+  size: number,
+  c: Case,
+  shared: boolean,
+): ContractionOperand {
+  const base = (b: KernelBuilder, batch: Value): Value =>
+    shared || c.batch === undefined ? b.index(0) : b.mul(batch, size);
   return {
     contiguous: outer === 1 ? 'outer' : depth === 1 ? 'depth' : 'none',
     load: (b, at, axis, lanes) => {
       const index = b.add(b.add(base(b, at.batch), b.mul(at.outer, outer)), b.mul(at.depth, depth));
       const stride = axis === 'outer' ? outer : depth;
-      return stride === 1 ? b.load(memory, index, lanes) : b.gather(memory, b.add(b.splat(index, lanes), b.mul(b.iota('index', lanes), stride)));
+      return stride === 1
+        ? b.load(memory, index, lanes)
+        : b.gather(memory, b.add(b.splat(index, lanes), b.mul(b.iota('index', lanes), stride)));
     },
     strided: c.opaque === true ? null : { memory, base, outer, depth },
   };
@@ -44,14 +75,36 @@ function operand(memory: Memory, outer: number, depth: number, size: number, c: 
 function specOf(c: Case, features: DeviceFeatures): ContractionSpec {
   const { rows, columns, depth, batch = 1, element = 'f32' } = c;
   return {
-    name: 'contraction', element, batch, rows, columns, depth, features, simpleStore: c.simpleStore ?? true, prepackRight: c.prepackRight ?? false,
+    name: 'contraction',
+    element,
+    batch,
+    rows,
+    columns,
+    depth,
+    features,
+    simpleStore: c.simpleStore ?? true,
+    prepackRight: c.prepackRight ?? false,
     declare(b) {
       const left = b.buffer('left', element);
       const right = b.buffer('right', element);
       const result = b.buffer('result', element, 'readwrite');
       return {
-        left: operand(left, c.leftTransposed === true ? 1 : depth, c.leftTransposed === true ? rows : 1, rows * depth, c, false),
-        right: operand(right, c.rightTransposed === true ? depth : 1, c.rightTransposed === true ? 1 : columns, depth * columns, c, c.rightShared === true),
+        left: operand(
+          left,
+          c.leftTransposed === true ? 1 : depth,
+          c.leftTransposed === true ? rows : 1,
+          rows * depth,
+          c,
+          false,
+        ),
+        right: operand(
+          right,
+          c.rightTransposed === true ? depth : 1,
+          c.rightTransposed === true ? 1 : columns,
+          depth * columns,
+          c,
+          c.rightShared === true,
+        ),
         store(b, at, value, lanes) {
           const index = b.add(b.mul(b.add(b.mul(at.batch, rows), at.row), columns), at.column);
           b.store(result, index, b.add(b.load(result, index, lanes), b.add(value, value)));
@@ -63,7 +116,11 @@ function specOf(c: Case, features: DeviceFeatures): ContractionSpec {
 
 type Numbers = Float32Array | Float64Array | Int32Array | BigInt64Array | Uint8Array;
 const ARRAYS: Partial<Record<ScalarType, (n: number) => Numbers>> = {
-  f32: (n) => new Float32Array(n), f64: (n) => new Float64Array(n), i32: (n) => new Int32Array(n), i64: (n) => new BigInt64Array(n), u8: (n) => new Uint8Array(n),
+  f32: (n) => new Float32Array(n),
+  f64: (n) => new Float64Array(n),
+  i32: (n) => new Int32Array(n),
+  i64: (n) => new BigInt64Array(n),
+  u8: (n) => new Uint8Array(n),
 };
 
 const arrayOf = (element: ScalarType, n: number): Numbers => {
@@ -79,7 +136,8 @@ function fill(element: ScalarType, n: number, seed: number): Numbers {
   for (let i = 0; i < n; i++) {
     state = (Math.imul(state, 1664525) + 1013904223) | 0;
     const x = state / 2 ** 31;
-    array[i] = element === 'i64' ? BigInt(Math.round(x * 9)) : element === 'i32' || element === 'u8' ? Math.round(x * 9) : x;
+    array[i] =
+      element === 'i64' ? BigInt(Math.round(x * 9)) : element === 'i32' || element === 'u8' ? Math.round(x * 9) : x;
   }
   return array;
 }
@@ -114,7 +172,14 @@ function reference(c: Case, left: Numbers, right: Numbers): { values: Float64Arr
 const GUARD = 64;
 
 /** Runs the contraction on `device`, built for `features`, with each number of threads; gives the bytes of the results. */
-function run(device: Device, c: Case, features: DeviceFeatures, left: Numbers, right: Numbers, threads: readonly number[]): Numbers[] {
+function run(
+  device: Device,
+  c: Case,
+  features: DeviceFeatures,
+  left: Numbers,
+  right: Numbers,
+  threads: readonly number[],
+): Numbers[] {
   const element = c.element ?? 'f32';
   const size = (c.batch ?? 1) * c.rows * c.columns;
   const built = buildContraction(specOf(c, features));
@@ -122,7 +187,10 @@ function run(device: Device, c: Case, features: DeviceFeatures, left: Numbers, r
   const bindings = built.workspaceBytes > 0 ? 4 : 3;
   const args = Array.from({ length: bindings }, (_, binding): Argument => ({ kind: 'buffer', binding, offset: 0 }));
   // One item for each thread is enough to split: the smallest shapes run on several threads here.
-  const program = device.program(built.launches.map(({ begin, end, align }, i) => ({ kernel: compiled[i]!, args, begin, end, grain: 1, align })), bindings);
+  const program = device.program(
+    built.launches.map(({ begin, end, align }, i) => ({ kernel: compiled[i]!, args, begin, end, grain: 1, align })),
+    bindings,
+  );
   const bytesOf = (array: Numbers): Uint8Array => new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
   const buffers = [left, right].map((array) => {
     const buffer = device.allocate(Math.max(1, array.byteLength));
@@ -160,17 +228,36 @@ function check(device: Device, c: Case, features: DeviceFeatures, threads: reado
     const want = element === 'u8' ? ((values[i]! % 256) + 256) % 256 : values[i]!;
     // A sum of n products in any order is within n units of the sum of magnitudes; a random walk stays far below.
     const bound = unit * (8 + 2 * Math.sqrt(depth)) * magnitudes[i]!;
-    if (!(Math.abs(got - want) <= bound)) expect.fail(`element ${i} of ${nameOf(c)}: ${got}, expected ${want} ± ${bound}`);
+    if (!(Math.abs(got - want) <= bound))
+      expect.fail(`element ${i} of ${nameOf(c)}: ${got}, expected ${want} ± ${bound}`);
   }
   for (let i = values.length; i < first.length; i++) expect(Number(first[i])).toBe(0);
   for (const other of results.slice(1)) expect(Buffer.from(other.buffer).equals(Buffer.from(first.buffer))).toBe(true);
 }
 
-const LAYOUTS: readonly Partial<Case>[] = [{}, { leftTransposed: true }, { rightTransposed: true }, { leftTransposed: true, rightTransposed: true }];
+const LAYOUTS: readonly Partial<Case>[] = [
+  {},
+  { leftTransposed: true },
+  { rightTransposed: true },
+  { leftTransposed: true, rightTransposed: true },
+];
 
 const SMALL: readonly Case[] = [
-  ...[[1, 1, 1], [4, 8, 2], [5, 3, 7], [1, 40, 9], [40, 1, 9], [13, 17, 1], [7, 35, 19], [16, 16, 16], [33, 65, 31], [6, 25, 100], [20, 10, 70]].flatMap(([rows, columns, depth]) =>
-    LAYOUTS.map((layout): Case => ({ rows: rows!, columns: columns!, depth: depth!, ...layout }))),
+  ...[
+    [1, 1, 1],
+    [4, 8, 2],
+    [5, 3, 7],
+    [1, 40, 9],
+    [40, 1, 9],
+    [13, 17, 1],
+    [7, 35, 19],
+    [16, 16, 16],
+    [33, 65, 31],
+    [6, 25, 100],
+    [20, 10, 70],
+  ].flatMap(([rows, columns, depth]) =>
+    LAYOUTS.map((layout): Case => ({ rows: rows!, columns: columns!, depth: depth!, ...layout })),
+  ),
   ...LAYOUTS.map((layout): Case => ({ rows: 9, columns: 21, depth: 18, batch: 3, ...layout })),
   { rows: 9, columns: 21, depth: 18, batch: 3, rightShared: true },
   { rows: 9, columns: 21, depth: 18, batch: 3, rightShared: true, prepackRight: true },
@@ -179,7 +266,9 @@ const SMALL: readonly Case[] = [
   ...LAYOUTS.map((layout): Case => ({ rows: 9, columns: 37, depth: 18, opaque: true, batch: 2, ...layout })),
   { rows: 5, columns: 6, depth: 0 },
   { rows: 0, columns: 6, depth: 3 },
-  ...(['f64', 'i32', 'i64', 'u8'] as const).flatMap((element) => LAYOUTS.map((layout): Case => ({ rows: 11, columns: 21, depth: 37, element, ...layout }))),
+  ...(['f64', 'i32', 'i64', 'u8'] as const).flatMap((element) =>
+    LAYOUTS.map((layout): Case => ({ rows: 11, columns: 21, depth: 37, element, ...layout })),
+  ),
 ];
 
 const LARGE: readonly Case[] = [
@@ -213,8 +302,20 @@ function deviceOrNull(name: string): Device | null {
   }
 }
 
-const WIDE: DeviceFeatures = { vectorBytes: 64, vectorRegisters: 32, fused: true, threads: 2, description: 'wide vectors' };
-const NARROW: DeviceFeatures = { vectorBytes: 16, vectorRegisters: 16, fused: false, threads: 2, description: 'narrow vectors' };
+const WIDE: DeviceFeatures = {
+  vectorBytes: 64,
+  vectorRegisters: 32,
+  fused: true,
+  threads: 2,
+  description: 'wide vectors',
+};
+const NARROW: DeviceFeatures = {
+  vectorBytes: 16,
+  vectorRegisters: 16,
+  fused: false,
+  threads: 2,
+  description: 'narrow vectors',
+};
 
 describe('contraction, bounds checked, on js', () => {
   const device = new JsDevice({ bounds: true });

@@ -3,10 +3,19 @@ import { attempt, type DType } from '@proj/kernel';
 import { hostCpu, NativeDevice } from '@proj/device-native';
 import { getDevice } from '@proj/tensor';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { allCases, type Case, difference, FinelySplit, type Outcome, runCases, sameBits } from './support/cross-device.ts';
+import {
+  allCases,
+  type Case,
+  difference,
+  FinelySplit,
+  type Outcome,
+  runCases,
+  sameBits,
+} from './support/cross-device.ts';
 
 const LEVELS = ['avx512', 'avx2', 'baseline', 'neon'];
-const deviceOf = (level: string): NativeDevice => new NativeDevice({ environment: { ...process.env, PROJ_CPU_FEATURES: level, PROJ_NUM_THREADS: '2' } });
+const deviceOf = (level: string): NativeDevice =>
+  new NativeDevice({ environment: { ...process.env, PROJ_CPU_FEATURES: level, PROJ_NUM_THREADS: '2' } });
 const available = attempt(() => new NativeDevice().cpu.level);
 const levels = available.ok ? LEVELS.filter((level) => attempt(() => deviceOf(level).dispose()).ok) : [];
 /** Lesser levels are tried on these: code for the other dtypes is the same at every level but for its lanes. */

@@ -2,7 +2,16 @@
 import { getDevice, opTable } from '@proj/tensor';
 import { sampleNames, samplesOf } from '@proj/tensor/testing';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { allCases, type Case, difference, FinelySplit, labelOf, type Outcome, runCases, sameBits } from './support/cross-device.ts';
+import {
+  allCases,
+  type Case,
+  difference,
+  FinelySplit,
+  labelOf,
+  type Outcome,
+  runCases,
+  sameBits,
+} from './support/cross-device.ts';
 
 describe('samples', () => {
   it('exist for every row of the op table', () => {
@@ -22,11 +31,14 @@ describe('every row of the op table on wasm', () => {
     cases = allCases();
     expected = runCases(cases, getDevice('js'));
   }, 120_000);
-  const compare = (found: readonly Outcome[], differ: typeof difference, to: readonly Outcome[]): string[] => cases.flatMap((c, i) => differ(c, to[i], found[i]) ?? []);
+  const compare = (found: readonly Outcome[], differ: typeof difference, to: readonly Outcome[]): string[] =>
+    cases.flatMap((c, i) => differ(c, to[i], found[i]) ?? []);
 
   it('runs on js without an error', () => {
     expect(cases.length).toBeGreaterThan(3900);
-    expect(expected.flatMap((outcome, i) => (outcome.error === null ? [] : [`${labelOf(cases[i])}: ${outcome.error}`]))).toEqual([]);
+    expect(
+      expected.flatMap((outcome, i) => (outcome.error === null ? [] : [`${labelOf(cases[i])}: ${outcome.error}`])),
+    ).toEqual([]);
   });
   it('equals js, every launch cut finely over two threads', { timeout: 120_000 }, () => {
     const device = new FinelySplit(getDevice('wasm'));

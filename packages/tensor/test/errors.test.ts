@@ -1,7 +1,19 @@
 /** Bad input: errors that name the operation, the operands and the cure, thrown where the user wrote them. */
 import { hashKernel, KernelBuilder, verifyKernel } from '@proj/kernel';
 import { NativeDevice } from '@proj/device-native';
-import { arange, cat, fromArray, full, getDevice, ones, ProjError, setDefaultDevice, tensor, Tensor, zeros } from '@proj/tensor';
+import {
+  arange,
+  cat,
+  fromArray,
+  full,
+  getDevice,
+  ones,
+  ProjError,
+  setDefaultDevice,
+  tensor,
+  Tensor,
+  zeros,
+} from '@proj/tensor';
 import { beforeAll, describe, expect, it } from 'vitest';
 
 beforeAll(() => setDefaultDevice(getDevice('js')));
@@ -41,7 +53,14 @@ describe('mismatched shapes', () => {
     const error = errorOf(written);
     expect(error.stack).toMatch(/errors\.test\.ts:\d+/);
     expect(error.stack).toContain('written');
-    expect([error.op, error.shapes, error.dtypes]).toEqual(['matmul', [[2, 3], [4, 5]], ['float32', 'float32']]);
+    expect([error.op, error.shapes, error.dtypes]).toEqual([
+      'matmul',
+      [
+        [2, 3],
+        [4, 5],
+      ],
+      ['float32', 'float32'],
+    ]);
     expect(left.node.data).toBeNull();
   });
 });
@@ -78,7 +97,11 @@ describe('arguments', () => {
     ['bit operations on floats', () => ones(2).bitwiseAnd(ones(2)), /bitwiseAnd: bit operations on float32/],
     ['negating booleans', () => tensor([true]).neg(), /neg: .*logicalNot/],
     ['a range that goes nowhere', () => arange(0, 5, 0), /arange: no range from 0 to 5 by 0/],
-    ['different dtypes in a product', () => ones(2, 2).matmul(ones(2, 2, { dtype: 'float64' })), /matmul: operands of float32 and float64/],
+    [
+      'different dtypes in a product',
+      () => ones(2, 2).matmul(ones(2, 2, { dtype: 'float64' })),
+      /matmul: operands of float32 and float64/,
+    ],
     ['a negative size', () => zeros(2, -3), /size -3/],
     ['select beyond the end', () => ones(3).select(0, 3), /select: index 3 of a dimension of 3/],
     ['narrow beyond the end', () => ones(3).narrow(0, 2, 2), /narrow: elements 2 … 3 of a dimension of 3/],
@@ -106,8 +129,21 @@ describe.each(['js', 'wasm', 'native'])('indices out of range on %s', (name) => 
     ['gather', () => table().gather(1, index(0, 1, 7).reshape(3, 1)), 12, 12],
     ['take', () => table().take(index(12)), 12, 12],
     ['rows by a tensor', () => table().index(index(1, 9)), 9, 4],
-    ['scatter', () => table().reshape([-1]).scatter(0, index(1, 99), fromArray(Float32Array.of(1, 2), [2], 'float32', { device: device() })), 12, 12],
-    ['indexAdd', () => table().indexAdd(0, index(5), fromArray(Float32Array.of(1, 2, 3), [1, 3], 'float32', { device: device() })), 12, 12],
+    [
+      'scatter',
+      () =>
+        table()
+          .reshape([-1])
+          .scatter(0, index(1, 99), fromArray(Float32Array.of(1, 2), [2], 'float32', { device: device() })),
+      12,
+      12,
+    ],
+    [
+      'indexAdd',
+      () => table().indexAdd(0, index(5), fromArray(Float32Array.of(1, 2, 3), [1, 3], 'float32', { device: device() })),
+      12,
+      12,
+    ],
     ['indexCopy in a fused kernel', () => table().exp().indexSelect(0, index(0, 40)).mul(2).sum(1), 40, 4],
   ])('%s', (_, fn, bad, bound) => {
     const error = errorOf(() => fn().toFlatArray());
@@ -140,10 +176,12 @@ describe('kernels and devices', () => {
     expect(error.message).toMatch(/bad/);
   });
   it('a CPU feature that is masked off or unknown is named, with those that remain', () => {
-    const made = (features: string) => () => new NativeDevice({ environment: { ...process.env, PROJ_CPU_FEATURES: features } });
+    const made = (features: string) => () =>
+      new NativeDevice({ environment: { ...process.env, PROJ_CPU_FEATURES: features } });
     const unknown = errorOf(made('-avx1024'));
     expect(unknown.message).toMatch(/'-avx1024' in PROJ_CPU_FEATURES: unknown; the names are .*avx2/);
-    if (process.arch === 'x64') expect(errorOf(made('-fma,+fma')).message).toMatch(/an earlier part of the list takes it away|does not have it/);
+    if (process.arch === 'x64')
+      expect(errorOf(made('-fma,+fma')).message).toMatch(/an earlier part of the list takes it away|does not have it/);
   });
   it('a disposed tensor says so when it is read', () => {
     const x = fromArray([1, 2], [2], 'float32', { device: 'js' });

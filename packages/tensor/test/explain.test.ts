@@ -4,7 +4,11 @@ import { beforeAll, describe, expect, it } from 'vitest';
 
 beforeAll(() => setDefaultDevice(getDevice('js')));
 
-const data = (...shape: number[]): Tensor => fromArray(Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => Math.sin(i)), shape);
+const data = (...shape: number[]): Tensor =>
+  fromArray(
+    Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => Math.sin(i)),
+    shape,
+  );
 /** Launches of the plan for these tensors. */
 function launches(...tensors: Tensor[]): number {
   const found = /^(\d+) launches/.exec(explain(tensors));
@@ -12,7 +16,10 @@ function launches(...tensors: Tensor[]): number {
 }
 function layerNorm(x: Tensor, weight: Tensor, bias: Tensor): Tensor {
   const centred = x.sub(x.mean(-1, { keepdim: true }));
-  return centred.mul(centred.square().mean(-1, { keepdim: true }).add(1e-5).rsqrt()).mul(weight).add(bias);
+  return centred
+    .mul(centred.square().mean(-1, { keepdim: true }).add(1e-5).rsqrt())
+    .mul(weight)
+    .add(bias);
 }
 
 describe('fusion', () => {
@@ -50,12 +57,18 @@ describe('fusion', () => {
     expect(launches(p, m, v)).toBe(1);
   });
   it('makes two launches of cross-entropy', () => {
-    const target = fromArray(Array.from({ length: 64 }, (_, i) => i), [64, 1], 'int64');
+    const target = fromArray(
+      Array.from({ length: 64 }, (_, i) => i),
+      [64, 1],
+      'int64',
+    );
     expect(launches(x().logSoftmax(1).gather(1, target).mean().neg())).toBe(2);
   });
   it('makes three launches of attention', () => {
     const [q, k, v] = [data(2, 4, 16, 8), data(2, 4, 16, 8), data(2, 4, 16, 8)];
-    expect(launches(q.matmul(k.transpose(-1, -2)).mul(0.35).maskedFill(data(16, 16).gt(0), -Infinity).softmax(-1).matmul(v))).toBe(3);
+    expect(
+      launches(q.matmul(k.transpose(-1, -2)).mul(0.35).maskedFill(data(16, 16).gt(0), -Infinity).softmax(-1).matmul(v)),
+    ).toBe(3);
   });
   it('reads views in place: no launch of their own', () => {
     const y = x();

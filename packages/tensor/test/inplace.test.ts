@@ -20,7 +20,8 @@ describe('in-place forms', () => {
       const run = row.fn as unknown as Call;
       const [expected] = [run(...sample.args(new SampleMaker(device, dtype)))];
       const [input, ...rest] = sample.args(new SampleMaker(device, dtype));
-      if (!(expected instanceof Tensor) || !(input instanceof Tensor) || expected.shape.join() !== input.shape.join()) continue;
+      if (!(expected instanceof Tensor) || !(input instanceof Tensor) || expected.shape.join() !== input.shape.join())
+        continue;
       const target = input.clone();
       const seen = target.reshape([-1]);
       const { version } = target;
@@ -49,7 +50,10 @@ describe('writing in place', () => {
   it('broadcasts the value and refuses one that is larger', () => {
     const x = zeros(2, 3);
     x.add_(tensor([1, 2, 3]));
-    expect(x.toArray()).toEqual([[1, 2, 3], [1, 2, 3]]);
+    expect(x.toArray()).toEqual([
+      [1, 2, 3],
+      [1, 2, 3],
+    ]);
     expect(() => tensor([1, 2, 3]).add_(zeros(2, 3, { dtype: 'int64' }))).toThrow(/add_/);
     expect(() => zeros(2, 1).add_(zeros(2, 3))).toThrow(/does not broadcast/);
   });
@@ -67,7 +71,11 @@ describe('writing in place', () => {
     expect(z.toFlatArray()).toEqual([1, 3, 5, 7, 9, 5]);
     const square = arange(9).reshape(3, 3);
     square.copy_(square.t());
-    expect(square.toArray()).toEqual([[0, 3, 6], [1, 4, 7], [2, 5, 8]]);
+    expect(square.toArray()).toEqual([
+      [0, 3, 6],
+      [1, 4, 7],
+      [2, 5, 8],
+    ]);
   });
 
   it('many small writes make one chain that is computed at once', () => {
@@ -78,16 +86,30 @@ describe('writing in place', () => {
     pieces.select(0, 1).mul_(2);
     pieces.select(1, 3).fill_(-1);
     pieces.diagonal().zero_();
-    expect(pieces.toArray()).toEqual([[0, 1, 2, -1], [8, 0, 12, -1], [8, 9, 0, -1]]);
+    expect(pieces.toArray()).toEqual([
+      [0, 1, 2, -1],
+      [8, 0, 12, -1],
+      [8, 9, 0, -1],
+    ]);
   });
 
   it('index assignment writes numbers, slices, masks and tensors', () => {
     const x = zeros(3, 4);
     x.setIndex(1, 5);
-    x.setIndex([{ start: 0, stop: 1 }, { start: 1, step: 2 }], tensor([7, 8]));
+    x.setIndex(
+      [
+        { start: 0, stop: 1 },
+        { start: 1, step: 2 },
+      ],
+      tensor([7, 8]),
+    );
     x.setIndex(x.eq(8), -8);
     x.setIndex([tensor([2, 2]), tensor([0, 3])], tensor([3, 4]));
-    expect(x.toArray()).toEqual([[0, 7, 0, -8], [5, 5, 5, 5], [3, 0, 0, 4]]);
+    expect(x.toArray()).toEqual([
+      [0, 7, 0, -8],
+      [5, 5, 5, 5],
+      [3, 0, 0, 4],
+    ]);
   });
 
   it('does not touch what shares a value but no memory', () => {
@@ -96,7 +118,11 @@ describe('writing in place', () => {
     const same = tensor(x);
     x.realize();
     x.fill_(9);
-    expect([copy, joined, same].map((y) => y.toFlatArray())).toEqual([[0, 1, 2], [0, 1, 2, 0, 1, 2], [0, 1, 2]]);
+    expect([copy, joined, same].map((y) => y.toFlatArray())).toEqual([
+      [0, 1, 2],
+      [0, 1, 2, 0, 1, 2],
+      [0, 1, 2],
+    ]);
   });
 
   it('counts versions, through views and detached tensors too', () => {

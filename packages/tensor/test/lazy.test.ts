@@ -3,7 +3,8 @@ import { evaluate, fromArray, ones, scan, type Tensor, tensor, zeros } from '@pr
 import { describe, expect, it } from 'vitest';
 import { CountingDevice } from './support/counting-device.ts';
 
-const on = (device: CountingDevice, data: readonly number[], shape: readonly number[] = [data.length]): Tensor => fromArray(Float32Array.from(data), shape, 'float32', { device });
+const on = (device: CountingDevice, data: readonly number[], shape: readonly number[] = [data.length]): Tensor =>
+  fromArray(Float32Array.from(data), shape, 'float32', { device });
 
 describe('lazy evaluation', () => {
   it('building computes nothing, reading runs one program', () => {
@@ -38,7 +39,12 @@ describe('lazy evaluation', () => {
 
   it('graphs of one structure share a plan, whatever the numbers in them', () => {
     const device = new CountingDevice();
-    const found = [0.3, 0.7, 1.25].map((k) => on(device, [1, 2, 3]).mul(k).add(10 * k).toFlatArray());
+    const found = [0.3, 0.7, 1.25].map((k) =>
+      on(device, [1, 2, 3])
+        .mul(k)
+        .add(10 * k)
+        .toFlatArray(),
+    );
     expect(device.programs).toBe(1);
     expect(device.runs).toBe(3);
     expect(found[2]).toEqual([13.75, 15, 16.25]);
@@ -58,9 +64,17 @@ describe('lazy evaluation', () => {
     const device = new CountingDevice();
     const x = on(device, [1, 2, 3, 4, 5, 6], [2, 3]).mul(3).realize();
     const { launches } = device;
-    expect(x.reshape(3, 2).toArray()).toEqual([[3, 6], [9, 12], [15, 18]]);
+    expect(x.reshape(3, 2).toArray()).toEqual([
+      [3, 6],
+      [9, 12],
+      [15, 18],
+    ]);
     expect(device.launches).toBe(launches);
-    expect(x.t().toArray()).toEqual([[3, 12], [6, 15], [9, 18]]);
+    expect(x.t().toArray()).toEqual([
+      [3, 12],
+      [6, 15],
+      [9, 18],
+    ]);
   });
 
   it('an unread value is never computed', () => {
@@ -91,15 +105,34 @@ describe('lazy evaluation', () => {
 
 describe('scan', () => {
   it('carries state over a sequence and stacks what the steps give', () => {
-    const xs = tensor([[1, 2], [3, 4], [5, 6]], { dtype: 'float32', device: 'js' });
-    const { carry, ys } = scan((sum: Tensor, [x]) => [sum.add(x), sum.mul(x)] as const, zeros(2, { device: 'js' }), [xs]);
+    const xs = tensor(
+      [
+        [1, 2],
+        [3, 4],
+        [5, 6],
+      ],
+      { dtype: 'float32', device: 'js' },
+    );
+    const { carry, ys } = scan((sum: Tensor, [x]) => [sum.add(x), sum.mul(x)] as const, zeros(2, { device: 'js' }), [
+      xs,
+    ]);
     expect(carry.toArray()).toEqual([9, 12]);
-    expect(ys[0].toArray()).toEqual([[0, 0], [3, 8], [20, 36]]);
+    expect(ys[0].toArray()).toEqual([
+      [0, 0],
+      [3, 8],
+      [20, 36],
+    ]);
   });
   it('runs backwards, without sequences, and refuses uneven ones', () => {
     const xs = tensor([1, 2, 3], { device: 'js' });
-    expect(scan((c: Tensor, [x]) => [c.mul(2).add(x), c] as const, zeros([], { device: 'js' }), [xs], { reverse: true }).carry.item()).toBe(17);
-    expect(scan((c: Tensor) => [c.mul(2), null] as const, ones([], { device: 'js' }), [], { length: 5 }).carry.item()).toBe(32);
+    expect(
+      scan((c: Tensor, [x]) => [c.mul(2).add(x), c] as const, zeros([], { device: 'js' }), [xs], {
+        reverse: true,
+      }).carry.item(),
+    ).toBe(17);
+    expect(
+      scan((c: Tensor) => [c.mul(2), null] as const, ones([], { device: 'js' }), [], { length: 5 }).carry.item(),
+    ).toBe(32);
     expect(() => scan((c: Tensor) => [c, null] as const, ones([]), [xs, xs.slice(0, 0, 2)])).toThrow(/length 3 and 2/);
   });
 });

@@ -8,7 +8,11 @@ beforeEach(() => {
   device = new CountingDevice();
   setDefaultDevice(device);
 });
-const data = (n = 1000): Tensor => fromArray(Float32Array.from({ length: n }, (_, i) => i), [n]);
+const data = (n = 1000): Tensor =>
+  fromArray(
+    Float32Array.from({ length: n }, (_, i) => i),
+    [n],
+  );
 /** Bytes in use, scratch memory apart. */
 function used(): number {
   return device.memory().used;
@@ -36,7 +40,10 @@ describe('tidy', () => {
       return { a: y.mul(2), list: [y.reshape(2, 3), y.slice(0, 4, 6)] };
     });
     expect(a.toFlatArray()).toEqual([0, 2, 4, 6, 8, 10]);
-    expect(list[0].toArray()).toEqual([[0, 1, 2], [3, 4, 5]]);
+    expect(list[0].toArray()).toEqual([
+      [0, 1, 2],
+      [3, 4, 5],
+    ]);
     expect(list[1].toFlatArray()).toEqual([4, 5]);
   });
 
@@ -69,10 +76,11 @@ describe('tidy', () => {
 
   it('an inner scope may change what is older than the outer one', () => {
     const w = data(4);
-    for (let i = 0; i < 3; i++) tidy(() => {
-      tidy(() => w.add_(1).sum().realize());
-      w.mul_(2);
-    });
+    for (let i = 0; i < 3; i++)
+      tidy(() => {
+        tidy(() => w.add_(1).sum().realize());
+        w.mul_(2);
+      });
     expect(w.toFlatArray()).toEqual([14, 22, 30, 38]);
   });
 
@@ -88,10 +96,12 @@ describe('tidy', () => {
   it('passes errors on and gives back what was made before them', () => {
     data().mul(2).realize();
     const before = used();
-    expect(() => tidy(() => {
-      data(4000).exp().realize();
-      throw new Error('mine');
-    })).toThrow('mine');
+    expect(() =>
+      tidy(() => {
+        data(4000).exp().realize();
+        throw new Error('mine');
+      }),
+    ).toThrow('mine');
     expect(used()).toBe(before);
     expect(tidy(() => 5)).toBe(5);
   });

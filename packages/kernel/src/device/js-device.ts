@@ -52,7 +52,9 @@ export class JsBuffer implements DeviceBuffer {
     if (known !== undefined) return known;
     const size = SCALARS[element].bytes;
     if (element === 'index' || offset < 0 || offset > this.bytes || offset % size !== 0) {
-      throw new ProjError('invalid-argument', `a view of ${element} at byte ${offset} of a buffer of ${this.bytes}`, { op: 'run' });
+      throw new ProjError('invalid-argument', `a view of ${element} at byte ${offset} of a buffer of ${this.bytes}`, {
+        op: 'run',
+      });
     }
     const memory = this.memory();
     const view = VIEWS[element](memory, offset, Math.floor((memory.byteLength - offset) / size));
@@ -62,7 +64,10 @@ export class JsBuffer implements DeviceBuffer {
 
   /** The bytes themselves; throws when the buffer was disposed of. */
   memory(): ArrayBuffer {
-    if (this.#memory === null) throw new ProjError('invalid-argument', 'the buffer was disposed of', { cure: 'Keep it until its last reader has run' });
+    if (this.#memory === null)
+      throw new ProjError('invalid-argument', 'the buffer was disposed of', {
+        cure: 'Keep it until its last reader has run',
+      });
     return this.#memory;
   }
 
@@ -80,7 +85,13 @@ interface JsKernel extends CompiledKernel {
 
 export class JsDevice implements Device {
   readonly name: string = 'js';
-  readonly features: DeviceFeatures = { vectorBytes: 4, vectorRegisters: 16, fused: false, threads: 1, description: 'JavaScript, one thread' };
+  readonly features: DeviceFeatures = {
+    vectorBytes: 4,
+    vectorRegisters: 16,
+    fused: false,
+    threads: 1,
+    description: 'JavaScript, one thread',
+  };
   readonly #options: Partial<JsOptions>;
   readonly #compiled = new Map<string, JsKernel>();
   #used = 0;
@@ -93,7 +104,8 @@ export class JsDevice implements Device {
   }
 
   allocate(bytes: number): DeviceBuffer {
-    if (!Number.isSafeInteger(bytes) || bytes < 0) throw new ProjError('invalid-argument', `a buffer of ${bytes} bytes`, { op: 'allocate' });
+    if (!Number.isSafeInteger(bytes) || bytes < 0)
+      throw new ProjError('invalid-argument', `a buffer of ${bytes} bytes`, { op: 'allocate' });
     let buffer: JsBuffer;
     try {
       buffer = new JsBuffer(this, bytes);
@@ -116,7 +128,11 @@ export class JsDevice implements Device {
   }
 
   read(buffer: DeviceBuffer, offset: number, bytes: number): Uint8Array<ArrayBuffer> {
-    return new Uint8Array(this.#range(buffer, offset, bytes, 'read').memory().slice(offset, offset + bytes));
+    return new Uint8Array(
+      this.#range(buffer, offset, bytes, 'read')
+        .memory()
+        .slice(offset, offset + bytes),
+    );
   }
 
   compile(kernels: readonly Kernel[]): CompiledKernel[] {
@@ -147,7 +163,8 @@ export class JsDevice implements Device {
   }
 
   setThreads(threads: number): void {
-    if (!Number.isInteger(threads) || threads < 1) throw new ProjError('invalid-argument', `${threads} threads`, { op: 'setThreads' });
+    if (!Number.isInteger(threads) || threads < 1)
+      throw new ProjError('invalid-argument', `${threads} threads`, { op: 'setThreads' });
   }
 
   memory(): { readonly used: number; readonly pooled: number } {
@@ -158,51 +175,81 @@ export class JsDevice implements Device {
     this.#compiled.clear();
   }
 
-  #step(launch: Launch, bindings: number): (buffers: readonly JsBuffer[], scalars: readonly (number | bigint)[]) => void {
+  #step(
+    launch: Launch,
+    bindings: number,
+  ): (buffers: readonly JsBuffer[], scalars: readonly (number | bigint)[]) => void {
     const { kernel } = launch.kernel;
     const compiled = this.#compiled.get(hashKernel(kernel));
-    if (compiled === undefined) throw new ProjError('invalid-argument', `kernel ${kernel.name} was not compiled by this device`, { op: 'program' });
+    if (compiled === undefined)
+      throw new ProjError('invalid-argument', `kernel ${kernel.name} was not compiled by this device`, {
+        op: 'program',
+      });
     const { parameters } = kernel;
-    if (parameters.length !== launch.args.length) throw new ProjError('invalid-argument', `kernel ${kernel.name} has ${parameters.length} parameters, the launch gives ${launch.args.length}`, { op: 'program' });
-    const sources = parameters.map((parameter, i): ((buffers: readonly JsBuffer[], scalars: readonly (number | bigint)[]) => JsArgument) => {
-      const arg = launch.args[i];
-      if ((arg.kind === 'buffer') !== (parameter.kind === 'buffer')) throw new ProjError('invalid-argument', `kernel ${kernel.name}: parameter ${parameter.name} is a ${parameter.kind}, the launch gives a ${arg.kind}`, { op: 'program' });
-      switch (arg.kind) {
-        case 'buffer': {
-          if (arg.binding < 0 || arg.binding >= bindings) throw new ProjError('invalid-argument', `binding ${arg.binding} of ${bindings}`, { op: 'program' });
-          const element = parameter.kind === 'buffer' ? parameter.element : 'u8';
-          return (buffers) => buffers[arg.binding].view(element, arg.offset);
+    if (parameters.length !== launch.args.length)
+      throw new ProjError(
+        'invalid-argument',
+        `kernel ${kernel.name} has ${parameters.length} parameters, the launch gives ${launch.args.length}`,
+        { op: 'program' },
+      );
+    const sources = parameters.map(
+      (parameter, i): ((buffers: readonly JsBuffer[], scalars: readonly (number | bigint)[]) => JsArgument) => {
+        const arg = launch.args[i];
+        if ((arg.kind === 'buffer') !== (parameter.kind === 'buffer'))
+          throw new ProjError(
+            'invalid-argument',
+            `kernel ${kernel.name}: parameter ${parameter.name} is a ${parameter.kind}, the launch gives a ${arg.kind}`,
+            { op: 'program' },
+          );
+        switch (arg.kind) {
+          case 'buffer': {
+            if (arg.binding < 0 || arg.binding >= bindings)
+              throw new ProjError('invalid-argument', `binding ${arg.binding} of ${bindings}`, { op: 'program' });
+            const element = parameter.kind === 'buffer' ? parameter.element : 'u8';
+            return (buffers) => buffers[arg.binding].view(element, arg.offset);
+          }
+          case 'constant': {
+            const value = coerce(arg.value, parameter.kind === 'scalar' ? parameter.type : 'f64');
+            return () => value;
+          }
+          case 'scalar': {
+            const type = parameter.kind === 'scalar' ? parameter.type : 'f64';
+            return (_, scalars) => coerce(scalars[arg.scalar], type);
+          }
+          default:
+            return arg satisfies never;
         }
-        case 'constant': {
-          const value = coerce(arg.value, parameter.kind === 'scalar' ? parameter.type : 'f64');
-          return () => value;
-        }
-        case 'scalar': {
-          const type = parameter.kind === 'scalar' ? parameter.type : 'f64';
-          return (_, scalars) => coerce(scalars[arg.scalar], type);
-        }
-        default: return arg satisfies never;
-      }
-    });
+      },
+    );
     const { begin, end } = launch;
     return (buffers, scalars) => {
       const args = sources.map((source) => source(buffers, scalars));
       try {
         compiled.run(args, begin, end, 0);
       } catch (cause) {
-        throw new ProjError('index-out-of-range', `kernel ${kernel.name}: ${cause instanceof Error ? cause.message : String(cause)}`, { op: 'run', cause });
+        throw new ProjError(
+          'index-out-of-range',
+          `kernel ${kernel.name}: ${cause instanceof Error ? cause.message : String(cause)}`,
+          { op: 'run', cause },
+        );
       }
     };
   }
 
   #own(buffer: DeviceBuffer, op: string): JsBuffer {
-    if (!(buffer instanceof JsBuffer)) throw new ProjError('invalid-argument', `a buffer of device "${buffer.device.name}" given to device "js"`, { op });
+    if (!(buffer instanceof JsBuffer))
+      throw new ProjError('invalid-argument', `a buffer of device "${buffer.device.name}" given to device "js"`, {
+        op,
+      });
     return buffer;
   }
 
   #range(buffer: DeviceBuffer, offset: number, bytes: number, op: string): JsBuffer {
     const own = this.#own(buffer, op);
-    if (!(offset >= 0 && bytes >= 0 && offset + bytes <= own.bytes)) throw new ProjError('index-out-of-range', `bytes ${offset} to ${offset + bytes} of a buffer of ${own.bytes}`, { op });
+    if (!(offset >= 0 && bytes >= 0 && offset + bytes <= own.bytes))
+      throw new ProjError('index-out-of-range', `bytes ${offset} to ${offset + bytes} of a buffer of ${own.bytes}`, {
+        op,
+      });
     return own;
   }
 }

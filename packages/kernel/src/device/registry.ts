@@ -43,7 +43,9 @@ const byPriority = (): Entry[] => [...entries.values()].sort((a, b) => b.factory
 export function getDevice(name: string): Device {
   const entry = entries.get(name);
   if (entry === undefined) {
-    throw new ProjError('device-unavailable', `no device "${name}" is registered`, { cure: `Known devices: ${[...entries.keys()].join(', ')}${name === 'native' ? '; import @proj/device-native first' : ''}` });
+    throw new ProjError('device-unavailable', `no device "${name}" is registered`, {
+      cure: `Known devices: ${[...entries.keys()].join(', ')}${name === 'native' ? '; import @proj/device-native first' : ''}`,
+    });
   }
   const device = start(entry);
   if (device === null) throw entry.error ?? new ProjError('device-unavailable', `device "${name}" did not start`);
@@ -84,6 +86,11 @@ export function deviceReport(): DeviceReport[] {
   const current = defaultDevice();
   return byPriority().map((entry) => {
     const device = start(entry);
-    return { name: entry.factory.name, available: device !== null, isDefault: device === current, detail: device?.features.description ?? entry.error?.message ?? '' };
+    return {
+      name: entry.factory.name,
+      available: device !== null,
+      isDefault: device === current,
+      detail: device?.features.description ?? entry.error?.message ?? '',
+    };
   });
 }

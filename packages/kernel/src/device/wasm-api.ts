@@ -27,6 +27,9 @@ interface WasmApi {
 /** The engine's WebAssembly; throws `device-unavailable` where there is none. */
 export function wasmApi(): WasmApi {
   const api = (globalThis as { WebAssembly?: WasmApi }).WebAssembly;
-  if (api === undefined) throw new ProjError('device-unavailable', 'this engine has no WebAssembly', { cure: 'The js device works everywhere' });
+  if (api === undefined)
+    throw new ProjError('device-unavailable', 'this engine has no WebAssembly', {
+      cure: 'The js device works everywhere',
+    });
   return api;
 }

@@ -100,14 +100,16 @@ export class WasmDevice implements Device {
       exactDot: detected.exactDot && without.exactDot !== true && without.relaxed !== true,
     };
     const scope = globalThis as { crossOriginIsolated?: boolean };
-    this.#shared = options.shared !== false && typeof SharedArrayBuffer !== 'undefined' && scope.crossOriginIsolated !== false;
+    this.#shared =
+      options.shared !== false && typeof SharedArrayBuffer !== 'undefined' && scope.crossOriginIsolated !== false;
     [this.#memory, this.#maximum] = createMemory(options.maximumBytes ?? MAX_PAGES * PAGE, this.#shared);
     this.#bytes = new Uint8Array(this.#memory.buffer);
     this.#view = new DataView(this.#memory.buffer);
     this.#table = new api.Table({ element: 'anyfunc', initial: 64 });
     this.#stack = new api.Global({ value: 'i32', mutable: false }, STACK_START);
     const runner = new api.Module(encodeRunner(this.#shared));
-    this.#runner = new api.Instance(runner, { e: { m: this.#memory, t: this.#table } }).exports as unknown as RunnerExports;
+    this.#runner = new api.Instance(runner, { e: { m: this.#memory, t: this.#table } })
+      .exports as unknown as RunnerExports;
     this.#workers = this.#shared ? new WorkerThreads(this.#memory, runner) : null;
     this.#pool = new MemoryPool(STACK_START + STACK_BYTES, (end) => this.#grow(end));
     this.#collected = new FinalizationRegistry((address) => this.#pool.free(address));
@@ -120,7 +122,11 @@ export class WasmDevice implements Device {
   }
 
   get features(): DeviceFeatures {
-    const extras = [this.#wasm.relaxed ? 'relaxed' : '', this.#wasm.fused ? 'fused' : '', this.#shared ? 'shared memory' : ''].filter((text) => text !== '');
+    const extras = [
+      this.#wasm.relaxed ? 'relaxed' : '',
+      this.#wasm.fused ? 'fused' : '',
+      this.#shared ? 'shared memory' : '',
+    ].filter((text) => text !== '');
     return {
       vectorBytes: 16,
       vectorRegisters: 16,
@@ -131,7 +137,8 @@ export class WasmDevice implements Device {
   }
 
   allocate(bytes: number): WasmBuffer {
-    if (!Number.isSafeInteger(bytes) || bytes < 0) throw new ProjError('invalid-argument', `a buffer of ${bytes} bytes`, { op: 'allocate' });
+    if (!Number.isSafeInteger(bytes) || bytes < 0)
+      throw new ProjError('invalid-argument', `a buffer of ${bytes} bytes`, { op: 'allocate' });
     const address = this.reserve(bytes);
     const buffer = new WasmBuffer(this, bytes, address);
     this.#collected.register(buffer, address, buffer);
@@ -155,7 +162,11 @@ export class WasmDevice implements Device {
     for (const kernel of kernels) if (!this.#kernels.has(hashKernel(kernel))) missing.set(hashKernel(kernel), kernel);
     if (missing.size > 0) {
       const first = this.#functions;
-      const bytes = renderWasm([...missing.values()], { features: this.#wasm, sharedMemory: this.#shared, tableStart: first });
+      const bytes = renderWasm([...missing.values()], {
+        features: this.#wasm,
+        sharedMemory: this.#shared,
+        tableStart: first,
+      });
       const functions = first + missing.size;
       if (this.#table.length < functions) this.#table.grow(2 * functions - this.#table.length);
       const api = wasmApi();
@@ -165,7 +176,11 @@ export class WasmDevice implements Device {
         this.#workers?.publish(module, functions);
       } catch (cause) {
         const names = [...missing.values()].map((kernel) => kernel.name).join(', ');
-        throw new ProjError('kernel-compilation', `the engine rejects the code of ${names}: ${toProjError(cause).message}`, { op: 'compile', cause });
+        throw new ProjError(
+          'kernel-compilation',
+          `the engine rejects the code of ${names}: ${toProjError(cause).message}`,
+          { op: 'compile', cause },
+        );
       }
       this.#functions = functions;
       let index = first;
@@ -177,11 +192,14 @@ export class WasmDevice implements Device {
   program(launches: readonly Launch[], bindings: number): Program {
     this.#requireAlive('program');
     const kernels = launches.map((launch) => this.#compiled(launch.kernel.kernel));
-    return new WasmProgram(this, launches, kernels, bindings, (program, table) => this.#collected.register(program, table, program));
+    return new WasmProgram(this, launches, kernels, bindings, (program, table) =>
+      this.#collected.register(program, table, program),
+    );
   }
 
   setThreads(threads: number): void {
-    if (!Number.isInteger(threads) || threads < 1) throw new ProjError('invalid-argument', `${threads} threads`, { op: 'setThreads' });
+    if (!Number.isInteger(threads) || threads < 1)
+      throw new ProjError('invalid-argument', `${threads} threads`, { op: 'setThreads' });
     this.#threads = Math.min(threads, this.#available);
     this.#fresh().#view.setInt32(SHARED.threads, this.#threads, true);
   }
@@ -209,10 +227,14 @@ export class WasmDevice implements Device {
     const address = this.#pool.allocate(bytes, this.#memory.buffer.byteLength);
     if (address !== null) return address;
     const inUse = Math.round(this.#pool.used / 2 ** 20);
-    throw new ProjError('out-of-memory', `no room for ${bytes} bytes: ${inUse} MiB of at most ${Math.round(this.#maximum / 2 ** 20)} MiB are in use`, {
-      op: 'allocate',
-      cure: 'Values that nobody needs are given back when the event loop turns: await now and then in a long loop, or use tidy() or dispose(); compile() keeps the memory of a training step constant; the native device has no such limit',
-    });
+    throw new ProjError(
+      'out-of-memory',
+      `no room for ${bytes} bytes: ${inUse} MiB of at most ${Math.round(this.#maximum / 2 ** 20)} MiB are in use`,
+      {
+        op: 'allocate',
+        cure: 'Values that nobody needs are given back when the event loop turns: await now and then in a long loop, or use tidy() or dispose(); compile() keeps the memory of a training step constant; the native device has no such limit',
+      },
+    );
   }
 
   /** Gives a block back; `owner` was registered for it. */
@@ -228,35 +250,56 @@ export class WasmDevice implements Device {
 
   addressOf(buffer: DeviceBuffer | undefined, binding: number): number {
     if (!(buffer instanceof WasmBuffer) || buffer.device !== this) {
-      throw new ProjError('invalid-argument', buffer === undefined ? `binding ${binding} is missing` : `a buffer of device "${buffer.device.name}" given to another device "wasm"`, { op: 'run' });
+      throw new ProjError(
+        'invalid-argument',
+        buffer === undefined
+          ? `binding ${binding} is missing`
+          : `a buffer of device "${buffer.device.name}" given to another device "wasm"`,
+        { op: 'run' },
+      );
     }
-    if (buffer.disposed) throw new ProjError('invalid-argument', `the buffer of binding ${binding} was disposed of`, { op: 'run', cure: 'Keep it until its last reader has run' });
+    if (buffer.disposed)
+      throw new ProjError('invalid-argument', `the buffer of binding ${binding} was disposed of`, {
+        op: 'run',
+        cure: 'Keep it until its last reader has run',
+      });
     return buffer.address;
   }
 
   /** `runs`: how often the program ran before. */
   execute(table: number, count: number, parallel: boolean, runs: number): void {
     this.#requireAlive('run');
-    const pieces = Math.max(runs < FIRST_RUNS ? PIECES_AT_FIRST : 1, this.#threads > 1 ? this.#threads * PIECES_PER_THREAD : 1);
+    const pieces = Math.max(
+      runs < FIRST_RUNS ? PIECES_AT_FIRST : 1,
+      this.#threads > 1 ? this.#threads * PIECES_PER_THREAD : 1,
+    );
     if (pieces !== this.#pieces) {
       this.#pieces = pieces;
       this.view().setInt32(SHARED.maxPieces, pieces, true);
     }
-    if (parallel && this.#workers !== null && this.#workers.started < this.#threads - 1) this.#workers.start(this.#threads - 1, () => this.#pool.allocate(STACK_BYTES, 0) ?? this.reserve(STACK_BYTES));
+    if (parallel && this.#workers !== null && this.#workers.started < this.#threads - 1)
+      this.#workers.start(this.#threads - 1, () => this.#pool.allocate(STACK_BYTES, 0) ?? this.reserve(STACK_BYTES));
     try {
       this.#runner.run(table, count);
     } catch (cause) {
       if ((this.#workers?.ready ?? 0) > 0) this.#workers?.abandon();
-      throw new ProjError('index-out-of-range', `a kernel left its memory: ${toProjError(cause).message}`, { op: 'run', cause });
+      throw new ProjError('index-out-of-range', `a kernel left its memory: ${toProjError(cause).message}`, {
+        op: 'run',
+        cause,
+      });
     }
-    if (this.#workers !== null && this.#workers.failures() > 0) throw new ProjError('index-out-of-range', 'a kernel left its memory, on a worker thread', { op: 'run' });
+    if (this.#workers !== null && this.#workers.failures() > 0)
+      throw new ProjError('index-out-of-range', 'a kernel left its memory, on a worker thread', { op: 'run' });
   }
 
   // Internals
 
   #compiled(kernel: Kernel): WasmKernel {
     const compiled = this.#kernels.get(hashKernel(kernel));
-    if (compiled === undefined) throw new ProjError('invalid-argument', `kernel ${kernel.name} was not compiled by this device`, { op: 'program' });
+    if (compiled === undefined)
+      throw new ProjError('invalid-argument', `kernel ${kernel.name} was not compiled by this device`, {
+        op: 'program',
+      });
     return compiled;
   }
 
@@ -288,9 +331,21 @@ export class WasmDevice implements Device {
   }
 
   #range(buffer: DeviceBuffer, offset: number, bytes: number, op: string): number {
-    if (!(buffer instanceof WasmBuffer) || buffer.device !== this) throw new ProjError('invalid-argument', `a buffer of device "${buffer.device.name}" given to another device "wasm"`, { op });
-    if (buffer.disposed) throw new ProjError('invalid-argument', 'the buffer was disposed of', { op, cure: 'Keep it until its last reader has run' });
-    if (!(offset >= 0 && bytes >= 0 && offset + bytes <= buffer.bytes)) throw new ProjError('index-out-of-range', `bytes ${offset} to ${offset + bytes} of a buffer of ${buffer.bytes}`, { op });
+    if (!(buffer instanceof WasmBuffer) || buffer.device !== this)
+      throw new ProjError(
+        'invalid-argument',
+        `a buffer of device "${buffer.device.name}" given to another device "wasm"`,
+        { op },
+      );
+    if (buffer.disposed)
+      throw new ProjError('invalid-argument', 'the buffer was disposed of', {
+        op,
+        cure: 'Keep it until its last reader has run',
+      });
+    if (!(offset >= 0 && bytes >= 0 && offset + bytes <= buffer.bytes))
+      throw new ProjError('index-out-of-range', `bytes ${offset} to ${offset + bytes} of a buffer of ${buffer.bytes}`, {
+        op,
+      });
     return buffer.address + offset;
   }
 
@@ -317,7 +372,8 @@ function createMemory(maximumBytes: number, shared: boolean): [WasmMemory, numbe
 function setEngineFlags(): void {
   const flags = { PROJ_WASM_REVECTORIZE: '--experimental-wasm-revectorize', PROJ_WASM_OPTIMIZE: '--no-liftoff' };
   for (const [name, flag] of Object.entries(flags)) {
-    if (globalThis.process?.env?.[name] === '1') globalThis.process.getBuiltinModule?.('node:v8').setFlagsFromString(flag);
+    if (globalThis.process?.env?.[name] === '1')
+      globalThis.process.getBuiltinModule?.('node:v8').setFlagsFromString(flag);
   }
 }
 

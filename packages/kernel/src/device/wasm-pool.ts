@@ -86,7 +86,8 @@ export class MemoryPool {
   /** The first `size` bytes of the smallest free block that has them and at most `most` bytes. */
   #cut(size: number, most: number): number | undefined {
     let best = Infinity;
-    for (const [candidate, list] of this.#free) if (candidate >= size && candidate <= most && candidate < best && list.length > 0) best = candidate;
+    for (const [candidate, list] of this.#free)
+      if (candidate >= size && candidate <= most && candidate < best && list.length > 0) best = candidate;
     const address = this.#free.get(best)?.pop();
     if (address === undefined) return undefined;
     this.#pooled -= best;

@@ -32,15 +32,26 @@ interface ScalarSlots {
 function writeScalar(view: DataView, slot: number, type: ScalarType, value: number | bigint): void {
   const coerced = coerce(value, type);
   switch (stackType[type]) {
-    case 'i64': view.setBigInt64(slot, BigInt(coerced), true); return;
-    case 'f32': view.setFloat32(slot, Number(coerced), true); return;
-    case 'f64': view.setFloat64(slot, Number(coerced), true); return;
+    case 'i64':
+      view.setBigInt64(slot, BigInt(coerced), true);
+      return;
+    case 'f32':
+      view.setFloat32(slot, Number(coerced), true);
+      return;
+    case 'f64':
+      view.setFloat64(slot, Number(coerced), true);
+      return;
     case 'i32': {
       const number = Number(coerced);
-      view.setInt32(slot, type === 'f16' ? floatToHalfBits(number) : type === 'bf16' ? floatToBfloatBits(number) : number, true);
+      view.setInt32(
+        slot,
+        type === 'f16' ? floatToHalfBits(number) : type === 'bf16' ? floatToBfloatBits(number) : number,
+        true,
+      );
       return;
     }
-    default: stackType satisfies Record<ScalarType, string>;
+    default:
+      stackType satisfies Record<ScalarType, string>;
   }
 }
 
@@ -55,7 +66,13 @@ export class WasmProgram implements Program {
   #runs = 0;
   #disposed = false;
 
-  constructor(device: WasmDevice, launches: readonly Launch[], kernels: readonly WasmKernel[], bindings: number, release: (program: WasmProgram, table: number) => void) {
+  constructor(
+    device: WasmDevice,
+    launches: readonly Launch[],
+    kernels: readonly WasmKernel[],
+    bindings: number,
+    release: (program: WasmProgram, table: number) => void,
+  ) {
     this.#device = device;
     this.#count = launches.length;
     this.#bindings = Array.from({ length: bindings }, () => ({ slots: [], offsets: [], address: -1 }));
@@ -71,16 +88,19 @@ export class WasmProgram implements Program {
       const fail = (message: string): never => {
         throw new ProjError('invalid-argument', `kernel ${kernel.name}: ${message}`, { op: 'program' });
       };
-      if (parameters.length !== launch.args.length) fail(`${parameters.length} parameters, the launch gives ${launch.args.length}`);
+      if (parameters.length !== launch.args.length)
+        fail(`${parameters.length} parameters, the launch gives ${launch.args.length}`);
       const { begin, end } = launch;
-      if (!(Math.abs(begin) <= MAX_INDEX && Math.abs(end) <= MAX_INDEX)) fail(`range ${begin} to ${end}: the wasm device counts in 32 bits`);
+      if (!(Math.abs(begin) <= MAX_INDEX && Math.abs(end) <= MAX_INDEX))
+        fail(`range ${begin} to ${end}: the wasm device counts in 32 bits`);
       const positive = (value: number): number => Math.max(1, Math.min(MAX_INDEX, Math.floor(value)));
       const record = [index, args, begin, end, positive(launch.grain), positive(launch.align)];
       record.forEach((value, field) => view.setInt32(this.#table + i * RECORD_BYTES + 4 * field, value, true));
       parameters.forEach((parameter, position) => {
         const arg = launch.args[position];
         const slot = args + 8 * position;
-        if ((arg.kind === 'buffer') !== (parameter.kind === 'buffer')) fail(`parameter ${parameter.name} is a ${parameter.kind}, the launch gives a ${arg.kind}`);
+        if ((arg.kind === 'buffer') !== (parameter.kind === 'buffer'))
+          fail(`parameter ${parameter.name} is a ${parameter.kind}, the launch gives a ${arg.kind}`);
         const type = parameter.kind === 'scalar' ? parameter.type : 'i32';
         switch (arg.kind) {
           case 'buffer': {
@@ -89,14 +109,17 @@ export class WasmProgram implements Program {
             binding.offsets.push(arg.offset);
             break;
           }
-          case 'constant': writeScalar(view, slot, type, arg.value); break;
+          case 'constant':
+            writeScalar(view, slot, type, arg.value);
+            break;
           case 'scalar': {
             const scalar = (this.#scalars[arg.scalar] ??= { slots: [], types: [], value: undefined });
             scalar.slots.push(slot);
             scalar.types.push(type);
             break;
           }
-          default: arg satisfies never;
+          default:
+            arg satisfies never;
         }
       });
       args += 8 * parameters.length;
@@ -112,7 +135,8 @@ export class WasmProgram implements Program {
       const address = this.#device.addressOf(buffers[i], i);
       if (address === binding.address) continue;
       binding.address = address;
-      for (let k = 0; k < binding.slots.length; k++) view.setInt32(binding.slots[k], address + binding.offsets[k], true);
+      for (let k = 0; k < binding.slots.length; k++)
+        view.setInt32(binding.slots[k], address + binding.offsets[k], true);
     }
     for (let i = 0; i < this.#scalars.length; i++) {
       const scalar = this.#scalars[i];

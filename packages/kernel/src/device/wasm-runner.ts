@@ -111,7 +111,9 @@ function takeBody(): FunctionBody {
     pushShare(c, home, 0);
     c.get(drawn).op(ARITHMETIC.add.i32).set(drawn);
     load(c, SHARED.job.function).get(functions).op(COMPARE.ge.i32).if().get(drawn).return().end();
-    c.get(thread).get(drawn).call(TAKE + 1);
+    c.get(thread)
+      .get(drawn)
+      .call(TAKE + 1);
     c.branch(0).end().end();
   }
   c.get(home).i32(1).op(ARITHMETIC.add.i32).set(home);
@@ -181,7 +183,9 @@ function workBody(): FunctionBody {
 function runBody(): FunctionBody {
   const [record, count] = [0, 1];
   const c = new FunctionBody(2);
-  const [last, begin, end, range, parts, piece, pieces, spins, seen, home] = Array.from({ length: 10 }, () => c.local(I32));
+  const [last, begin, end, range, parts, piece, pieces, spins, seen, home] = Array.from({ length: 10 }, () =>
+    c.local(I32),
+  );
   const field = (offset: number): FunctionBody => c.get(record).memory(LOAD.i32, 2, offset);
   const setJob = (address: number, value: () => void): void => {
     c.i32(0);
@@ -238,7 +242,15 @@ function runBody(): FunctionBody {
         load(c, SHARED.threads).op(COMPARE.lt.i32).branchIf(0);
         c.end();
         c.i32(0).i32(1).memory(ATOMIC.add, 2, SHARED.sequence).op(DROP);
-        atomicLoad(c, SHARED.sleeping).i32(0).op(COMPARE.gt.i32).if().i32(0).i32(-1).memory(ATOMIC.notify, 2, SHARED.sequence).op(DROP).end();
+        atomicLoad(c, SHARED.sleeping)
+          .i32(0)
+          .op(COMPARE.gt.i32)
+          .if()
+          .i32(0)
+          .i32(-1)
+          .memory(ATOMIC.notify, 2, SHARED.sequence)
+          .op(DROP)
+          .end();
         c.i32(0).i32(0x7fffffff).call(TAKE).op(DROP);
         c.i32(SPINS).set(spins);
         c.block().loop();
@@ -269,4 +281,3 @@ function runBody(): FunctionBody {
   c.branch(0).end().end();
   return c;
 }
-

@@ -9,7 +9,16 @@ import { SHARED, STACK_START } from './wasm-runner.ts';
 
 /** What a worker is told: first how to start, then the modules, in the order in which they were compiled. */
 export type WorkerMessage =
-  | { readonly kind: 'start'; readonly memory: WasmMemory; readonly runner: WasmModule; readonly thread: number; readonly stack: number; readonly ready: number; readonly failed: number; readonly done: number }
+  | {
+      readonly kind: 'start';
+      readonly memory: WasmMemory;
+      readonly runner: WasmModule;
+      readonly thread: number;
+      readonly stack: number;
+      readonly ready: number;
+      readonly failed: number;
+      readonly done: number;
+    }
   | { readonly kind: 'module'; readonly module: WasmModule; readonly functions: number };
 
 const WORKER_SOURCE = `
@@ -121,7 +130,16 @@ export class WorkerThreads {
       if (worker === null) return;
       const thread = this.#workers.length + 1;
       this.#workers.push(worker);
-      worker.postMessage({ kind: 'start', memory: this.#memory, runner: this.#runner, thread, stack: stack(thread), ready: SHARED.ready, failed: SHARED.failed, done: SHARED.done });
+      worker.postMessage({
+        kind: 'start',
+        memory: this.#memory,
+        runner: this.#runner,
+        thread,
+        stack: stack(thread),
+        ready: SHARED.ready,
+        failed: SHARED.failed,
+        done: SHARED.done,
+      });
       for (const message of this.#modules) worker.postMessage(message);
       worker.unref?.();
     }
@@ -141,7 +159,8 @@ export class WorkerThreads {
   abandon(): void {
     const words = this.#words;
     let left = 0;
-    for (let thread = 0; thread < words[SHARED.job.threads >> 2]; thread++) left += Math.max(0, Atomics.exchange(words, (SHARED.remaining >> 2) + 16 * thread, 0));
+    for (let thread = 0; thread < words[SHARED.job.threads >> 2]; thread++)
+      left += Math.max(0, Atomics.exchange(words, (SHARED.remaining >> 2) + 16 * thread, 0));
     const out = words[SHARED.job.pieces >> 2] - left - 1;
     while (Atomics.load(words, SHARED.done >> 2) < out);
     this.failures();
@@ -158,4 +177,3 @@ export class WorkerThreads {
     Atomics.store(this.#words, SHARED.ready >> 2, 0);
   }
 }
-

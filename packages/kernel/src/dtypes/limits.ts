@@ -3,7 +3,8 @@ import { ProjError } from '../errors.ts';
 import type { DType } from './dtype.ts';
 
 /** A typed array that holds elements of tensors. */
-export type ElementArray = Float32Array | Float64Array | Uint16Array | BigInt64Array | Int32Array | Int16Array | Int8Array | Uint8Array;
+export type ElementArray =
+  Float32Array | Float64Array | Uint16Array | BigInt64Array | Int32Array | Int16Array | Int8Array | Uint8Array;
 
 /** Makes an empty array, or a view of memory. */
 export interface ElementArrayConstructor {
@@ -50,9 +51,20 @@ export interface IntegerInfo {
 
 const float = (bits: number, mantissa: number, exponent: number): FloatInfo => {
   const max = (2 - 2 ** -mantissa) * 2 ** exponent;
-  return { bits, eps: 2 ** -mantissa, max, min: -max, tiny: 2 ** (1 - exponent), smallestSubnormal: 2 ** (1 - exponent - mantissa) };
+  return {
+    bits,
+    eps: 2 ** -mantissa,
+    max,
+    min: -max,
+    tiny: 2 ** (1 - exponent),
+    smallestSubnormal: 2 ** (1 - exponent - mantissa),
+  };
 };
-const signed = (bits: number): IntegerInfo => ({ bits, min: -(2n ** BigInt(bits - 1)), max: 2n ** BigInt(bits - 1) - 1n });
+const signed = (bits: number): IntegerInfo => ({
+  bits,
+  min: -(2n ** BigInt(bits - 1)),
+  max: 2n ** BigInt(bits - 1) - 1n,
+});
 
 const FLOAT_INFO: Record<DType, FloatInfo | null> = {
   float32: float(32, 23, 127),
@@ -61,23 +73,40 @@ const FLOAT_INFO: Record<DType, FloatInfo | null> = {
   bfloat16: float(16, 7, 127),
   complex64: float(32, 23, 127),
   complex128: float(64, 52, 1023),
-  int64: null, int32: null, int16: null, int8: null, uint8: null, bool: null,
+  int64: null,
+  int32: null,
+  int16: null,
+  int8: null,
+  uint8: null,
+  bool: null,
 };
 const INTEGER_INFO: Record<DType, IntegerInfo | null> = {
-  int64: signed(64), int32: signed(32), int16: signed(16), int8: signed(8), uint8: { bits: 8, min: 0n, max: 255n },
-  float32: null, float64: null, float16: null, bfloat16: null, complex64: null, complex128: null, bool: null,
+  int64: signed(64),
+  int32: signed(32),
+  int16: signed(16),
+  int8: signed(8),
+  uint8: { bits: 8, min: 0n, max: 255n },
+  float32: null,
+  float64: null,
+  float16: null,
+  bfloat16: null,
+  complex64: null,
+  complex128: null,
+  bool: null,
 };
 
 /** Limits of a floating-point (or, of its parts, complex) dtype. Throws `dtype` for others. */
 export function finfo(dtype: DType): FloatInfo {
   const info = FLOAT_INFO[dtype];
-  if (info === null) throw new ProjError('dtype', `${dtype} is not a floating-point dtype`, { op: 'finfo', cure: 'Use iinfo' });
+  if (info === null)
+    throw new ProjError('dtype', `${dtype} is not a floating-point dtype`, { op: 'finfo', cure: 'Use iinfo' });
   return info;
 }
 
 /** Limits of an integer dtype. Throws `dtype` for others. */
 export function iinfo(dtype: DType): IntegerInfo {
   const info = INTEGER_INFO[dtype];
-  if (info === null) throw new ProjError('dtype', `${dtype} is not an integer dtype`, { op: 'iinfo', cure: 'Use finfo' });
+  if (info === null)
+    throw new ProjError('dtype', `${dtype} is not an integer dtype`, { op: 'iinfo', cure: 'Use finfo' });
   return info;
 }

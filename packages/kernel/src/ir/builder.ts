@@ -6,7 +6,21 @@ import { ProjError } from '../errors.ts';
 import { coerce, foldBinary, foldCast, foldCompare, foldUnary } from '../passes/fold.ts';
 import { simplifyBinary } from '../passes/simplify.ts';
 import type {
-  BinaryOp, Block, Builtin, Carried, CompareOp, Constant, HorizontalOp, Kernel, Memory, Op, Parameter, ScalarParameter, Statement, UnaryOp, Value,
+  BinaryOp,
+  Block,
+  Builtin,
+  Carried,
+  CompareOp,
+  Constant,
+  HorizontalOp,
+  Kernel,
+  Memory,
+  Op,
+  Parameter,
+  ScalarParameter,
+  Statement,
+  UnaryOp,
+  Value,
 } from './ir.ts';
 import { isFloat, isStorageOnly, type ScalarType, type ValueType, typeName, valueType } from './types.ts';
 
@@ -52,7 +66,14 @@ export class KernelBuilder {
 
   /** Scratch memory of one thread, uninitialised, at most 64 KiB in all. */
   local(name: string, element: ScalarType, length: number): Memory {
-    const memory: Memory = { kind: 'local', name: `${name}${this.#locals.length}`, element, access: 'readwrite', length, position: this.#locals.length };
+    const memory: Memory = {
+      kind: 'local',
+      name: `${name}${this.#locals.length}`,
+      element,
+      access: 'readwrite',
+      length,
+      position: this.#locals.length,
+    };
     this.#locals.push(memory);
     this.#written.add(memory);
     return memory;
@@ -85,14 +106,18 @@ export class KernelBuilder {
     if (x.type.lanes === lanes) return x;
     this.#require(x.type.lanes === 1, `splat of ${typeName(x.type)} to ${lanes} lanes`);
     const type = valueType(x.type.scalar, lanes);
-    return x.op === 'const' && x.constant !== undefined ? this.constant(x.constant, type) : this.#emit('splat', type, [x]);
+    return x.op === 'const' && x.constant !== undefined
+      ? this.constant(x.constant, type)
+      : this.#emit('splat', type, [x]);
   }
   /** `x` as another element type. To and from `f16` and `bf16` the way goes through `f32`. */
   cast(x: Value, scalar: ScalarType): Value {
     const from = x.type.scalar;
     if (from === scalar) return x;
-    if (x.op === 'const' && x.constant !== undefined) return this.constant(foldCast(x.constant, from, scalar), valueType(scalar, x.type.lanes));
-    if ((isStorageOnly(from) && scalar !== 'f32') || (isStorageOnly(scalar) && from !== 'f32')) return this.cast(this.cast(x, 'f32'), scalar);
+    if (x.op === 'const' && x.constant !== undefined)
+      return this.constant(foldCast(x.constant, from, scalar), valueType(scalar, x.type.lanes));
+    if ((isStorageOnly(from) && scalar !== 'f32') || (isStorageOnly(scalar) && from !== 'f32'))
+      return this.cast(this.cast(x, 'f32'), scalar);
     return this.#emit('cast', valueType(scalar, x.type.lanes), [x]);
   }
   /** The same bits as another type of the same width and number of lanes. */
@@ -131,33 +156,87 @@ export class KernelBuilder {
     return this.#emit(op, type, [x, y]);
   }
 
-  neg(x: Value): Value { return this.unary('neg', x); }
-  abs(x: Value): Value { return this.unary('abs', x); }
-  sqrt(x: Value): Value { return this.unary('sqrt', x); }
-  floor(x: Value): Value { return this.unary('floor', x); }
-  ceil(x: Value): Value { return this.unary('ceil', x); }
-  trunc(x: Value): Value { return this.unary('trunc', x); }
-  round(x: Value): Value { return this.unary('round', x); }
-  not(x: Value): Value { return this.unary('not', x); }
-  popcount(x: Value): Value { return this.unary('popcount', x); }
-  add(a: Operand, b: Operand): Value { return this.binary('add', a, b); }
-  sub(a: Operand, b: Operand): Value { return this.binary('sub', a, b); }
-  mul(a: Operand, b: Operand): Value { return this.binary('mul', a, b); }
-  div(a: Operand, b: Operand): Value { return this.binary('div', a, b); }
-  rem(a: Operand, b: Operand): Value { return this.binary('rem', a, b); }
-  min(a: Operand, b: Operand): Value { return this.binary('min', a, b); }
-  max(a: Operand, b: Operand): Value { return this.binary('max', a, b); }
-  and(a: Operand, b: Operand): Value { return this.binary('and', a, b); }
-  or(a: Operand, b: Operand): Value { return this.binary('or', a, b); }
-  xor(a: Operand, b: Operand): Value { return this.binary('xor', a, b); }
-  shl(a: Operand, b: Operand): Value { return this.binary('shl', a, b); }
-  shr(a: Operand, b: Operand): Value { return this.binary('shr', a, b); }
-  eq(a: Operand, b: Operand): Value { return this.compare('eq', a, b); }
-  ne(a: Operand, b: Operand): Value { return this.compare('ne', a, b); }
-  lt(a: Operand, b: Operand): Value { return this.compare('lt', a, b); }
-  le(a: Operand, b: Operand): Value { return this.compare('le', a, b); }
-  gt(a: Operand, b: Operand): Value { return this.compare('gt', a, b); }
-  ge(a: Operand, b: Operand): Value { return this.compare('ge', a, b); }
+  neg(x: Value): Value {
+    return this.unary('neg', x);
+  }
+  abs(x: Value): Value {
+    return this.unary('abs', x);
+  }
+  sqrt(x: Value): Value {
+    return this.unary('sqrt', x);
+  }
+  floor(x: Value): Value {
+    return this.unary('floor', x);
+  }
+  ceil(x: Value): Value {
+    return this.unary('ceil', x);
+  }
+  trunc(x: Value): Value {
+    return this.unary('trunc', x);
+  }
+  round(x: Value): Value {
+    return this.unary('round', x);
+  }
+  not(x: Value): Value {
+    return this.unary('not', x);
+  }
+  popcount(x: Value): Value {
+    return this.unary('popcount', x);
+  }
+  add(a: Operand, b: Operand): Value {
+    return this.binary('add', a, b);
+  }
+  sub(a: Operand, b: Operand): Value {
+    return this.binary('sub', a, b);
+  }
+  mul(a: Operand, b: Operand): Value {
+    return this.binary('mul', a, b);
+  }
+  div(a: Operand, b: Operand): Value {
+    return this.binary('div', a, b);
+  }
+  rem(a: Operand, b: Operand): Value {
+    return this.binary('rem', a, b);
+  }
+  min(a: Operand, b: Operand): Value {
+    return this.binary('min', a, b);
+  }
+  max(a: Operand, b: Operand): Value {
+    return this.binary('max', a, b);
+  }
+  and(a: Operand, b: Operand): Value {
+    return this.binary('and', a, b);
+  }
+  or(a: Operand, b: Operand): Value {
+    return this.binary('or', a, b);
+  }
+  xor(a: Operand, b: Operand): Value {
+    return this.binary('xor', a, b);
+  }
+  shl(a: Operand, b: Operand): Value {
+    return this.binary('shl', a, b);
+  }
+  shr(a: Operand, b: Operand): Value {
+    return this.binary('shr', a, b);
+  }
+  eq(a: Operand, b: Operand): Value {
+    return this.compare('eq', a, b);
+  }
+  ne(a: Operand, b: Operand): Value {
+    return this.compare('ne', a, b);
+  }
+  lt(a: Operand, b: Operand): Value {
+    return this.compare('lt', a, b);
+  }
+  le(a: Operand, b: Operand): Value {
+    return this.compare('le', a, b);
+  }
+  gt(a: Operand, b: Operand): Value {
+    return this.compare('gt', a, b);
+  }
+  ge(a: Operand, b: Operand): Value {
+    return this.compare('ge', a, b);
+  }
 
   /** a·b + c, fused where the target can. */
   mulAdd(a: Operand, b: Operand, c: Operand): Value {
@@ -170,7 +249,11 @@ export class KernelBuilder {
     const lanes = Math.max(condition.type.lanes, x.type.lanes);
     if (condition.op === 'const') return this.splat(condition.constant === true ? x : y, lanes);
     if (x === y) return this.splat(x, lanes);
-    return this.#emit('select', valueType(x.type.scalar, lanes), [this.splat(condition, lanes), this.splat(x, lanes), this.splat(y, lanes)]);
+    return this.#emit('select', valueType(x.type.scalar, lanes), [
+      this.splat(condition, lanes),
+      this.splat(x, lanes),
+      this.splat(y, lanes),
+    ]);
   }
 
   // Vectors
@@ -186,9 +269,17 @@ export class KernelBuilder {
     this.#require(a.type === b.type, `shuffle of ${typeName(a.type)} and ${typeName(b.type)}`);
     const { lanes } = a.type;
     const result = pattern.length;
-    this.#require(pattern.every((from) => Number.isInteger(from) && from >= 0 && from < 2 * lanes), `shuffle pattern ${pattern.join(' ')} of ${lanes} lanes`);
+    this.#require(
+      pattern.every((from) => Number.isInteger(from) && from >= 0 && from < 2 * lanes),
+      `shuffle pattern ${pattern.join(' ')} of ${lanes} lanes`,
+    );
     if (result === 1) return this.extract(pattern[0] < lanes ? a : b, pattern[0] % lanes);
-    if (lanes === 1) return this.shuffle(this.splat(a, result), this.splat(b, result), pattern.map((from, i) => from * result + i));
+    if (lanes === 1)
+      return this.shuffle(
+        this.splat(a, result),
+        this.splat(b, result),
+        pattern.map((from, i) => from * result + i),
+      );
     return this.#emit('shuffle', valueType(a.type.scalar, result), [a, b], { pattern });
   }
   /** Combines all lanes to a scalar, halves first (see {@link HorizontalOp}). */
@@ -197,8 +288,14 @@ export class KernelBuilder {
   }
   /** i32 lanes: acc + the sum of four products of adjacent u8 lanes of `a` with i8 lanes of `b`; exact in 32 bits. */
   dot4(acc: Value, a: Value, b: Value): Value {
-    this.#require(acc.type.scalar === 'i32' && a.type.scalar === 'u8' && b.type.scalar === 'i8' && a.type.lanes === 4 * acc.type.lanes && b.type.lanes === a.type.lanes,
-      `dot4 of ${typeName(acc.type)}, ${typeName(a.type)}, ${typeName(b.type)}`);
+    this.#require(
+      acc.type.scalar === 'i32' &&
+        a.type.scalar === 'u8' &&
+        b.type.scalar === 'i8' &&
+        a.type.lanes === 4 * acc.type.lanes &&
+        b.type.lanes === a.type.lanes,
+      `dot4 of ${typeName(acc.type)}, ${typeName(a.type)}, ${typeName(b.type)}`,
+    );
     return this.#emit('dot4', acc.type, [acc, a, b]);
   }
 
@@ -222,13 +319,26 @@ export class KernelBuilder {
   store(memory: Memory, index: Operand, value: Value, mask: Value | null = null): void {
     this.#requireWritable(memory);
     if (mask?.op === 'const' && mask.constant === false) return;
-    const condition = mask === null || (mask.op === 'const' && mask.constant === true) ? null : this.splat(mask, value.type.lanes);
-    this.#push({ kind: 'store', memory, index: this.#index(index), value: this.#stored(value, memory), mask: condition });
+    const condition =
+      mask === null || (mask.op === 'const' && mask.constant === true) ? null : this.splat(mask, value.type.lanes);
+    this.#push({
+      kind: 'store',
+      memory,
+      index: this.#index(index),
+      value: this.#stored(value, memory),
+      mask: condition,
+    });
   }
   scatter(memory: Memory, indices: Value, value: Value, mask: Value | null = null): void {
     if (indices.type.lanes === 1) return this.store(memory, indices, value, mask);
     this.#requireWritable(memory);
-    this.#push({ kind: 'scatter', memory, indices, value: this.#stored(this.splat(value, indices.type.lanes), memory), mask: mask === null ? null : this.splat(mask, indices.type.lanes) });
+    this.#push({
+      kind: 'scatter',
+      memory,
+      indices,
+      value: this.#stored(this.splat(value, indices.type.lanes), memory),
+      mask: mask === null ? null : this.splat(mask, indices.type.lanes),
+    });
   }
   prefetch(memory: Memory, index: Operand): void {
     this.#push({ kind: 'prefetch', memory, index: this.#index(index) });
@@ -240,7 +350,13 @@ export class KernelBuilder {
    * `for (i = start; i < end; i += step)`. `body` gets i and the carried values and returns what the next iteration starts with; the
    * values after the last iteration are returned.
    */
-  for(start: Operand, end: Operand, step: number, initial: readonly Value[], body: (i: Value, ...carried: Value[]) => readonly Value[] | void): Value[] {
+  for(
+    start: Operand,
+    end: Operand,
+    step: number,
+    initial: readonly Value[],
+    body: (i: Value, ...carried: Value[]) => readonly Value[] | void,
+  ): Value[] {
     this.#require(Number.isInteger(step) && step > 0, `loop step ${step}: a positive integer is needed`);
     const first = this.#index(start);
     const last = this.#index(end);
@@ -256,9 +372,15 @@ export class KernelBuilder {
     this.#block = inside;
     const next = body(variable, ...carried.map((c) => c.inner)) ?? [];
     this.#block = outside;
-    this.#require(next.length === carried.length, `the loop body returns ${next.length} values for ${carried.length} carried ones`);
+    this.#require(
+      next.length === carried.length,
+      `the loop body returns ${next.length} values for ${carried.length} carried ones`,
+    );
     carried.forEach((c, i) => {
-      this.#require(next[i].type === c.inner.type, `carried value ${i} is ${typeName(c.inner.type)}, the body returns ${typeName(next[i].type)}`);
+      this.#require(
+        next[i].type === c.inner.type,
+        `carried value ${i} is ${typeName(c.inner.type)}, the body returns ${typeName(next[i].type)}`,
+      );
       c.next = next[i];
     });
     this.#push({ kind: 'for', variable, start: first, end: last, step, carried, body: inside });
@@ -320,13 +442,17 @@ export class KernelBuilder {
   }
 
   #stored(value: Value, memory: Memory): Value {
-    this.#require(value.type.scalar === memory.element, `a store of ${typeName(value.type)} into ${memory.name}, whose elements are ${memory.element}`);
+    this.#require(
+      value.type.scalar === memory.element,
+      `a store of ${typeName(value.type)} into ${memory.name}, whose elements are ${memory.element}`,
+    );
     return value;
   }
 
   /** Both operands as values of one type: constants take the other's type, scalars are splatted. */
   #pair(a: Operand, b: Operand, what: string): [Value, Value] {
-    if (!isValue(a) && !isValue(b)) throw this.#error(`${what} of two bare constants: make one a value with constant()`);
+    if (!isValue(a) && !isValue(b))
+      throw this.#error(`${what} of two bare constants: make one a value with constant()`);
     const x = isValue(a) ? a : this.constant(a, valueType((b as Value).type.scalar));
     const y = isValue(b) ? b : this.constant(b, valueType(x.type.scalar));
     this.#require(x.type.scalar === y.type.scalar, `${what} of ${typeName(x.type)} and ${typeName(y.type)}: cast one`);
@@ -384,7 +510,8 @@ export class KernelBuilder {
 }
 
 /** Whether an integer division by `value` can never fault. */
-const safeDivisor = (value: Value): boolean => value.op === 'const' && Number(value.constant) !== 0 && Number(value.constant) !== -1;
+const safeDivisor = (value: Value): boolean =>
+  value.op === 'const' && Number(value.constant) !== 0 && Number(value.constant) !== -1;
 
 function valueKey(op: Op, type: ValueType, args: readonly Value[], a: Attributes): string {
   let key = `${op}:${type.scalar}:${type.lanes}`;
@@ -408,7 +535,13 @@ export function buildKernel(name: string, body: (builder: KernelBuilder) => void
 /**
  * Runs `body` for `[start, end)` in steps of `lanes`, then one by one for the rest; `body` gets the index and how many lanes to work on.
  */
-export function vectorLoop(b: KernelBuilder, start: Operand, end: Operand, lanes: number, body: (i: Value, lanes: number) => void): void {
+export function vectorLoop(
+  b: KernelBuilder,
+  start: Operand,
+  end: Operand,
+  lanes: number,
+  body: (i: Value, lanes: number) => void,
+): void {
   const last = isValue(end) ? end : b.index(Number(end));
   if (lanes === 1) {
     b.for(start, last, 1, [], (i) => body(i, 1));

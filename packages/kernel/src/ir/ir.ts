@@ -21,10 +21,27 @@ export type HorizontalOp = 'reduceAdd' | 'reduceMul' | 'reduceMin' | 'reduceMax'
 
 /** All value-producing operations. */
 export type Op =
-  | UnaryOp | BinaryOp | CompareOp | HorizontalOp
-  | 'const' | 'param' | 'builtin' | 'loopVariable' | 'carried' | 'result'
-  | 'mulAdd' | 'select' | 'cast' | 'bitcast' | 'splat' | 'extract' | 'iota' | 'shuffle' | 'dot4'
-  | 'load' | 'gather';
+  | UnaryOp
+  | BinaryOp
+  | CompareOp
+  | HorizontalOp
+  | 'const'
+  | 'param'
+  | 'builtin'
+  | 'loopVariable'
+  | 'carried'
+  | 'result'
+  | 'mulAdd'
+  | 'select'
+  | 'cast'
+  | 'bitcast'
+  | 'splat'
+  | 'extract'
+  | 'iota'
+  | 'shuffle'
+  | 'dot4'
+  | 'load'
+  | 'gather';
 
 export type Builtin = 'begin' | 'end' | 'thread';
 

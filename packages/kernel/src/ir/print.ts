@@ -17,7 +17,8 @@ export function printKernel(kernel: Kernel): string {
   };
   const list = (values: readonly Value[]): string => values.map(operand).join(', ');
   const at = (memory: Memory, index: Value): string => `${memory.name}[${operand(index)}]`;
-  const masked = (mask: Value | null | undefined): string => (mask === null || mask === undefined ? '' : ` where ${operand(mask)}`);
+  const masked = (mask: Value | null | undefined): string =>
+    mask === null || mask === undefined ? '' : ` where ${operand(mask)}`;
   const lines: string[] = [];
 
   const define = (value: Value): string => {
@@ -46,10 +47,14 @@ export function printKernel(kernel: Kernel): string {
         return;
       case 'for': {
         const carried = s.carried.map((c) => `${name(c.inner)}: ${typeName(c.inner.type)} = ${operand(c.initial)}`);
-        lines.push(`${indent}for ${name(s.variable)} = ${operand(s.start)} to ${operand(s.end)} step ${s.step}${carried.length === 0 ? '' : ` carrying ${carried.join(', ')}`} {`);
+        lines.push(
+          `${indent}for ${name(s.variable)} = ${operand(s.start)} to ${operand(s.end)} step ${s.step}${carried.length === 0 ? '' : ` carrying ${carried.join(', ')}`} {`,
+        );
         block(s.body, `${indent}  `);
         if (s.carried.length > 0) lines.push(`${indent}  next ${list(s.carried.map((c) => c.next))}`);
-        lines.push(`${indent}}${s.carried.length === 0 ? '' : ` giving ${s.carried.map((c) => name(c.result)).join(', ')}`}`);
+        lines.push(
+          `${indent}}${s.carried.length === 0 ? '' : ` giving ${s.carried.map((c) => name(c.result)).join(', ')}`}`,
+        );
         return;
       }
       case 'if':
@@ -67,7 +72,9 @@ export function printKernel(kernel: Kernel): string {
   };
   const block = (b: Block, indent: string): void => b.statements.forEach((s) => statement(s, indent));
 
-  const parameters = kernel.parameters.map((p) => (p.kind === 'scalar' ? `${p.name}: ${p.type}` : `${p.name}: ${p.access} ${p.element}[]`));
+  const parameters = kernel.parameters.map((p) =>
+    p.kind === 'scalar' ? `${p.name}: ${p.type}` : `${p.name}: ${p.access} ${p.element}[]`,
+  );
   lines.push(`kernel ${kernel.name}(${parameters.join(', ')}) {`);
   for (const local of kernel.locals) lines.push(`  local ${local.name}: ${local.element}[${local.length}]`);
   block(kernel.body, '  ');

@@ -6,7 +6,7 @@
  * `f16` and `bf16` exist in memory and in casts only; arithmetic happens in `f32`.
  */
 export type ScalarType =
-  | 'bool' | 'i8' | 'u8' | 'i16' | 'u16' | 'i32' | 'u32' | 'i64' | 'f16' | 'bf16' | 'f32' | 'f64' | 'index';
+  'bool' | 'i8' | 'u8' | 'i16' | 'u16' | 'i32' | 'u32' | 'i64' | 'f16' | 'bf16' | 'f32' | 'f64' | 'index';
 
 export interface ValueType {
   readonly scalar: ScalarType;
@@ -47,7 +47,8 @@ export function valueType(scalar: ScalarType, lanes = 1): ValueType {
 }
 
 export const isFloat = (scalar: ScalarType): boolean => SCALARS[scalar].kind === 'float';
-export const isInteger = (scalar: ScalarType): boolean => SCALARS[scalar].kind === 'signed' || SCALARS[scalar].kind === 'unsigned';
+export const isInteger = (scalar: ScalarType): boolean =>
+  SCALARS[scalar].kind === 'signed' || SCALARS[scalar].kind === 'unsigned';
 export const isUnsigned = (scalar: ScalarType): boolean => SCALARS[scalar].kind === 'unsigned';
 export const isStorageOnly = (scalar: ScalarType): boolean => scalar === 'f16' || scalar === 'bf16';
 

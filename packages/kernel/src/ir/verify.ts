@@ -10,15 +10,23 @@ export const MAX_LOCAL_BYTES = 256 * 1024;
 /** Throws `kernel-verification`, with the kernel's name and the line of its printed form, when it is ill-typed or uses a value outside its scope. */
 export function verifyKernel(kernel: Kernel): void {
   const visible = new Set<Value>();
-  const memories = new Set<Memory>([...kernel.locals, ...kernel.parameters.filter((p): p is Memory => p.kind === 'buffer')]);
+  const memories = new Set<Memory>([
+    ...kernel.locals,
+    ...kernel.parameters.filter((p): p is Memory => p.kind === 'buffer'),
+  ]);
   // The line of the printed kernel that a statement stands on: the head is line 1, constants have none.
   let line = 1 + kernel.locals.length;
   const fail = (message: string): never => {
     const text = safePrint(kernel);
-    throw new ProjError('kernel-verification', `kernel ${kernel.name}, line ${line}: ${message}${text === '' ? '' : `\n${text}`}`, { op: 'verifyKernel' });
+    throw new ProjError(
+      'kernel-verification',
+      `kernel ${kernel.name}, line ${line}: ${message}${text === '' ? '' : `\n${text}`}`,
+      { op: 'verifyKernel' },
+    );
   };
   const seen = (value: Value, role: string): void => {
-    if (value.op !== 'const' && !visible.has(value)) fail(`${role} ${value.op} (value ${value.id}) is used outside its scope`);
+    if (value.op !== 'const' && !visible.has(value))
+      fail(`${role} ${value.op} (value ${value.id}) is used outside its scope`);
   };
   const requireType = (value: Value, expected: string, ok: boolean): void => {
     if (!ok) fail(`${value.op} has type ${typeName(value.type)}, expected ${expected}`);
@@ -27,7 +35,8 @@ export function verifyKernel(kernel: Kernel): void {
     if (!memories.has(memory)) fail(`memory ${memory.name} does not belong to this kernel`);
     if (mode === 'read' && memory.access === 'write') fail(`${memory.name} is write-only`);
     if (mode === 'write' && memory.access === 'read') fail(`${memory.name} is read-only`);
-    if (index.type.scalar !== 'index' || (index.type.lanes !== 1 && index.type.lanes !== lanes)) fail(`index of ${memory.name} has type ${typeName(index.type)}`);
+    if (index.type.scalar !== 'index' || (index.type.lanes !== 1 && index.type.lanes !== lanes))
+      fail(`index of ${memory.name} has type ${typeName(index.type)}`);
   };
   const mask = (m: Value | null | undefined, lanes: number): void => {
     if (m === null || m === undefined) return;
@@ -39,116 +48,200 @@ export function verifyKernel(kernel: Kernel): void {
     v.args.forEach((arg) => seen(arg, `operand of ${v.op}`));
     if (v.args.length !== operands(v)) fail(`${v.op} has ${v.args.length} operands`);
     const { scalar, lanes } = v.type;
-    if (!Number.isInteger(lanes) || lanes < 1 || (lanes & (lanes - 1)) !== 0) fail(`${lanes} lanes: a power of two is needed`);
+    if (!Number.isInteger(lanes) || lanes < 1 || (lanes & (lanes - 1)) !== 0)
+      fail(`${lanes} lanes: a power of two is needed`);
     const sameAsArgs = (): void => v.args.forEach((arg) => requireType(arg, typeName(v.type), arg.type === v.type));
     const arithmetic = (): void => {
       if (isStorageOnly(scalar)) fail(`${v.op} on ${scalar}: cast to f32 first`);
       sameAsArgs();
     };
     switch (v.op) {
-      case 'const': if (v.constant === undefined) fail('a constant without a value'); break;
-      case 'param': if (v.parameter === undefined || kernel.parameters[v.parameter.position] !== v.parameter) fail('a parameter of another kernel'); break;
-      case 'builtin': requireType(v, 'index', v.type === valueType('index')); break;
-      case 'iota': if (scalar === 'bool' || isStorageOnly(scalar)) fail(`iota of ${scalar}`); break;
-      case 'neg': case 'abs':
+      case 'const':
+        if (v.constant === undefined) fail('a constant without a value');
+        break;
+      case 'param':
+        if (v.parameter === undefined || kernel.parameters[v.parameter.position] !== v.parameter)
+          fail('a parameter of another kernel');
+        break;
+      case 'builtin':
+        requireType(v, 'index', v.type === valueType('index'));
+        break;
+      case 'iota':
+        if (scalar === 'bool' || isStorageOnly(scalar)) fail(`iota of ${scalar}`);
+        break;
+      case 'neg':
+      case 'abs':
         if (scalar === 'bool') fail(`${v.op} on bool`);
-        arithmetic(); break;
+        arithmetic();
+        break;
       case 'popcount':
         if (!isInteger(scalar)) fail(`popcount on ${scalar}`);
-        sameAsArgs(); break;
-      case 'sqrt': case 'floor': case 'ceil': case 'trunc': case 'round':
+        sameAsArgs();
+        break;
+      case 'sqrt':
+      case 'floor':
+      case 'ceil':
+      case 'trunc':
+      case 'round':
         if (!isFloat(scalar)) fail(`${v.op} on ${scalar}`);
-        arithmetic(); break;
+        arithmetic();
+        break;
       case 'not':
         if (isFloat(scalar)) fail(`not on ${scalar}`);
-        sameAsArgs(); break;
-      case 'add': case 'sub': case 'mul': case 'div': case 'rem': case 'min': case 'max': case 'mulAdd':
+        sameAsArgs();
+        break;
+      case 'add':
+      case 'sub':
+      case 'mul':
+      case 'div':
+      case 'rem':
+      case 'min':
+      case 'max':
+      case 'mulAdd':
         if (scalar === 'bool') fail(`${v.op} on bool`);
         if (v.op === 'rem' && isFloat(scalar)) fail('rem on floats');
-        arithmetic(); break;
-      case 'and': case 'or': case 'xor': case 'shl': case 'shr':
+        arithmetic();
+        break;
+      case 'and':
+      case 'or':
+      case 'xor':
+      case 'shl':
+      case 'shr':
         if (isFloat(scalar) || (scalar === 'bool' && (v.op === 'shl' || v.op === 'shr'))) fail(`${v.op} on ${scalar}`);
-        sameAsArgs(); break;
-      case 'eq': case 'ne': case 'lt': case 'le': case 'gt': case 'ge':
-        requireType(v, 'bool', scalar === 'bool' && v.args[0].type === v.args[1].type && v.args[0].type.lanes === lanes);
+        sameAsArgs();
+        break;
+      case 'eq':
+      case 'ne':
+      case 'lt':
+      case 'le':
+      case 'gt':
+      case 'ge':
+        requireType(
+          v,
+          'bool',
+          scalar === 'bool' && v.args[0].type === v.args[1].type && v.args[0].type.lanes === lanes,
+        );
         if (isStorageOnly(v.args[0].type.scalar)) fail(`${v.op} on ${v.args[0].type.scalar}: cast to f32 first`);
         break;
       case 'select':
         requireType(v.args[0], 'bool', v.args[0].type === valueType('bool', lanes));
-        v.args.slice(1).forEach((arg) => requireType(arg, typeName(v.type), arg.type === v.type)); break;
+        v.args.slice(1).forEach((arg) => requireType(arg, typeName(v.type), arg.type === v.type));
+        break;
       case 'cast': {
         const from = v.args[0].type;
         if (from.lanes !== lanes) fail('cast changes the number of lanes');
-        if ((isStorageOnly(scalar) && from.scalar !== 'f32') || (isStorageOnly(from.scalar) && scalar !== 'f32')) fail(`cast of ${from.scalar} to ${scalar}: go through f32`);
+        if ((isStorageOnly(scalar) && from.scalar !== 'f32') || (isStorageOnly(from.scalar) && scalar !== 'f32'))
+          fail(`cast of ${from.scalar} to ${scalar}: go through f32`);
         break;
       }
       case 'bitcast': {
         const from = v.args[0].type;
         if (from.lanes !== lanes) fail('bitcast changes the number of lanes');
         const loose = (s: typeof scalar): boolean => s === 'bool' || s === 'index';
-        if (SCALARS[from.scalar].bytes !== SCALARS[scalar].bytes || loose(from.scalar) || loose(scalar)) fail(`bitcast of ${from.scalar} to ${scalar}`);
+        if (SCALARS[from.scalar].bytes !== SCALARS[scalar].bytes || loose(from.scalar) || loose(scalar))
+          fail(`bitcast of ${from.scalar} to ${scalar}`);
         break;
       }
-      case 'splat': requireType(v.args[0], scalar, v.args[0].type === valueType(scalar)); break;
+      case 'splat':
+        requireType(v.args[0], scalar, v.args[0].type === valueType(scalar));
+        break;
       case 'extract':
         requireType(v, v.args[0].type.scalar, v.type === valueType(v.args[0].type.scalar));
-        if (v.lane === undefined || v.lane < 0 || v.lane >= v.args[0].type.lanes) fail(`lane ${v.lane} of ${typeName(v.args[0].type)}`); break;
+        if (v.lane === undefined || v.lane < 0 || v.lane >= v.args[0].type.lanes)
+          fail(`lane ${v.lane} of ${typeName(v.args[0].type)}`);
+        break;
       case 'shuffle':
-        if (v.args[0].type !== v.args[1].type || v.args[0].type.scalar !== scalar) fail(`shuffle of ${typeName(v.args[0].type)} and ${typeName(v.args[1].type)} to ${typeName(v.type)}`);
+        if (v.args[0].type !== v.args[1].type || v.args[0].type.scalar !== scalar)
+          fail(`shuffle of ${typeName(v.args[0].type)} and ${typeName(v.args[1].type)} to ${typeName(v.type)}`);
         if (lanes === 1 || v.args[0].type.lanes === 1) fail('shuffle of scalars');
-        if (v.pattern === undefined || v.pattern.length !== lanes || v.pattern.some((p) => p < 0 || p >= 2 * v.args[0].type.lanes)) fail('shuffle pattern out of range');
+        if (
+          v.pattern === undefined ||
+          v.pattern.length !== lanes ||
+          v.pattern.some((p) => p < 0 || p >= 2 * v.args[0].type.lanes)
+        )
+          fail('shuffle pattern out of range');
         break;
       case 'dot4':
         requireType(v, 'i32', scalar === 'i32');
         requireType(v.args[0], typeName(v.type), v.args[0].type === v.type);
         requireType(v.args[1], `u8x${4 * lanes}`, v.args[1].type === valueType('u8', 4 * lanes));
-        requireType(v.args[2], `i8x${4 * lanes}`, v.args[2].type === valueType('i8', 4 * lanes)); break;
-      case 'reduceAdd': case 'reduceMul': case 'reduceMin': case 'reduceMax':
+        requireType(v.args[2], `i8x${4 * lanes}`, v.args[2].type === valueType('i8', 4 * lanes));
+        break;
+      case 'reduceAdd':
+      case 'reduceMul':
+      case 'reduceMin':
+      case 'reduceMax':
         if (scalar === 'bool' || isStorageOnly(scalar)) fail(`${v.op} on ${scalar}`);
-        requireType(v, 'a scalar', lanes === 1 && v.args[0].type.scalar === scalar); break;
-      case 'load': case 'gather': {
+        requireType(v, 'a scalar', lanes === 1 && v.args[0].type.scalar === scalar);
+        break;
+      case 'load':
+      case 'gather': {
         if (v.memory === undefined) return fail(`${v.op} without memory`);
         access(v.memory, v.args[0], 'read', v.op === 'gather' ? lanes : 1);
         if (v.memory.element !== scalar) fail(`${v.op} of ${v.memory.element} as ${scalar}`);
-        mask(v.args[1], lanes); break;
+        mask(v.args[1], lanes);
+        break;
       }
-      case 'loopVariable': case 'carried': case 'result': fail(`${v.op} outside a loop header`); break;
-      default: v.op satisfies never;
+      case 'loopVariable':
+      case 'carried':
+      case 'result':
+        fail(`${v.op} outside a loop header`);
+        break;
+      default:
+        v.op satisfies never;
     }
     visible.add(v);
   };
   const statement = (s: Statement): void => {
     if (s.kind !== 'let' || s.value.op !== 'const') line++;
     switch (s.kind) {
-      case 'let': define(s.value); return;
+      case 'let':
+        define(s.value);
+        return;
       case 'store':
-        seen(s.index, 'index'); seen(s.value, 'stored value');
+        seen(s.index, 'index');
+        seen(s.value, 'stored value');
         access(s.memory, s.index, 'write', 1);
-        if (s.value.type.scalar !== s.memory.element) fail(`a store of ${typeName(s.value.type)} into ${s.memory.element}`);
-        mask(s.mask, s.value.type.lanes); return;
+        if (s.value.type.scalar !== s.memory.element)
+          fail(`a store of ${typeName(s.value.type)} into ${s.memory.element}`);
+        mask(s.mask, s.value.type.lanes);
+        return;
       case 'scatter':
-        seen(s.indices, 'index'); seen(s.value, 'stored value');
+        seen(s.indices, 'index');
+        seen(s.value, 'stored value');
         access(s.memory, s.indices, 'write', s.value.type.lanes);
-        if (s.value.type.scalar !== s.memory.element) fail(`a scatter of ${typeName(s.value.type)} into ${s.memory.element}`);
-        mask(s.mask, s.value.type.lanes); return;
-      case 'prefetch': seen(s.index, 'index'); access(s.memory, s.index, 'prefetch', 1); return;
+        if (s.value.type.scalar !== s.memory.element)
+          fail(`a scatter of ${typeName(s.value.type)} into ${s.memory.element}`);
+        mask(s.mask, s.value.type.lanes);
+        return;
+      case 'prefetch':
+        seen(s.index, 'index');
+        access(s.memory, s.index, 'prefetch', 1);
+        return;
       case 'for': {
-        seen(s.start, 'loop start'); seen(s.end, 'loop end');
-        for (const bound of [s.start, s.end]) if (bound.type !== valueType('index')) fail(`loop bound has type ${typeName(bound.type)}`);
+        seen(s.start, 'loop start');
+        seen(s.end, 'loop end');
+        for (const bound of [s.start, s.end])
+          if (bound.type !== valueType('index')) fail(`loop bound has type ${typeName(bound.type)}`);
         if (!Number.isInteger(s.step) || s.step <= 0) fail(`loop step ${s.step}`);
         s.carried.forEach((c) => {
           seen(c.initial, 'initial value');
-          if (c.initial.type !== c.inner.type) fail(`carried value of type ${typeName(c.inner.type)} starts with ${typeName(c.initial.type)}`);
+          if (c.initial.type !== c.inner.type)
+            fail(`carried value of type ${typeName(c.inner.type)} starts with ${typeName(c.initial.type)}`);
         });
         const inner = [s.variable, ...s.carried.map((c) => c.inner)];
         inner.forEach((v) => visible.add(v));
-        block(s.body, () => s.carried.forEach((c) => {
-          seen(c.next, 'carried value');
-          if (c.next.type !== c.inner.type) fail(`carried value changes from ${typeName(c.inner.type)} to ${typeName(c.next.type)}`);
-        }));
+        block(s.body, () =>
+          s.carried.forEach((c) => {
+            seen(c.next, 'carried value');
+            if (c.next.type !== c.inner.type)
+              fail(`carried value changes from ${typeName(c.inner.type)} to ${typeName(c.next.type)}`);
+          }),
+        );
         line += s.carried.length > 0 ? 2 : 1;
         inner.forEach((v) => visible.delete(v));
-        s.carried.forEach((c) => visible.add(c.result)); return;
+        s.carried.forEach((c) => visible.add(c.result));
+        return;
       }
       case 'if':
         seen(s.condition, 'condition');
@@ -157,8 +250,10 @@ export function verifyKernel(kernel: Kernel): void {
         line++;
         if (s.otherwise === null) return;
         block(s.otherwise);
-        line++; return;
-      default: s satisfies never;
+        line++;
+        return;
+      default:
+        s satisfies never;
     }
   };
   const block = (b: Block, atEnd?: () => void): void => {
@@ -169,8 +264,10 @@ export function verifyKernel(kernel: Kernel): void {
       if (s.kind === 'for') s.carried.forEach((c) => visible.delete(c.result));
     }
   };
-  for (const memory of memories) if (memory.element === 'index') fail(`memory ${memory.name} of index elements: use i32 or i64`);
-  for (const p of kernel.parameters) if (p.kind === 'scalar' && isStorageOnly(p.type)) fail(`scalar parameter ${p.name} of ${p.type}: pass an f32`);
+  for (const memory of memories)
+    if (memory.element === 'index') fail(`memory ${memory.name} of index elements: use i32 or i64`);
+  for (const p of kernel.parameters)
+    if (p.kind === 'scalar' && isStorageOnly(p.type)) fail(`scalar parameter ${p.name} of ${p.type}: pass an f32`);
   const bytes = kernel.locals.reduce((sum, local) => sum + local.length * 8, 0);
   if (bytes > MAX_LOCAL_BYTES) fail(`${bytes} bytes of locals, at most ${MAX_LOCAL_BYTES}`);
   block(kernel.body);
@@ -178,14 +275,61 @@ export function verifyKernel(kernel: Kernel): void {
 
 function operands(v: Value): number {
   switch (v.op) {
-    case 'const': case 'param': case 'builtin': case 'loopVariable': case 'carried': case 'result': case 'iota': return 0;
-    case 'neg': case 'abs': case 'sqrt': case 'floor': case 'ceil': case 'trunc': case 'round': case 'not': case 'popcount':
-    case 'cast': case 'bitcast': case 'splat': case 'extract': case 'reduceAdd': case 'reduceMul': case 'reduceMin': case 'reduceMax': return 1;
-    case 'add': case 'sub': case 'mul': case 'div': case 'rem': case 'min': case 'max': case 'and': case 'or': case 'xor': case 'shl': case 'shr':
-    case 'eq': case 'ne': case 'lt': case 'le': case 'gt': case 'ge': case 'shuffle': return 2;
-    case 'mulAdd': case 'select': case 'dot4': return 3;
-    case 'load': case 'gather': return v.args.length === 2 ? 2 : 1;
-    default: return v.op satisfies never;
+    case 'const':
+    case 'param':
+    case 'builtin':
+    case 'loopVariable':
+    case 'carried':
+    case 'result':
+    case 'iota':
+      return 0;
+    case 'neg':
+    case 'abs':
+    case 'sqrt':
+    case 'floor':
+    case 'ceil':
+    case 'trunc':
+    case 'round':
+    case 'not':
+    case 'popcount':
+    case 'cast':
+    case 'bitcast':
+    case 'splat':
+    case 'extract':
+    case 'reduceAdd':
+    case 'reduceMul':
+    case 'reduceMin':
+    case 'reduceMax':
+      return 1;
+    case 'add':
+    case 'sub':
+    case 'mul':
+    case 'div':
+    case 'rem':
+    case 'min':
+    case 'max':
+    case 'and':
+    case 'or':
+    case 'xor':
+    case 'shl':
+    case 'shr':
+    case 'eq':
+    case 'ne':
+    case 'lt':
+    case 'le':
+    case 'gt':
+    case 'ge':
+    case 'shuffle':
+      return 2;
+    case 'mulAdd':
+    case 'select':
+    case 'dot4':
+      return 3;
+    case 'load':
+    case 'gather':
+      return v.args.length === 2 ? 2 : 1;
+    default:
+      return v.op satisfies never;
   }
 }
 

@@ -5,10 +5,12 @@ import { isFloat, isUnsigned } from '../ir/types.ts';
 import { copySign, inDouble, isNaNValue } from './support.ts';
 
 /** The larger of x and y; NaN where either is. */
-export const maximum = (b: KernelBuilder, x: Value, y: Value): Value => (isFloat(x.type.scalar) ? b.select(isNaNValue(b, x), x, b.max(x, y)) : b.max(x, y));
+export const maximum = (b: KernelBuilder, x: Value, y: Value): Value =>
+  isFloat(x.type.scalar) ? b.select(isNaNValue(b, x), x, b.max(x, y)) : b.max(x, y);
 
 /** The smaller of x and y; NaN where either is. */
-export const minimum = (b: KernelBuilder, x: Value, y: Value): Value => (isFloat(x.type.scalar) ? b.select(isNaNValue(b, x), x, b.min(x, y)) : b.min(x, y));
+export const minimum = (b: KernelBuilder, x: Value, y: Value): Value =>
+  isFloat(x.type.scalar) ? b.select(isNaNValue(b, x), x, b.min(x, y)) : b.min(x, y);
 
 /** -1, 0 or 1, of any type but bool; 0 at NaN. */
 export function sign(b: KernelBuilder, x: Value): Value {
@@ -43,7 +45,8 @@ function mantissaAndExponent(b: KernelBuilder, x: Value): { readonly mantissa: V
 }
 
 /** 2^n of a small integer n in f64, -126 <= n <= 127. */
-const powerOfTwo = (b: KernelBuilder, n: Value): Value => b.cast(b.bitcast(b.shl(b.bitcast(b.add(b.cast(n, 'f32'), 12582912 + 127), 'i32'), 23), 'f32'), 'f64');
+const powerOfTwo = (b: KernelBuilder, n: Value): Value =>
+  b.cast(b.bitcast(b.shl(b.bitcast(b.add(b.cast(n, 'f32'), 12582912 + 127), 'i32'), 23), 'f32'), 'f64');
 
 /** As {@link remainderOfSingles} for any f64: the mantissas are divided, 24 bits of the quotient at a time. */
 function remainderOfDoubles(b: KernelBuilder, x: Value, y: Value): Value {
@@ -93,7 +96,11 @@ export function remainder(b: KernelBuilder, x: Value, y: Value): Value {
 }
 
 /** Quotient towards zero and its remainder, defined for every divisor: by zero both are 0. */
-function integerDivision(b: KernelBuilder, x: Value, y: Value): { readonly quotient: Value; readonly remainder: Value } {
+function integerDivision(
+  b: KernelBuilder,
+  x: Value,
+  y: Value,
+): { readonly quotient: Value; readonly remainder: Value } {
   const zero = b.constant(0, x.type);
   const one = b.constant(1, x.type);
   const byZero = b.eq(y, zero);

@@ -9,22 +9,27 @@ import { log, log1p } from './logarithm.ts';
 import { bits, copySign, fromBits, inDouble, isDouble, polynomial } from './support.ts';
 
 /** erf(x)/x - 1 in x² for |x| <= 0.95 and 0.9. */
-const ERF_32 = [0.12837916612625122, -0.3761262893676758, 0.11283625662326813, -0.026855764910578728, 0.005192525219172239, -0.0008051553159020841, 8.005869312910363e-5];
+const ERF_32 = [
+  0.12837916612625122, -0.3761262893676758, 0.11283625662326813, -0.026855764910578728, 0.005192525219172239,
+  -0.0008051553159020841, 8.005869312910363e-5,
+];
 const ERF_64 = [
-  0.1283791670955126, -0.3761263890318411, 0.11283791670972039, -0.026866170648260395, 0.0052239776550751975, -0.0008548328652138153,
-  0.00012055388218946153, -1.4926829841430138e-5, 1.6477632936401948e-6, -1.6479680167015503e-7, 1.5098190831932625e-8, -1.0824792397075138e-9,
+  0.1283791670955126, -0.3761263890318411, 0.11283791670972039, -0.026866170648260395, 0.0052239776550751975,
+  -0.0008548328652138153, 0.00012055388218946153, -1.4926829841430138e-5, 1.6477632936401948e-6, -1.6479680167015503e-7,
+  1.5098190831932625e-8, -1.0824792397075138e-9,
 ];
 /** log2(erfc(x)) for 0.9 <= x <= 4, to 2^-28 of erf. */
 const LOG2_ERFC_32 = [
-  -0.00025609650765545666, -1.6269985437393188, -0.919083297252655, -0.15009380877017975, 0.03213883191347122, -0.004408251028507948,
-  0.0002844669215846807,
+  -0.00025609650765545666, -1.6269985437393188, -0.919083297252655, -0.15009380877017975, 0.03213883191347122,
+  -0.004408251028507948, 0.0002844669215846807,
 ];
 /** (1 + 2x)·e^(x²)·erfc(x) in t, for x >= 0.84. */
 const ERFC_64 = [
-  1.2329951186255526, -0.13962111684056383, 0.01537965210260444, 0.06809705425484985, -0.10103906603550372, 0.09373283499266125,
-  -0.06633036582711707, 0.037167515633693284, -0.01619773393976326, 0.005031969083925448, -0.0007577735741960701,
-  -0.00019925182955365394, 0.0001506200616097912, -2.4414729787475894e-5, -1.1208517572632617e-5, 5.736363924004774e-6,
-  2.5398461206499284e-7, -8.41336872290193e-7, 1.2937849327253579e-7, 9.469097720774529e-8, -4.620509122791695e-8, 6.758630702624881e-9,
+  1.2329951186255526, -0.13962111684056383, 0.01537965210260444, 0.06809705425484985, -0.10103906603550372,
+  0.09373283499266125, -0.06633036582711707, 0.037167515633693284, -0.01619773393976326, 0.005031969083925448,
+  -0.0007577735741960701, -0.00019925182955365394, 0.0001506200616097912, -2.4414729787475894e-5,
+  -1.1208517572632617e-5, 5.736363924004774e-6, 2.5398461206499284e-7, -8.41336872290193e-7, 1.2937849327253579e-7,
+  9.469097720774529e-8, -4.620509122791695e-8, 6.758630702624881e-9,
 ];
 
 /** e^(x²)·erfc(x) for x >= 0.85, f64. */
@@ -56,7 +61,8 @@ function centre(b: KernelBuilder, x: Value): Value {
 /** The error function. At most 2 ulp. */
 export function erf(b: KernelBuilder, x: Value): Value {
   const magnitude = b.abs(x);
-  if (isDouble(x, 'erf')) return copySign(b, b.select(b.lt(magnitude, 0.875), centre(b, magnitude), b.sub(1, upperTail(b, magnitude))), x);
+  if (isDouble(x, 'erf'))
+    return copySign(b, b.select(b.lt(magnitude, 0.875), centre(b, magnitude), b.sub(1, upperTail(b, magnitude))), x);
   const z = b.mul(magnitude, magnitude);
   const small = b.mulAdd(magnitude, polynomial(b, z, ERF_32), magnitude);
   const large = b.sub(1, roughExp2(b, polynomial(b, b.min(4, magnitude), LOG2_ERFC_32)));
@@ -78,13 +84,13 @@ export function erfc(b: KernelBuilder, x: Value): Value {
 
 /** Corrections of the first terms of -ndtri(q) in 1/z, z = sqrt(-2·log q): relative error 2^-21 for q <= 0.13. */
 const TAIL = [
-  -0.9180215474039426, -0.1451245951802197, -3.1910534805391744, 24.192696651062064, -123.69208532099488, 433.46546699549083,
-  -1013.2936891172664, 1502.3445800791023, -1273.9304014824122, 469.6812675277568,
+  -0.9180215474039426, -0.1451245951802197, -3.1910534805391744, 24.192696651062064, -123.69208532099488,
+  433.46546699549083, -1013.2936891172664, 1502.3445800791023, -1273.9304014824122, 469.6812675277568,
 ];
 /** erfinv(x)/x in x² for |x| <= 3/4, relative error 2^-27. */
 const ERFINV = [
-  0.8862269198813636, 0.23201555831887954, 0.12745063443310178, 0.08882080449352057, 0.040444441666529295, 0.20155666684792406,
-  -0.5011290676597944, 1.2086551915398818, -1.3740274006073263, 0.7804370073459361,
+  0.8862269198813636, 0.23201555831887954, 0.12745063443310178, 0.08882080449352057, 0.040444441666529295,
+  0.20155666684792406, -0.5011290676597944, 1.2086551915398818, -1.3740274006073263, 0.7804370073459361,
 ];
 
 /** y with erfc(y) = 2q for 0 < q <= 1/8, f64. */
@@ -116,7 +122,11 @@ export function erfinv(b: KernelBuilder, x: Value): Value {
   isDouble(x, 'erfinv');
   return inDouble(b, [x], (y) => {
     const magnitude = b.abs(y);
-    const outer = b.select(b.eq(magnitude, 1), b.constant(Infinity, y.type), tailQuantile(b, b.mul(b.sub(1, magnitude), 0.5)));
+    const outer = b.select(
+      b.eq(magnitude, 1),
+      b.constant(Infinity, y.type),
+      tailQuantile(b, b.mul(b.sub(1, magnitude), 0.5)),
+    );
     return copySign(b, b.select(b.lt(magnitude, 0.75), centreQuantile(b, magnitude), outer), y);
   });
 }
@@ -139,7 +149,11 @@ function ndtrDouble(b: KernelBuilder, x: Value): Value {
   const magnitude = b.min(40, b.abs(x));
   const tail = b.mul(b.mul(gaussian(b, magnitude, 0.5), scaledTail(b, b.mul(magnitude, Math.SQRT1_2))), 0.5);
   const outer = b.select(b.gt(x, 0), b.sub(1, tail), tail);
-  return b.select(b.lt(magnitude, 1.2), b.mulAdd(centre(b, b.mul(x, Math.SQRT1_2)), 0.5, b.constant(0.5, x.type)), outer);
+  return b.select(
+    b.lt(magnitude, 1.2),
+    b.mulAdd(centre(b, b.mul(x, Math.SQRT1_2)), 0.5, b.constant(0.5, x.type)),
+    outer,
+  );
 }
 
 /** Distribution function of the standard normal distribution. At most 6 ulp in f64 (more where the result is subnormal), 1 in f32. */

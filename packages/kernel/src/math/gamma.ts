@@ -11,7 +11,18 @@ import { inDouble, isDouble, polynomial } from './support.ts';
 import { cos, sinPi } from './trigonometric.ts';
 
 /** Bernoulli numbers B2, B4, … B20. */
-const BERNOULLI = [1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510, 43867 / 798, -174611 / 330];
+const BERNOULLI = [
+  1 / 6,
+  -1 / 30,
+  1 / 42,
+  -1 / 30,
+  5 / 66,
+  -691 / 2730,
+  7 / 6,
+  -3617 / 510,
+  43867 / 798,
+  -174611 / 330,
+];
 /** B2k / (2k·(2k - 1)) and -B2k / 2k: the series of lgamma and digamma in 1/x². */
 const STIRLING = BERNOULLI.slice(0, 8).map((value, i) => value / ((2 * i + 2) * (2 * i + 1)));
 const DIGAMMA = BERNOULLI.slice(0, 8).map((value, i) => -value / (2 * i + 2));
@@ -20,10 +31,11 @@ const HALF_LOG_TWO_PI = 0.9189385332046728;
 
 /** log Γ(x) / ((x - 1)·(x - 2)) in x - 3/2, for 1 <= x <= 2. */
 const LOG_GAMMA_CENTRE = [
-  0.4831289505409809, -0.14595989591430775, 0.06291140107457681, -0.03130848750064875, 0.016797098629688093, -0.009425622471340078,
-  0.005446457921734853, -0.0032120734293867577, 0.0019229140673986183, -0.0011644242107547598, 0.0007115545400563264,
-  -0.00043791241731945096, 0.00027097154950553933, -0.00016928410807715084, 0.0001073951412584833, -6.547143850750369e-5,
-  3.570386355283401e-5, -2.6172615493419936e-5, 2.7681242071332622e-5, -1.4767804550381378e-5,
+  0.4831289505409809, -0.14595989591430775, 0.06291140107457681, -0.03130848750064875, 0.016797098629688093,
+  -0.009425622471340078, 0.005446457921734853, -0.0032120734293867577, 0.0019229140673986183, -0.0011644242107547598,
+  0.0007115545400563264, -0.00043791241731945096, 0.00027097154950553933, -0.00016928410807715084,
+  0.0001073951412584833, -6.547143850750369e-5, 3.570386355283401e-5, -2.6172615493419936e-5, 2.7681242071332622e-5,
+  -1.4767804550381378e-5,
 ];
 
 /** log|Γ(x)| of x >= 1/2: by the zeros at 1 and 2 from [1, 2], which one step of the recurrence reaches, above from Stirling's series. */
@@ -125,7 +137,8 @@ export function zeta(b: KernelBuilder, s: Value, q: Value): Value {
  */
 export function polygamma(b: KernelBuilder, n: number, x: Value): Value {
   isDouble(x, 'polygamma');
-  if (!Number.isInteger(n) || n < 0 || n > 20) throw new ProjError('invalid-argument', `order ${n}: an integer from 0 to 20 is needed`, { op: 'polygamma' });
+  if (!Number.isInteger(n) || n < 0 || n > 20)
+    throw new ProjError('invalid-argument', `order ${n}: an integer from 0 to 20 is needed`, { op: 'polygamma' });
   if (n === 0) return digamma(b, x);
   return inDouble(b, [x], (y) => {
     const power = (z: Value): Value => {
@@ -136,7 +149,8 @@ export function polygamma(b: KernelBuilder, n: number, x: Value): Value {
     };
     let factorial = 1;
     for (let i = 2; i <= n; i++) factorial *= i;
-    const of = (q: Value): Value => b.mul(hurwitz(b, b.constant(n + 1, q.type), q, power), n % 2 === 1 ? factorial : -factorial);
+    const of = (q: Value): Value =>
+      b.mul(hurwitz(b, b.constant(n + 1, q.type), q, power), n % 2 === 1 ? factorial : -factorial);
     const negative = b.lt(y, 0);
     if (n > 1) return b.select(negative, b.constant(NaN, y.type), of(y));
     const value = of(b.select(negative, b.sub(1, y), y));

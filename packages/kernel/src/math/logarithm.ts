@@ -22,13 +22,13 @@ const MAGIC_64 = 6755399441055744;
 const MAGIC_BITS_64 = 0x4338000000000000n;
 /** (log(1 + f) - f + f²/2) / f³, relative error of log(1 + f) 2^-27. */
 const LOG_32 = [
-  0.3333321511745453, -0.24999801814556122, 0.20010457932949066, -0.16680270433425903, 0.14004956185817719, -0.12187642604112625,
-  0.13989196717739105, -0.1287536919116974,
+  0.3333321511745453, -0.24999801814556122, 0.20010457932949066, -0.16680270433425903, 0.14004956185817719,
+  -0.12187642604112625, 0.13989196717739105, -0.1287536919116974,
 ];
 /** (log((1 + s) / (1 - s)) - 2s) / s³ in s². */
 const LOG_64 = [
-  0.6666666666666734, 0.3999999999941654, 0.2857142874206506, 0.22222198600128834, 0.1818356315591124, 0.15314075976342412,
-  0.1479573159266868,
+  0.6666666666666734, 0.3999999999941654, 0.2857142874206506, 0.22222198600128834, 0.1818356315591124,
+  0.15314075976342412, 0.1479573159266868,
 ];
 
 interface Parts {
@@ -48,7 +48,10 @@ function split(b: KernelBuilder, x: Value): Parts {
   if (double) {
     const shifted = b.add(scaled, ONE_64 - LEAST_64);
     const biased = fromBits(b, b.add(b.shr(shifted, 52n), MAGIC_BITS_64), x);
-    const e = b.sub(biased, b.select(tiny, b.constant(MAGIC_64 + 1023 + 54, x.type), b.constant(MAGIC_64 + 1023, x.type)));
+    const e = b.sub(
+      biased,
+      b.select(tiny, b.constant(MAGIC_64 + 1023 + 54, x.type), b.constant(MAGIC_64 + 1023, x.type)),
+    );
     const f = b.sub(fromBits(b, b.add(b.and(shifted, MANTISSA_64), LEAST_64), x), 1);
     const inverse = fromBits(b, b.shl(b.sub(2046n, b.shr(shifted, 52n)), 52n), x);
     return { e, f, inverse };

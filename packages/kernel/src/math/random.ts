@@ -20,7 +20,11 @@ function multiplyHigh(b: KernelBuilder, x: Value, constant: number): Value {
 }
 
 /** Four u32 values from a counter and a key of four and two u32 values each; `counter` words may be shorter in lanes than others. */
-export function philox4x32(b: KernelBuilder, counter: readonly [Value, Value, Value, Value], key: readonly [Value, Value]): [Value, Value, Value, Value] {
+export function philox4x32(
+  b: KernelBuilder,
+  counter: readonly [Value, Value, Value, Value],
+  key: readonly [Value, Value],
+): [Value, Value, Value, Value] {
   let [x0, x1, x2, x3] = counter;
   let [k0, k1] = key;
   for (let round = 0; round < ROUNDS; round++) {
@@ -38,13 +42,20 @@ export function philox4x32(b: KernelBuilder, counter: readonly [Value, Value, Va
 }
 
 /** Four u32 values for the 64-bit counter (counterLo, counterHi) and the 64-bit key (keyLo, keyHi). */
-export function philox(b: KernelBuilder, counterLo: Value, counterHi: Value, keyLo: Value, keyHi: Value): [Value, Value, Value, Value] {
+export function philox(
+  b: KernelBuilder,
+  counterLo: Value,
+  counterHi: Value,
+  keyLo: Value,
+  keyHi: Value,
+): [Value, Value, Value, Value] {
   const zero = b.constant(0, 'u32');
   return philox4x32(b, [counterLo, counterHi, zero, zero], [keyLo, keyHi]);
 }
 
 /** f32 in [0, 1): the upper 24 bits of `x`, evenly spaced. */
-export const uniform = (b: KernelBuilder, x: Value): Value => b.mul(b.cast(b.bitcast(b.shr(x, 8), 'i32'), 'f32'), 2 ** -24);
+export const uniform = (b: KernelBuilder, x: Value): Value =>
+  b.mul(b.cast(b.bitcast(b.shr(x, 8), 'i32'), 'f32'), 2 ** -24);
 
 /** f64 in [0, 1) of 53 bits from two u32 values. */
 export function uniformDouble(b: KernelBuilder, x: Value, y: Value): Value {

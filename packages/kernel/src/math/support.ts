@@ -11,7 +11,8 @@ export type BinaryFunction = (b: KernelBuilder, x: Value, y: Value) => Value;
 /** Whether `x` is f64 (true) or f32 (false); throws for other types, naming the function. */
 export function isDouble(x: Value, name: string): boolean {
   const { scalar } = x.type;
-  if (scalar !== 'f32' && scalar !== 'f64') throw new ProjError('dtype', `a value of ${scalar}`, { op: name, cure: 'Cast it to f32 or f64 first' });
+  if (scalar !== 'f32' && scalar !== 'f64')
+    throw new ProjError('dtype', `a value of ${scalar}`, { op: name, cure: 'Cast it to f32 or f64 first' });
   return scalar === 'f64';
 }
 
@@ -49,11 +50,13 @@ export const fromBits = (b: KernelBuilder, x: Value, like: Value): Value => b.bi
 const SIGN_32 = -0x80000000;
 const SIGN_64 = -(2n ** 63n);
 /** The sign bit of `x`, as an integer. */
-export const signBit = (b: KernelBuilder, x: Value): Value => b.and(bits(b, x), x.type.scalar === 'f64' ? SIGN_64 : SIGN_32);
+export const signBit = (b: KernelBuilder, x: Value): Value =>
+  b.and(bits(b, x), x.type.scalar === 'f64' ? SIGN_64 : SIGN_32);
 /** `x` with its sign flipped where the integer `sign` has the sign bit. */
 export const flipSign = (b: KernelBuilder, x: Value, sign: Value): Value => fromBits(b, b.xor(bits(b, x), sign), x);
 /** `magnitude`, which is not negative, with the sign of `sign`. */
-export const copySign = (b: KernelBuilder, magnitude: Value, sign: Value): Value => fromBits(b, b.or(bits(b, magnitude), signBit(b, sign)), magnitude);
+export const copySign = (b: KernelBuilder, magnitude: Value, sign: Value): Value =>
+  fromBits(b, b.or(bits(b, magnitude), signBit(b, sign)), magnitude);
 
 /** Lanes that are NaN. */
 export const isNaNValue = (b: KernelBuilder, x: Value): Value => b.ne(x, x);

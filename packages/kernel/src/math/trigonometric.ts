@@ -8,7 +8,10 @@ import type { Value } from '../ir/ir.ts';
 import { bits, copySign, flipSign, inDouble, isDouble, isNaNValue, polynomial, signBit } from './support.ts';
 
 /** 1/(2π) in parts of 29 bits, the last of 53. */
-const TURNS = [0.15915494225919247, 8.327028684640414e-10, 5.69002511952534e-19, 6.317065083361892e-27, 5.595982707708916e-36, 6.551007954373285e-45];
+const TURNS = [
+  0.15915494225919247, 8.327028684640414e-10, 5.69002511952534e-19, 6.317065083361892e-27, 5.595982707708916e-36,
+  6.551007954373285e-45,
+];
 /** π/2 in parts of 26 bits, the last of 53. */
 const HALF_PI = [1.5707963109016418, 1.5893254712295857e-8, 6.123233601181349e-17, 3.9455541665632055e-24];
 const MAGIC_32 = 12582912;
@@ -16,8 +19,14 @@ const MAGIC_64 = 6755399441055744;
 /** (sin x - x) / x³ and (cos x - 1 + x²/2) / x⁴ in x². */
 const SIN_32 = [-0.16666655242443085, 0.008332188241183758, -0.00019518092449288815];
 const COS_32 = [0.04166664555668831, -0.00138873013202101, 2.4430670237052254e-5];
-const SIN_64 = [-0.1666666666666663, 0.00833333333332184, -0.00019841269829358517, 2.755731353850503e-6, -2.5050734386896366e-8, 1.5895433100685653e-10];
-const COS_64 = [0.0416666666666666, -0.001388888888887447, 2.480158728966687e-5, -2.7557314399242466e-7, 2.0875728989193317e-9, -1.1359916970410765e-11];
+const SIN_64 = [
+  -0.1666666666666663, 0.00833333333332184, -0.00019841269829358517, 2.755731353850503e-6, -2.5050734386896366e-8,
+  1.5895433100685653e-10,
+];
+const COS_64 = [
+  0.0416666666666666, -0.001388888888887447, 2.480158728966687e-5, -2.7557314399242466e-7, 2.0875728989193317e-9,
+  -1.1359916970410765e-11,
+];
 
 interface Reduced {
   /** |x| = quarters·π/2 + an angle in [-π/4, π/4]; the low bits hold the number of quarters. */
@@ -70,9 +79,12 @@ function reduce(b: KernelBuilder, magnitude: Value): Reduced {
 
 /** The sign bit of an integer whose bit `bit` is set. */
 const bitToSign = (b: KernelBuilder, quarters: Value, bit: 0 | 1): Value =>
-  quarters.type.scalar === 'i64' ? b.shl(b.and(quarters, BigInt(1 << bit)), BigInt(63 - bit)) : b.shl(b.and(quarters, 1 << bit), 31 - bit);
+  quarters.type.scalar === 'i64'
+    ? b.shl(b.and(quarters, BigInt(1 << bit)), BigInt(63 - bit))
+    : b.shl(b.and(quarters, 1 << bit), 31 - bit);
 
-const isOdd = (b: KernelBuilder, quarters: Value): Value => b.ne(b.and(quarters, quarters.type.scalar === 'i64' ? 1n : 1), quarters.type.scalar === 'i64' ? 0n : 0);
+const isOdd = (b: KernelBuilder, quarters: Value): Value =>
+  b.ne(b.and(quarters, quarters.type.scalar === 'i64' ? 1n : 1), quarters.type.scalar === 'i64' ? 0n : 0);
 
 /** Sine of radians. f32: at most 2 ulp over the whole range. f64: at most 1 ulp for |x| <= 2^27; accuracy is lost beyond. */
 export function sin(b: KernelBuilder, x: Value): Value {
@@ -114,8 +126,8 @@ export function sinCosTurns(b: KernelBuilder, turns: Value): { readonly sin: Val
 
 /** sin(πx)/x in x² for |x| <= 1/2, f64. */
 const SIN_PI_64 = [
-  3.141592653589793, -5.167712780049894, 2.550164039869508, -0.5992645290083611, 0.08214588034271156, -0.007370360036152156,
-  0.0004658302221759769, -2.0075363784429572e-5, -3.0755987511529035e-6, 3.3756861670000623e-6,
+  3.141592653589793, -5.167712780049894, 2.550164039869508, -0.5992645290083611, 0.08214588034271156,
+  -0.007370360036152156, 0.0004658302221759769, -2.0075363784429572e-5, -3.0755987511529035e-6, 3.3756861670000623e-6,
 ];
 
 /** sin(πx), f64, for any x: exact at integers. At most 3 ulp. */
@@ -134,15 +146,22 @@ export function sinc(b: KernelBuilder, x: Value): Value {
 }
 
 /** (asin x - x) / x³ and (atan x - x) / x³ in x². */
-const ASIN_32 = [0.16666659712791443, 0.07500521838665009, 0.04451338201761246, 0.03183881193399429, 0.014317329041659832, 0.037690337747335434];
-const ASIN_64 = [
-  0.16666666666665408, 0.07500000000337154, 0.04464285682819921, 0.030381959142743675, 0.02237175790348432, 0.017359707081031957,
-  0.013885211746311785, 0.012169372017450528, 0.00652726380061305, 0.019530257172953328, -0.016227444765006222, 0.031914500856237565,
+const ASIN_32 = [
+  0.16666659712791443, 0.07500521838665009, 0.04451338201761246, 0.03183881193399429, 0.014317329041659832,
+  0.037690337747335434,
 ];
-const ATAN_32 = [-0.33333316445350647, 0.19998528063297272, -0.14244386553764343, 0.10599101334810257, -0.060897961258888245];
+const ASIN_64 = [
+  0.16666666666665408, 0.07500000000337154, 0.04464285682819921, 0.030381959142743675, 0.02237175790348432,
+  0.017359707081031957, 0.013885211746311785, 0.012169372017450528, 0.00652726380061305, 0.019530257172953328,
+  -0.016227444765006222, 0.031914500856237565,
+];
+const ATAN_32 = [
+  -0.33333316445350647, 0.19998528063297272, -0.14244386553764343, 0.10599101334810257, -0.060897961258888245,
+];
 const ATAN_64 = [
-  -0.333333333333332, 0.19999999999953613, -0.14285714280190118, 0.11111110782904261, -0.09090897738060305, 0.07692059827877963,
-  -0.06663099404802186, 0.058478544666475354, -0.0503914507938769, 0.03806047263090591, -0.017902722698982094,
+  -0.333333333333332, 0.19999999999953613, -0.14285714280190118, 0.11111110782904261, -0.09090897738060305,
+  0.07692059827877963, -0.06663099404802186, 0.058478544666475354, -0.0503914507938769, 0.03806047263090591,
+  -0.017902722698982094,
 ];
 
 /** A constant and what its rounding to the type of `x` lost. */
@@ -195,12 +214,25 @@ export function atan(b: KernelBuilder, x: Value): Value {
   const constant = (value: number): Value => b.constant(value, x.type);
   const large = b.gt(magnitude, 2.414213562373095);
   const medium = b.gt(magnitude, 0.41421356237309503);
-  const choose = (atLarge: Value, atMedium: Value, atSmall: Value): Value => b.select(large, atLarge, b.select(medium, atMedium, atSmall));
-  const t = b.div(choose(constant(-1), b.sub(magnitude, 1), magnitude), choose(magnitude, b.add(magnitude, 1), constant(1)));
+  const choose = (atLarge: Value, atMedium: Value, atSmall: Value): Value =>
+    b.select(large, atLarge, b.select(medium, atMedium, atSmall));
+  const t = b.div(
+    choose(constant(-1), b.sub(magnitude, 1), magnitude),
+    choose(magnitude, b.add(magnitude, 1), constant(1)),
+  );
   const [half, halfLow] = halfPi(x);
   const [quarter, quarterLow] = quarterPi(x);
   const zero = constant(0);
-  return copySign(b, arcTangentCore(b, t, choose(constant(half), constant(quarter), zero), choose(constant(halfLow), constant(quarterLow), zero)), x);
+  return copySign(
+    b,
+    arcTangentCore(
+      b,
+      t,
+      choose(constant(half), constant(quarter), zero),
+      choose(constant(halfLow), constant(quarterLow), zero),
+    ),
+    x,
+  );
 }
 
 /** The angle of the point (x, y) in (-π, π]. At most 3 ulp. Signed zeros and infinities as in C. */
@@ -212,7 +244,11 @@ export function atan2(b: KernelBuilder, y: Value, x: Value): Value {
   const steep = b.gt(ay, ax);
   const larger = b.select(steep, ay, ax);
   const quotient = b.div(b.select(steep, ax, ay), larger);
-  const ratio = b.select(b.eq(larger, 0), constant(0), b.select(b.and(b.eq(ax, Infinity), b.eq(ay, Infinity)), constant(1), quotient));
+  const ratio = b.select(
+    b.eq(larger, 0),
+    constant(0),
+    b.select(b.and(b.eq(ax, Infinity), b.eq(ay, Infinity)), constant(1), quotient),
+  );
   const medium = b.gt(ratio, 0.41421356237309503);
   const t = b.select(medium, b.div(b.sub(ratio, 1), b.add(ratio, 1)), ratio);
   const [quarter, quarterLow] = quarterPi(y);
@@ -220,9 +256,15 @@ export function atan2(b: KernelBuilder, y: Value, x: Value): Value {
   const [whole, wholeLow] = pi(y);
   const xBits = bits(b, x);
   const left = b.lt(xBits, xBits.type.scalar === 'i64' ? 0n : 0);
-  const angle = arcTangentCore(b, t, b.select(medium, constant(quarter), constant(0)), b.select(medium, constant(quarterLow), constant(0)));
+  const angle = arcTangentCore(
+    b,
+    t,
+    b.select(medium, constant(quarter), constant(0)),
+    b.select(medium, constant(quarterLow), constant(0)),
+  );
   const turned = b.select(b.xor(steep, left), b.neg(angle), angle);
-  const chooseBase = (upright: number, opposite: number): Value => b.select(steep, constant(upright), b.select(left, constant(opposite), constant(0)));
+  const chooseBase = (upright: number, opposite: number): Value =>
+    b.select(steep, constant(upright), b.select(left, constant(opposite), constant(0)));
   const result = copySign(b, b.add(chooseBase(half, whole), b.add(turned, chooseBase(halfLow, wholeLow))), y);
   return b.select(b.or(isNaNValue(b, x), isNaNValue(b, y)), b.add(x, y), result);
 }

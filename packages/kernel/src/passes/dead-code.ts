@@ -14,13 +14,34 @@ export function liveValues(kernel: Kernel): Map<Value, number> {
   const visit = (block: Block): void => {
     for (const s of block.statements) {
       switch (s.kind) {
-        case 'let': break;
-        case 'store': use(s.index); use(s.value); if (s.mask !== null) use(s.mask); break;
-        case 'scatter': use(s.indices); use(s.value); if (s.mask !== null) use(s.mask); break;
-        case 'prefetch': use(s.index); break;
-        case 'for': use(s.start); use(s.end); loops.push(s); visit(s.body); break;
-        case 'if': use(s.condition); visit(s.then); if (s.otherwise !== null) visit(s.otherwise); break;
-        default: s satisfies never;
+        case 'let':
+          break;
+        case 'store':
+          use(s.index);
+          use(s.value);
+          if (s.mask !== null) use(s.mask);
+          break;
+        case 'scatter':
+          use(s.indices);
+          use(s.value);
+          if (s.mask !== null) use(s.mask);
+          break;
+        case 'prefetch':
+          use(s.index);
+          break;
+        case 'for':
+          use(s.start);
+          use(s.end);
+          loops.push(s);
+          visit(s.body);
+          break;
+        case 'if':
+          use(s.condition);
+          visit(s.then);
+          if (s.otherwise !== null) visit(s.otherwise);
+          break;
+        default:
+          s satisfies never;
       }
     }
   };

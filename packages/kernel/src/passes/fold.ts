@@ -33,7 +33,8 @@ export function coerce(value: Constant, type: ScalarType): Constant {
   return Number(type.startsWith('u') ? BigInt.asUintN(bits, BigInt(value)) : BigInt.asIntN(bits, BigInt(value)));
 }
 
-const bitsOf = (type: ScalarType): number => (type === 'i8' || type === 'u8' ? 8 : type === 'i16' || type === 'u16' ? 16 : 32);
+const bitsOf = (type: ScalarType): number =>
+  type === 'i8' || type === 'u8' ? 8 : type === 'i16' || type === 'u16' ? 16 : 32;
 
 function saturate(number: number, type: ScalarType): number {
   const bits = bitsOf(type);
@@ -45,15 +46,24 @@ export function foldUnary(op: UnaryOp, type: ScalarType, a: Constant): Constant 
   if (op === 'not') return type === 'bool' ? !a : coerce(typeof a === 'bigint' ? ~a : -1 - Number(a), type);
   if (typeof a !== 'number' || type === 'i64') return typeof a === 'bigint' && op === 'neg' ? coerce(-a, type) : null;
   switch (op) {
-    case 'neg': return coerce(-a, type);
-    case 'abs': return coerce(Math.abs(a), type);
-    case 'sqrt': return coerce(Math.sqrt(a), type);
-    case 'floor': return coerce(Math.floor(a), type);
-    case 'ceil': return coerce(Math.ceil(a), type);
-    case 'trunc': return coerce(Math.trunc(a), type);
-    case 'round': return coerce(roundHalfEven(a), type);
-    case 'popcount': return null;
-    default: return op satisfies never;
+    case 'neg':
+      return coerce(-a, type);
+    case 'abs':
+      return coerce(Math.abs(a), type);
+    case 'sqrt':
+      return coerce(Math.sqrt(a), type);
+    case 'floor':
+      return coerce(Math.floor(a), type);
+    case 'ceil':
+      return coerce(Math.ceil(a), type);
+    case 'trunc':
+      return coerce(Math.trunc(a), type);
+    case 'round':
+      return coerce(roundHalfEven(a), type);
+    case 'popcount':
+      return null;
+    default:
+      return op satisfies never;
   }
 }
 
@@ -66,47 +76,83 @@ export function foldBinary(op: BinaryOp, type: ScalarType, a: Constant, b: Const
   }
   if (typeof a === 'bigint' && typeof b === 'bigint') {
     switch (op) {
-      case 'add': return coerce(a + b, type);
-      case 'sub': return coerce(a - b, type);
-      case 'mul': return coerce(a * b, type);
-      case 'and': return coerce(a & b, type);
-      case 'or': return coerce(a | b, type);
-      case 'xor': return coerce(a ^ b, type);
-      case 'shl': return coerce(a << (b & 63n), type);
-      case 'shr': return coerce(a >> (b & 63n), type);
-      default: return null;
+      case 'add':
+        return coerce(a + b, type);
+      case 'sub':
+        return coerce(a - b, type);
+      case 'mul':
+        return coerce(a * b, type);
+      case 'and':
+        return coerce(a & b, type);
+      case 'or':
+        return coerce(a | b, type);
+      case 'xor':
+        return coerce(a ^ b, type);
+      case 'shl':
+        return coerce(a << (b & 63n), type);
+      case 'shr':
+        return coerce(a >> (b & 63n), type);
+      default:
+        return null;
     }
   }
   if (typeof a !== 'number' || typeof b !== 'number') return null;
   const integer = !isFloat(type);
   switch (op) {
-    case 'add': return coerce(a + b, type);
-    case 'sub': return coerce(a - b, type);
+    case 'add':
+      return coerce(a + b, type);
+    case 'sub':
+      return coerce(a - b, type);
     case 'mul': {
       const product = a * b;
       return integer && !Number.isSafeInteger(product) ? coerce(BigInt(a) * BigInt(b), type) : coerce(product, type);
     }
-    case 'div': return integer ? (b === 0 ? null : coerce(Math.trunc(a / b), type)) : coerce(a / b, type);
-    case 'rem': return integer ? (b === 0 ? null : coerce(a % b, type)) : null;
-    case 'min': return a < b ? a : b;
-    case 'max': return a > b ? a : b;
-    case 'and': return type === 'index' ? Number(BigInt(a) & BigInt(b)) : coerce(a & b, type);
-    case 'or': return type === 'index' ? Number(BigInt(a) | BigInt(b)) : coerce(a | b, type);
-    case 'xor': return type === 'index' ? Number(BigInt(a) ^ BigInt(b)) : coerce(a ^ b, type);
-    case 'shl': return type === 'index' ? (b < 32 ? coerce(a * 2 ** b, type) : null) : coerce(a << (b & (bitsOf(type) - 1)), type);
-    case 'shr': return type === 'index' ? (b < 32 ? Math.floor(a / 2 ** b) : null) : coerce(type === 'u32' ? a >>> (b & 31) : a >> (b & (bitsOf(type) - 1)), type);
-    default: return op satisfies never;
+    case 'div':
+      return integer ? (b === 0 ? null : coerce(Math.trunc(a / b), type)) : coerce(a / b, type);
+    case 'rem':
+      return integer ? (b === 0 ? null : coerce(a % b, type)) : null;
+    case 'min':
+      return a < b ? a : b;
+    case 'max':
+      return a > b ? a : b;
+    case 'and':
+      return type === 'index' ? Number(BigInt(a) & BigInt(b)) : coerce(a & b, type);
+    case 'or':
+      return type === 'index' ? Number(BigInt(a) | BigInt(b)) : coerce(a | b, type);
+    case 'xor':
+      return type === 'index' ? Number(BigInt(a) ^ BigInt(b)) : coerce(a ^ b, type);
+    case 'shl':
+      return type === 'index'
+        ? b < 32
+          ? coerce(a * 2 ** b, type)
+          : null
+        : coerce(a << (b & (bitsOf(type) - 1)), type);
+    case 'shr':
+      return type === 'index'
+        ? b < 32
+          ? Math.floor(a / 2 ** b)
+          : null
+        : coerce(type === 'u32' ? a >>> (b & 31) : a >> (b & (bitsOf(type) - 1)), type);
+    default:
+      return op satisfies never;
   }
 }
 
 export function foldCompare(op: CompareOp, a: Constant, b: Constant): boolean {
   switch (op) {
-    case 'eq': return a === b;
-    case 'ne': return a !== b;
-    case 'lt': return a < b;
-    case 'le': return a <= b;
-    case 'gt': return a > b;
-    case 'ge': return a >= b;
-    default: return op satisfies never;
+    case 'eq':
+      return a === b;
+    case 'ne':
+      return a !== b;
+    case 'lt':
+      return a < b;
+    case 'le':
+      return a <= b;
+    case 'gt':
+      return a > b;
+    case 'ge':
+      return a >= b;
+    default:
+      return op satisfies never;
   }
 }

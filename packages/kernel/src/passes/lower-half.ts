@@ -33,7 +33,10 @@ export function castStorage(b: KernelBuilder, x: Value, to: 'f16' | 'bf16'): Val
     const rounded = b.shr(b.add(b.add(raw, 0x7fff), b.and(upper, 1)), 16);
     return b.bitcast(b.cast(b.select(isNaN, b.or(upper, 0x40), rounded), 'u16'), 'bf16');
   }
-  const normal = b.shr(b.add(b.sub(b.add(magnitude, 0xfff), LEAST_NORMAL - 0x800000), b.and(b.shr(magnitude, 13), 1)), 13);
+  const normal = b.shr(
+    b.add(b.sub(b.add(magnitude, 0xfff), LEAST_NORMAL - 0x800000), b.and(b.shr(magnitude, 13), 1)),
+    13,
+  );
   // Adding 1/2 shifts a subnormal's bits to the end of the mantissa, and the addition rounds it.
   const subnormal = b.sub(b.bitcast(b.add(b.bitcast(magnitude, 'f32'), 0.5), 'u32'), 0x3f000000);
   const finite = b.select(b.lt(magnitude, LEAST_NORMAL), subnormal, normal);

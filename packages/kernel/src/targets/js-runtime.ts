@@ -7,10 +7,12 @@ const f32 = new Float32Array(f64.buffer);
 const u32 = new Uint32Array(f64.buffer);
 const i64 = new BigInt64Array(f64.buffer);
 
-const popcount64 = (x: bigint): bigint => BigInt(popcount32(Number(BigInt.asIntN(32, x))) + popcount32(Number(BigInt.asIntN(32, x >> 32n))));
+const popcount64 = (x: bigint): bigint =>
+  BigInt(popcount32(Number(BigInt.asIntN(32, x))) + popcount32(Number(BigInt.asIntN(32, x >> 32n))));
 
 /** Float to an integer of at most 32 bits: truncates, saturates, NaN gives 0. */
-const saturate = (x: number, low: number, high: number): number => (x >= high ? high : x <= low ? low : x !== x ? 0 : Math.trunc(x) + 0);
+const saturate = (x: number, low: number, high: number): number =>
+  x >= high ? high : x <= low ? low : x !== x ? 0 : Math.trunc(x) + 0;
 
 function saturate64(x: number): bigint {
   if (x !== x) return 0n;
@@ -20,13 +22,24 @@ function saturate64(x: number): bigint {
 }
 
 const small = (a: number): boolean => (a | 0) === a;
-const onIndex = (op: (a: bigint, b: bigint) => bigint, fast: (a: number, b: number) => number) => (a: number, b: number): number =>
-  small(a) && small(b) ? fast(a, b) : Number(BigInt.asIntN(64, op(BigInt(a), BigInt(b))));
+const onIndex =
+  (op: (a: bigint, b: bigint) => bigint, fast: (a: number, b: number) => number) =>
+  (a: number, b: number): number =>
+    small(a) && small(b) ? fast(a, b) : Number(BigInt.asIntN(64, op(BigInt(a), BigInt(b))));
 
 /** Exact a·b + c in f64, rounded once (Dekker's product and Knuth's sum, the tail rounded to odd: Boldo and Melquiond 2008). */
 function fma64(a: number, b: number, c: number): number {
   const product = a * b;
-  if (!Number.isFinite(product) || !Number.isFinite(c) || product === 0 || Math.abs(product) > 2 ** 970 || Math.abs(product) < 2 ** -900 || Math.abs(a) > 2 ** 990 || Math.abs(b) > 2 ** 990) return product + c;
+  if (
+    !Number.isFinite(product) ||
+    !Number.isFinite(c) ||
+    product === 0 ||
+    Math.abs(product) > 2 ** 970 ||
+    Math.abs(product) < 2 ** -900 ||
+    Math.abs(a) > 2 ** 990 ||
+    Math.abs(b) > 2 ** 990
+  )
+    return product + c;
   const split = 134217729;
   const aHigh = a * split - (a * split - a);
   const bHigh = b * split - (b * split - b);
@@ -69,9 +82,18 @@ export const JS_RUNTIME = {
   f32ToBf16: floatToBfloatBits,
   divide64: (a: bigint, b: bigint): bigint => (b === 0n ? 0n : BigInt.asIntN(64, a / b)),
   remainder64: (a: bigint, b: bigint): bigint => (b === 0n ? 0n : a % b),
-  indexAnd: onIndex((a, b) => a & b, (a, b) => a & b),
-  indexOr: onIndex((a, b) => a | b, (a, b) => a | b),
-  indexXor: onIndex((a, b) => a ^ b, (a, b) => a ^ b),
+  indexAnd: onIndex(
+    (a, b) => a & b,
+    (a, b) => a & b,
+  ),
+  indexOr: onIndex(
+    (a, b) => a | b,
+    (a, b) => a | b,
+  ),
+  indexXor: onIndex(
+    (a, b) => a ^ b,
+    (a, b) => a ^ b,
+  ),
   outside: (name: string, index: number, length: number): never => {
     throw new RangeError(`element ${index} of ${name}, which has ${length}`);
   },

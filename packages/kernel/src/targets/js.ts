@@ -5,21 +5,61 @@
  */
 import { floatToBfloatBits, floatToHalfBits } from '../dtypes/half.ts';
 import { ProjError } from '../errors.ts';
-import type { BinaryOp, Block, CompareOp, HorizontalOp, Kernel, Loop, Memory, Statement, UnaryOp, Value } from '../ir/ir.ts';
+import type {
+  BinaryOp,
+  Block,
+  CompareOp,
+  HorizontalOp,
+  Kernel,
+  Loop,
+  Memory,
+  Statement,
+  UnaryOp,
+  Value,
+} from '../ir/ir.ts';
 import { isFloat, isStorageOnly, isUnsigned, SCALARS, type ScalarType } from '../ir/types.ts';
 import { liveValues } from '../passes/dead-code.ts';
 import { JS_RUNTIME, type JsHelper } from './js-runtime.ts';
 
 export type JsTypedArray =
-  | Uint8Array | Int8Array | Uint16Array | Int16Array | Uint32Array | Int32Array | BigInt64Array | Float32Array | Float64Array;
+  | Uint8Array
+  | Int8Array
+  | Uint16Array
+  | Int16Array
+  | Uint32Array
+  | Int32Array
+  | BigInt64Array
+  | Float32Array
+  | Float64Array;
 export type JsArgument = JsTypedArray | number | bigint | boolean;
 /** A compiled kernel: `args` has one entry for each parameter, a view of memory or a number. */
 export type JsFunction = (args: readonly JsArgument[], begin: number, end: number, thread: number) => void;
 
 /** The typed array of each element type: bool as bytes, f16 and bf16 as their bits. */
-export const JS_ARRAYS: Record<Exclude<ScalarType, 'index'>, 'Uint8Array' | 'Int8Array' | 'Uint16Array' | 'Int16Array' | 'Uint32Array' | 'Int32Array' | 'BigInt64Array' | 'Float32Array' | 'Float64Array'> = {
-  bool: 'Uint8Array', i8: 'Int8Array', u8: 'Uint8Array', i16: 'Int16Array', u16: 'Uint16Array', i32: 'Int32Array', u32: 'Uint32Array',
-  i64: 'BigInt64Array', f16: 'Uint16Array', bf16: 'Uint16Array', f32: 'Float32Array', f64: 'Float64Array',
+export const JS_ARRAYS: Record<
+  Exclude<ScalarType, 'index'>,
+  | 'Uint8Array'
+  | 'Int8Array'
+  | 'Uint16Array'
+  | 'Int16Array'
+  | 'Uint32Array'
+  | 'Int32Array'
+  | 'BigInt64Array'
+  | 'Float32Array'
+  | 'Float64Array'
+> = {
+  bool: 'Uint8Array',
+  i8: 'Int8Array',
+  u8: 'Uint8Array',
+  i16: 'Int16Array',
+  u16: 'Uint16Array',
+  i32: 'Int32Array',
+  u32: 'Uint32Array',
+  i64: 'BigInt64Array',
+  f16: 'Uint16Array',
+  bf16: 'Uint16Array',
+  f32: 'Float32Array',
+  f64: 'Float64Array',
 };
 
 export interface JsOptions {
@@ -35,63 +75,109 @@ export interface JsOptions {
 const DEFAULTS: JsOptions = { mulAdd: 'nearest', bounds: false };
 
 const COMPARE: Record<CompareOp, string> = { eq: '===', ne: '!==', lt: '<', le: '<=', gt: '>', ge: '>=' };
-const HORIZONTAL: Record<HorizontalOp, BinaryOp> = { reduceAdd: 'add', reduceMul: 'mul', reduceMin: 'min', reduceMax: 'max' };
+const HORIZONTAL: Record<HorizontalOp, BinaryOp> = {
+  reduceAdd: 'add',
+  reduceMul: 'mul',
+  reduceMin: 'min',
+  reduceMax: 'max',
+};
 
 /** `expression`, a number, wrapped to an integer type. */
 function wrap(type: ScalarType, expression: string): string {
   switch (type) {
-    case 'i8': return `((${expression}) << 24 >> 24)`;
-    case 'i16': return `((${expression}) << 16 >> 16)`;
-    case 'i32': return `((${expression}) | 0)`;
-    case 'u8': return `((${expression}) & 255)`;
-    case 'u16': return `((${expression}) & 65535)`;
-    case 'u32': return `((${expression}) >>> 0)`;
-    case 'i64': return `BigInt.asIntN(64, ${expression})`;
-    case 'f32': return `f32(${expression})`;
-    case 'f64': case 'index': case 'bool': case 'f16': case 'bf16': return `(${expression})`;
-    default: return type satisfies never;
+    case 'i8':
+      return `((${expression}) << 24 >> 24)`;
+    case 'i16':
+      return `((${expression}) << 16 >> 16)`;
+    case 'i32':
+      return `((${expression}) | 0)`;
+    case 'u8':
+      return `((${expression}) & 255)`;
+    case 'u16':
+      return `((${expression}) & 65535)`;
+    case 'u32':
+      return `((${expression}) >>> 0)`;
+    case 'i64':
+      return `BigInt.asIntN(64, ${expression})`;
+    case 'f32':
+      return `f32(${expression})`;
+    case 'f64':
+    case 'index':
+    case 'bool':
+    case 'f16':
+    case 'bf16':
+      return `(${expression})`;
+    default:
+      return type satisfies never;
   }
 }
 
 function unary(op: UnaryOp, type: ScalarType, a: string): string {
   switch (op) {
-    case 'neg': return type === 'index' ? `(0 - ${a})` : isFloat(type) ? `(-${a})` : wrap(type, `-${a}`);
-    case 'abs': return isFloat(type) ? `Math.abs(${a})` : isUnsigned(type) ? a : `(${a} < 0 ? ${wrap(type, `-${a}`)} : ${a})`;
-    case 'sqrt': return wrap(type, `Math.sqrt(${a})`);
-    case 'floor': return `Math.floor(${a})`;
-    case 'ceil': return `Math.ceil(${a})`;
-    case 'trunc': return `Math.trunc(${a})`;
-    case 'round': return `roundHalfEven(${a})`;
-    case 'not': return type === 'bool' ? `(!${a})` : type === 'index' ? `(-1 - ${a})` : wrap(type, `~${a}`);
+    case 'neg':
+      return type === 'index' ? `(0 - ${a})` : isFloat(type) ? `(-${a})` : wrap(type, `-${a}`);
+    case 'abs':
+      return isFloat(type) ? `Math.abs(${a})` : isUnsigned(type) ? a : `(${a} < 0 ? ${wrap(type, `-${a}`)} : ${a})`;
+    case 'sqrt':
+      return wrap(type, `Math.sqrt(${a})`);
+    case 'floor':
+      return `Math.floor(${a})`;
+    case 'ceil':
+      return `Math.ceil(${a})`;
+    case 'trunc':
+      return `Math.trunc(${a})`;
+    case 'round':
+      return `roundHalfEven(${a})`;
+    case 'not':
+      return type === 'bool' ? `(!${a})` : type === 'index' ? `(-1 - ${a})` : wrap(type, `~${a}`);
     case 'popcount':
       if (type === 'i64') return `popcount64(${a})`;
       if (type === 'index') return `Number(popcount64(BigInt(${a})))`;
       return `popcount32(${SCALARS[type].bytes === 4 ? a : wrap(type === 'i8' || type === 'u8' ? 'u8' : 'u16', a)})`;
-    default: return op satisfies never;
+    default:
+      return op satisfies never;
   }
 }
 
 function binary(op: BinaryOp, type: ScalarType, a: string, b: string): string {
   switch (op) {
-    case 'add': return wrap(type, `${a} + ${b}`);
-    case 'sub': return wrap(type, `${a} - ${b}`);
-    case 'mul': return type === 'i32' ? `Math.imul(${a}, ${b})` : type === 'u32' ? `(Math.imul(${a}, ${b}) >>> 0)` : wrap(type, `${a} * ${b}`);
+    case 'add':
+      return wrap(type, `${a} + ${b}`);
+    case 'sub':
+      return wrap(type, `${a} - ${b}`);
+    case 'mul':
+      return type === 'i32'
+        ? `Math.imul(${a}, ${b})`
+        : type === 'u32'
+          ? `(Math.imul(${a}, ${b}) >>> 0)`
+          : wrap(type, `${a} * ${b}`);
     case 'div':
       if (type === 'i64') return `divide64(${a}, ${b})`;
       return type === 'index' ? `Math.trunc(${a} / ${b})` : wrap(type, `${a} / ${b}`);
-    case 'rem': return type === 'i64' ? `remainder64(${a}, ${b})` : wrap(type, `${a} % ${b}`);
-    case 'min': return `(${a} < ${b} ? ${a} : ${b})`;
-    case 'max': return `(${a} > ${b} ? ${a} : ${b})`;
-    case 'and': return type === 'bool' ? `(${a} && ${b})` : type === 'index' ? `indexAnd(${a}, ${b})` : wrap(type, `${a} & ${b}`);
-    case 'or': return type === 'bool' ? `(${a} || ${b})` : type === 'index' ? `indexOr(${a}, ${b})` : wrap(type, `${a} | ${b}`);
-    case 'xor': return type === 'bool' ? `(${a} !== ${b})` : type === 'index' ? `indexXor(${a}, ${b})` : wrap(type, `${a} ^ ${b}`);
+    case 'rem':
+      return type === 'i64' ? `remainder64(${a}, ${b})` : wrap(type, `${a} % ${b}`);
+    case 'min':
+      return `(${a} < ${b} ? ${a} : ${b})`;
+    case 'max':
+      return `(${a} > ${b} ? ${a} : ${b})`;
+    case 'and':
+      return type === 'bool' ? `(${a} && ${b})` : type === 'index' ? `indexAnd(${a}, ${b})` : wrap(type, `${a} & ${b}`);
+    case 'or':
+      return type === 'bool' ? `(${a} || ${b})` : type === 'index' ? `indexOr(${a}, ${b})` : wrap(type, `${a} | ${b}`);
+    case 'xor':
+      return type === 'bool'
+        ? `(${a} !== ${b})`
+        : type === 'index'
+          ? `indexXor(${a}, ${b})`
+          : wrap(type, `${a} ^ ${b}`);
     case 'shl':
       if (type === 'index') return `(${a} * 2 ** ${b})`;
       return wrap(type, `${a} << (${b} & ${countMask(type)})`);
     case 'shr':
       if (type === 'index') return `Math.floor(${a} / 2 ** ${b})`;
       return wrap(type, `${a} ${type === 'u32' ? '>>>' : '>>'} (${b} & ${countMask(type)})`);
-    default: return op satisfies never;
+    default:
+      return op satisfies never;
   }
 }
 
@@ -110,7 +196,9 @@ function cast(from: ScalarType, to: ScalarType, a: string): string {
     if (to === 'i64') return `saturate64(${a})`;
     if (to === 'index') return `saturate(${a}, ${-(2 ** 63)}, ${2 ** 63})`;
     const bits = SCALARS[to].bytes * 8;
-    return isUnsigned(to) ? `saturate(${a}, 0, ${2 ** bits - 1})` : `saturate(${a}, ${-(2 ** (bits - 1))}, ${2 ** (bits - 1) - 1})`;
+    return isUnsigned(to)
+      ? `saturate(${a}, 0, ${2 ** bits - 1})`
+      : `saturate(${a}, ${-(2 ** (bits - 1))}, ${2 ** (bits - 1) - 1})`;
   }
   if (to === 'i64') return `BigInt(${a})`;
   if (from === 'i64') return to === 'index' ? `Number(${a})` : wrap(to, `Number(BigInt.asIntN(32, ${a}))`);
@@ -172,9 +260,18 @@ class JsRenderer {
       if (p.kind === 'buffer') this.#line(`const ${this.#memory(p)} = args[${i}];`);
     });
     this.#block(this.#kernel.body);
-    const declared = locals.map((local) => `  const ${this.#memory(local)} = new ${JS_ARRAYS[storage(local)]}(${local.length});`);
+    const declared = locals.map(
+      (local) => `  const ${this.#memory(local)} = new ${JS_ARRAYS[storage(local)]}(${local.length});`,
+    );
     const identifier = `kernel_${name.replace(/[^A-Za-z0-9_]/g, '_')}`;
-    return ["'use strict';", '  const f32 = Math.fround;', ...declared, `  return function ${identifier}(args, begin, end, thread) {`, ...this.#lines, '  };'].join('\n');
+    return [
+      "'use strict';",
+      '  const f32 = Math.fround;',
+      ...declared,
+      `  return function ${identifier}(args, begin, end, thread) {`,
+      ...this.#lines,
+      '  };',
+    ].join('\n');
   }
 
   #line(text: string): void {
@@ -241,7 +338,9 @@ class JsRenderer {
 
   #element(memory: Memory, index: string): string {
     const name = this.#memory(memory);
-    return this.#options.bounds ? `${name}[${index} >= 0 && ${index} < ${name}.length ? ${index} : outside('${memory.name}', ${index}, ${name}.length)]` : `${name}[${index}]`;
+    return this.#options.bounds
+      ? `${name}[${index} >= 0 && ${index} < ${name}.length ? ${index} : outside('${memory.name}', ${index}, ${name}.length)]`
+      : `${name}[${index}]`;
   }
 
   #store(memory: Memory, at: (lane: number) => string, value: Value, mask: Value | null): void {
@@ -256,9 +355,12 @@ class JsRenderer {
     const lanes = carried.flatMap((c) => Array.from({ length: c.inner.type.lanes }, (_, lane) => ({ c, lane })));
     for (const { c, lane } of lanes) this.#line(`let ${this.#lane(c.result, lane)} = ${this.#lane(c.initial, lane)};`);
     const variable = this.#lane(loop.variable, 0);
-    this.#line(`for (let ${variable} = ${this.#lane(loop.start, 0)}; ${variable} < ${this.#lane(loop.end, 0)}; ${variable} += ${loop.step}) {`);
+    this.#line(
+      `for (let ${variable} = ${this.#lane(loop.start, 0)}; ${variable} < ${this.#lane(loop.end, 0)}; ${variable} += ${loop.step}) {`,
+    );
     this.#nested(() => {
-      for (const { c, lane } of lanes) this.#line(`const ${this.#lane(c.inner, lane)} = ${this.#lane(c.result, lane)};`);
+      for (const { c, lane } of lanes)
+        this.#line(`const ${this.#lane(c.inner, lane)} = ${this.#lane(c.result, lane)};`);
       this.#block(loop.body);
       for (const { c, lane } of lanes) this.#line(`${this.#lane(c.result, lane)} = ${this.#lane(c.next, lane)};`);
     });
@@ -267,7 +369,8 @@ class JsRenderer {
 
   #define(value: Value): void {
     const { lanes } = value.type;
-    for (let lane = 0; lane < lanes; lane++) this.#line(`const ${this.#lane(value, lane)} = ${this.#expression(value, lane)};`);
+    for (let lane = 0; lane < lanes; lane++)
+      this.#line(`const ${this.#lane(value, lane)} = ${this.#expression(value, lane)};`);
   }
 
   #expression(value: Value, lane: number): string {
@@ -275,24 +378,69 @@ class JsRenderer {
     const { scalar } = value.type;
     const arg = (i: number): string => this.#lane(args[i], lane);
     switch (op) {
-      case 'neg': case 'abs': case 'sqrt': case 'floor': case 'ceil': case 'trunc': case 'round': case 'not': case 'popcount':
+      case 'neg':
+      case 'abs':
+      case 'sqrt':
+      case 'floor':
+      case 'ceil':
+      case 'trunc':
+      case 'round':
+      case 'not':
+      case 'popcount':
         return unary(op, scalar, arg(0));
-      case 'add': case 'sub': case 'mul': case 'div': case 'rem': case 'min': case 'max': case 'and': case 'or': case 'xor': case 'shl': case 'shr':
+      case 'add':
+      case 'sub':
+      case 'mul':
+      case 'div':
+      case 'rem':
+      case 'min':
+      case 'max':
+      case 'and':
+      case 'or':
+      case 'xor':
+      case 'shl':
+      case 'shr':
         return binary(op, scalar, arg(0), arg(1));
-      case 'eq': case 'ne': case 'lt': case 'le': case 'gt': case 'ge':
+      case 'eq':
+      case 'ne':
+      case 'lt':
+      case 'le':
+      case 'gt':
+      case 'ge':
         return `(${arg(0)} ${COMPARE[op]} ${arg(1)})`;
-      case 'reduceAdd': case 'reduceMul': case 'reduceMin': case 'reduceMax':
+      case 'reduceAdd':
+      case 'reduceMul':
+      case 'reduceMin':
+      case 'reduceMax':
         return this.#reduce(HORIZONTAL[op], args[0]);
-      case 'const': return literal(value);
-      case 'param': return `args[${value.parameter?.position}]`;
-      case 'builtin': return value.builtin ?? '';
-      case 'mulAdd': return this.#mulAdd(scalar, arg(0), arg(1), arg(2));
-      case 'select': return `(${arg(0)} ? ${arg(1)} : ${arg(2)})`;
-      case 'cast': return cast(args[0].type.scalar, scalar, arg(0));
-      case 'bitcast': return bitcast(args[0].type.scalar, scalar, arg(0));
-      case 'splat': return this.#lane(args[0], 0);
-      case 'extract': return this.#lane(args[0], value.lane ?? 0);
-      case 'iota': return scalar === 'i64' ? `${lane}n` : scalar === 'f16' ? String(floatToHalfBits(lane)) : scalar === 'bf16' ? String(floatToBfloatBits(lane)) : scalar === 'bool' ? String(lane !== 0) : wrap(scalar, String(lane));
+      case 'const':
+        return literal(value);
+      case 'param':
+        return `args[${value.parameter?.position}]`;
+      case 'builtin':
+        return value.builtin ?? '';
+      case 'mulAdd':
+        return this.#mulAdd(scalar, arg(0), arg(1), arg(2));
+      case 'select':
+        return `(${arg(0)} ? ${arg(1)} : ${arg(2)})`;
+      case 'cast':
+        return cast(args[0].type.scalar, scalar, arg(0));
+      case 'bitcast':
+        return bitcast(args[0].type.scalar, scalar, arg(0));
+      case 'splat':
+        return this.#lane(args[0], 0);
+      case 'extract':
+        return this.#lane(args[0], value.lane ?? 0);
+      case 'iota':
+        return scalar === 'i64'
+          ? `${lane}n`
+          : scalar === 'f16'
+            ? String(floatToHalfBits(lane))
+            : scalar === 'bf16'
+              ? String(floatToBfloatBits(lane))
+              : scalar === 'bool'
+                ? String(lane !== 0)
+                : wrap(scalar, String(lane));
       case 'shuffle': {
         const from = value.pattern?.[lane] ?? 0;
         const { lanes } = args[0].type;
@@ -300,22 +448,27 @@ class JsRenderer {
       }
       case 'dot4':
         return `(${[0, 1, 2, 3].map((k) => `${this.#lane(args[1], 4 * lane + k)} * ${this.#lane(args[2], 4 * lane + k)}`).join(' + ')} + ${arg(0)} | 0)`;
-      case 'load': case 'gather': {
+      case 'load':
+      case 'gather': {
         if (memory === undefined) return 'undefined';
         const element = this.#element(memory, op === 'load' ? this.#at(args[0], lane) : arg(0));
         const read = scalar === 'bool' ? `${element} !== 0` : element;
         const zero = scalar === 'bool' ? 'false' : scalar === 'i64' ? '0n' : '0';
         return args.length === 1 ? read : `(${arg(1)} ? ${read} : ${zero})`;
       }
-      case 'loopVariable': case 'carried': case 'result':
+      case 'loopVariable':
+      case 'carried':
+      case 'result':
         throw new ProjError('kernel-compilation', `kernel ${this.#kernel.name}: ${op} outside a loop header`);
-      default: return op satisfies never;
+      default:
+        return op satisfies never;
     }
   }
 
   #mulAdd(type: ScalarType, a: string, b: string, c: string): string {
     const { mulAdd } = this.#options;
-    if (type === 'f32' && mulAdd !== 'separate') return mulAdd === 'fused' ? `f32(fma64(${a}, ${b}, ${c}))` : `f32(${a} * ${b} + ${c})`;
+    if (type === 'f32' && mulAdd !== 'separate')
+      return mulAdd === 'fused' ? `f32(fma64(${a}, ${b}, ${c}))` : `f32(${a} * ${b} + ${c})`;
     if (type === 'f64' && mulAdd === 'fused') return `fma64(${a}, ${b}, ${c})`;
     return binary('add', type, binary('mul', type, a, b), c);
   }
@@ -336,6 +489,7 @@ class JsRenderer {
 }
 
 function storage(memory: Memory): Exclude<ScalarType, 'index'> {
-  if (memory.element === 'index') throw new ProjError('kernel-verification', `${memory.name}: memory of index elements`);
+  if (memory.element === 'index')
+    throw new ProjError('kernel-verification', `${memory.name}: memory of index elements`);
   return memory.element;
 }

@@ -54,7 +54,8 @@ export class AddressPlanner {
   /** The memory's first byte. */
   start(memory: Memory): AddressNode {
     let node = this.#roots.get(memory);
-    if (node === undefined) this.#roots.set(memory, (node = { base: memory, block: this.#root, terms: [], constant: 0, uses: 0, local: -1 }));
+    if (node === undefined)
+      this.#roots.set(memory, (node = { base: memory, block: this.#root, terms: [], constant: 0, uses: 0, local: -1 }));
     return node;
   }
 
@@ -120,7 +121,10 @@ export class AddressPlanner {
     const constantOf = (v: Value): number | null => (v.op === 'const' ? Number(v.constant) | 0 : null);
     const scaled = (v: Value, factor: number): Linear => {
       const { constant, terms } = this.#take(v);
-      return { constant: Math.imul(constant, factor), terms: new Map([...terms].map(([term, f]) => [term, Math.imul(f, factor)])) };
+      return {
+        constant: Math.imul(constant, factor),
+        terms: new Map([...terms].map(([term, f]) => [term, Math.imul(f, factor)])),
+      };
     };
     const sum = (a: Linear, b: Linear): Linear => {
       const terms = new Map(a.terms);
@@ -133,10 +137,17 @@ export class AddressPlanner {
     };
     let result: Linear;
     switch (value.op) {
-      case 'const': return { constant: constantOf(value) ?? 0, terms: new Map() };
-      case 'add': result = sum(this.#take(value.args[0]), this.#take(value.args[1])); break;
-      case 'sub': result = sum(this.#take(value.args[0]), scaled(value.args[1], -1)); break;
-      case 'neg': result = scaled(value.args[0], -1); break;
+      case 'const':
+        return { constant: constantOf(value) ?? 0, terms: new Map() };
+      case 'add':
+        result = sum(this.#take(value.args[0]), this.#take(value.args[1]));
+        break;
+      case 'sub':
+        result = sum(this.#take(value.args[0]), scaled(value.args[1], -1));
+        break;
+      case 'neg':
+        result = scaled(value.args[0], -1);
+        break;
       case 'mul': {
         const left = constantOf(value.args[0]);
         const right = constantOf(value.args[1]);
@@ -151,7 +162,8 @@ export class AddressPlanner {
         result = scaled(value.args[0], 1 << count);
         break;
       }
-      default: return itself;
+      default:
+        return itself;
     }
     // A sum of several values of one block is better computed once, unless taking it apart frees something.
     let here = 0;

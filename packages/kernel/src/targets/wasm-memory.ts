@@ -7,8 +7,31 @@ import { SCALARS } from '../ir/types.ts';
 import type { Address } from './wasm-address.ts';
 import { I32, V128 } from './wasm-bytes.ts';
 import {
-  byWidth, compareLanes, COMPARE, CONVERT, INTEGER, laneBits, LOAD, stackType, STORE, V_ADD, V_ALL_TRUE, V_AND, V_BITMASK, V_EXTRACT, V_LOAD, V_LOAD32_ZERO, V_LOAD64_ZERO, V_LOAD_LANE,
-  V_LOAD_SPLAT, V_REPLACE, V_SHL, V_SPLAT, V_STORE, V_STORE_LANE, wasmType,
+  byWidth,
+  compareLanes,
+  COMPARE,
+  CONVERT,
+  INTEGER,
+  laneBits,
+  LOAD,
+  stackType,
+  STORE,
+  V_ADD,
+  V_ALL_TRUE,
+  V_AND,
+  V_BITMASK,
+  V_EXTRACT,
+  V_LOAD,
+  V_LOAD32_ZERO,
+  V_LOAD64_ZERO,
+  V_LOAD_LANE,
+  V_LOAD_SPLAT,
+  V_REPLACE,
+  V_SHL,
+  V_SPLAT,
+  V_STORE,
+  V_STORE_LANE,
+  wasmType,
 } from './wasm-opcodes.ts';
 import { type Emitter, extractLane, integerLanes, keep } from './wasm-vector.ts';
 
@@ -34,14 +57,24 @@ export function loadScalar(e: MemoryEmitter, v: Value): void {
   const type = stackType[memory.element];
   const load = (): void => {
     e.pushAddress(address);
-    e.code.memory(LOAD[memory.element], memory.element === 'index' ? 2 : logOf(SCALARS[memory.element].bytes), address.offset);
+    e.code.memory(
+      LOAD[memory.element],
+      memory.element === 'index' ? 2 : logOf(SCALARS[memory.element].bytes),
+      address.offset,
+    );
     if (memory.element === 'bool') e.code.i32(0).op(COMPARE.ne.i32);
   };
   if (v.args.length < 2) return load();
   const pointer = holdAddress(e, address);
   e.push(v.args[1], 0);
   e.code.if(wasmType[type]);
-  e.code.get(pointer).memory(LOAD[memory.element], memory.element === 'index' ? 2 : logOf(SCALARS[memory.element].bytes), address.offset);
+  e.code
+    .get(pointer)
+    .memory(
+      LOAD[memory.element],
+      memory.element === 'index' ? 2 : logOf(SCALARS[memory.element].bytes),
+      address.offset,
+    );
   if (memory.element === 'bool') e.code.i32(0).op(COMPARE.ne.i32);
   e.code.else();
   pushZero(e, type);
@@ -50,11 +83,20 @@ export function loadScalar(e: MemoryEmitter, v: Value): void {
 
 function pushZero(e: Emitter, kind: 'i32' | 'i64' | 'f32' | 'f64'): void {
   switch (kind) {
-    case 'i32': e.code.i32(0); return;
-    case 'i64': e.code.i64(0n); return;
-    case 'f32': e.code.f32(0); return;
-    case 'f64': e.code.f64(0); return;
-    default: kind satisfies never;
+    case 'i32':
+      e.code.i32(0);
+      return;
+    case 'i64':
+      e.code.i64(0n);
+      return;
+    case 'f32':
+      e.code.f32(0);
+      return;
+    case 'f64':
+      e.code.f64(0);
+      return;
+    default:
+      kind satisfies never;
   }
 }
 
@@ -90,7 +132,11 @@ export function loadVector(e: MemoryEmitter, v: Value, part: number): void {
   if (!dense(memory)) {
     const pointer = holdAddress(e, address);
     e.code.hoisted(ZERO);
-    for (let lane = 0; lane < lanes; lane++) e.code.get(pointer).memory(LOAD.index, 2, address.offset + 8 * (part * lanes + lane)).lane(V_REPLACE.i32, lane);
+    for (let lane = 0; lane < lanes; lane++)
+      e.code
+        .get(pointer)
+        .memory(LOAD.index, 2, address.offset + 8 * (part * lanes + lane))
+        .lane(V_REPLACE.i32, lane);
     return;
   }
   const offset = address.offset + 16 * part;
@@ -116,7 +162,11 @@ function maskBits(e: Emitter, mask: Value, part: number, bits: number, held: num
 }
 
 function ifLane(e: Emitter, bits: number, lane: number, then: () => void): void {
-  e.code.get(bits).i32(1 << lane).op(INTEGER.and.i32).if();
+  e.code
+    .get(bits)
+    .i32(1 << lane)
+    .op(INTEGER.and.i32)
+    .if();
   then();
   e.code.end();
 }
@@ -134,13 +184,23 @@ export function loadMasked(e: MemoryEmitter, v: Value): number[] {
     e.pushMask(v.args[1], part, bits);
     const mask = keep(e);
     const whole = lanes * bits === 128 && dense(memory);
-    if (whole) c.get(mask).op(byWidth(V_ALL_TRUE, bits)).if().get(pointer).memory(V_LOAD, alignment, address.offset + 16 * part).set(result).else();
+    if (whole)
+      c.get(mask)
+        .op(byWidth(V_ALL_TRUE, bits))
+        .if()
+        .get(pointer)
+        .memory(V_LOAD, alignment, address.offset + 16 * part)
+        .set(result)
+        .else();
     c.hoisted(ZERO).set(result);
     const on = maskBits(e, v.args[1], part, bits, mask);
     for (let lane = 0; lane < lanes; lane++) {
       ifLane(e, on, lane, () => {
         const offset = address.offset + SCALARS[memory.element].bytes * (part * lanes + lane);
-        c.get(pointer).get(result).memoryLane(byWidth(V_LOAD_LANE, bits), dense(memory) ? alignment : 2, offset, lane).set(result);
+        c.get(pointer)
+          .get(result)
+          .memoryLane(byWidth(V_LOAD_LANE, bits), dense(memory) ? alignment : 2, offset, lane)
+          .set(result);
       });
     }
     if (whole) c.end();
@@ -264,7 +324,8 @@ export function store(e: MemoryEmitter, s: Store): void {
     e.pushMask(mask, part, bits);
     const held = keep(e);
     const whole = lanes * bits === 128 && dense(memory);
-    if (whole) c.get(held).op(byWidth(V_ALL_TRUE, bits)).if().get(pointer).get(kept).memory(V_STORE, alignment, offset).else();
+    if (whole)
+      c.get(held).op(byWidth(V_ALL_TRUE, bits)).if().get(pointer).get(kept).memory(V_STORE, alignment, offset).else();
     const on = maskBits(e, mask, part, bits, held);
     for (let lane = 0; lane < lanes; lane++) ifLane(e, on, lane, () => one(lane));
     if (whole) c.end();
@@ -293,4 +354,3 @@ export function scatter(e: MemoryEmitter, s: Scatter): void {
     }
   }
 }
-

@@ -29,13 +29,24 @@ const isUniform = (value: Value): boolean => value.op === 'const' || value.op ==
 /** Operations whose vector form reads an operand's parts in another pattern than one by one. */
 function readsOutOfOrder(consumer: Value, arg: Value): boolean {
   switch (consumer.op) {
-    case 'extract': case 'shuffle': case 'reduceAdd': case 'reduceMul': case 'reduceMin': case 'reduceMax': case 'gather': case 'load':
+    case 'extract':
+    case 'shuffle':
+    case 'reduceAdd':
+    case 'reduceMul':
+    case 'reduceMin':
+    case 'reduceMax':
+    case 'gather':
+    case 'load':
       return true;
-    case 'shl': case 'shr':
+    case 'shl':
+    case 'shr':
       return consumer.type.lanes > 1 && arg === consumer.args[1];
-    case 'cast': return consumer.type.lanes > 1 || arg.type.lanes > 1;
-    case 'dot4': return consumer.type.lanes === 1;
-    default: return false;
+    case 'cast':
+      return consumer.type.lanes > 1 || arg.type.lanes > 1;
+    case 'dot4':
+      return consumer.type.lanes === 1;
+    default:
+      return false;
   }
 }
 
@@ -71,14 +82,25 @@ export function planKernel(kernel: Kernel): Plan {
     const known = maskBits.get(mask);
     if (known !== undefined) return known;
     maskBits.set(mask, 0);
-    const widest = (values: readonly Value[]): number => Math.max(0, ...values.filter((v) => v.type.scalar === 'bool').map((v) => widthOfMask(v)));
+    const widest = (values: readonly Value[]): number =>
+      Math.max(0, ...values.filter((v) => v.type.scalar === 'bool').map((v) => widthOfMask(v)));
     let bits: number;
     switch (mask.op) {
-      case 'const': case 'splat': bits = 0; break;
-      case 'eq': case 'ne': case 'lt': case 'le': case 'gt': case 'ge':
+      case 'const':
+      case 'splat':
+        bits = 0;
+        break;
+      case 'eq':
+      case 'ne':
+      case 'lt':
+      case 'le':
+      case 'gt':
+      case 'ge':
       case 'cast':
-        bits = mask.args[0].type.scalar === 'bool' ? widest(mask.args) : laneBits(mask.args[0].type.scalar); break;
-      case 'carried': case 'result': {
+        bits = mask.args[0].type.scalar === 'bool' ? widest(mask.args) : laneBits(mask.args[0].type.scalar);
+        break;
+      case 'carried':
+      case 'result': {
         const c = carriedOf.get(mask);
         bits = c === undefined ? 8 : widest([c.loop.carried[c.at].initial, c.loop.carried[c.at].next]);
         if (c !== undefined) {
@@ -87,8 +109,12 @@ export function planKernel(kernel: Kernel): Plan {
         }
         break;
       }
-      case 'load': case 'gather': bits = 8; break;
-      default: bits = widest(mask.args);
+      case 'load':
+      case 'gather':
+        bits = 8;
+        break;
+      default:
+        bits = widest(mask.args);
     }
     if (bits === 0 && !isUniform(mask)) bits = 8;
     maskBits.set(mask, bits);
@@ -99,7 +125,8 @@ export function planKernel(kernel: Kernel): Plan {
     const bits = value.type.lanes === 1 ? 8 : widthOfMask(value);
     return bits === 0 ? 8 : bits;
   };
-  const partsOf = (value: Value): number => (value.type.lanes === 1 ? 1 : Math.max(1, (value.type.lanes * bitsOf(value)) / 128));
+  const partsOf = (value: Value): number =>
+    value.type.lanes === 1 ? 1 : Math.max(1, (value.type.lanes * bitsOf(value)) / 128);
 
   // Uses
 
@@ -131,7 +158,13 @@ export function planKernel(kernel: Kernel): Plan {
       else if (!list.includes(node)) list.push(node);
     }
   };
-  const access = (key: Value | Store | Scatter, memory: Store['memory'], at: Value, block: Block, times: number): void => {
+  const access = (
+    key: Value | Store | Scatter,
+    memory: Store['memory'],
+    at: Value,
+    block: Block,
+    times: number,
+  ): void => {
     if (at.type.lanes > 1) {
       const node = planner.start(memory);
       addresses.set(key, { node, offset: 0 });
@@ -164,15 +197,33 @@ export function planKernel(kernel: Kernel): Plan {
   const visit = (block: Block): void => {
     for (const s of block.statements) {
       switch (s.kind) {
-        case 'let': case 'prefetch': break;
-        case 'store': case 'scatter':
+        case 'let':
+        case 'prefetch':
+          break;
+        case 'store':
+        case 'scatter':
           use(s.value);
           if (s.mask !== null) use(s.mask);
-          access(s, s.memory, s.kind === 'store' ? s.index : s.indices, block, partsOf(s.value) * (s.mask === null ? 1 : 2));
+          access(
+            s,
+            s.memory,
+            s.kind === 'store' ? s.index : s.indices,
+            block,
+            partsOf(s.value) * (s.mask === null ? 1 : 2),
+          );
           break;
-        case 'for': use(s.start); use(s.end); visit(s.body); break;
-        case 'if': use(s.condition); visit(s.then); if (s.otherwise !== null) visit(s.otherwise); break;
-        default: s satisfies never;
+        case 'for':
+          use(s.start);
+          use(s.end);
+          visit(s.body);
+          break;
+        case 'if':
+          use(s.condition);
+          visit(s.then);
+          if (s.otherwise !== null) visit(s.otherwise);
+          break;
+        default:
+          s satisfies never;
       }
     }
   };
@@ -187,7 +238,13 @@ export function planKernel(kernel: Kernel): Plan {
     const parts = partsOf(arg);
     if (arg.type.lanes > 1) {
       if (parts > 1 && isUniform(arg)) return false;
-      if ((arg.op === 'cast' && !inPlaceCast(arg)) || arg.op === 'shuffle' || arg.op === 'gather' || (arg.op === 'load' && arg.args.length > 1)) return false;
+      if (
+        (arg.op === 'cast' && !inPlaceCast(arg)) ||
+        arg.op === 'shuffle' ||
+        arg.op === 'gather' ||
+        (arg.op === 'load' && arg.args.length > 1)
+      )
+        return false;
     }
     if (consumer === null) return true;
     if (readsOutOfOrder(consumer, arg) && !(consumer.op === 'cast' && inPlaceCast(consumer))) return false;
@@ -195,12 +252,21 @@ export function planKernel(kernel: Kernel): Plan {
     return consumer.op === 'splat' ? partsOf(consumer) === 1 : consumer.type.lanes === 1 || partsOf(consumer) === parts;
   };
   const inlineBlock = (block: Block, atEnd: readonly Value[]): void => {
-    const list = block.statements.filter((s) => s.kind !== 'prefetch' && (s.kind !== 'let' || (s.value.op !== 'const' && uses.has(s.value))));
+    const list = block.statements.filter(
+      (s) => s.kind !== 'prefetch' && (s.kind !== 'let' || (s.value.op !== 'const' && uses.has(s.value))),
+    );
     let at = list.length - 1;
     const absorb = (args: readonly Value[], consumer: Value | null, acceptable: (v: Value) => boolean): void => {
       for (let i = args.length - 1; i >= 0; i--) {
         const s = list[at];
-        if (s === undefined || s.kind !== 'let' || s.value !== args[i] || !mayInline(s.value, consumer) || !acceptable(s.value)) continue;
+        if (
+          s === undefined ||
+          s.kind !== 'let' ||
+          s.value !== args[i] ||
+          !mayInline(s.value, consumer) ||
+          !acceptable(s.value)
+        )
+          continue;
         inlined.add(s.value);
         at--;
         absorb(s.value.memory === undefined ? s.value.args : [], s.value, acceptable);
@@ -212,19 +278,44 @@ export function planKernel(kernel: Kernel): Plan {
       const s = list[at--];
       switch (s.kind) {
         case 'let':
-          absorb(s.value.memory === undefined ? s.value.args : [], s.value, any); break;
+          absorb(s.value.memory === undefined ? s.value.args : [], s.value, any);
+          break;
         case 'store': {
           // Parts are written one after the other: a load of the same memory must have read them all before, or read just what it replaces.
           const many = partsOf(s.value) > 1;
           const target = addresses.get(s);
           const needsNarrowing = s.value.type.scalar === 'bool' && s.value.type.lanes > 1 && bitsOf(s.value) !== 8;
-          if (s.mask === null && !needsNarrowing) absorb([s.value], null, (v) => !many || v.op !== 'load' || v.memory?.access === 'read' || sameAddress(addresses.get(v), target));
+          if (s.mask === null && !needsNarrowing)
+            absorb(
+              [s.value],
+              null,
+              (v) => !many || v.op !== 'load' || v.memory?.access === 'read' || sameAddress(addresses.get(v), target),
+            );
           break;
         }
-        case 'scatter': case 'prefetch': break;
+        case 'scatter':
+        case 'prefetch':
+          break;
         case 'for': {
-          inlineBlock(s.body, s.carried.filter((c) => uses.has(c.inner)).map((c) => c.next).filter(notMask));
-          absorb([s.start, s.end, ...s.carried.filter((c) => uses.has(c.inner)).map((c) => c.initial).filter(notMask)], null, any);
+          inlineBlock(
+            s.body,
+            s.carried
+              .filter((c) => uses.has(c.inner))
+              .map((c) => c.next)
+              .filter(notMask),
+          );
+          absorb(
+            [
+              s.start,
+              s.end,
+              ...s.carried
+                .filter((c) => uses.has(c.inner))
+                .map((c) => c.initial)
+                .filter(notMask),
+            ],
+            null,
+            any,
+          );
           break;
         }
         case 'if':
@@ -232,16 +323,27 @@ export function planKernel(kernel: Kernel): Plan {
           if (s.otherwise !== null) inlineBlock(s.otherwise, []);
           absorb([s.condition], null, any);
           break;
-        default: s satisfies never;
+        default:
+          s satisfies never;
       }
     }
   };
   inlineBlock(kernel.body, []);
-  return { uses, inlined, addresses, before, addressPlanner: planner, bits: bitsOf, parts: partsOf, uniform: isUniform };
+  return {
+    uses,
+    inlined,
+    addresses,
+    before,
+    addressPlanner: planner,
+    bits: bitsOf,
+    parts: partsOf,
+    uniform: isUniform,
+  };
 }
 
 const notMask = (value: Value): boolean => value.type.scalar !== 'bool' || value.type.lanes === 1;
-const sameAddress = (a: Address | undefined, b: Address | undefined): boolean => a !== undefined && b !== undefined && a.node === b.node && a.offset === b.offset;
+const sameAddress = (a: Address | undefined, b: Address | undefined): boolean =>
+  a !== undefined && b !== undefined && a.node === b.node && a.offset === b.offset;
 
 /** Casts of vectors that keep the width and take each part by itself. */
 export function inPlaceCast(cast: Value): boolean {

@@ -5,7 +5,21 @@
 import type { BinaryOp, CompareOp, UnaryOp } from '../ir/ir.ts';
 import { isFloat, isUnsigned, type ScalarType } from '../ir/types.ts';
 import type { FunctionBody } from './wasm-bytes.ts';
-import { ARITHMETIC, COMPARE, CONVERT, DIVIDE, EQZ, EXTEND16, EXTEND8, FLOAT, INTEGER, laneBits, SELECT, stackType, wasmType } from './wasm-opcodes.ts';
+import {
+  ARITHMETIC,
+  COMPARE,
+  CONVERT,
+  DIVIDE,
+  EQZ,
+  EXTEND16,
+  EXTEND8,
+  FLOAT,
+  INTEGER,
+  laneBits,
+  SELECT,
+  stackType,
+  wasmType,
+} from './wasm-opcodes.ts';
 
 export type Push = () => void;
 
@@ -18,12 +32,30 @@ function integerConstant(c: FunctionBody, type: 'i32' | 'i64', value: number): v
 /** Brings an i32 back into the range of a narrow type. */
 export function wrap(c: FunctionBody, scalar: ScalarType): void {
   switch (scalar) {
-    case 'i8': c.op(EXTEND8); return;
-    case 'i16': c.op(EXTEND16); return;
-    case 'u8': c.i32(0xff).op(INTEGER.and.i32); return;
-    case 'u16': case 'f16': case 'bf16': c.i32(0xffff).op(INTEGER.and.i32); return;
-    case 'bool': case 'i32': case 'u32': case 'i64': case 'f32': case 'f64': case 'index': return;
-    default: scalar satisfies never;
+    case 'i8':
+      c.op(EXTEND8);
+      return;
+    case 'i16':
+      c.op(EXTEND16);
+      return;
+    case 'u8':
+      c.i32(0xff).op(INTEGER.and.i32);
+      return;
+    case 'u16':
+    case 'f16':
+    case 'bf16':
+      c.i32(0xffff).op(INTEGER.and.i32);
+      return;
+    case 'bool':
+    case 'i32':
+    case 'u32':
+    case 'i64':
+    case 'f32':
+    case 'f64':
+    case 'index':
+      return;
+    default:
+      scalar satisfies never;
   }
 }
 
@@ -75,29 +107,46 @@ export function scalarUnary(c: FunctionBody, op: UnaryOp, scalar: ScalarType, x:
       if (laneBits(scalar) < 32) c.i32((1 << laneBits(scalar)) - 1).op(INTEGER.and.i32);
       c.op(INTEGER.popcount[type]);
       return;
-    case 'sqrt': case 'floor': case 'ceil': case 'trunc': case 'round': return x();
-    default: op satisfies never;
+    case 'sqrt':
+    case 'floor':
+    case 'ceil':
+    case 'trunc':
+    case 'round':
+      return x();
+    default:
+      op satisfies never;
   }
 }
 
 /** `divisor`: its value where it is a constant. */
-export function scalarBinary(c: FunctionBody, op: BinaryOp, scalar: ScalarType, a: Push, b: Push, divisor: number | null = null): void {
+export function scalarBinary(
+  c: FunctionBody,
+  op: BinaryOp,
+  scalar: ScalarType,
+  a: Push,
+  b: Push,
+  divisor: number | null = null,
+): void {
   const type = stackType[scalar];
   switch (op) {
-    case 'add': case 'sub': case 'mul':
+    case 'add':
+    case 'sub':
+    case 'mul':
       a();
       b();
       c.op(ARITHMETIC[op][type]);
       wrap(c, scalar);
       return;
-    case 'div': case 'rem':
+    case 'div':
+    case 'rem':
       if (type === 'f32' || type === 'f64') {
         a();
         b();
         c.op(DIVIDE[type]);
       } else integerDivision(c, op, scalar, type, a, b, divisor);
       return;
-    case 'min': case 'max': {
+    case 'min':
+    case 'max': {
       const left = kept(c, scalar, a);
       const right = kept(c, scalar, b);
       c.get(left).get(right).get(left).get(right);
@@ -107,12 +156,15 @@ export function scalarBinary(c: FunctionBody, op: BinaryOp, scalar: ScalarType, 
       c.release(right);
       return;
     }
-    case 'and': case 'or': case 'xor':
+    case 'and':
+    case 'or':
+    case 'xor':
       a();
       b();
       c.op(INTEGER[op][type === 'i64' ? 'i64' : 'i32']);
       return;
-    case 'shl': case 'shr': {
+    case 'shl':
+    case 'shr': {
       const wide = type === 'i64' ? 'i64' : 'i32';
       a();
       b();
@@ -121,12 +173,21 @@ export function scalarBinary(c: FunctionBody, op: BinaryOp, scalar: ScalarType, 
       if (op === 'shl') wrap(c, scalar);
       return;
     }
-    default: op satisfies never;
+    default:
+      op satisfies never;
   }
 }
 
 /** WebAssembly traps on x / 0 and on the lowest number / -1: such divisors are replaced, so that the one gives something and the other wraps. */
-function integerDivision(c: FunctionBody, op: 'div' | 'rem', scalar: ScalarType, type: 'i32' | 'i64', a: Push, b: Push, divisor: number | null): void {
+function integerDivision(
+  c: FunctionBody,
+  op: 'div' | 'rem',
+  scalar: ScalarType,
+  type: 'i32' | 'i64',
+  a: Push,
+  b: Push,
+  divisor: number | null,
+): void {
   const opcode = INTEGER[`${op}${isUnsigned(scalar) ? 'Unsigned' : 'Signed'}`][type];
   if (divisor !== null && divisor !== 0 && divisor !== -1) {
     a();
@@ -158,7 +219,9 @@ function integerDivision(c: FunctionBody, op: 'div' | 'rem', scalar: ScalarType,
     one();
     c.op(ARITHMETIC.add[type]);
     integerConstant(c, type, 2);
-    c.op(COMPARE.lt[type] + 1).op(SELECT).op(opcode);
+    c.op(COMPARE.lt[type] + 1)
+      .op(SELECT)
+      .op(opcode);
     if (op === 'div') {
       negative();
       c.op(SELECT);

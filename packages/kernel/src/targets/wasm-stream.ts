@@ -55,13 +55,20 @@ export function streamsOf(loop: Loop, plan: Plan): StreamedLoop | null {
         const { value } = s;
         if (!plan.uses.has(value) || value.op === 'const') return true;
         if (value.op === 'load') {
-          if (value.args.length === 1) reach(plan.addresses.get(value), value.type.lanes * SCALARS[value.type.scalar].bytes);
+          if (value.args.length === 1)
+            reach(plan.addresses.get(value), value.type.lanes * SCALARS[value.type.scalar].bytes);
         } else operations += plan.parts(value) * weight(value);
         return true;
       }
-      case 'store': case 'scatter': case 'prefetch': return true;
-      case 'for': case 'if': return false;
-      default: return s satisfies never;
+      case 'store':
+      case 'scatter':
+      case 'prefetch':
+        return true;
+      case 'for':
+      case 'if':
+        return false;
+      default:
+        return s satisfies never;
     }
   };
   if (!loop.body.statements.every(visit)) return null;
@@ -76,6 +83,11 @@ export function streamsOf(loop: Loop, plan: Plan): StreamedLoop | null {
     bytes += factor * loop.step;
   }
   if (streams.length === 0 || operations * LINE < LEAST_OPERATIONS * bytes) return null;
-  if (loop.start.op === 'const' && loop.end.op === 'const' && ((Number(loop.end.constant) - Number(loop.start.constant)) / loop.step) * bytes < LEAST_BYTES) return null;
+  if (
+    loop.start.op === 'const' &&
+    loop.end.op === 'const' &&
+    ((Number(loop.end.constant) - Number(loop.start.constant)) / loop.step) * bytes < LEAST_BYTES
+  )
+    return null;
   return { streams, chunk: Math.max(1, Math.floor(CHUNK_BYTES / bytes)) * loop.step };
 }

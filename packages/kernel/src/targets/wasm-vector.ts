@@ -6,9 +6,48 @@ import type { BinaryOp, CompareOp, HorizontalOp, UnaryOp, Value } from '../ir/ir
 import { isFloat, isUnsigned, type ScalarType } from '../ir/types.ts';
 import { type FunctionBody, V128 } from './wasm-bytes.ts';
 import {
-  ARITHMETIC, compareLanes, byWidth, CONVERT, INTEGER, integerShape, type LaneShape, laneShape, SELECT, V_ABS, V_ADD, V_AND, V_BITSELECT, V_DIV,
-  V_DOT16, V_EXTEND, V_EXTMUL8, V_EXTRACT, V_EXTRACT_UNSIGNED, V_FLOAT, V_LANESELECT, V_MADD, V_MAX, V_MIN, V_MUL, V_NARROW, V_NEG, V_NOT, V_OR,
-  V_PAIRWISE_UNSIGNED, V_PMAX, V_PMIN, V_POPCOUNT8, V_RELAXED_DOT8, V_REPLACE, V_SHL, V_SHR_SIGNED, V_SHR_UNSIGNED, V_SPLAT, V_SUB, V_XOR, wasmType,
+  ARITHMETIC,
+  compareLanes,
+  byWidth,
+  CONVERT,
+  INTEGER,
+  integerShape,
+  type LaneShape,
+  laneShape,
+  SELECT,
+  V_ABS,
+  V_ADD,
+  V_AND,
+  V_BITSELECT,
+  V_DIV,
+  V_DOT16,
+  V_EXTEND,
+  V_EXTMUL8,
+  V_EXTRACT,
+  V_EXTRACT_UNSIGNED,
+  V_FLOAT,
+  V_LANESELECT,
+  V_MADD,
+  V_MAX,
+  V_MIN,
+  V_MUL,
+  V_NARROW,
+  V_NEG,
+  V_NOT,
+  V_OR,
+  V_PAIRWISE_UNSIGNED,
+  V_PMAX,
+  V_PMIN,
+  V_POPCOUNT8,
+  V_RELAXED_DOT8,
+  V_REPLACE,
+  V_SHL,
+  V_SHR_SIGNED,
+  V_SHR_UNSIGNED,
+  V_SPLAT,
+  V_SUB,
+  V_XOR,
+  wasmType,
 } from './wasm-opcodes.ts';
 import { type Push, scalarBinary, scalarUnary } from './wasm-scalar.ts';
 
@@ -37,14 +76,16 @@ export interface Emitter {
   local(type: number): number;
 }
 
-export const shapeOf = (scalar: ScalarType, bits: number): LaneShape => (scalar === 'bool' ? integerShape(bits) : laneShape[scalar]);
+export const shapeOf = (scalar: ScalarType, bits: number): LaneShape =>
+  scalar === 'bool' ? integerShape(bits) : laneShape[scalar];
 
 /** 16 bytes with `value` in each lane of `bits` bits. */
 export function integerLanes(bits: number, value: bigint): Uint8Array {
   const bytes = new Uint8Array(16);
   const view = new DataView(bytes.buffer);
   const lane = BigInt.asUintN(bits, value);
-  for (let at = 0; at < 16; at += bits / 8) for (let i = 0; i < bits / 8; i++) view.setUint8(at + i, Number((lane >> BigInt(8 * i)) & 0xffn));
+  for (let at = 0; at < 16; at += bits / 8)
+    for (let i = 0; i < bits / 8; i++) view.setUint8(at + i, Number((lane >> BigInt(8 * i)) & 0xffn));
   return bytes;
 }
 
@@ -59,7 +100,8 @@ export function keep(e: Emitter): number {
 export function extractLane(c: FunctionBody, part: number, scalar: ScalarType, lane: number): void {
   const shape = shapeOf(scalar, 8);
   c.get(part);
-  if ((shape === 'i8' || shape === 'i16') && scalar !== 'i8' && scalar !== 'i16') c.lane(V_EXTRACT_UNSIGNED[shape], lane);
+  if ((shape === 'i8' || shape === 'i16') && scalar !== 'i8' && scalar !== 'i16')
+    c.lane(V_EXTRACT_UNSIGNED[shape], lane);
   else c.lane(V_EXTRACT[shape], lane);
 }
 
@@ -83,14 +125,24 @@ export function vectorUnary(e: Emitter, v: Value, part: number): void {
   const shape = shapeOf(scalar, bits);
   const [x] = v.args;
   switch (op) {
-    case 'neg': e.push(x, part); e.code.op(V_NEG[shape]); return;
-    case 'abs': e.push(x, part); if (!isUnsigned(scalar)) e.code.op(V_ABS[shape]); return;
+    case 'neg':
+      e.push(x, part);
+      e.code.op(V_NEG[shape]);
+      return;
+    case 'abs':
+      e.push(x, part);
+      if (!isUnsigned(scalar)) e.code.op(V_ABS[shape]);
+      return;
     case 'not':
       if (scalar === 'bool') e.pushMask(x, part, bits);
       else e.push(x, part);
       e.code.op(V_NOT);
       return;
-    case 'sqrt': case 'floor': case 'ceil': case 'trunc': case 'round':
+    case 'sqrt':
+    case 'floor':
+    case 'ceil':
+    case 'trunc':
+    case 'round':
       e.push(x, part);
       if (shape === 'f32' || shape === 'f64') e.code.op(V_FLOAT[op][shape]);
       return;
@@ -101,7 +153,8 @@ export function vectorUnary(e: Emitter, v: Value, part: number): void {
       if (bits > 8) e.code.op(V_PAIRWISE_UNSIGNED[8]);
       if (bits > 16) e.code.op(V_PAIRWISE_UNSIGNED[16]);
       return;
-    default: op satisfies never;
+    default:
+      op satisfies never;
   }
 }
 
@@ -111,7 +164,11 @@ function combine(e: Emitter, op: 'add' | 'mul' | 'min' | 'max', scalar: ScalarTy
   const shape = shapeOf(scalar, 8);
   const float = shape === 'f32' || shape === 'f64';
   switch (op) {
-    case 'add': left(); right(); c.op(V_ADD[shape]); return;
+    case 'add':
+      left();
+      right();
+      c.op(V_ADD[shape]);
+      return;
     case 'mul': {
       if (shape !== 'i8') {
         left();
@@ -127,7 +184,8 @@ function combine(e: Emitter, op: 'add' | 'mul' | 'min' | 'max', scalar: ScalarTy
       c.shuffle([0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30]);
       return;
     }
-    case 'min': case 'max': {
+    case 'min':
+    case 'max': {
       if (float) {
         // pmin(x, y) is y < x ? y : x.
         right();
@@ -145,11 +203,16 @@ function combine(e: Emitter, op: 'add' | 'mul' | 'min' | 'max', scalar: ScalarTy
       const a = keep(e);
       right();
       const b = keep(e);
-      c.get(a).get(b).get(a).get(b).op(compareLanes(op === 'min' ? 'lt' : 'gt', shape, false));
+      c.get(a)
+        .get(b)
+        .get(a)
+        .get(b)
+        .op(compareLanes(op === 'min' ? 'lt' : 'gt', shape, false));
       select(e, 64);
       return;
     }
-    default: op satisfies never;
+    default:
+      op satisfies never;
   }
 }
 
@@ -174,22 +237,49 @@ export function vectorBinary(e: Emitter, v: Value, part: number): void {
     }
   };
   switch (op) {
-    case 'add': case 'mul': case 'min': case 'max':
-      return combine(e, op, scalar, () => e.push(a, part), () => e.push(b, part));
-    case 'sub': both(); c.op(V_SUB[shapeOf(scalar, bits)]); return;
-    case 'and': both(); c.op(V_AND); return;
-    case 'or': both(); c.op(V_OR); return;
-    case 'xor': both(); c.op(V_XOR); return;
-    case 'div': case 'rem': {
+    case 'add':
+    case 'mul':
+    case 'min':
+    case 'max':
+      return combine(
+        e,
+        op,
+        scalar,
+        () => e.push(a, part),
+        () => e.push(b, part),
+      );
+    case 'sub':
+      both();
+      c.op(V_SUB[shapeOf(scalar, bits)]);
+      return;
+    case 'and':
+      both();
+      c.op(V_AND);
+      return;
+    case 'or':
+      both();
+      c.op(V_OR);
+      return;
+    case 'xor':
+      both();
+      c.op(V_XOR);
+      return;
+    case 'div':
+    case 'rem': {
       const shape = shapeOf(scalar, bits);
       if (shape === 'f32' || shape === 'f64') {
         both();
         c.op(V_DIV[shape]);
-      } else laneByLane(e, v, part, ([x, y]) => scalarBinary(c, op, scalar, x, y, b.op === 'const' ? Number(b.constant) : null));
+      } else
+        laneByLane(e, v, part, ([x, y]) =>
+          scalarBinary(c, op, scalar, x, y, b.op === 'const' ? Number(b.constant) : null),
+        );
       return;
     }
-    case 'shl': case 'shr': {
-      if (b.op !== 'const' && b.op !== 'splat') return laneByLane(e, v, part, ([x, y]) => scalarBinary(c, op, scalar, x, y));
+    case 'shl':
+    case 'shr': {
+      if (b.op !== 'const' && b.op !== 'splat')
+        return laneByLane(e, v, part, ([x, y]) => scalarBinary(c, op, scalar, x, y));
       e.push(a, part);
       if (b.op === 'const') c.i32(Number(b.constant) & (bits - 1));
       else {
@@ -200,7 +290,8 @@ export function vectorBinary(e: Emitter, v: Value, part: number): void {
       c.op(byWidth(op === 'shl' ? V_SHL : isUnsigned(scalar) ? V_SHR_UNSIGNED : V_SHR_SIGNED, bits));
       return;
     }
-    default: op satisfies never;
+    default:
+      op satisfies never;
   }
 }
 
@@ -289,13 +380,20 @@ export function shuffle(e: Emitter, v: Value): number[] {
     const lanes = pattern.slice(start, start + perPart).map((p) => {
       const inA = p < a.type.lanes;
       const lane = inA ? p : p - a.type.lanes;
-      return { key: `${inA ? 'a' : 'b'}${Math.floor(lane / perPart)}`, of: inA ? a : b, part: Math.floor(lane / perPart), lane: lane % perPart };
+      return {
+        key: `${inA ? 'a' : 'b'}${Math.floor(lane / perPart)}`,
+        of: inA ? a : b,
+        part: Math.floor(lane / perPart),
+        lane: lane % perPart,
+      };
     });
     const keys = [...new Set(lanes.map((l) => l.key))];
-    const locals = new Map(keys.map((key) => {
-      const one = lanes.find((l) => l.key === key) ?? lanes[0];
-      return [key, source(one.of, one.part)];
-    }));
+    const locals = new Map(
+      keys.map((key) => {
+        const one = lanes.find((l) => l.key === key) ?? lanes[0];
+        return [key, source(one.of, one.part)];
+      }),
+    );
     /** Lanes that are in place already come from the first operand. */
     const step = (first: number, second: number, laneOf: (i: number) => number): number => {
       const order = new Uint8Array(16);
@@ -305,8 +403,13 @@ export function shuffle(e: Emitter, v: Value): number[] {
     };
     const first = locals.get(keys[0]) ?? 0;
     const second = locals.get(keys[1] ?? keys[0]) ?? first;
-    let result = step(first, second, (i) => (lanes[i] === undefined ? 0 : lanes[i].lane + (lanes[i].key === keys[0] ? 0 : lanes[i].key === keys[1] ? perPart : 0)));
-    for (const key of keys.slice(2)) result = step(result, locals.get(key) ?? 0, (i) => (lanes[i]?.key === key ? perPart + lanes[i].lane : i));
+    let result = step(first, second, (i) =>
+      lanes[i] === undefined
+        ? 0
+        : lanes[i].lane + (lanes[i].key === keys[0] ? 0 : lanes[i].key === keys[1] ? perPart : 0),
+    );
+    for (const key of keys.slice(2))
+      result = step(result, locals.get(key) ?? 0, (i) => (lanes[i]?.key === key ? perPart + lanes[i].lane : i));
     out.push(result);
   }
   return out;
@@ -317,13 +420,24 @@ export function horizontal(e: Emitter, v: Value): void {
   const c = e.code;
   const [x] = v.args;
   const { scalar } = v.type;
-  const names: Record<HorizontalOp, 'add' | 'mul' | 'min' | 'max'> = { reduceAdd: 'add', reduceMul: 'mul', reduceMin: 'min', reduceMax: 'max' };
+  const names: Record<HorizontalOp, 'add' | 'mul' | 'min' | 'max'> = {
+    reduceAdd: 'add',
+    reduceMul: 'mul',
+    reduceMin: 'min',
+    reduceMax: 'max',
+  };
   const op = names[v.op as HorizontalOp];
   let parts = Array.from({ length: e.parts(x) }, (_, i) => e.hold(x, i));
   while (parts.length > 1) {
     const half = parts.length / 2;
     parts = parts.slice(0, half).map((low, i) => {
-      combine(e, op, scalar, () => c.get(low), () => c.get(parts[i + half]));
+      combine(
+        e,
+        op,
+        scalar,
+        () => c.get(low),
+        () => c.get(parts[i + half]),
+      );
       return keep(e);
     });
   }
@@ -332,7 +446,13 @@ export function horizontal(e: Emitter, v: Value): void {
   for (let half = Math.min(x.type.lanes, 16 / bytes) / 2; half >= 1; half /= 2) {
     const order = Uint8Array.from({ length: 16 }, (_, i) => (i < half * bytes ? i + half * bytes : i));
     const low = result;
-    combine(e, op, scalar, () => c.get(low), () => c.get(low).get(low).shuffle(order));
+    combine(
+      e,
+      op,
+      scalar,
+      () => c.get(low),
+      () => c.get(low).get(low).shuffle(order),
+    );
     result = keep(e);
   }
   extractLane(c, result, scalar, 0);
@@ -361,7 +481,8 @@ export function dot4(e: Emitter, v: Value, part: number): void {
     };
     const low = pairs('low');
     const high = pairs('high');
-    const every = (first: number): number[] => [0, 1, 2, 3].flatMap((i) => [0, 1, 2, 3].map((k) => 8 * i + 4 * first + k));
+    const every = (first: number): number[] =>
+      [0, 1, 2, 3].flatMap((i) => [0, 1, 2, 3].map((k) => 8 * i + 4 * first + k));
     pushAcc();
     c.get(low).get(high).shuffle(every(0)).op(V_ADD.i32);
     c.get(low).get(high).shuffle(every(1)).op(V_ADD.i32);
@@ -370,7 +491,14 @@ export function dot4(e: Emitter, v: Value, part: number): void {
 }
 
 /** Pushes a part of a mask as lanes of `to` bits, from parts of `from` bits that `source` pushes. */
-export function convertMask(c: FunctionBody, from: number, to: number, parts: number, part: number, source: (part: number) => void): void {
+export function convertMask(
+  c: FunctionBody,
+  from: number,
+  to: number,
+  parts: number,
+  part: number,
+  source: (part: number) => void,
+): void {
   if (from === to) return source(part);
   if (from < to) {
     convertMask(c, from, to / 2, parts, part >> 1, source);
@@ -378,7 +506,8 @@ export function convertMask(c: FunctionBody, from: number, to: number, parts: nu
     return;
   }
   // Two parts of twice the width make one; a lone part is its own neighbour.
-  const wider = (p: number): void => convertMask(c, from, 2 * to, parts, Math.min(p, Math.max(0, parts * (2 * to) / from - 1)), source);
+  const wider = (p: number): void =>
+    convertMask(c, from, 2 * to, parts, Math.min(p, Math.max(0, (parts * (2 * to)) / from - 1)), source);
   wider(2 * part);
   wider(2 * part + 1);
   if (to === 32) c.shuffle([0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27]);

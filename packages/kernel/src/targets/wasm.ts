@@ -14,14 +14,36 @@ import { SCALARS, typeName } from '../ir/types.ts';
 import { type Address, type AddressNode, isMemory } from './wasm-address.ts';
 import { encodeModule, FunctionBody, I32, V128 } from './wasm-bytes.ts';
 import { castHalfScalar, castInPlace, castVector } from './wasm-cast.ts';
-import { gather, loadMasked, loadScalar, loadSplat, loadVector, type MemoryEmitter, scatter, store } from './wasm-memory.ts';
+import {
+  gather,
+  loadMasked,
+  loadScalar,
+  loadSplat,
+  loadVector,
+  type MemoryEmitter,
+  scatter,
+  store,
+} from './wasm-memory.ts';
 import { ARITHMETIC, COMPARE, DROP, INTEGER, laneBits, LOAD, SELECT, stackType, wasmType } from './wasm-opcodes.ts';
 import { type StreamedLoop, streamsOf } from './wasm-stream.ts';
 import { inPlaceCast, type Plan, planKernel } from './wasm-plan.ts';
 import { scalarBinary, scalarBitcast, scalarCast, scalarCompare, scalarUnary } from './wasm-scalar.ts';
 import {
-  convertMask, dot4, extract, horizontal, integerLanes, multiplyAdd, scalarMultiplyAdd, scalarSelect, shuffle, splat, vectorBinary, vectorCompare, vectorSelect,
-  vectorUnary, type WasmFeatures,
+  convertMask,
+  dot4,
+  extract,
+  horizontal,
+  integerLanes,
+  multiplyAdd,
+  scalarMultiplyAdd,
+  scalarSelect,
+  shuffle,
+  splat,
+  vectorBinary,
+  vectorCompare,
+  vectorSelect,
+  vectorUnary,
+  type WasmFeatures,
 } from './wasm-vector.ts';
 
 export type { WasmFeatures } from './wasm-vector.ts';
@@ -42,7 +64,11 @@ export function renderWasm(kernels: readonly Kernel[], options: WasmOptions): Ui
     try {
       return { type: 0, body: new Renderer(kernel, options.features).render(), name: '' };
     } catch (error) {
-      throw new ProjError('kernel-compilation', `kernel ${kernel.name} has no WebAssembly form: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+      throw new ProjError(
+        'kernel-compilation',
+        `kernel ${kernel.name} has no WebAssembly form: ${error instanceof Error ? error.message : String(error)}`,
+        { cause: error },
+      );
     }
   });
   return encodeModule({
@@ -129,9 +155,14 @@ class Renderer implements MemoryEmitter {
     const c = this.code;
     for (const [memory, node] of this.#plan.addressPlanner.memories()) {
       node.local = this.local(I32);
-      if (memory.kind === 'buffer') c.get(ARGS).memory(LOAD.i32, 2, 8 * memory.position).set(node.local);
+      if (memory.kind === 'buffer')
+        c.get(ARGS)
+          .memory(LOAD.i32, 2, 8 * memory.position)
+          .set(node.local);
       else {
-        const before = this.#kernel.locals.slice(0, memory.position).reduce((sum, m) => sum + Math.ceil((m.length * SCALARS[m.element].bytes) / 64) * 64, 0);
+        const before = this.#kernel.locals
+          .slice(0, memory.position)
+          .reduce((sum, m) => sum + Math.ceil((m.length * SCALARS[m.element].bytes) / 64) * 64, 0);
         c.global(0).i32(before).op(ARITHMETIC.add.i32).set(node.local);
       }
     }
@@ -139,7 +170,9 @@ class Renderer implements MemoryEmitter {
       if (value.op === 'param' && value.parameter !== undefined) {
         const type = stackType[value.type.scalar];
         const local = this.local(wasmType[type]);
-        c.get(ARGS).memory(LOAD[type], 2, 8 * value.parameter.position).set(local);
+        c.get(ARGS)
+          .memory(LOAD[type], 2, 8 * value.parameter.position)
+          .set(local);
         this.#locals.set(value, [local]);
       } else if (value.op === 'builtin') {
         this.#locals.set(value, [value.builtin === 'begin' ? BEGIN : value.builtin === 'end' ? END : THREAD]);
@@ -159,21 +192,42 @@ class Renderer implements MemoryEmitter {
     const number = Number(value.constant);
     if (lanes === 1) {
       switch (stackType[scalar]) {
-        case 'i64': c.i64(BigInt(value.constant ?? 0)); return;
-        case 'f32': c.f32(number); return;
-        case 'f64': c.f64(number); return;
-        default: c.i32(scalar === 'f16' ? floatToHalfBits(number) : scalar === 'bf16' ? floatToBfloatBits(number) : number); return;
+        case 'i64':
+          c.i64(BigInt(value.constant ?? 0));
+          return;
+        case 'f32':
+          c.f32(number);
+          return;
+        case 'f64':
+          c.f64(number);
+          return;
+        default:
+          c.i32(scalar === 'f16' ? floatToHalfBits(number) : scalar === 'bf16' ? floatToBfloatBits(number) : number);
+          return;
       }
     }
     const bytes = new Uint8Array(16);
     switch (scalar) {
-      case 'bool': bytes.fill(value.constant === true ? 0xff : 0); break;
-      case 'f32': new Float32Array(bytes.buffer).fill(number); break;
-      case 'f64': new Float64Array(bytes.buffer).fill(number); break;
-      case 'i64': new BigInt64Array(bytes.buffer).fill(BigInt(value.constant ?? 0)); break;
-      case 'f16': new Uint16Array(bytes.buffer).fill(floatToHalfBits(number)); break;
-      case 'bf16': new Uint16Array(bytes.buffer).fill(floatToBfloatBits(number)); break;
-      default: bytes.set(integerLanes(laneBits(scalar), BigInt(number)));
+      case 'bool':
+        bytes.fill(value.constant === true ? 0xff : 0);
+        break;
+      case 'f32':
+        new Float32Array(bytes.buffer).fill(number);
+        break;
+      case 'f64':
+        new Float64Array(bytes.buffer).fill(number);
+        break;
+      case 'i64':
+        new BigInt64Array(bytes.buffer).fill(BigInt(value.constant ?? 0));
+        break;
+      case 'f16':
+        new Uint16Array(bytes.buffer).fill(floatToHalfBits(number));
+        break;
+      case 'bf16':
+        new Uint16Array(bytes.buffer).fill(floatToBfloatBits(number));
+        break;
+      default:
+        bytes.set(integerLanes(laneBits(scalar), BigInt(number)));
     }
     this.#vectorConstant(bytes);
   }
@@ -189,56 +243,161 @@ class Renderer implements MemoryEmitter {
     const { scalar } = v.type;
     const arg = (i: number) => (): void => this.push(v.args[i], 0);
     switch (v.op) {
-      case 'neg': case 'abs': case 'sqrt': case 'floor': case 'ceil': case 'trunc': case 'round': case 'not': case 'popcount':
+      case 'neg':
+      case 'abs':
+      case 'sqrt':
+      case 'floor':
+      case 'ceil':
+      case 'trunc':
+      case 'round':
+      case 'not':
+      case 'popcount':
         return scalarUnary(c, v.op, scalar, arg(0));
-      case 'add': case 'sub': case 'mul': case 'div': case 'rem': case 'min': case 'max': case 'and': case 'or': case 'xor': case 'shl': case 'shr':
-        return scalarBinary(c, v.op, scalar, arg(0), arg(1), v.args[1].op === 'const' ? Number(v.args[1].constant) : null);
-      case 'eq': case 'ne': case 'lt': case 'le': case 'gt': case 'ge':
+      case 'add':
+      case 'sub':
+      case 'mul':
+      case 'div':
+      case 'rem':
+      case 'min':
+      case 'max':
+      case 'and':
+      case 'or':
+      case 'xor':
+      case 'shl':
+      case 'shr':
+        return scalarBinary(
+          c,
+          v.op,
+          scalar,
+          arg(0),
+          arg(1),
+          v.args[1].op === 'const' ? Number(v.args[1].constant) : null,
+        );
+      case 'eq':
+      case 'ne':
+      case 'lt':
+      case 'le':
+      case 'gt':
+      case 'ge':
         arg(0)();
         arg(1)();
         return scalarCompare(c, v.op, v.args[0].type.scalar);
-      case 'mulAdd': return scalarMultiplyAdd(this, scalar, arg(0), arg(1), arg(2));
-      case 'select': return scalarSelect(this, arg(0), arg(1), arg(2));
+      case 'mulAdd':
+        return scalarMultiplyAdd(this, scalar, arg(0), arg(1), arg(2));
+      case 'select':
+        return scalarSelect(this, arg(0), arg(1), arg(2));
       case 'cast': {
         const from = v.args[0].type.scalar;
         const half = from === 'f16' || from === 'bf16' || scalar === 'f16' || scalar === 'bf16';
         return half ? castHalfScalar(this, from, scalar, arg(0)) : scalarCast(c, from, scalar, arg(0));
       }
-      case 'bitcast': return scalarBitcast(c, v.args[0].type.scalar, scalar, arg(0));
-      case 'extract': return extract(this, v.args[0], v.lane ?? 0);
-      case 'shuffle': return extract(this, v.args[(v.pattern?.[0] ?? 0) < v.args[0].type.lanes ? 0 : 1], (v.pattern?.[0] ?? 0) % v.args[0].type.lanes);
-      case 'dot4': return dot4(this, v, 0);
-      case 'reduceAdd': case 'reduceMul': case 'reduceMin': case 'reduceMax': return horizontal(this, v);
-      case 'load': case 'gather': return loadScalar(this, v);
-      case 'const': case 'param': case 'builtin': case 'loopVariable': case 'carried': case 'result': case 'splat': case 'iota':
+      case 'bitcast':
+        return scalarBitcast(c, v.args[0].type.scalar, scalar, arg(0));
+      case 'extract':
+        return extract(this, v.args[0], v.lane ?? 0);
+      case 'shuffle':
+        return extract(
+          this,
+          v.args[(v.pattern?.[0] ?? 0) < v.args[0].type.lanes ? 0 : 1],
+          (v.pattern?.[0] ?? 0) % v.args[0].type.lanes,
+        );
+      case 'dot4':
+        return dot4(this, v, 0);
+      case 'reduceAdd':
+      case 'reduceMul':
+      case 'reduceMin':
+      case 'reduceMax':
+        return horizontal(this, v);
+      case 'load':
+      case 'gather':
+        return loadScalar(this, v);
+      case 'const':
+      case 'param':
+      case 'builtin':
+      case 'loopVariable':
+      case 'carried':
+      case 'result':
+      case 'splat':
+      case 'iota':
         throw new TypeError(`${v.op} (value ${v.id}: ${typeName(v.type)}) has no place`);
-      default: v.op satisfies never;
+      default:
+        v.op satisfies never;
     }
   }
 
   #vector(v: Value, part: number): void {
     switch (v.op) {
-      case 'neg': case 'abs': case 'sqrt': case 'floor': case 'ceil': case 'trunc': case 'round': case 'not': case 'popcount':
+      case 'neg':
+      case 'abs':
+      case 'sqrt':
+      case 'floor':
+      case 'ceil':
+      case 'trunc':
+      case 'round':
+      case 'not':
+      case 'popcount':
         return vectorUnary(this, v, part);
-      case 'add': case 'sub': case 'mul': case 'div': case 'rem': case 'min': case 'max': case 'and': case 'or': case 'xor': case 'shl': case 'shr':
+      case 'add':
+      case 'sub':
+      case 'mul':
+      case 'div':
+      case 'rem':
+      case 'min':
+      case 'max':
+      case 'and':
+      case 'or':
+      case 'xor':
+      case 'shl':
+      case 'shr':
         return vectorBinary(this, v, part);
-      case 'eq': case 'ne': case 'lt': case 'le': case 'gt': case 'ge': return vectorCompare(this, v, part, v.op);
-      case 'mulAdd': return multiplyAdd(this, v.type.scalar, () => this.push(v.args[0], part), () => this.push(v.args[1], part), () => this.push(v.args[2], part));
-      case 'select': return vectorSelect(this, v, part);
-      case 'cast': return castInPlace(this, v, part);
-      case 'bitcast': return this.push(v.args[0], part);
+      case 'eq':
+      case 'ne':
+      case 'lt':
+      case 'le':
+      case 'gt':
+      case 'ge':
+        return vectorCompare(this, v, part, v.op);
+      case 'mulAdd':
+        return multiplyAdd(
+          this,
+          v.type.scalar,
+          () => this.push(v.args[0], part),
+          () => this.push(v.args[1], part),
+          () => this.push(v.args[2], part),
+        );
+      case 'select':
+        return vectorSelect(this, v, part);
+      case 'cast':
+        return castInPlace(this, v, part);
+      case 'bitcast':
+        return this.push(v.args[0], part);
       case 'splat': {
         const [x] = v.args;
         if (x.op === 'load' && this.#plan.inlined.has(x) && loadSplat(this, x)) return;
         return splat(this, v);
       }
-      case 'iota': return this.#iota(v, part);
-      case 'dot4': return dot4(this, v, part);
-      case 'load': return loadVector(this, v, part);
-      case 'const': case 'param': case 'builtin': case 'loopVariable': case 'carried': case 'result': case 'extract': case 'shuffle': case 'gather':
-      case 'reduceAdd': case 'reduceMul': case 'reduceMin': case 'reduceMax':
+      case 'iota':
+        return this.#iota(v, part);
+      case 'dot4':
+        return dot4(this, v, part);
+      case 'load':
+        return loadVector(this, v, part);
+      case 'const':
+      case 'param':
+      case 'builtin':
+      case 'loopVariable':
+      case 'carried':
+      case 'result':
+      case 'extract':
+      case 'shuffle':
+      case 'gather':
+      case 'reduceAdd':
+      case 'reduceMul':
+      case 'reduceMin':
+      case 'reduceMax':
         throw new TypeError(`${v.op} (value ${v.id}: ${typeName(v.type)}) has no place`);
-      default: v.op satisfies never;
+      default:
+        v.op satisfies never;
     }
   }
 
@@ -252,16 +411,39 @@ class Renderer implements MemoryEmitter {
       const n = part * perPart + lane;
       const at = (lane * bits) / 8;
       switch (scalar) {
-        case 'f32': view.setFloat32(at, n, true); break;
-        case 'f64': view.setFloat64(at, n, true); break;
-        case 'i64': view.setBigInt64(at, BigInt(n), true); break;
-        case 'i32': case 'u32': case 'index': view.setInt32(at, n, true); break;
-        case 'i16': case 'u16': view.setUint16(at, n, true); break;
-        case 'f16': view.setUint16(at, floatToHalfBits(n), true); break;
-        case 'bf16': view.setUint16(at, floatToBfloatBits(n), true); break;
-        case 'i8': case 'u8': view.setUint8(at, n); break;
-        case 'bool': view.setUint8(at, n === 0 ? 0 : 0xff); break;
-        default: scalar satisfies never;
+        case 'f32':
+          view.setFloat32(at, n, true);
+          break;
+        case 'f64':
+          view.setFloat64(at, n, true);
+          break;
+        case 'i64':
+          view.setBigInt64(at, BigInt(n), true);
+          break;
+        case 'i32':
+        case 'u32':
+        case 'index':
+          view.setInt32(at, n, true);
+          break;
+        case 'i16':
+        case 'u16':
+          view.setUint16(at, n, true);
+          break;
+        case 'f16':
+          view.setUint16(at, floatToHalfBits(n), true);
+          break;
+        case 'bf16':
+          view.setUint16(at, floatToBfloatBits(n), true);
+          break;
+        case 'i8':
+        case 'u8':
+          view.setUint8(at, n);
+          break;
+        case 'bool':
+          view.setUint8(at, n === 0 ? 0 : 0xff);
+          break;
+        default:
+          scalar satisfies never;
       }
     }
     this.#vectorConstant(bytes);
@@ -294,11 +476,16 @@ class Renderer implements MemoryEmitter {
   #whole(v: Value): number[] | null {
     if (v.type.lanes === 1) return null;
     switch (v.op) {
-      case 'cast': return inPlaceCast(v) ? null : castVector(this, v);
-      case 'shuffle': return shuffle(this, v);
-      case 'gather': return gather(this, v);
-      case 'load': return v.args.length > 1 ? loadMasked(this, v) : null;
-      default: return null;
+      case 'cast':
+        return inPlaceCast(v) ? null : castVector(this, v);
+      case 'shuffle':
+        return shuffle(this, v);
+      case 'gather':
+        return gather(this, v);
+      case 'load':
+        return v.args.length > 1 ? loadMasked(this, v) : null;
+      default:
+        return null;
     }
   }
 
@@ -341,11 +528,20 @@ class Renderer implements MemoryEmitter {
       c.set(node.local);
     }
     switch (s.kind) {
-      case 'let': this.#define(s.value); return;
-      case 'store': store(this, s); return;
-      case 'scatter': scatter(this, s); return;
-      case 'prefetch': return;
-      case 'for': this.#loop(s); return;
+      case 'let':
+        this.#define(s.value);
+        return;
+      case 'store':
+        store(this, s);
+        return;
+      case 'scatter':
+        scatter(this, s);
+        return;
+      case 'prefetch':
+        return;
+      case 'for':
+        this.#loop(s);
+        return;
       case 'if':
         this.push(s.condition, 0);
         c.if();
@@ -356,7 +552,8 @@ class Renderer implements MemoryEmitter {
         }
         c.end();
         return;
-      default: s satisfies never;
+      default:
+        s satisfies never;
     }
   }
 
@@ -390,7 +587,8 @@ class Renderer implements MemoryEmitter {
       this.#locals.set(inner, locals);
       this.#locals.set(result, locals);
     }
-    const surelyEntered = s.start.op === 'const' && s.end.op === 'const' && Number(s.start.constant) < Number(s.end.constant);
+    const surelyEntered =
+      s.start.op === 'const' && s.end.op === 'const' && Number(s.start.constant) < Number(s.end.constant);
     if (!surelyEntered) {
       c.get(variable);
       pushEnd();
@@ -411,9 +609,12 @@ class Renderer implements MemoryEmitter {
     c.loop();
     this.#loops++;
     this.#inside(s.body, () => {
-      for (const { inner, next } of carried) for (let part = 0; part < this.parts(inner); part++) this.#pushCarried(next, inner, part);
-      for (const { inner } of [...carried].reverse()) for (const local of [...(this.#locals.get(inner) ?? [])].reverse()) c.set(local);
-      for (const { local, terms } of pointers) c.get(local).i32(Math.imul(terms[0][1], s.step)).op(ARITHMETIC.add.i32).set(local);
+      for (const { inner, next } of carried)
+        for (let part = 0; part < this.parts(inner); part++) this.#pushCarried(next, inner, part);
+      for (const { inner } of [...carried].reverse())
+        for (const local of [...(this.#locals.get(inner) ?? [])].reverse()) c.set(local);
+      for (const { local, terms } of pointers)
+        c.get(local).i32(Math.imul(terms[0][1], s.step)).op(ARITHMETIC.add.i32).set(local);
       c.get(variable).i32(s.step).op(ARITHMETIC.add.i32).tee(variable);
       if (chunkEnd >= 0) c.get(chunkEnd);
       else pushEnd();
@@ -440,9 +641,24 @@ class Renderer implements MemoryEmitter {
     const at = c.local(I32);
     const last = c.local(I32);
     for (const { node, offset, factor } of streams) {
-      c.get(node.local).tee(at).get(chunkEnd).get(variable).op(ARITHMETIC.sub.i32).i32(factor).op(ARITHMETIC.mul.i32).op(ARITHMETIC.add.i32).set(last);
+      c.get(node.local)
+        .tee(at)
+        .get(chunkEnd)
+        .get(variable)
+        .op(ARITHMETIC.sub.i32)
+        .i32(factor)
+        .op(ARITHMETIC.mul.i32)
+        .op(ARITHMETIC.add.i32)
+        .set(last);
       c.loop().get(at).memory(LOAD.u8, 0, offset).op(DROP);
-      c.get(at).i32(64).op(ARITHMETIC.add.i32).tee(at).get(last).op(COMPARE.lt.i32 + 1).branchIf(0).end();
+      c.get(at)
+        .i32(64)
+        .op(ARITHMETIC.add.i32)
+        .tee(at)
+        .get(last)
+        .op(COMPARE.lt.i32 + 1)
+        .branchIf(0)
+        .end();
     }
     c.release(at);
     c.release(last);

@@ -26,7 +26,9 @@ export function runKernel(device: Device, kernel: Kernel, inputs: KernelInputs):
   });
   let binding = 0;
   let scalar = 0;
-  const args = kernel.parameters.map((p): Argument => (p.kind === 'buffer' ? { kind: 'buffer', binding: binding++, offset: 0 } : { kind: 'scalar', scalar: scalar++ }));
+  const args = kernel.parameters.map((p): Argument =>
+    p.kind === 'buffer' ? { kind: 'buffer', binding: binding++, offset: 0 } : { kind: 'scalar', scalar: scalar++ },
+  );
   const { begin = 0, end, grain = 2 ** 30, align = 1 } = inputs;
   const program = device.program([{ kernel: compiled, args, begin, end, grain, align }], binding);
   program.run(buffers, inputs.scalars ?? []);
@@ -39,18 +41,32 @@ export function runKernel(device: Device, kernel: Kernel, inputs: KernelInputs):
 /** The elements of `bytes` as text: equal text means equal elements, all NaN being one. */
 function elementText(view: DataView, element: ScalarType, i: number): string {
   switch (element) {
-    case 'f32': return floatText(view.getFloat32(i * 4, true));
-    case 'f64': return floatText(view.getFloat64(i * 8, true));
-    case 'f16': return (view.getUint16(i * 2, true) & 0x7fff) > 0x7c00 ? 'NaN' : `0x${view.getUint16(i * 2, true).toString(16)}`;
-    case 'bf16': return (view.getUint16(i * 2, true) & 0x7fff) > 0x7f80 ? 'NaN' : `0x${view.getUint16(i * 2, true).toString(16)}`;
-    case 'bool': case 'u8': return String(view.getUint8(i));
-    case 'i8': return String(view.getInt8(i));
-    case 'i16': return String(view.getInt16(i * 2, true));
-    case 'u16': return String(view.getUint16(i * 2, true));
-    case 'i32': return String(view.getInt32(i * 4, true));
-    case 'u32': return String(view.getUint32(i * 4, true));
-    case 'i64': case 'index': return String(view.getBigInt64(i * 8, true));
-    default: return element satisfies never;
+    case 'f32':
+      return floatText(view.getFloat32(i * 4, true));
+    case 'f64':
+      return floatText(view.getFloat64(i * 8, true));
+    case 'f16':
+      return (view.getUint16(i * 2, true) & 0x7fff) > 0x7c00 ? 'NaN' : `0x${view.getUint16(i * 2, true).toString(16)}`;
+    case 'bf16':
+      return (view.getUint16(i * 2, true) & 0x7fff) > 0x7f80 ? 'NaN' : `0x${view.getUint16(i * 2, true).toString(16)}`;
+    case 'bool':
+    case 'u8':
+      return String(view.getUint8(i));
+    case 'i8':
+      return String(view.getInt8(i));
+    case 'i16':
+      return String(view.getInt16(i * 2, true));
+    case 'u16':
+      return String(view.getUint16(i * 2, true));
+    case 'i32':
+      return String(view.getInt32(i * 4, true));
+    case 'u32':
+      return String(view.getUint32(i * 4, true));
+    case 'i64':
+    case 'index':
+      return String(view.getBigInt64(i * 8, true));
+    default:
+      return element satisfies never;
   }
 }
 
@@ -58,7 +74,10 @@ const floatText = (x: number): string => (Object.is(x, -0) ? '-0' : String(x));
 
 /** Distance of two floats in units in the last place of `element`; 0 where both are NaN. */
 function distance(view: DataView, other: DataView, element: 'f32' | 'f64', i: number): number {
-  const [x, y] = element === 'f32' ? [view.getFloat32(i * 4, true), other.getFloat32(i * 4, true)] : [view.getFloat64(i * 8, true), other.getFloat64(i * 8, true)];
+  const [x, y] =
+    element === 'f32'
+      ? [view.getFloat32(i * 4, true), other.getFloat32(i * 4, true)]
+      : [view.getFloat64(i * 8, true), other.getFloat64(i * 8, true)];
   if (Object.is(x, y)) return 0;
   if (Number.isNaN(x) || Number.isNaN(y)) return Infinity;
   const ordered = (v: DataView): bigint => {
@@ -73,7 +92,13 @@ function distance(view: DataView, other: DataView, element: 'f32' | 'f64', i: nu
  * Runs `kernel` on both devices and says where they first differ, or gives null. Integers must be equal; floats may differ by `ulps` units in
  * the last place (0: bit for bit, but for the bits of a NaN).
  */
-export function compareDevices(reference: Device, device: Device, kernel: Kernel, inputs: KernelInputs, ulps = 0): string | null {
+export function compareDevices(
+  reference: Device,
+  device: Device,
+  kernel: Kernel,
+  inputs: KernelInputs,
+  ulps = 0,
+): string | null {
   const expected = runKernel(reference, kernel, inputs);
   const actual = runKernel(device, kernel, inputs);
   const memories = kernel.parameters.flatMap((p) => (p.kind === 'scalar' ? [] : [p]));
@@ -82,8 +107,12 @@ export function compareDevices(reference: Device, device: Device, kernel: Kernel
     const got = new DataView(actual[k].buffer, actual[k].byteOffset, actual[k].byteLength);
     const count = Math.floor(wanted.byteLength / SCALARS[element].bytes);
     for (let i = 0; i < count; i++) {
-      const same = ulps > 0 && (element === 'f32' || element === 'f64') ? distance(wanted, got, element, i) <= ulps : elementText(wanted, element, i) === elementText(got, element, i);
-      if (!same) return `kernel ${kernel.name}, ${name}[${i}] (${element}): ${reference.name} has ${elementText(wanted, element, i)}, ${device.name} has ${elementText(got, element, i)}`;
+      const same =
+        ulps > 0 && (element === 'f32' || element === 'f64')
+          ? distance(wanted, got, element, i) <= ulps
+          : elementText(wanted, element, i) === elementText(got, element, i);
+      if (!same)
+        return `kernel ${kernel.name}, ${name}[${i}] (${element}): ${reference.name} has ${elementText(wanted, element, i)}, ${device.name} has ${elementText(got, element, i)}`;
     }
   }
   return null;

@@ -13,8 +13,18 @@ interface MathFunction {
   readonly ulps: readonly [number, number];
 }
 
-const one = (f: MathFunction['f'], low: number, high: number, single: number, double: number): MathFunction => ({ f, ranges: [[low, high]], ulps: [single, double] });
-const two = (f: MathFunction['f'], first: readonly [number, number], second: readonly [number, number], single: number, double: number): MathFunction => ({ f, ranges: [first, second], ulps: [single, double] });
+const one = (f: MathFunction['f'], low: number, high: number, single: number, double: number): MathFunction => ({
+  f,
+  ranges: [[low, high]],
+  ulps: [single, double],
+});
+const two = (
+  f: MathFunction['f'],
+  first: readonly [number, number],
+  second: readonly [number, number],
+  single: number,
+  double: number,
+): MathFunction => ({ f, ranges: [first, second], ulps: [single, double] });
 
 /** Functions of f32 and f64 by name. */
 export const MATH_FUNCTIONS: Readonly<Record<string, MathFunction>> = {
@@ -81,8 +91,11 @@ export function mathKernel(name: string, type: 'f32' | 'f64', lanes: number): Ra
   const array = type === 'f32' ? Float32Array : Float64Array;
   const buffers = ranges.map(([low, high], argument) => {
     // Every special value of the first argument meets every one of the second.
-    const special = (i: number): number => SPECIAL[argument === 0 ? i % SPECIAL.length : Math.floor(i / SPECIAL.length)];
-    const values = new array(Array.from({ length: SIZE }, (_, i) => (i < SPECIAL.length ** 2 ? special(i) : low + (high - low) * random())));
+    const special = (i: number): number =>
+      SPECIAL[argument === 0 ? i % SPECIAL.length : Math.floor(i / SPECIAL.length)];
+    const values = new array(
+      Array.from({ length: SIZE }, (_, i) => (i < SPECIAL.length ** 2 ? special(i) : low + (high - low) * random())),
+    );
     return new Uint8Array(values.buffer);
   });
   buffers.push(new Uint8Array(SIZE * array.BYTES_PER_ELEMENT));

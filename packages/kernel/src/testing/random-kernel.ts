@@ -11,13 +11,39 @@ import { randomElements, randomNumbers } from './data.ts';
 
 type ElementType = Exclude<ScalarType, 'index'>;
 
-const ELEMENTS: readonly ElementType[] = ['bool', 'i8', 'u8', 'i16', 'u16', 'i32', 'u32', 'i64', 'f16', 'bf16', 'f32', 'f64'];
+const ELEMENTS: readonly ElementType[] = [
+  'bool',
+  'i8',
+  'u8',
+  'i16',
+  'u16',
+  'i32',
+  'u32',
+  'i64',
+  'f16',
+  'bf16',
+  'f32',
+  'f64',
+];
 const LANES = [1, 2, 4, 8, 16] as const;
 /** Elements of every buffer, and the range that the kernel covers: a multiple of every number of lanes. */
 const SIZE = 64;
 const LOCAL_SIZE = 32;
 
-const INTEGER_BINARY: readonly BinaryOp[] = ['add', 'sub', 'mul', 'div', 'rem', 'min', 'max', 'and', 'or', 'xor', 'shl', 'shr'];
+const INTEGER_BINARY: readonly BinaryOp[] = [
+  'add',
+  'sub',
+  'mul',
+  'div',
+  'rem',
+  'min',
+  'max',
+  'and',
+  'or',
+  'xor',
+  'shl',
+  'shr',
+];
 const FLOAT_BINARY: readonly BinaryOp[] = ['add', 'sub', 'mul', 'div', 'min', 'max'];
 const BOOL_BINARY: readonly BinaryOp[] = ['and', 'or', 'xor'];
 const INTEGER_UNARY: readonly UnaryOp[] = ['neg', 'abs', 'not', 'popcount'];
@@ -26,7 +52,18 @@ const COMPARE: readonly CompareOp[] = ['eq', 'ne', 'lt', 'le', 'gt', 'ge'];
 const HORIZONTAL: readonly HorizontalOp[] = ['reduceAdd', 'reduceMul', 'reduceMin', 'reduceMax'];
 /** Types of the same width. */
 const BITCASTS: Record<ElementType, readonly ElementType[]> = {
-  bool: [], i8: ['u8'], u8: ['i8'], i16: ['u16'], u16: ['i16'], f16: [], bf16: [], i32: ['u32', 'f32'], u32: ['i32', 'f32'], f32: ['i32', 'u32'], i64: ['f64'], f64: ['i64'],
+  bool: [],
+  i8: ['u8'],
+  u8: ['i8'],
+  i16: ['u16'],
+  u16: ['i16'],
+  f16: [],
+  bf16: [],
+  i32: ['u32', 'f32'],
+  u32: ['i32', 'f32'],
+  f32: ['i32', 'u32'],
+  i64: ['f64'],
+  f64: ['i64'],
 };
 
 export interface RandomKernel {
@@ -75,9 +112,25 @@ class Generator {
     });
     const kernel = b.build();
     const random = randomNumbers(this.#seed + 0x5bd1e995);
-    const buffers = kernel.parameters.flatMap((p) => (p.kind === 'buffer' ? [randomElements(p.element, SIZE, random)] : []));
+    const buffers = kernel.parameters.flatMap((p) =>
+      p.kind === 'buffer' ? [randomElements(p.element, SIZE, random)] : [],
+    );
     const align = this.#lanes;
-    return { kernel, inputs: { buffers, scalars: [Math.fround(random() * 100), Math.floor(random() * 1000) - 500, BigInt(Math.floor(random() * 2 ** 40)), 3], end: SIZE, grain: align, align } };
+    return {
+      kernel,
+      inputs: {
+        buffers,
+        scalars: [
+          Math.fround(random() * 100),
+          Math.floor(random() * 1000) - 500,
+          BigInt(Math.floor(random() * 2 ** 40)),
+          3,
+        ],
+        end: SIZE,
+        grain: align,
+        align,
+      },
+    };
   }
 
   #pick<T>(list: readonly T[]): T {
@@ -100,14 +153,19 @@ class Generator {
     const fitting = this.#pool.filter((value) => value.type.scalar === element);
     if (fitting.length > 0 && this.#chance(0.9)) return this.#pick(fitting);
     if (this.#pool.length > 0 && this.#chance(0.8)) return this.#b.cast(this.#pick(this.#pool), element);
-    return this.#b.splat(this.#b.constant(this.#chance(0.5) ? Math.floor(this.#random() * 20) : this.#random() * 50 - 25, element), this.#lanes);
+    return this.#b.splat(
+      this.#b.constant(this.#chance(0.5) ? Math.floor(this.#random() * 20) : this.#random() * 50 - 25, element),
+      this.#lanes,
+    );
   }
   #mask(): Value {
     return this.#value('bool');
   }
   /** `value` or zero where it is NaN. */
   #withoutNaN(value: Value): Value {
-    return isFloat(value.type.scalar) ? this.#b.select(this.#b.eq(value, value), value, this.#b.constant(0, value.type)) : value;
+    return isFloat(value.type.scalar)
+      ? this.#b.select(this.#b.eq(value, value), value, this.#b.constant(0, value.type))
+      : value;
   }
   /** One lane of a value as a number of times from 0 to 3. */
   #few(): Value {
@@ -124,7 +182,10 @@ class Generator {
   /** Indices of the lanes that this step of the loop covers, perhaps some twice. */
   #ownIndices(): Value {
     const b = this.#b;
-    const lane = b.and(b.add(b.mul(b.iota('i32', this.#lanes), Math.floor(this.#random() * 4)), Math.floor(this.#random() * 8)), this.#lanes - 1);
+    const lane = b.and(
+      b.add(b.mul(b.iota('i32', this.#lanes), Math.floor(this.#random() * 4)), Math.floor(this.#random() * 8)),
+      this.#lanes - 1,
+    );
     return b.add(this.#position, b.cast(lane, 'index'));
   }
 
@@ -184,7 +245,11 @@ class Generator {
 
   #compare(element: ElementType): Value {
     const type = isStorageOnly(element) ? 'f32' : element;
-    return this.#b.compare(this.#pick(element === 'bool' ? ['eq', 'ne'] : COMPARE), this.#value(type), this.#value(type));
+    return this.#b.compare(
+      this.#pick(element === 'bool' ? ['eq', 'ne'] : COMPARE),
+      this.#value(type),
+      this.#value(type),
+    );
   }
 
   #bitcast(element: ElementType): void {
@@ -208,7 +273,8 @@ class Generator {
     const b = this.#b;
     const x = this.#value(element);
     if (this.#chance(0.3)) return b.shuffle(x, this.#value(element), this.#pattern());
-    if (this.#chance(0.3) || element === 'bool' || isStorageOnly(element)) return b.splat(b.extract(x, this.#lane()), this.#lanes);
+    if (this.#chance(0.3) || element === 'bool' || isStorageOnly(element))
+      return b.splat(b.extract(x, this.#lane()), this.#lanes);
     if (this.#chance(0.3)) return b.iota(element, this.#lanes);
     return b.splat(b.horizontal(this.#pick(HORIZONTAL), x), this.#lanes);
   }
@@ -216,7 +282,12 @@ class Generator {
   /** Four bytes for each lane, put together from shuffles of doubled vectors. */
   #dot4(): Value {
     const b = this.#b;
-    const wide = (x: Value): Value => b.shuffle(x, x, Array.from({ length: 4 * this.#lanes }, () => Math.floor(this.#random() * 2 * this.#lanes)));
+    const wide = (x: Value): Value =>
+      b.shuffle(
+        x,
+        x,
+        Array.from({ length: 4 * this.#lanes }, () => Math.floor(this.#random() * 2 * this.#lanes)),
+      );
     return b.dot4(this.#value('i32'), wide(this.#value('u8')), wide(this.#value('i8')));
   }
 
@@ -238,8 +309,13 @@ class Generator {
     const b = this.#b;
     const memory = b.local('scratch', element, LOCAL_SIZE);
     b.for(0, LOCAL_SIZE, this.#lanes, [], (i) => b.store(memory, i, this.#value(element)));
-    if (this.#chance(0.5)) b.scatter(memory, this.#indices(LOCAL_SIZE), this.#value(element), this.#chance(0.5) ? this.#mask() : null);
-    this.#add(this.#chance(0.5) ? b.gather(memory, this.#indices(LOCAL_SIZE)) : b.load(memory, this.#lanes <= 16 ? this.#few() : 0, this.#lanes));
+    if (this.#chance(0.5))
+      b.scatter(memory, this.#indices(LOCAL_SIZE), this.#value(element), this.#chance(0.5) ? this.#mask() : null);
+    this.#add(
+      this.#chance(0.5)
+        ? b.gather(memory, this.#indices(LOCAL_SIZE))
+        : b.load(memory, this.#lanes <= 16 ? this.#few() : 0, this.#lanes),
+    );
   }
 
   /** Runs `body` with the pool as it is now; what it adds is visible inside only. */
@@ -264,7 +340,9 @@ class Generator {
         this.#add(b.splat(b.cast(i, 'i32'), this.#lanes));
         for (let k = Math.floor(this.#random() * 4); k >= 0; k--) this.#step();
         const next = carried.map((value) => this.#value(value.type.scalar as ElementType));
-        return carried.length > 1 && this.#chance(0.3) && carried[0].type === carried[1].type ? [carried[1], carried[0], ...next.slice(2)] : next;
+        return carried.length > 1 && this.#chance(0.3) && carried[0].type === carried[1].type
+          ? [carried[1], carried[0], ...next.slice(2)]
+          : next;
       }),
     );
     for (const value of results) this.#add(value);

@@ -70,7 +70,8 @@ function negativeLikelihood(
   const counted = index.ne(ignoreIndex);
   const picked = where(isTarget, logProbabilities, zero).sum(dim).neg();
   // Looked up rather than picked, because a look-up refuses classes that do not exist.
-  const factors = weight ?? wrap(constantNode(logProbabilities.device, logProbabilities.dtype, [logProbabilities.shape[dim]], 1));
+  const factors =
+    weight ?? wrap(constantNode(logProbabilities.device, logProbabilities.dtype, [logProbabilities.shape[dim]], 1));
   const known = wrap(takeNode(factors.node, where(counted, index, 0).node));
   const factor = where(counted, known, zero);
   const losses = where(counted, picked.mul(known), zero);

@@ -2,7 +2,15 @@
 import { type Device, type DeviceBuffer, type DType, ProjError } from '@proj/kernel';
 import { requireDType } from '../promotion.ts';
 import { type AnyNode, elementCount, makeNode, Node, sameShape, type Shape } from './node.ts';
-import { type Attributes, type BinaryPrimitive, type CumulateOperation, isComparison, type ReduceOperation, type ScatterMode, type UnaryPrimitive } from './primitives.ts';
+import {
+  type Attributes,
+  type BinaryPrimitive,
+  type CumulateOperation,
+  isComparison,
+  type ReduceOperation,
+  type ScatterMode,
+  type UnaryPrimitive,
+} from './primitives.ts';
 
 export function bufferNode(device: Device, dtype: DType, shape: Shape, data: DeviceBuffer): AnyNode {
   const node = new Node('buffer', device, dtype, shape, [], null, false) as AnyNode;
@@ -10,7 +18,13 @@ export function bufferNode(device: Device, dtype: DType, shape: Shape, data: Dev
   return node;
 }
 
-export function constantNode(device: Device, dtype: DType, shape: Shape, value: number | bigint | boolean, provider: (() => number) | null = null): AnyNode {
+export function constantNode(
+  device: Device,
+  dtype: DType,
+  shape: Shape,
+  value: number | bigint | boolean,
+  provider: (() => number) | null = null,
+): AnyNode {
   requireDType(dtype);
   const scalar = new Node('constant', device, dtype, [], [], { value, provider }, false) as AnyNode;
   return shape.length === 0 ? scalar : expandNode(scalar, shape);
@@ -32,7 +46,11 @@ export function unaryNode(fn: UnaryPrimitive, x: AnyNode): AnyNode {
 
 export function binaryNode(fn: BinaryPrimitive, a: AnyNode, b: AnyNode): AnyNode {
   if (!sameShape(a.shape, b.shape) || a.dtype !== b.dtype) {
-    throw new ProjError('shape-mismatch', 'operands of a binary primitive differ', { op: fn, shapes: [a.shape, b.shape], dtypes: [a.dtype, b.dtype] });
+    throw new ProjError('shape-mismatch', 'operands of a binary primitive differ', {
+      op: fn,
+      shapes: [a.shape, b.shape],
+      dtypes: [a.dtype, b.dtype],
+    });
   }
   return makeNode('binary', isComparison(fn) ? 'bool' : a.dtype, a.shape, [a, b], { fn });
 }
@@ -82,17 +100,33 @@ export function permuteNode(x: AnyNode, order: readonly number[]): AnyNode {
   if (order.every((dim, i) => dim === i)) return x;
   if (x.op === 'permute' && !x.requiresGrad && x.sources.length > 0) {
     const inner = (x.attr as Attributes['permute']).order;
-    return permuteNode(x.sources[0], order.map((dim) => inner[dim]));
+    return permuteNode(
+      x.sources[0],
+      order.map((dim) => inner[dim]),
+    );
   }
   const turned = transposedProduct(x, order);
   if (turned !== null) return turned;
-  return makeNode('permute', x.dtype, order.map((dim) => x.shape[dim]), [x], { order });
+  return makeNode(
+    'permute',
+    x.dtype,
+    order.map((dim) => x.shape[dim]),
+    [x],
+    { order },
+  );
 }
 
 /** (A·B)ᵀ of a product that nothing else uses is Bᵀ·Aᵀ, whose result needs no turning. */
 function transposedProduct(x: AnyNode, order: readonly number[]): AnyNode | null {
   const product = x.op === 'reshape' && x.data === null ? x.sources[0] : x;
-  if (x.data !== null || product.op !== 'contract' || product.data !== null || x.consumers > 0 || (product !== x && product.consumers > 1)) return null;
+  if (
+    x.data !== null ||
+    product.op !== 'contract' ||
+    product.data !== null ||
+    x.consumers > 0 ||
+    (product !== x && product.consumers > 1)
+  )
+    return null;
   const flat = product.shape[0] === 1 && sameShape(x.shape, product.shape.slice(1)) && order[0] === 1;
   const batched = sameShape(x.shape, product.shape) && order[0] === 0 && order[1] === 2;
   if (!flat && !batched) return null;
@@ -103,16 +137,30 @@ function transposedProduct(x: AnyNode, order: readonly number[]): AnyNode | null
 
 /** Broadcasts: missing leading dimensions are added, dimensions of size 1 repeated. */
 export function expandNode(x: AnyNode, shape: Shape): AnyNode {
-  const aligned = x.shape.length === shape.length ? x : reshapeNode(x, [...new Array<number>(shape.length - x.shape.length).fill(1), ...x.shape]);
+  const aligned =
+    x.shape.length === shape.length
+      ? x
+      : reshapeNode(x, [...new Array<number>(shape.length - x.shape.length).fill(1), ...x.shape]);
   return sameShape(aligned.shape, shape) ? aligned : makeNode('expand', x.dtype, shape, [aligned], null);
 }
 
 export function padNode(x: AnyNode, before: readonly number[], after: readonly number[], value = 0): AnyNode {
   if (before.every((n) => n === 0) && after.every((n) => n === 0)) return x;
-  return makeNode('pad', x.dtype, x.shape.map((size, i) => size + before[i] + after[i]), [x], { before, after, value });
+  return makeNode(
+    'pad',
+    x.dtype,
+    x.shape.map((size, i) => size + before[i] + after[i]),
+    [x],
+    { before, after, value },
+  );
 }
 
-export function sliceNode(x: AnyNode, starts: readonly number[], sizes: readonly number[], steps: readonly number[]): AnyNode {
+export function sliceNode(
+  x: AnyNode,
+  starts: readonly number[],
+  sizes: readonly number[],
+  steps: readonly number[],
+): AnyNode {
   if (sameShape(sizes, x.shape) && starts.every((s) => s === 0) && steps.every((s) => s === 1)) return x;
   return makeNode('slice', x.dtype, sizes, [x], { starts, steps });
 }
@@ -129,7 +177,12 @@ export function windowNode(x: AnyNode, dim: number, count: number, options: Wind
   const { size, stride, dilation, padding } = options;
   if (stride === size && dilation === 1 && padding === 0 && count * size <= x.shape[dim]) {
     // Windows side by side are a reshape.
-    const used = sliceNode(x, x.shape.map(() => 0), x.shape.map((s, i) => (i === dim ? count * size : s)), x.shape.map(() => 1));
+    const used = sliceNode(
+      x,
+      x.shape.map(() => 0),
+      x.shape.map((s, i) => (i === dim ? count * size : s)),
+      x.shape.map(() => 1),
+    );
     const split = reshapeNode(used, [...x.shape.slice(0, dim), count, size, ...x.shape.slice(dim + 1)]);
     const order = split.shape.map((_, i) => i).filter((i) => i !== dim + 1);
     return permuteNode(split, [...order, dim + 1]);
@@ -145,7 +198,10 @@ export function foldNode(x: AnyNode, dim: number, length: number, options: Windo
     // The folded dimension goes last, where its elements lie side by side.
     const order = [...Array.from({ length: rank }, (_, i) => i).filter((i) => i !== dim), dim];
     const folded = foldNode(permuteNode(x, [...order, rank]), rank - 1, length, options);
-    return permuteNode(folded, order.map((_, i) => order.indexOf(i)));
+    return permuteNode(
+      folded,
+      order.map((_, i) => order.indexOf(i)),
+    );
   }
   const shape = x.shape.slice(0, -1);
   shape[dim] = length;
@@ -166,7 +222,13 @@ export function reduceNode(fn: ReduceOperation, x: AnyNode, axes: readonly numbe
     const split = reshapeNode(permuteNode(x, [...kept, ...axes]), [...shape, parts, count / parts]);
     return reduceNode('sum', reduceNode('sum', split, [kept.length + 1]), [kept.length]);
   }
-  return makeNode('reduce', x.dtype, x.shape.filter((_, dim) => !axes.includes(dim)), [x], { fn, axes: [...axes].sort((a, b) => a - b) });
+  return makeNode(
+    'reduce',
+    x.dtype,
+    x.shape.filter((_, dim) => !axes.includes(dim)),
+    [x],
+    { fn, axes: [...axes].sort((a, b) => a - b) },
+  );
 }
 
 /** Partial sums pay when the results are few and the terms many; their number divides the first reduced dimension. */
@@ -174,12 +236,14 @@ function partsOf(shape: Shape, axes: readonly number[]): number {
   const count = axes.reduce((product, axis) => product * shape[axis], 1);
   const size = axes.map((axis) => shape[axis]).find((n) => n > 1) ?? 1;
   if (count < 16384 || elementCount(shape) / count > 64) return 1;
-  for (let parts = Math.min(256, size); parts >= 4; parts--) if (size % parts === 0 && count / parts >= 256) return parts;
+  for (let parts = Math.min(256, size); parts >= 4; parts--)
+    if (size % parts === 0 && count / parts >= 256) return parts;
   return 1;
 }
 
 export function contractNode(a: AnyNode, b: AnyNode): AnyNode {
-  if (a.dtype === 'float16' || a.dtype === 'bfloat16') return castNode(contractNode(castNode(a, 'float32'), castNode(b, 'float32')), a.dtype);
+  if (a.dtype === 'float16' || a.dtype === 'bfloat16')
+    return castNode(contractNode(castNode(a, 'float32'), castNode(b, 'float32')), a.dtype);
   return makeNode('contract', a.dtype, [a.shape[0], a.shape[1], b.shape[2]], [a, b], null);
 }
 
@@ -198,7 +262,11 @@ export function concatNode(parts: readonly AnyNode[], dim: number): AnyNode {
   return makeNode('concat', parts[0].dtype, shape, parts, { dim });
 }
 
-export function accumulateSlicesNode(base: AnyNode, parts: readonly AnyNode[], regions: Attributes['accumulateSlices']['regions']): AnyNode {
+export function accumulateSlicesNode(
+  base: AnyNode,
+  parts: readonly AnyNode[],
+  regions: Attributes['accumulateSlices']['regions'],
+): AnyNode {
   return makeNode('accumulateSlices', base.dtype, base.shape, [base, ...parts], { regions });
 }
 

@@ -20,7 +20,12 @@ export interface CustomOperation {
   /** Shapes and dtypes of the outputs; throws for inputs that do not fit. */
   outputs(inputs: readonly ShapeAndType[], options: unknown): readonly ShapeAndType[];
   /** The launches, in order. Every kernel declares the same buffers: inputs, outputs, workspace. */
-  launches(inputs: readonly ShapeAndType[], outputs: readonly ShapeAndType[], options: unknown, features: DeviceFeatures): {
+  launches(
+    inputs: readonly ShapeAndType[],
+    outputs: readonly ShapeAndType[],
+    options: unknown,
+    features: DeviceFeatures,
+  ): {
     readonly launches: readonly CustomLaunch[];
     readonly workspaceBytes: number;
   };

@@ -32,7 +32,15 @@ export class Node<P extends Primitive = Primitive> {
   /** The tensor that a leaf of the gradient graph belongs to. What is kept on nodes rather than in tables of weak keys dies young. */
   leafOf: object | undefined = undefined;
 
-  constructor(op: P, device: Device, dtype: DType, shape: Shape, sources: readonly AnyNode[], attr: Attributes[P], requiresGrad: boolean) {
+  constructor(
+    op: P,
+    device: Device,
+    dtype: DType,
+    shape: Shape,
+    sources: readonly AnyNode[],
+    attr: Attributes[P],
+    requiresGrad: boolean,
+  ) {
     this.op = op;
     this.device = device;
     this.dtype = dtype;
@@ -60,12 +68,22 @@ const FLOATS: ReadonlySet<DType> = new Set(['float32', 'float64', 'float16', 'bf
 export const isDifferentiable = (dtype: DType): boolean => FLOATS.has(dtype);
 
 /** A new node; it requires a gradient when a source does, recording is on and its dtype can carry one. */
-export function makeNode<P extends Primitive>(op: P, dtype: DType, shape: Shape, sources: readonly AnyNode[], attr: Attributes[P], device = sources[0].device): AnyNode {
+export function makeNode<P extends Primitive>(
+  op: P,
+  dtype: DType,
+  shape: Shape,
+  sources: readonly AnyNode[],
+  attr: Attributes[P],
+  device = sources[0].device,
+): AnyNode {
   let requiresGrad = false;
   for (const source of sources) {
     if (source.requiresGrad) requiresGrad = true;
     if (source.device !== device) {
-      throw new ProjError('device-unavailable', `operands live on ${device.name} and ${source.device.name}`, { op, cure: 'Move one with .to(device)' });
+      throw new ProjError('device-unavailable', `operands live on ${device.name} and ${source.device.name}`, {
+        op,
+        cure: 'Move one with .to(device)',
+      });
     }
   }
   return new Node(op, device, dtype, shape, sources, attr, requiresGrad && gradEnabled && FLOATS.has(dtype)) as AnyNode;

@@ -6,15 +6,67 @@ import type { DType } from '@proj/kernel';
 import type { CustomOperation } from './custom.ts';
 
 export type UnaryPrimitive =
-  | 'neg' | 'abs' | 'sign' | 'sqrt' | 'rsqrt' | 'reciprocal' | 'floor' | 'ceil' | 'trunc' | 'round'
-  | 'exp' | 'exp2' | 'expm1' | 'log' | 'log2' | 'log10' | 'log1p'
-  | 'sin' | 'cos' | 'tan' | 'asin' | 'acos' | 'atan' | 'sinh' | 'cosh' | 'tanh' | 'asinh' | 'acosh' | 'atanh'
-  | 'erf' | 'erfc' | 'erfinv' | 'lgamma' | 'digamma' | 'sigmoid' | 'relu' | 'not';
+  | 'neg'
+  | 'abs'
+  | 'sign'
+  | 'sqrt'
+  | 'rsqrt'
+  | 'reciprocal'
+  | 'floor'
+  | 'ceil'
+  | 'trunc'
+  | 'round'
+  | 'exp'
+  | 'exp2'
+  | 'expm1'
+  | 'log'
+  | 'log2'
+  | 'log10'
+  | 'log1p'
+  | 'sin'
+  | 'cos'
+  | 'tan'
+  | 'asin'
+  | 'acos'
+  | 'atan'
+  | 'sinh'
+  | 'cosh'
+  | 'tanh'
+  | 'asinh'
+  | 'acosh'
+  | 'atanh'
+  | 'erf'
+  | 'erfc'
+  | 'erfinv'
+  | 'lgamma'
+  | 'digamma'
+  | 'sigmoid'
+  | 'relu'
+  | 'not';
 
 export type BinaryPrimitive =
-  | 'add' | 'sub' | 'mul' | 'div' | 'pow' | 'atan2' | 'maximum' | 'minimum' | 'remainder' | 'fmod' | 'floorDivide'
-  | 'and' | 'or' | 'xor' | 'shiftLeft' | 'shiftRight'
-  | 'eq' | 'ne' | 'lt' | 'le' | 'gt' | 'ge';
+  | 'add'
+  | 'sub'
+  | 'mul'
+  | 'div'
+  | 'pow'
+  | 'atan2'
+  | 'maximum'
+  | 'minimum'
+  | 'remainder'
+  | 'fmod'
+  | 'floorDivide'
+  | 'and'
+  | 'or'
+  | 'xor'
+  | 'shiftLeft'
+  | 'shiftRight'
+  | 'eq'
+  | 'ne'
+  | 'lt'
+  | 'le'
+  | 'gt'
+  | 'ge';
 
 export type ReduceOperation = 'sum' | 'prod' | 'max' | 'min';
 export type ScatterMode = 'set' | 'add' | 'mul' | 'max' | 'min';
@@ -41,9 +93,21 @@ export interface Attributes {
   /** Element start + i·step in each dimension; steps may be negative. */
   slice: { readonly starts: readonly number[]; readonly steps: readonly number[] };
   /** Sliding windows over dimension `dim`: [.., L, ..] → [.., O, .., K] with element o·stride + k·dilation - padding (0 outside). */
-  window: { readonly dim: number; readonly size: number; readonly stride: number; readonly dilation: number; readonly padding: number };
+  window: {
+    readonly dim: number;
+    readonly size: number;
+    readonly stride: number;
+    readonly dilation: number;
+    readonly padding: number;
+  };
   /** The adjoint of `window`: [.., O, .., K] → [.., L, ..], overlapping elements added. */
-  fold: { readonly dim: number; readonly size: number; readonly stride: number; readonly dilation: number; readonly padding: number };
+  fold: {
+    readonly dim: number;
+    readonly size: number;
+    readonly stride: number;
+    readonly dilation: number;
+    readonly padding: number;
+  };
 
   // Elementwise
   unary: { readonly fn: UnaryPrimitive };
@@ -71,7 +135,9 @@ export interface Attributes {
   /** Sources side by side along `dim`. */
   concat: { readonly dim: number };
   /** base plus each further source, added into the region at starts[i] with steps[i]. */
-  accumulateSlices: { readonly regions: readonly { readonly starts: readonly number[]; readonly steps: readonly number[] }[] };
+  accumulateSlices: {
+    readonly regions: readonly { readonly starts: readonly number[]; readonly steps: readonly number[] }[];
+  };
   /** Running sums, products, maxima or minima along the last dimension. */
   cumulate: { readonly fn: CumulateOperation };
   /** Positions (int64) that sort the last dimension, stable. */
@@ -85,12 +151,34 @@ export type Primitive = keyof Attributes;
 export type PrimitiveKind = 'leaf' | 'movement' | 'elementwise' | 'reduce' | 'opaque';
 
 export const KIND: Record<Primitive, PrimitiveKind> = {
-  buffer: 'leaf', constant: 'leaf', iota: 'leaf', random: 'elementwise',
-  reshape: 'movement', permute: 'movement', expand: 'movement', pad: 'movement', slice: 'movement', window: 'movement',
-  fold: 'reduce', unary: 'elementwise', binary: 'elementwise', where: 'elementwise', cast: 'elementwise', bitcast: 'elementwise',
-  contiguous: 'elementwise', detach: 'movement', leaf: 'movement',
-  reduce: 'reduce', contract: 'opaque', take: 'elementwise', scatter: 'opaque', concat: 'opaque', accumulateSlices: 'opaque',
-  cumulate: 'opaque', argsort: 'opaque', custom: 'opaque',
+  buffer: 'leaf',
+  constant: 'leaf',
+  iota: 'leaf',
+  random: 'elementwise',
+  reshape: 'movement',
+  permute: 'movement',
+  expand: 'movement',
+  pad: 'movement',
+  slice: 'movement',
+  window: 'movement',
+  fold: 'reduce',
+  unary: 'elementwise',
+  binary: 'elementwise',
+  where: 'elementwise',
+  cast: 'elementwise',
+  bitcast: 'elementwise',
+  contiguous: 'elementwise',
+  detach: 'movement',
+  leaf: 'movement',
+  reduce: 'reduce',
+  contract: 'opaque',
+  take: 'elementwise',
+  scatter: 'opaque',
+  concat: 'opaque',
+  accumulateSlices: 'opaque',
+  cumulate: 'opaque',
+  argsort: 'opaque',
+  custom: 'opaque',
 };
 
 const COMPARISONS: ReadonlySet<BinaryPrimitive> = new Set(['eq', 'ne', 'lt', 'le', 'gt', 'ge']);

@@ -5,7 +5,11 @@ import { lanesOf } from './contraction-plan.ts';
 import type { ContractionDeclaration, ContractionSpec } from './contraction-types.ts';
 
 /** Calls `body` for all columns of the rows of the kernel's range, a vector at a time. */
-function forVectors(b: KernelBuilder, spec: ContractionSpec, body: (batch: Value, row: Value, column: Value, lanes: number) => void): void {
+function forVectors(
+  b: KernelBuilder,
+  spec: ContractionSpec,
+  body: (batch: Value, row: Value, column: Value, lanes: number) => void,
+): void {
   const lanes = lanesOf(spec.element, spec.features);
   b.for(b.begin, b.end, 1, [], (n) => {
     const batch = spec.batch === 1 ? b.index(0) : b.div(n, spec.rows);
@@ -21,7 +25,14 @@ function forVectors(b: KernelBuilder, spec: ContractionSpec, body: (batch: Value
 }
 
 /** Adds the `parts` partial results at `base` of the workspace, neighbours first, and stores the sums. */
-export function combineParts(b: KernelBuilder, spec: ContractionSpec, store: ContractionDeclaration['store'], workspace: Memory, base: number, parts: number): void {
+export function combineParts(
+  b: KernelBuilder,
+  spec: ContractionSpec,
+  store: ContractionDeclaration['store'],
+  workspace: Memory,
+  base: number,
+  parts: number,
+): void {
   const size = spec.batch * spec.rows * spec.columns;
   forVectors(b, spec, (batch, row, column, lanes) => {
     const at = b.add(b.add(b.mul(b.add(b.mul(batch, spec.rows), row), spec.columns), column), base);
@@ -37,5 +48,7 @@ export function combineParts(b: KernelBuilder, spec: ContractionSpec, store: Con
 /** The result when the depth is empty. */
 export function zeroResult(b: KernelBuilder, spec: ContractionSpec): void {
   const { store } = spec.declare(b);
-  forVectors(b, spec, (batch, row, column, lanes) => store(b, { batch, row, column }, b.splat(b.constant(0, spec.element), lanes), lanes));
+  forVectors(b, spec, (batch, row, column, lanes) =>
+    store(b, { batch, row, column }, b.splat(b.constant(0, spec.element), lanes), lanes),
+  );
 }

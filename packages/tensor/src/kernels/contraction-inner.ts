@@ -29,7 +29,9 @@ function innerTile(b: KernelBuilder, request: InnerRequest): void {
   const row = b.min(b.mul(request.rowTile, tileRows), rows - tileRows);
   const column = b.min(b.mul(request.columnTile, tileColumns), columns - tileColumns);
   const step = (k: Value, width: number, sums: readonly Value[]): Value[] => {
-    const across = Array.from({ length: tileColumns }, (_, j) => fetch(b, right, column, k, 'depth', width, { outer: j, depth: 0 }));
+    const across = Array.from({ length: tileColumns }, (_, j) =>
+      fetch(b, right, column, k, 'depth', width, { outer: j, depth: 0 }),
+    );
     const next: Value[] = [];
     for (let i = 0; i < tileRows; i++) {
       const own = fetch(b, left, row, k, 'depth', width, { outer: i, depth: 0 });
@@ -39,7 +41,13 @@ function innerTile(b: KernelBuilder, request: InnerRequest): void {
   };
   const zero = b.constant(0, element);
   const whole = b.add(begin, b.mul(b.div(b.sub(end, begin), lanes), lanes));
-  const vectors = b.for(begin, whole, lanes, Array.from({ length: tileRows * tileColumns }, () => b.splat(zero, lanes)), (k, ...sums) => step(k, lanes, sums));
+  const vectors = b.for(
+    begin,
+    whole,
+    lanes,
+    Array.from({ length: tileRows * tileColumns }, () => b.splat(zero, lanes)),
+    (k, ...sums) => step(k, lanes, sums),
+  );
   let sums = vectors.map((vector) => b.horizontal('reduceAdd', vector));
   if (request.depth % lanes !== 0) sums = b.for(whole, end, 1, sums, (k, ...entering) => step(k, 1, entering));
   sums.forEach((sum, n) => {
@@ -64,7 +72,20 @@ export function innerKernel(spec: ContractionSpec, plan: InnerPlan, workspace: W
         const at = b.add(b.mul(b.add(b.mul(part, spec.batch), batch), rows * columns), workspace.parts);
         forGroups(b, begin, end, rowTiles, columnTiles, (columnTile, begin, end) => {
           b.for(begin, end, 1, [], (rowTile) => {
-            innerTile(b, { plan, rows, columns, depth, left: leftAt, right: rightAt, rowTile, columnTile, begin: first, end: last, target, at });
+            innerTile(b, {
+              plan,
+              rows,
+              columns,
+              depth,
+              left: leftAt,
+              right: rightAt,
+              rowTile,
+              columnTile,
+              begin: first,
+              end: last,
+              target,
+              at,
+            });
           });
         });
       });

@@ -11,11 +11,23 @@ export interface OperandAt {
 
 export function operandAt(b: KernelBuilder, operand: ContractionOperand, batch: Value, element: ScalarType): OperandAt {
   const { strided } = operand;
-  return { operand, batch, base: strided === null || strided.memory.element !== element ? null : strided.base(b, batch) };
+  return {
+    operand,
+    batch,
+    base: strided === null || strided.memory.element !== element ? null : strided.base(b, batch),
+  };
 }
 
 /** `lanes` elements along `axis` from (outer, depth). `outer` and `depth` come with constants apart, so that the variable part is shared. */
-export function fetch(b: KernelBuilder, { operand, batch, base }: OperandAt, outer: Value, depth: Value, axis: 'outer' | 'depth', lanes: number, extra = { outer: 0, depth: 0 }): Value {
+export function fetch(
+  b: KernelBuilder,
+  { operand, batch, base }: OperandAt,
+  outer: Value,
+  depth: Value,
+  axis: 'outer' | 'depth',
+  lanes: number,
+  extra = { outer: 0, depth: 0 },
+): Value {
   const { strided } = operand;
   if (strided === null || base === null) {
     return operand.load(b, { batch, outer: b.add(outer, extra.outer), depth: b.add(depth, extra.depth) }, axis, lanes);
@@ -28,7 +40,13 @@ export function fetch(b: KernelBuilder, { operand, batch, base }: OperandAt, out
 }
 
 /** Asks for the cache line of an element that will be read soon; it may be outside the operand. */
-export function prefetchRow(b: KernelBuilder, { operand, base }: OperandAt, outer: Value, depth: Value, extra: { readonly outer: number; readonly depth: number }): void {
+export function prefetchRow(
+  b: KernelBuilder,
+  { operand, base }: OperandAt,
+  outer: Value,
+  depth: Value,
+  extra: { readonly outer: number; readonly depth: number },
+): void {
   const { strided } = operand;
   if (strided === null || base === null) return;
   const varying = b.add(b.add(base, b.mul(outer, strided.outer)), b.mul(depth, strided.depth));
@@ -40,13 +58,21 @@ export const isContiguous = (operand: ContractionOperand, axis: 'outer' | 'depth
   operand.strided === null ? operand.contiguous === axis : operand.strided[axis] === 1;
 
 /** ceil(x / size) */
-export const ceilDiv = (b: KernelBuilder, x: Value, size: number | Value): Value => b.div(b.sub(b.add(x, size), 1), size);
+export const ceilDiv = (b: KernelBuilder, x: Value, size: number | Value): Value =>
+  b.div(b.sub(b.add(x, size), 1), size);
 
 /**
  * Walks `[begin, end)` as groups of `size`: `body` gets the number of a group and the part of `[0, size)` that is inside. `count` is how many
  * groups there can be: with one there is no loop.
  */
-export function forGroups(b: KernelBuilder, begin: Value, end: Value, size: number | Value, count: number, body: (group: Value, begin: Value, end: Value) => void): void {
+export function forGroups(
+  b: KernelBuilder,
+  begin: Value,
+  end: Value,
+  size: number | Value,
+  count: number,
+  body: (group: Value, begin: Value, end: Value) => void,
+): void {
   if (count === 1) {
     body(b.index(0), begin, end);
     return;
@@ -67,5 +93,11 @@ export function powersOf(n: number): number[] {
 /** Lanes `[from, from + lanes)` of `x`. */
 export function slice(b: KernelBuilder, x: Value, from: number, lanes: number): Value {
   if (lanes === x.type.lanes) return x;
-  return lanes === 1 ? b.extract(x, from) : b.shuffle(x, x, Array.from({ length: lanes }, (_, i) => from + i));
+  return lanes === 1
+    ? b.extract(x, from)
+    : b.shuffle(
+        x,
+        x,
+        Array.from({ length: lanes }, (_, i) => from + i),
+      );
 }

@@ -16,8 +16,18 @@ export function packKernel(spec: ContractionSpec, plan: OuterPlan, workspace: Wo
     forGroups(b, b.begin, b.end, panels, plan.rightBatches, (batch, begin, end) => {
       const at = b.add(b.mul(batch, panels * width * spec.depth), workspace.right);
       packPanels(b, {
-        source: operandAt(b, right, batch, spec.element), count: spec.columns, first: begin, end, width, lanes, depthBegin: b.index(0), depthEnd: b.index(spec.depth),
-        shortest: spec.depth, target, at: b.add(at, b.mul(begin, width * spec.depth)), stride: b.index(width * spec.depth),
+        source: operandAt(b, right, batch, spec.element),
+        count: spec.columns,
+        first: begin,
+        end,
+        width,
+        lanes,
+        depthBegin: b.index(0),
+        depthEnd: b.index(spec.depth),
+        shortest: spec.depth,
+        target,
+        at: b.add(at, b.mul(begin, width * spec.depth)),
+        stride: b.index(width * spec.depth),
       });
     });
   });
@@ -78,7 +88,8 @@ class OuterBuilder {
     const writes = workspace.ownSize > 0 || plan.parts > 1;
     this.#memory = workspace.total === 0 ? null : b.buffer('workspace', spec.element, writes ? 'readwrite' : 'read');
     this.#own = b.add(b.mul(b.thread, workspace.ownSize), workspace.own);
-    this.#spill = spec.simpleStore === true || plan.parts > 1 ? null : b.local('tile', spec.element, plan.tileRows * plan.width);
+    this.#spill =
+      spec.simpleStore === true || plan.parts > 1 ? null : b.local('tile', spec.element, plan.tileRows * plan.width);
     this.#shortest = shortestPiece(plan, spec.depth);
   }
 
@@ -91,16 +102,41 @@ class OuterBuilder {
       const rightAt = operandAt(b, right, batch, this.#spec.element);
       forGroups(b, begin, end, rowTiles * panels, parts, (part, begin, end) => {
         const depthBegin = b.mul(part, partDepth);
-        const depthEnd = parts === 1 ? b.index(this.#spec.depth) : b.min(b.add(depthBegin, partDepth), this.#spec.depth);
-        this.#rows = packsRowsOnce(this.#plan) ? this.#packRows({ batch, part, depthBegin, depthEnd, left: leftAt, right: rightAt }, b.index(0), depthBegin, depthEnd) : null;
+        const depthEnd =
+          parts === 1 ? b.index(this.#spec.depth) : b.min(b.add(depthBegin, partDepth), this.#spec.depth);
+        this.#rows = packsRowsOnce(this.#plan)
+          ? this.#packRows(
+              { batch, part, depthBegin, depthEnd, left: leftAt, right: rightAt },
+              b.index(0),
+              depthBegin,
+              depthEnd,
+            )
+          : null;
         forGroups(b, begin, end, group * rowTiles, Math.ceil(panels / group), (index, begin, end) => {
           const first = b.mul(index, group);
           const count = panels % group === 0 ? b.index(group) : b.min(b.sub(panels, first), group);
-          const position: GroupPosition = { batch, part, depthBegin, depthEnd, left: leftAt, right: rightAt, first, count, begin, end };
-          if (depthBlock >= partDepth) return this.#group(position, { from: depthBegin, to: depthEnd, isFirst: null, isLast: null });
+          const position: GroupPosition = {
+            batch,
+            part,
+            depthBegin,
+            depthEnd,
+            left: leftAt,
+            right: rightAt,
+            first,
+            count,
+            begin,
+            end,
+          };
+          if (depthBlock >= partDepth)
+            return this.#group(position, { from: depthBegin, to: depthEnd, isFirst: null, isLast: null });
           b.for(depthBegin, depthEnd, depthBlock, [], (from) => {
             const next = b.add(from, depthBlock);
-            this.#group(position, { from, to: b.min(next, depthEnd), isFirst: b.eq(from, depthBegin), isLast: b.ge(next, depthEnd) });
+            this.#group(position, {
+              from,
+              to: b.min(next, depthEnd),
+              isFirst: b.eq(from, depthBegin),
+              isLast: b.ge(next, depthEnd),
+            });
           });
         });
       });
@@ -113,38 +149,86 @@ class OuterBuilder {
     const plan = this.#plan;
     const panelAt = this.#panels(position, piece);
     const { rowBlock, rowTiles } = plan;
-    forGroups(b, position.begin, position.end, b.mul(position.count, rowBlock), Math.ceil(rowTiles / rowBlock), (block, begin, end) => {
-      const firstTile = b.mul(block, rowBlock);
-      const rowsOf = this.#rows ?? this.#packRows(position, firstTile, piece.from, piece.to);
-      forGroups(b, begin, end, position.count, rowBlock, (inBlock, begin, end) => {
-        const tile = b.add(firstTile, inBlock);
-        const left = rowsOf(tile);
-        b.for(begin, end, 1, [], (n) => this.#tile(position, piece, tile, n, left, panelAt(n)));
-      });
-    });
+    forGroups(
+      b,
+      position.begin,
+      position.end,
+      b.mul(position.count, rowBlock),
+      Math.ceil(rowTiles / rowBlock),
+      (block, begin, end) => {
+        const firstTile = b.mul(block, rowBlock);
+        const rowsOf = this.#rows ?? this.#packRows(position, firstTile, piece.from, piece.to);
+        forGroups(b, begin, end, position.count, rowBlock, (inBlock, begin, end) => {
+          const tile = b.add(firstTile, inBlock);
+          const left = rowsOf(tile);
+          b.for(begin, end, 1, [], (n) => this.#tile(position, piece, tile, n, left, panelAt(n)));
+        });
+      },
+    );
   }
 
   /** Tile `tile` of panel `n` of the group. */
-  #tile(position: GroupPosition, piece: DepthPiece, tile: Value, n: Value, left: PanelSource, right: PanelSource): void {
+  #tile(
+    position: GroupPosition,
+    piece: DepthPiece,
+    tile: Value,
+    n: Value,
+    left: PanelSource,
+    right: PanelSource,
+  ): void {
     const b = this.#b;
     const { rows, columns, element } = this.#spec;
     const { lanes, tileRows, tileVectors, width, group } = this.#plan;
-    const request: TileRequest = { plan: this.#plan, rows, columns, tile, panel: b.add(position.first, n), begin: piece.from, end: piece.to, left, right };
+    const request: TileRequest = {
+      plan: this.#plan,
+      rows,
+      columns,
+      tile,
+      panel: b.add(position.first, n),
+      begin: piece.from,
+      end: piece.to,
+      left,
+      right,
+    };
     const zero = b.splat(b.constant(0, element), lanes);
-    const place = (i: number): Value => b.add(b.add(b.add(this.#own, this.#workspace.ownSums), b.mul(b.add(b.mul(tile, group), n), tileRows * width)), i * lanes);
-    const initial = Array.from({ length: tileRows * tileVectors }, (_, i) => (piece.isFirst === null ? zero : b.select(piece.isFirst, zero, b.load(this.#requireMemory(), place(i), lanes))));
+    const place = (i: number): Value =>
+      b.add(
+        b.add(b.add(this.#own, this.#workspace.ownSums), b.mul(b.add(b.mul(tile, group), n), tileRows * width)),
+        i * lanes,
+      );
+    const initial = Array.from({ length: tileRows * tileVectors }, (_, i) =>
+      piece.isFirst === null ? zero : b.select(piece.isFirst, zero, b.load(this.#requireMemory(), place(i), lanes)),
+    );
     const sums = multiplyTile(b, request, initial);
     if (piece.isLast === null) this.#finish(position, request, sums);
-    else b.if(piece.isLast, () => this.#finish(position, request, sums), () => sums.forEach((sum, i) => b.store(this.#requireMemory(), place(i), sum)));
+    else
+      b.if(
+        piece.isLast,
+        () => this.#finish(position, request, sums),
+        () => sums.forEach((sum, i) => b.store(this.#requireMemory(), place(i), sum)),
+      );
   }
 
   /** Complete sums of a tile: to the caller's store, or to their part of the workspace. */
   #finish({ batch, part }: PartPosition, request: TileRequest, sums: readonly Value[]): void {
     const b = this.#b;
     const { rows, columns } = this.#spec;
-    if (this.#plan.parts === 1) return storeTile(b, request, sums, (row, column, value) => this.#declared.store(b, { batch, row, column }, value, value.type.lanes), this.#spill);
+    if (this.#plan.parts === 1)
+      return storeTile(
+        b,
+        request,
+        sums,
+        (row, column, value) => this.#declared.store(b, { batch, row, column }, value, value.type.lanes),
+        this.#spill,
+      );
     const at = b.add(b.mul(b.add(b.mul(part, this.#spec.batch), batch), rows * columns), this.#workspace.parts);
-    storeTile(b, request, sums, (row, column, value) => b.store(this.#requireMemory(), b.add(b.add(at, b.mul(row, columns)), column), value), null);
+    storeTile(
+      b,
+      request,
+      sums,
+      (row, column, value) => b.store(this.#requireMemory(), b.add(b.add(at, b.mul(row, columns)), column), value),
+      null,
+    );
   }
 
   /** Where panel n of the group is read, after packing the group if that is the plan. */
@@ -153,21 +237,44 @@ class OuterBuilder {
     const { columns, depth } = this.#spec;
     const { panels, width, lanes } = this.#plan;
     switch (this.#plan.right) {
-      case 'direct': return () => ({ kind: 'direct', at: position.right });
+      case 'direct':
+        return () => ({ kind: 'direct', at: position.right });
       case 'shared': {
-        const first = this.#plan.rightBatches === 1 ? position.first : b.add(b.mul(position.batch, panels), position.first);
-        return (n) => ({ kind: 'packed', memory: this.#requireMemory(), stride: width, at: b.add(b.mul(b.add(first, n), width * depth), this.#workspace.right) });
+        const first =
+          this.#plan.rightBatches === 1 ? position.first : b.add(b.mul(position.batch, panels), position.first);
+        return (n) => ({
+          kind: 'packed',
+          memory: this.#requireMemory(),
+          stride: width,
+          at: b.add(b.mul(b.add(first, n), width * depth), this.#workspace.right),
+        });
       }
       case 'local': {
         const at = b.add(this.#own, this.#workspace.ownPanels);
         const stride = b.mul(b.sub(to, from), width);
         packPanels(b, {
-          source: position.right, count: columns, first: position.first, end: b.add(position.first, position.count), width, lanes, depthBegin: from, depthEnd: to,
-          shortest: this.#shortest, target: this.#requireMemory(), at, stride,
+          source: position.right,
+          count: columns,
+          first: position.first,
+          end: b.add(position.first, position.count),
+          width,
+          lanes,
+          depthBegin: from,
+          depthEnd: to,
+          shortest: this.#shortest,
+          target: this.#requireMemory(),
+          at,
+          stride,
         });
-        return (n) => ({ kind: 'packed', memory: this.#requireMemory(), stride: width, at: b.sub(b.add(at, b.mul(n, stride)), b.mul(from, width)) });
+        return (n) => ({
+          kind: 'packed',
+          memory: this.#requireMemory(),
+          stride: width,
+          at: b.sub(b.add(at, b.mul(n, stride)), b.mul(from, width)),
+        });
       }
-      default: return this.#plan.right satisfies never;
+      default:
+        return this.#plan.right satisfies never;
     }
   }
 
@@ -180,12 +287,27 @@ class OuterBuilder {
     const stride = rowsOfBlock(this.#plan, rows);
     const first = b.min(b.mul(firstTile, tileRows), rows - stride);
     const at = b.add(this.#own, this.#workspace.ownRows);
-    packRows(b, { source: left, first, rows: stride, lanes, depthBegin: from, depthEnd: to, target: this.#requireMemory(), at });
-    return (tile) => ({ kind: 'packed', memory: this.#requireMemory(), stride, at: b.sub(b.add(at, b.sub(firstRow(b, tile, this.#plan, rows), first)), b.mul(from, stride)) });
+    packRows(b, {
+      source: left,
+      first,
+      rows: stride,
+      lanes,
+      depthBegin: from,
+      depthEnd: to,
+      target: this.#requireMemory(),
+      at,
+    });
+    return (tile) => ({
+      kind: 'packed',
+      memory: this.#requireMemory(),
+      stride,
+      at: b.sub(b.add(at, b.sub(firstRow(b, tile, this.#plan, rows), first)), b.mul(from, stride)),
+    });
   }
 
   #requireMemory(): Memory {
-    if (this.#memory === null) throw new ProjError('kernel-compilation', `contraction ${this.#spec.name}: a plan without workspace uses it`);
+    if (this.#memory === null)
+      throw new ProjError('kernel-compilation', `contraction ${this.#spec.name}: a plan without workspace uses it`);
     return this.#memory;
   }
 }

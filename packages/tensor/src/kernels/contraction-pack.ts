@@ -37,13 +37,21 @@ export interface PackRequest {
 /** Copies a piece of the depth of some panels. */
 export function packPanels(b: KernelBuilder, request: PackRequest): void {
   const { source, count, lanes, shortest } = request;
-  const turned = count >= lanes && lanes > 1 && shortest >= lanes && !isContiguous(source.operand, 'outer') && isContiguous(source.operand, 'depth');
+  const turned =
+    count >= lanes &&
+    lanes > 1 &&
+    shortest >= lanes &&
+    !isContiguous(source.operand, 'outer') &&
+    isContiguous(source.operand, 'depth');
   if (turned) packTransposed(b, request);
   else packVectors(b, request);
 }
 
 /** Row after row, all panels of a row together, as they lie in memory. */
-function packVectors(b: KernelBuilder, { source, count, first, end, width, lanes, depthBegin, depthEnd, target, at, stride }: PackRequest): void {
+function packVectors(
+  b: KernelBuilder,
+  { source, count, first, end, width, lanes, depthBegin, depthEnd, target, at, stride }: PackRequest,
+): void {
   const exact = count % width === 0;
   const contiguous = isContiguous(source.operand, 'outer');
   const row = (panel: Value, k: Value): void => {
@@ -51,7 +59,9 @@ function packVectors(b: KernelBuilder, { source, count, first, end, width, lanes
     const column = b.mul(panel, width);
     for (let v = 0; v < width; v += lanes) {
       if (count >= lanes) {
-        const value = exact ? fetch(b, source, column, k, 'outer', lanes, { outer: v, depth: 0 }) : fetch(b, source, vectorStart(b, b.add(column, v), lanes, count, false), k, 'outer', lanes);
+        const value = exact
+          ? fetch(b, source, column, k, 'outer', lanes, { outer: v, depth: 0 })
+          : fetch(b, source, vectorStart(b, b.add(column, v), lanes, count, false), k, 'outer', lanes);
         b.store(target, b.add(place, v), value);
         if (contiguous) prefetchRow(b, source, column, k, { outer: v, depth: PREFETCH_ROWS });
         continue;
@@ -70,7 +80,10 @@ function packVectors(b: KernelBuilder, { source, count, first, end, width, lanes
 }
 
 /** Squares of `lanes` by `lanes` turned in registers. The last square begins early: what it repeats is the same. */
-function packTransposed(b: KernelBuilder, { source, count, first, end, width, lanes, depthBegin, depthEnd, target, at, stride }: PackRequest): void {
+function packTransposed(
+  b: KernelBuilder,
+  { source, count, first, end, width, lanes, depthBegin, depthEnd, target, at, stride }: PackRequest,
+): void {
   const exact = count % width === 0;
   b.for(first, end, 1, [], (panel) => {
     const panelAt = b.add(at, b.mul(b.sub(panel, first), stride));
@@ -99,7 +112,10 @@ export interface RowPackRequest {
 }
 
 /** Some rows of the left operand as `[depth][rows]`. */
-export function packRows(b: KernelBuilder, { source, first, rows, lanes, depthBegin, depthEnd, target, at }: RowPackRequest): void {
+export function packRows(
+  b: KernelBuilder,
+  { source, first, rows, lanes, depthBegin, depthEnd, target, at }: RowPackRequest,
+): void {
   b.for(depthBegin, depthEnd, 1, [], (k) => {
     const place = b.add(at, b.mul(b.sub(k, depthBegin), rows));
     if (!isContiguous(source.operand, 'outer')) {

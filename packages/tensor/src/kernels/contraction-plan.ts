@@ -97,7 +97,8 @@ const STREAMING_AHEAD = 16 * 1024;
 const up = (x: number, multiple: number): number => Math.ceil(x / multiple) * multiple;
 
 /** Lanes of a vector of `element`: bounded, since wide vectors of small integers are multiplied in many steps. */
-export const lanesOf = (element: ScalarType, features: DeviceFeatures): number => Math.min(16, Math.max(1, features.vectorBytes / SCALARS[element].bytes));
+export const lanesOf = (element: ScalarType, features: DeviceFeatures): number =>
+  Math.min(16, Math.max(1, features.vectorBytes / SCALARS[element].bytes));
 
 export function planContraction(shape: ContractionShape): ContractionPlan {
   const outer = planOuter(shape);
@@ -106,7 +107,8 @@ export function planContraction(shape: ContractionShape): ContractionPlan {
 }
 
 /** Parts of the depth when there are too few tiles to share out: a function of the shape alone. */
-const partsOf = (tiles: number, depth: number): number => (tiles < 32 && depth >= 4096 ? Math.min(16, Math.floor(depth / 1024)) : 1);
+const partsOf = (tiles: number, depth: number): number =>
+  tiles < 32 && depth >= 4096 ? Math.min(16, Math.floor(depth / 1024)) : 1;
 
 interface Tile {
   readonly rows: number;
@@ -130,7 +132,8 @@ function chooseTile(rows: number, vectors: number, depth: number, features: Devi
       const tiles = Math.ceil(rows / r) * Math.ceil(vectors / v);
       // Two multiply-adds and two loads a cycle; each sum waits for its last addition; a panel larger than L1 arrives at 40 bytes a cycle.
       const fetch = fromL2 ? (v * features.vectorBytes) / 40 : 0;
-      const cycles = tiles * (Math.max((r * v) / 2, (r + v) / 2, FMA_LATENCY, fetch) + 0.05 * (r + v) + (12 + r * v) / depth);
+      const cycles =
+        tiles * (Math.max((r * v) / 2, (r + v) / 2, FMA_LATENCY, fetch) + 0.05 * (r + v) + (12 + r * v) / depth);
       if (cycles < best.cycles * 0.999) best = { rows: r, vectors: v, cycles };
     }
   }
@@ -146,7 +149,13 @@ function streamingTile(rows: number, vectors: number, features: DeviceFeatures):
   const tileRows = Math.ceil(rows / Math.ceil(rows / most));
   const tileVectors = Math.min(vectors, 8, Math.max(1, Math.floor((most * 2) / 3 / tileRows)));
   const tiles = Math.ceil(rows / tileRows) * Math.ceil(vectors / tileVectors);
-  return { rows: tileRows, vectors: tileVectors, cycles: tiles * Math.max((tileRows * tileVectors) / 2, (tileRows + tileVectors) / 2, (tileVectors * features.vectorBytes) / 8) };
+  return {
+    rows: tileRows,
+    vectors: tileVectors,
+    cycles:
+      tiles *
+      Math.max((tileRows * tileVectors) / 2, (tileRows + tileVectors) / 2, (tileVectors * features.vectorBytes) / 8),
+  };
 }
 
 function planOuter(shape: ContractionShape): { plan: OuterPlan; cost: number } {
@@ -175,37 +184,80 @@ function planOuter(shape: ContractionShape): { plan: OuterPlan; cost: number } {
   const parts = rightSource === 'shared' ? 1 : partsOf(batch * rowTiles * panels, depth);
   const partDepth = up(Math.ceil(depth / parts), parts === 1 ? 1 : unroll);
   const depthBlock = Math.min(partDepth, up(Math.ceil(partDepth / Math.ceil(partDepth / longest)), unroll));
-  const group = groupOf(shape, { width, panels, depthBlock, oneBlock: depthBlock >= partDepth, isLocal: rightSource === 'local' });
-  const copyScattered = scattered && panels > 1 && ((left?.depth ?? 0) * bytes >= 8192 || (depthBlock >= partDepth && group >= 4));
+  const group = groupOf(shape, {
+    width,
+    panels,
+    depthBlock,
+    oneBlock: depthBlock >= partDepth,
+    isLocal: rightSource === 'local',
+  });
+  const copyScattered =
+    scattered && panels > 1 && ((left?.depth ?? 0) * bytes >= 8192 || (depthBlock >= partDepth && group >= 4));
   // Many rows a large power of two apart compete for the same cache sets.
   const copyRows = left === null || copyScattered || (streaming && rows > 4);
-  const rowsTogether = Math.min(Math.ceil(ROW_BLOCK / tileRows), Math.floor(ROW_BLOCK_BYTES / (tileRows * depthBlock * bytes)));
+  const rowsTogether = Math.min(
+    Math.ceil(ROW_BLOCK / tileRows),
+    Math.floor(ROW_BLOCK_BYTES / (tileRows * depthBlock * bytes)),
+  );
   const packing = rightSource === 'direct' ? 0 : columns * depth * (right?.outer === 1 ? 0.15 : 0.6);
   const plan: OuterPlan = {
-    kind: 'outer', lanes, tileRows, tileVectors, width, panels, rowTiles, group, unroll,
+    kind: 'outer',
+    lanes,
+    tileRows,
+    tileVectors,
+    width,
+    panels,
+    rowTiles,
+    group,
+    unroll,
     left: copyRows ? 'local' : 'direct',
     rowBlock: rows <= STREAMING_ROWS ? rowTiles : Math.min(rowTiles, Math.max(1, rowsTogether)),
     right: rightSource,
     rightBatches: right?.batchInvariant === true ? 1 : batch,
-    parts: Math.ceil(depth / partDepth), partDepth, depthBlock,
+    parts: Math.ceil(depth / partDepth),
+    partDepth,
+    depthBlock,
     prefetch: !streaming ? 0 : rightSource === 'direct' ? STREAMING_DEPTH : STREAMING_AHEAD / bytes,
   };
   return { plan, cost: tile.cycles * depth * batch + packing * batch };
 }
 
 /** Panels of a group: what the cache holds, and unfinished sums with it. */
-function groupOf({ element, rows, features }: ContractionShape, cut: { width: number; panels: number; depthBlock: number; oneBlock: boolean; isLocal: boolean }): number {
+function groupOf(
+  { element, rows, features }: ContractionShape,
+  cut: { width: number; panels: number; depthBlock: number; oneBlock: boolean; isLocal: boolean },
+): number {
   const { width, panels, depthBlock, oneBlock, isLocal } = cut;
-  const inCache = (positions: number): number => Math.max(1, Math.floor((GROUP_BYTES * features.vectorBytes) / (positions * width * SCALARS[element].bytes)));
+  const inCache = (positions: number): number =>
+    Math.max(1, Math.floor((GROUP_BYTES * features.vectorBytes) / (positions * width * SCALARS[element].bytes)));
   const most = oneBlock ? inCache(depthBlock) : Math.min(inCache(depthBlock), inCache(rows));
   // Threads that share a group both pack it, which few rows do not repay.
   const shared = isLocal && rows <= 192 ? Math.ceil(panels / 4) : panels;
   return Math.ceil(panels / Math.ceil(panels / Math.min(most, shared)));
 }
 
-function planInner({ element, batch, rows, columns, depth, features, left, right, prepackRight }: ContractionShape): { plan: InnerPlan; cost: number } | null {
+function planInner({
+  element,
+  batch,
+  rows,
+  columns,
+  depth,
+  features,
+  left,
+  right,
+  prepackRight,
+}: ContractionShape): { plan: InnerPlan; cost: number } | null {
   const lanes = lanesOf(element, features);
-  if (lanes === 1 || prepackRight || left === null || right === null || left.depth !== 1 || right.depth !== 1 || depth < 4 * lanes) return null;
+  if (
+    lanes === 1 ||
+    prepackRight ||
+    left === null ||
+    right === null ||
+    left.depth !== 1 ||
+    right.depth !== 1 ||
+    depth < 4 * lanes
+  )
+    return null;
   const most = mostSums(features);
   let best = { rows: 1, columns: 1, cycles: Infinity };
   const bytes = SCALARS[element].bytes;
@@ -215,7 +267,12 @@ function planInner({ element, batch, rows, columns, depth, features, left, right
     for (let c = 1; c <= Math.min(columns, 8); c++) {
       if (r * c > most || r * c + Math.min(r, c) + 1 >= features.vectorRegisters) break;
       const tiles = Math.ceil(rows / r) * Math.ceil(columns / c);
-      const cycles = tiles * (Math.max((r * c) / 2, (r + c) / 2, FMA_LATENCY) * (depth / lanes) + r * c * (2 * Math.log2(lanes) + 2) + 20 + (r * depth * bytes) / bytesPerCycle);
+      const cycles =
+        tiles *
+        (Math.max((r * c) / 2, (r + c) / 2, FMA_LATENCY) * (depth / lanes) +
+          r * c * (2 * Math.log2(lanes) + 2) +
+          20 +
+          (r * depth * bytes) / bytesPerCycle);
       if (cycles < best.cycles) best = { rows: r, columns: c, cycles };
     }
   }
@@ -224,8 +281,14 @@ function planInner({ element, batch, rows, columns, depth, features, left, right
   const partDepth = wanted === 1 ? depth : up(Math.ceil(depth / wanted), 4 * lanes);
   return {
     plan: {
-      kind: 'inner', lanes, tileRows: best.rows, tileColumns: best.columns, rowTiles: Math.ceil(rows / best.rows), columnTiles: Math.ceil(columns / best.columns),
-      parts: Math.ceil(depth / partDepth), partDepth,
+      kind: 'inner',
+      lanes,
+      tileRows: best.rows,
+      tileColumns: best.columns,
+      rowTiles: Math.ceil(rows / best.rows),
+      columnTiles: Math.ceil(columns / best.columns),
+      parts: Math.ceil(depth / partDepth),
+      partDepth,
     },
     cost: batch * best.cycles,
   };

@@ -56,9 +56,10 @@ export function multiplyTile(b: KernelBuilder, request: TileRequest, initial: re
       }
       const next: Value[] = [];
       for (let i = 0; i < tileRows; i++) {
-        const element = left.kind === 'packed'
-          ? b.load(left.memory, b.add(b.add(left.at, b.mul(k, left.stride)), u * left.stride + i))
-          : fetch(b, left.at, row, k, 'depth', 1, { outer: i, depth: u });
+        const element =
+          left.kind === 'packed'
+            ? b.load(left.memory, b.add(b.add(left.at, b.mul(k, left.stride)), u * left.stride + i))
+            : fetch(b, left.at, row, k, 'depth', 1, { outer: i, depth: u });
         const broadcast = b.splat(element, lanes);
         for (let v = 0; v < tileVectors; v++) next.push(b.mulAdd(broadcast, vectors[v], sums[i * tileVectors + v]));
       }
@@ -75,7 +76,13 @@ export type StoreSums = (row: Value, column: Value, value: Value) => void;
  * Hands the sums of a tile to `store`, each element once: rows and columns that a tile repeats because it began early are left out. Small
  * stores are written out for each vector; others are one loop over the tile, held in `spill`, so that their code exists once.
  */
-export function storeTile(b: KernelBuilder, request: TileRequest, sums: readonly Value[], store: StoreSums, spill: Memory | null): void {
+export function storeTile(
+  b: KernelBuilder,
+  request: TileRequest,
+  sums: readonly Value[],
+  store: StoreSums,
+  spill: Memory | null,
+): void {
   const { plan, rows, columns, tile, panel } = request;
   const { tileRows, tileVectors, lanes, width } = plan;
   const row = firstRow(b, tile, plan, rows);
@@ -111,7 +118,8 @@ export function storeTile(b: KernelBuilder, request: TileRequest, sums: readonly
   if (spill === null) {
     for (let i = 0; i < tileRows; i++) {
       storeRow(b.index(i), i < repeated, (at) => {
-        for (let v = 0; v < tileVectors; v++) storeVector(at, b.add(panelColumn, v * lanes), () => sums[i * tileVectors + v], v === lastVector);
+        for (let v = 0; v < tileVectors; v++)
+          storeVector(at, b.add(panelColumn, v * lanes), () => sums[i * tileVectors + v], v === lastVector);
       });
     }
     return;

@@ -43,7 +43,12 @@ export interface ContractionDeclaration {
   readonly left: ContractionOperand;
   readonly right: ContractionOperand;
   /** Receives finished sums of `lanes` consecutive columns (a power of two) and applies the epilogue; it is called once per element. */
-  store(b: KernelBuilder, at: { readonly batch: Value; readonly row: Value; readonly column: Value }, value: Value, lanes: number): void;
+  store(
+    b: KernelBuilder,
+    at: { readonly batch: Value; readonly row: Value; readonly column: Value },
+    value: Value,
+    lanes: number,
+  ): void;
 }
 
 /** One launch of a built contraction. Buffer arguments: those that `declare` made, in order, then the workspace when `workspaceBytes` > 0. */

@@ -23,7 +23,8 @@ const aligned = (elements: number): number => Math.ceil(elements / 64) * 64;
 export const packsRowsOnce = (plan: OuterPlan): boolean => plan.left === 'local' && plan.rowBlock >= plan.rowTiles;
 
 /** Rows that are packed together. */
-export const rowsOfBlock = ({ rowBlock, tileRows }: OuterPlan, rows: number): number => Math.min(rows, rowBlock * tileRows);
+export const rowsOfBlock = ({ rowBlock, tileRows }: OuterPlan, rows: number): number =>
+  Math.min(rows, rowBlock * tileRows);
 
 export function layoutWorkspace(spec: ContractionSpec, plan: ContractionPlan): Workspace {
   const { batch, rows, columns, depth, features } = spec;
@@ -42,10 +43,10 @@ export function layoutWorkspace(spec: ContractionSpec, plan: ContractionPlan): W
   const parts = plan.parts > 1 ? region(plan.parts * batch * rows * columns) : -1;
   const own = total;
   const ownPanels = region(plan.right === 'local' ? group * width * depthBlock : 0) - own;
-  const ownRows = region(plan.left === 'local' ? rowsOfBlock(plan, rows) * (packsRowsOnce(plan) ? partDepth : depthBlock) : 0) - own;
+  const ownRows =
+    region(plan.left === 'local' ? rowsOfBlock(plan, rows) * (packsRowsOnce(plan) ? partDepth : depthBlock) : 0) - own;
   const ownSums = region(depthBlock < partDepth ? group * rowTiles * tileRows * width : 0) - own;
   const ownSize = total - own;
   region(ownSize * (features.threads - 1));
   return { right, parts, own, ownSize, ownPanels, ownRows, ownSums, total };
 }
-

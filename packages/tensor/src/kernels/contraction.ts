@@ -22,7 +22,17 @@ export function buildContraction(spec: ContractionSpec): BuiltContraction {
 }
 
 function buildZero(spec: ContractionSpec): BuiltContraction {
-  return { launches: [launchOf(buildKernel(`${spec.name}_zero`, (b) => zeroResult(b, spec)), spec.batch * spec.rows, 1 << 12)], workspaceBytes: 0, prepackedLaunches: 0 };
+  return {
+    launches: [
+      launchOf(
+        buildKernel(`${spec.name}_zero`, (b) => zeroResult(b, spec)),
+        spec.batch * spec.rows,
+        1 << 12,
+      ),
+    ],
+    workspaceBytes: 0,
+    prepackedLaunches: 0,
+  };
 }
 
 /** The same for a plan that the caller chose (measurements try others). */
@@ -30,11 +40,14 @@ export function buildPlanned(spec: ContractionSpec, plan: ContractionPlan): Buil
   const workspace = layoutWorkspace(spec, plan);
   const launches: ContractionLaunch[] = [];
   const operations = 2 * spec.batch * spec.rows * spec.columns * spec.depth;
-  const grainOf = (units: number, work: number): number => Math.max(1, Math.ceil((units * GRAIN_OPERATIONS * spec.features.vectorBytes) / Math.max(1, work)));
+  const grainOf = (units: number, work: number): number =>
+    Math.max(1, Math.ceil((units * GRAIN_OPERATIONS * spec.features.vectorBytes) / Math.max(1, work)));
   let prepackedLaunches = 0;
   if (plan.kind === 'outer' && plan.right === 'shared') {
     const panels = plan.rightBatches * plan.panels;
-    launches.push(launchOf(packKernel(spec, plan, workspace), panels, grainOf(panels, 16 * panels * plan.width * spec.depth)));
+    launches.push(
+      launchOf(packKernel(spec, plan, workspace), panels, grainOf(panels, 16 * panels * plan.width * spec.depth)),
+    );
     prepackedLaunches = 1;
   }
   const tiles = spec.batch * plan.parts * plan.rowTiles * (plan.kind === 'outer' ? plan.panels : plan.columnTiles);
@@ -45,7 +58,13 @@ export function buildPlanned(spec: ContractionSpec, plan: ContractionPlan): Buil
       const declared = spec.declare(b);
       combineParts(b, spec, declared.store, b.buffer('workspace', spec.element), workspace.parts, plan.parts);
     });
-    launches.push(launchOf(combine, spec.batch * spec.rows, grainOf(spec.batch * spec.rows, 8 * plan.parts * spec.batch * spec.rows * spec.columns)));
+    launches.push(
+      launchOf(
+        combine,
+        spec.batch * spec.rows,
+        grainOf(spec.batch * spec.rows, 8 * plan.parts * spec.batch * spec.rows * spec.columns),
+      ),
+    );
   }
   return { launches, workspaceBytes: workspace.total * SCALARS[spec.element].bytes, prepackedLaunches };
 }
@@ -58,7 +77,13 @@ function alignment({ batch, features }: ContractionSpec, plan: ContractionPlan):
   return equal && batch * parts * Math.ceil(panels / group) >= 4 * features.threads ? group * rowTiles : 1;
 }
 
-const launchOf = (kernel: Kernel, end: number, grain: number): ContractionLaunch => ({ kernel, begin: 0, end, grain, align: 1 });
+const launchOf = (kernel: Kernel, end: number, grain: number): ContractionLaunch => ({
+  kernel,
+  begin: 0,
+  end,
+  grain,
+  align: 1,
+});
 
 /** How the contraction will be cut; null when there is nothing to sum. */
 export function planOf(spec: ContractionSpec): ContractionPlan | null {
@@ -68,7 +93,16 @@ export function planOf(spec: ContractionSpec): ContractionPlan | null {
   const { left, right } = spec.declare(probe);
   const layoutOf = ({ strided }: ContractionOperand): OperandLayout | null => {
     if (strided === null || strided.memory.element !== spec.element) return null;
-    return { outer: strided.outer, depth: strided.depth, batchInvariant: strided.base(probe, probe.begin).op === 'const' };
+    return {
+      outer: strided.outer,
+      depth: strided.depth,
+      batchInvariant: strided.base(probe, probe.begin).op === 'const',
+    };
   };
-  return planContraction({ ...spec, left: layoutOf(left), right: layoutOf(right), prepackRight: spec.prepackRight ?? false });
+  return planContraction({
+    ...spec,
+    left: layoutOf(left),
+    right: layoutOf(right),
+    prepackRight: spec.prepackRight ?? false,
+  });
 }

@@ -22,7 +22,10 @@ export class Grid {
   }
   #at(row: Operand, column: Operand): Value {
     const { b } = this;
-    return b.add(this.base, b.add(b.mul(typeof row === 'object' ? row : b.index(Number(row)), b.index(this.columns)), column));
+    return b.add(
+      this.base,
+      b.add(b.mul(typeof row === 'object' ? row : b.index(Number(row)), b.index(this.columns)), column),
+    );
   }
   get(row: Operand, column: Operand): Value {
     return this.b.load(this.memory, this.#at(row, column));
@@ -86,7 +89,9 @@ export function batchedOp({ name, size, body }: Definition): (...inputs: readonl
         const sources = inputs.map((_, i) => b.buffer(`in${i}`, 'f64'));
         const result = b.buffer('out', 'f64', 'readwrite');
         b.for(b.begin, b.end, 1, [], (batch) => {
-          const grids = sources.map((memory, i) => new Grid(b, memory, b.mul(batch, b.index(shapes[i][1] * shapes[i][2])), shapes[i][2]));
+          const grids = sources.map(
+            (memory, i) => new Grid(b, memory, b.mul(batch, b.index(shapes[i][1] * shapes[i][2])), shapes[i][2]),
+          );
           body(new Steps(b), grids, new Grid(b, result, b.mul(batch, b.index(width)), width), shapes);
         });
       });

@@ -11,7 +11,8 @@ import { choleskyParts, luParts, notPositive, solveTriangular, solveWithLu, unpa
 export interface UpperOption {
   readonly upper?: boolean;
 }
-const upperOf = (upper: boolean | UpperOption): boolean => (typeof upper === 'boolean' ? upper : (upper.upper ?? false));
+const upperOf = (upper: boolean | UpperOption): boolean =>
+  typeof upper === 'boolean' ? upper : (upper.upper ?? false);
 /** L with A = L Lᵀ (or the upper factor). Errors: A is not positive definite. */
 export function cholesky(A: Tensor, upper: boolean | UpperOption = false): Tensor {
   requireMatrix('cholesky', A, true);
@@ -20,7 +21,10 @@ export function cholesky(A: Tensor, upper: boolean | UpperOption = false): Tenso
   return upperOf(upper) ? L.mT : L;
 }
 /** As {@link cholesky}, with an error code instead of an error. */
-export function choleskyEx(A: Tensor, { upper = false }: UpperOption & { checkErrors?: boolean } = {}): { L: Tensor; info: Tensor } {
+export function choleskyEx(
+  A: Tensor,
+  { upper = false }: UpperOption & { checkErrors?: boolean } = {},
+): { L: Tensor; info: Tensor } {
   requireMatrix('choleskyEx', A, true);
   const { L, info } = choleskyParts(upper ? A.mT : A);
   return { L: upper ? L.mT : L, info };
@@ -37,14 +41,18 @@ export function choleskyInverse(input: Tensor, upper: boolean | UpperOption = fa
   const plain = input.detach();
   const inverse = solveTriangular(plain, identityOf(input, rowsOf(input)).expand(input.shape), { upper: isUpper });
   const value = isUpper ? matmul(inverse, inverse.mT) : matmul(inverse.mT, inverse);
-  return attachGradient(value, [input], (g, [factor], x) => [factorGradient(matmul(matmul(x, g), x).neg(), factor, isUpper)]);
+  return attachGradient(value, [input], (g, [factor], x) => [
+    factorGradient(matmul(matmul(x, g), x).neg(), factor, isUpper),
+  ]);
 }
 /** X with A X = B from A's Cholesky factor. */
 export function choleskySolve(B: Tensor, L: Tensor, upper: boolean | UpperOption = false): Tensor {
   requireMatrix('choleskySolve', L, true);
   const isUpper = upperOf(upper);
   const apply = (right: Tensor, factor: Tensor): Tensor =>
-    isUpper ? solveTriangular(factor, solveTriangular(factor.mT, right, { upper: false }), { upper: true }) : solveTriangular(factor.mT, solveTriangular(factor, right, { upper: false }), { upper: true });
+    isUpper
+      ? solveTriangular(factor, solveTriangular(factor.mT, right, { upper: false }), { upper: true })
+      : solveTriangular(factor.mT, solveTriangular(factor, right, { upper: false }), { upper: true });
   return attachGradient(apply(B.detach(), L.detach()), [B, L], (g, [b, factor], x) => {
     const gradB = choleskySolve(g, factor, isUpper);
     return [sumBatch(gradB, b), sumBatch(factorGradient(matmul(gradB, x.mT).neg(), factor, isUpper), factor)];
@@ -69,20 +77,37 @@ export function luFactor(A: Tensor, { pivot = true }: { pivot?: boolean } = {}):
   return { LU, pivots };
 }
 /** As {@link luFactor}, with an error code. */
-export function luFactorEx(A: Tensor, { pivot = true }: { pivot?: boolean; checkErrors?: boolean } = {}): { LU: Tensor; pivots: Tensor; info: Tensor } {
+export function luFactorEx(
+  A: Tensor,
+  { pivot = true }: { pivot?: boolean; checkErrors?: boolean } = {},
+): { LU: Tensor; pivots: Tensor; info: Tensor } {
   requireMatrix('luFactorEx', A);
   needsPivots(pivot);
   return luParts(A);
 }
 /** X with A X = B (X A = B with `left: false`) from A's factors. */
-export function luSolve(LU: Tensor, pivots: Tensor, B: Tensor, { left = true, adjoint = false }: { left?: boolean; adjoint?: boolean } = {}): Tensor {
+export function luSolve(
+  LU: Tensor,
+  pivots: Tensor,
+  B: Tensor,
+  { left = true, adjoint = false }: { left?: boolean; adjoint?: boolean } = {},
+): Tensor {
   requireMatrix('luSolve', LU, true);
   return left ? solveWithLu(LU, pivots, B, adjoint) : solveWithLu(LU, pivots, B.mT, !adjoint).mT;
 }
 /** torch.lu: the compact form, the row swaps and, if asked for, the error codes. */
-export function legacyLu(A: Tensor, pivot: boolean | { pivot?: boolean; getInfos?: boolean } = true, getInfos: boolean | { getInfos?: boolean } = false): Tensor[] {
+export function legacyLu(
+  A: Tensor,
+  pivot: boolean | { pivot?: boolean; getInfos?: boolean } = true,
+  getInfos: boolean | { getInfos?: boolean } = false,
+): Tensor[] {
   const { LU, pivots, info } = luFactorEx(A, { pivot: typeof pivot === 'boolean' ? pivot : (pivot.pivot ?? true) });
-  const wanted = typeof pivot === 'object' ? (pivot.getInfos ?? false) : typeof getInfos === 'boolean' ? getInfos : (getInfos.getInfos ?? false);
+  const wanted =
+    typeof pivot === 'object'
+      ? (pivot.getInfos ?? false)
+      : typeof getInfos === 'boolean'
+        ? getInfos
+        : (getInfos.getInfos ?? false);
   return wanted ? [LU, pivots, info] : [LU, pivots];
 }
 /** torch.lu_solve: X with A X = b. */
@@ -90,7 +115,11 @@ export function legacyLuSolve(b: Tensor, LU_data: Tensor, LU_pivots: Tensor): Te
   return luSolve(LU_data, LU_pivots, b);
 }
 /** P, L and U from the compact form. */
-export function luUnpack(LU_data: Tensor, LU_pivots: Tensor, { unpackData = true, unpackPivots = true }: { unpackData?: boolean; unpackPivots?: boolean } = {}): { P: Tensor; L: Tensor; U: Tensor } {
+export function luUnpack(
+  LU_data: Tensor,
+  LU_pivots: Tensor,
+  { unpackData = true, unpackPivots = true }: { unpackData?: boolean; unpackPivots?: boolean } = {},
+): { P: Tensor; L: Tensor; U: Tensor } {
   const { P, L, U } = unpackLu(LU_data, LU_pivots);
   const nothing = zerosOf(LU_data, [0]);
   return { P: unpackPivots ? P : nothing, L: unpackData ? L : nothing, U: unpackData ? U : nothing };
@@ -100,7 +129,8 @@ export function luUnpack(LU_data: Tensor, LU_pivots: Tensor, { unpackData = true
 export function qr(A: Tensor, mode: QrMode | { mode?: QrMode } = 'reduced'): { Q: Tensor; R: Tensor } {
   requireMatrix('qr', A);
   const chosen = typeof mode === 'string' ? mode : (mode.mode ?? 'reduced');
-  if (!['reduced', 'complete', 'r'].includes(chosen)) throw new ProjError('invalid-argument', `mode "${chosen}"`, { op: 'qr', cure: "Use 'reduced', 'complete' or 'r'" });
+  if (!['reduced', 'complete', 'r'].includes(chosen))
+    throw new ProjError('invalid-argument', `mode "${chosen}"`, { op: 'qr', cure: "Use 'reduced', 'complete' or 'r'" });
   return qrParts(A, chosen);
 }
 /** torch.qr: the reduced factors, or the complete ones. */
@@ -130,24 +160,45 @@ function applyReflectors(vectors: Tensor, tau: Tensor, target: Tensor, firstToLa
 export function householderProduct(A: Tensor, tau: Tensor): Tensor {
   requireMatrix('householderProduct', A);
   const [m, n] = [rowsOf(A), columnsOf(A)];
-  if (m < n || tau.shape[tau.ndim - 1] > n) throw new ProjError('shape-mismatch', 'at most as many columns as rows, and factors as columns, are needed', { op: 'householderProduct', shapes: [A.shape, tau.shape] });
+  if (m < n || tau.shape[tau.ndim - 1] > n)
+    throw new ProjError('shape-mismatch', 'at most as many columns as rows, and factors as columns, are needed', {
+      op: 'householderProduct',
+      shapes: [A.shape, tau.shape],
+    });
   return applyReflectors(A, tau, identityOf(A, m).narrow(1, 0, n).expand(A.shape), false);
 }
 /** The product of Householder reflectors (or its transpose) times a matrix, from the left or the right. */
-export function ormqr(input: Tensor, tau: Tensor, other: Tensor, left: boolean | { left?: boolean; transpose?: boolean } = true, transpose: boolean | { transpose?: boolean } = false): Tensor {
+export function ormqr(
+  input: Tensor,
+  tau: Tensor,
+  other: Tensor,
+  left: boolean | { left?: boolean; transpose?: boolean } = true,
+  transpose: boolean | { transpose?: boolean } = false,
+): Tensor {
   requireMatrix('ormqr', input);
   const onLeft = typeof left === 'boolean' ? left : (left.left ?? true);
-  const transposed = typeof left === 'object' ? (left.transpose ?? false) : typeof transpose === 'boolean' ? transpose : (transpose.transpose ?? false);
+  const transposed =
+    typeof left === 'object'
+      ? (left.transpose ?? false)
+      : typeof transpose === 'boolean'
+        ? transpose
+        : (transpose.transpose ?? false);
   if (tau.shape[tau.ndim - 1] > columnsOf(input) || rowsOf(input) !== (onLeft ? rowsOf(other) : columnsOf(other))) {
-    throw new ProjError('shape-mismatch', 'the reflectors do not fit the matrix', { op: 'ormqr', shapes: [input.shape, tau.shape, other.shape] });
+    throw new ProjError('shape-mismatch', 'the reflectors do not fit the matrix', {
+      op: 'ormqr',
+      shapes: [input.shape, tau.shape, other.shape],
+    });
   }
   // C Q = (Qᵀ Cᵀ)ᵀ.
-  return onLeft ? applyReflectors(input, tau, other, transposed) : applyReflectors(input, tau, other.mT, !transposed).mT;
+  return onLeft
+    ? applyReflectors(input, tau, other, transposed)
+    : applyReflectors(input, tau, other.mT, !transposed).mT;
 }
 
 const isUpper = (UPLO: string | { UPLO?: string }): boolean => {
   const part = (typeof UPLO === 'string' ? UPLO : (UPLO.UPLO ?? 'L')).toUpperCase();
-  if (part !== 'L' && part !== 'U') throw new ProjError('invalid-argument', `UPLO "${part}"`, { op: 'eigh', cure: 'Use "L" or "U"' });
+  if (part !== 'L' && part !== 'U')
+    throw new ProjError('invalid-argument', `UPLO "${part}"`, { op: 'eigh', cure: 'Use "L" or "U"' });
   return part === 'U';
 };
 /** Eigenvalues (ascending) and eigenvectors of a symmetric matrix, of which one triangle is read. */
@@ -160,9 +211,18 @@ export function eigvalsh(A: Tensor, UPLO: string | { UPLO?: string } = 'L'): Ten
   return eigh(A, UPLO).eigenvalues;
 }
 /** torch.symeig: eigenvalues and, if asked for, eigenvectors of a symmetric matrix. */
-export function symeig(input: Tensor, eigenvectors: boolean | { eigenvectors?: boolean; upper?: boolean } = false, upper: boolean | { upper?: boolean } = true): { eigenvalues: Tensor; eigenvectors: Tensor } {
+export function symeig(
+  input: Tensor,
+  eigenvectors: boolean | { eigenvectors?: boolean; upper?: boolean } = false,
+  upper: boolean | { upper?: boolean } = true,
+): { eigenvalues: Tensor; eigenvectors: Tensor } {
   requireMatrix('symeig', input, true);
-  const fromUpper = typeof eigenvectors === 'object' ? (eigenvectors.upper ?? true) : typeof upper === 'boolean' ? upper : (upper.upper ?? true);
+  const fromUpper =
+    typeof eigenvectors === 'object'
+      ? (eigenvectors.upper ?? true)
+      : typeof upper === 'boolean'
+        ? upper
+        : (upper.upper ?? true);
   const wanted = typeof eigenvectors === 'boolean' ? eigenvectors : (eigenvectors.eigenvectors ?? false);
   const parts = symmetricEigen(input, fromUpper);
   return { eigenvalues: parts.eigenvalues, eigenvectors: wanted ? parts.eigenvectors : zerosOf(input, [0]) };
@@ -183,17 +243,34 @@ export function svdvals(A: Tensor, _options: SvdOptions = {}): Tensor {
   return svdParts(A, false).S;
 }
 /** torch.svd: U, S and V with A = U diag(S) Vᵀ. */
-export function legacySvd(input: Tensor, some: boolean | { some?: boolean; computeUv?: boolean } = true, computeUv: boolean | { computeUv?: boolean } = true): { U: Tensor; S: Tensor; V: Tensor } {
+export function legacySvd(
+  input: Tensor,
+  some: boolean | { some?: boolean; computeUv?: boolean } = true,
+  computeUv: boolean | { computeUv?: boolean } = true,
+): { U: Tensor; S: Tensor; V: Tensor } {
   requireMatrix('svd', input);
   const thin = typeof some === 'boolean' ? some : (some.some ?? true);
-  const withVectors = typeof some === 'object' ? (some.computeUv ?? true) : typeof computeUv === 'boolean' ? computeUv : (computeUv.computeUv ?? true);
+  const withVectors =
+    typeof some === 'object'
+      ? (some.computeUv ?? true)
+      : typeof computeUv === 'boolean'
+        ? computeUv
+        : (computeUv.computeUv ?? true);
   const { U, S, Vh } = svdParts(input, !thin);
   if (withVectors) return { U, S, V: Vh.mT };
   const lead = input.shape.slice(0, -2);
-  return { U: zerosOf(input, [...lead, rowsOf(input), rowsOf(input)]), S, V: zerosOf(input, [...lead, columnsOf(input), columnsOf(input)]) };
+  return {
+    U: zerosOf(input, [...lead, rowsOf(input), rowsOf(input)]),
+    S,
+    V: zerosOf(input, [...lead, columnsOf(input), columnsOf(input)]),
+  };
 }
 /** The q largest singular values and their vectors. */
-export function svdLowrank(A: Tensor, q: number | { q?: number; niter?: number; M?: Tensor | null } = 6, options: { niter?: number; M?: Tensor | null } = {}): { U: Tensor; S: Tensor; V: Tensor } {
+export function svdLowrank(
+  A: Tensor,
+  q: number | { q?: number; niter?: number; M?: Tensor | null } = 6,
+  options: { niter?: number; M?: Tensor | null } = {},
+): { U: Tensor; S: Tensor; V: Tensor } {
   const given = typeof q === 'object' ? q : { ...options, q };
   const matrix = given.M === null || given.M === undefined ? A : A.sub(given.M);
   const { U, S, Vh } = svdParts(matrix, false);
@@ -201,14 +278,28 @@ export function svdLowrank(A: Tensor, q: number | { q?: number; niter?: number; 
   return { U: U.narrow(-1, 0, count), S: S.narrow(-1, 0, count), V: Vh.mT.narrow(-1, 0, count) };
 }
 /** Principal components: singular values and vectors of the centred matrix. */
-export function pcaLowrank(A: Tensor, q: number | null | { q?: number | null; center?: boolean; niter?: number } = null, options: { center?: boolean; niter?: number } = {}): { U: Tensor; S: Tensor; V: Tensor } {
+export function pcaLowrank(
+  A: Tensor,
+  q: number | null | { q?: number | null; center?: boolean; niter?: number } = null,
+  options: { center?: boolean; niter?: number } = {},
+): { U: Tensor; S: Tensor; V: Tensor } {
   requireMatrix('pcaLowrank', A);
   const given = typeof q === 'object' && q !== null ? q : { ...options, q };
   const matrix = (given.center ?? true) && isFloatingPoint(A.dtype) ? A.sub(A.mean(-2, { keepdim: true })) : A;
   return svdLowrank(matrix, given.q ?? Math.min(6, rowsOf(A), columnsOf(A)));
 }
 /** torch.triangular_solve: X with A X = b, and A. */
-export function triangularSolve(b: Tensor, A: Tensor, { upper = true, transpose = false, unitriangular = false }: { upper?: boolean; transpose?: boolean; unitriangular?: boolean } = {}): { solution: Tensor; clonedCoefficient: Tensor } {
-  const solution = transpose ? solveTriangular(A.mT, b, { upper: !upper, unitriangular }) : solveTriangular(A, b, { upper, unitriangular });
+export function triangularSolve(
+  b: Tensor,
+  A: Tensor,
+  {
+    upper = true,
+    transpose = false,
+    unitriangular = false,
+  }: { upper?: boolean; transpose?: boolean; unitriangular?: boolean } = {},
+): { solution: Tensor; clonedCoefficient: Tensor } {
+  const solution = transpose
+    ? solveTriangular(A.mT, b, { upper: !upper, unitriangular })
+    : solveTriangular(A, b, { upper, unitriangular });
   return { solution, clonedCoefficient: A.expand([...solution.shape.slice(0, -2), rowsOf(A), columnsOf(A)]).clone() };
 }

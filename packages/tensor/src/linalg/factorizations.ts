@@ -25,10 +25,21 @@ export function qrParts(A: Tensor, mode: QrMode): { Q: Tensor; R: Tensor } {
   const vectors = packed.narrow(1, 0, m * n).reshape([packed.shape[0], m, n]);
   const tau = packed.narrow(1, m * n, k).unsqueeze(-1);
   const plainR = cut(packed, 0, batch, [m, n], A.dtype).narrow(-2, 0, columns).triu();
-  const plainQ = mode === 'r' ? zerosOf(A, [0]) : cut(reflectorsKernel(vectors, tau, zerosOf(packed, [packed.shape[0], m, columns])), 0, batch, [m, columns], A.dtype);
+  const plainQ =
+    mode === 'r'
+      ? zerosOf(A, [0])
+      : cut(
+          reflectorsKernel(vectors, tau, zerosOf(packed, [packed.shape[0], m, columns])),
+          0,
+          batch,
+          [m, columns],
+          A.dtype,
+        );
   const gradient = (gQ: Tensor | null, gR: Tensor | null): Tensor => {
-    if (mode === 'r') throw new ProjError('autograd', 'mode "r" keeps no Q for the gradient', { op: 'qr', cure: 'Use mode "reduced"' });
-    if (mode === 'complete' && m > n) throw new ProjError('autograd', 'the complete factor has no gradient', { op: 'qr', cure: 'Use mode "reduced"' });
+    if (mode === 'r')
+      throw new ProjError('autograd', 'mode "r" keeps no Q for the gradient', { op: 'qr', cure: 'Use mode "reduced"' });
+    if (mode === 'complete' && m > n)
+      throw new ProjError('autograd', 'the complete factor has no gradient', { op: 'qr', cure: 'Use mode "reduced"' });
     return qrBackward(gQ, gR, Q, R);
   };
   const Q: Tensor = mode === 'r' ? plainQ : attachGradient(plainQ, [A], (g) => [gradient(g, null)]);
@@ -68,7 +79,9 @@ export function symmetricEigen(A: Tensor, upper: boolean): { eigenvalues: Tensor
   const packed = symmetricEigenKernel(toKernel(upper ? A.mT : A));
   const values = cut(packed, 0, batch, [n], A.dtype);
   const vectors = cut(packed, n, batch, [n, n], A.dtype);
-  const eigenvalues: Tensor = attachGradient(values, [A], (g) => [matmul(eigenvectors.mul(g.unsqueeze(-2)), eigenvectors.mT)]);
+  const eigenvalues: Tensor = attachGradient(values, [A], (g) => [
+    matmul(eigenvectors.mul(g.unsqueeze(-2)), eigenvectors.mT),
+  ]);
   const eigenvectors: Tensor = attachGradient(vectors, [A], (g) => {
     const projected = matmul(eigenvectors.mT, g).mul(inverseGaps(eigenvalues));
     return [matmul(matmul(eigenvectors, projected), eigenvectors.mT)];
@@ -94,9 +107,16 @@ export function svdParts(A: Tensor, fullMatrices: boolean): SvdParts {
   const plainU = cut(packed, n + n * n, batch, [m, m], A.dtype);
   const S: Tensor = attachGradient(plainS, [A], (g) => [matmul(U.narrow(-1, 0, n).mul(g.unsqueeze(-2)), V.mT)]);
   const U: Tensor = attachGradient(fullMatrices ? plainU : plainU.narrow(-1, 0, n), [A], (g) => {
-    if (fullMatrices && m > n) throw new ProjError('autograd', 'the full factor has no gradient', { op: 'svd', cure: 'Use fullMatrices: false' });
+    if (fullMatrices && m > n)
+      throw new ProjError('autograd', 'the full factor has no gradient', {
+        op: 'svd',
+        cure: 'Use fullMatrices: false',
+      });
     const skew = matmul(U.mT, g);
-    const inner = skew.sub(skew.mT).mul(inverseGaps(S.mul(S))).mul(S.unsqueeze(-2));
+    const inner = skew
+      .sub(skew.mT)
+      .mul(inverseGaps(S.mul(S)))
+      .mul(S.unsqueeze(-2));
     let result = matmul(matmul(U, inner), V.mT);
     if (m > n) {
       const scaled = g.div(S.unsqueeze(-2));
@@ -107,7 +127,10 @@ export function svdParts(A: Tensor, fullMatrices: boolean): SvdParts {
   const V: Tensor = attachGradient(plainV, [A], (g) => {
     const thin = U.narrow(-1, 0, n);
     const skew = matmul(V.mT, g);
-    const inner = skew.sub(skew.mT).mul(inverseGaps(S.mul(S))).mul(S.unsqueeze(-1));
+    const inner = skew
+      .sub(skew.mT)
+      .mul(inverseGaps(S.mul(S)))
+      .mul(S.unsqueeze(-1));
     return [matmul(matmul(thin, inner), V.mT)];
   });
   return { U, S, Vh: V.mT };

@@ -6,17 +6,56 @@ import type { Tensor } from '../tensor.ts';
 
 export { matmul } from '../ops/products.ts';
 export {
-  cholesky, choleskyEx, eigh, eigvalsh, geqrf, householderProduct, lu, luFactor, luFactorEx, luSolve, ormqr, qr, svd, svdvals,
+  cholesky,
+  choleskyEx,
+  eigh,
+  eigvalsh,
+  geqrf,
+  householderProduct,
+  lu,
+  luFactor,
+  luFactorEx,
+  luSolve,
+  ormqr,
+  qr,
+  svd,
+  svdvals,
 } from './decompositions.ts';
-export { cond, det, inv, invEx, lstsq, matrixExp, matrixPower, matrixRank, multiDot, pinv, slogdet, solve, solveEx, tensorinv, tensorsolve, vander, vecdot } from './inverses.ts';
+export {
+  cond,
+  det,
+  inv,
+  invEx,
+  lstsq,
+  matrixExp,
+  matrixPower,
+  matrixRank,
+  multiDot,
+  pinv,
+  slogdet,
+  solve,
+  solveEx,
+  tensorinv,
+  tensorsolve,
+  vander,
+  vecdot,
+} from './inverses.ts';
 export { matrixNorm, norm, vectorNorm } from './norms.ts';
 export { solveTriangular } from './solving.ts';
 
 /** Cross product of vectors of length 3 along `dim` (the last). */
 export function cross(input: Tensor, other: Tensor, { dim = -1 }: { dim?: number } = {}): Tensor {
-  if (input.ndim !== other.ndim) throw new ProjError('shape-mismatch', 'both operands need the same number of dimensions', { op: 'cross', shapes: [input.shape, other.shape] });
+  if (input.ndim !== other.ndim)
+    throw new ProjError('shape-mismatch', 'both operands need the same number of dimensions', {
+      op: 'cross',
+      shapes: [input.shape, other.shape],
+    });
   const at = dim < 0 ? dim + input.ndim : dim;
-  if (input.shape[at] !== 3 || other.shape[at] !== 3) throw new ProjError('shape-mismatch', `dimension ${dim} must have length 3`, { op: 'cross', shapes: [input.shape, other.shape] });
+  if (input.shape[at] !== 3 || other.shape[at] !== 3)
+    throw new ProjError('shape-mismatch', `dimension ${dim} must have length 3`, {
+      op: 'cross',
+      shapes: [input.shape, other.shape],
+    });
   return crossProduct(input, other, dim);
 }
 /** A diagonal of the matrices. A view. */

@@ -13,17 +13,20 @@ import { batchOf, columnsOf, identityOf, requireMatrix, requireZero, rowsOf, zer
 import { determinant, isSingular, logDeterminant, solveMatrix } from './solving.ts';
 
 /** Whether B is a batch of vectors for A rather than of matrices. */
-const isVector = (A: Tensor, B: Tensor): boolean => B.ndim === 1 || (A.ndim - 1 === B.ndim && B.shape.every((s, i) => s === A.shape[i]));
+const isVector = (A: Tensor, B: Tensor): boolean =>
+  B.ndim === 1 || (A.ndim - 1 === B.ndim && B.shape.every((s, i) => s === A.shape[i]));
 function solveParts(op: string, A: Tensor, B: Tensor, left: boolean): { X: Tensor; info: Tensor } {
   requireMatrix(op, A, true);
-  if (A.dtype !== B.dtype) throw new ProjError('dtype', `operands of ${A.dtype} and ${B.dtype}`, { op, cure: 'Cast one of them' });
+  if (A.dtype !== B.dtype)
+    throw new ProjError('dtype', `operands of ${A.dtype} and ${B.dtype}`, { op, cure: 'Cast one of them' });
   const vector = isVector(A, B);
   if (!left) {
     const { X, info } = solveParts(op, A.mT, vector ? B : B.mT, true);
     return { X: vector ? X : X.mT, info };
   }
   const columns = vector ? B.unsqueeze(-1) : B;
-  if (rowsOf(columns) !== rowsOf(A)) throw new ProjError('shape-mismatch', 'A and B have different numbers of rows', { op, shapes: [A.shape, B.shape] });
+  if (rowsOf(columns) !== rowsOf(A))
+    throw new ProjError('shape-mismatch', 'A and B have different numbers of rows', { op, shapes: [A.shape, B.shape] });
   const { X, info } = solveMatrix(A, columns);
   return { X: vector ? X.squeeze(-1) : X, info };
 }
@@ -37,7 +40,11 @@ export function solve(A: Tensor, B: Tensor, { left = true }: SolveOptions = {}):
   return X;
 }
 /** As {@link solve}, with an error code instead of an error. */
-export function solveEx(A: Tensor, B: Tensor, { left = true }: SolveOptions & { checkErrors?: boolean } = {}): { result: Tensor; info: Tensor } {
+export function solveEx(
+  A: Tensor,
+  B: Tensor,
+  { left = true }: SolveOptions & { checkErrors?: boolean } = {},
+): { result: Tensor; info: Tensor } {
   const { X, info } = solveParts('solveEx', A, B, left);
   return { result: X, info };
 }
@@ -96,13 +103,25 @@ const epsilon = (x: Tensor): number => (x.dtype === 'float64' ? 2 ** -52 : 2 ** 
 /** Singular values at or below this count as zero: max(atol, rtol · largest). */
 function cutoff(A: Tensor, S: Tensor, atol: number | Tensor | null, rtol: number | Tensor | null): Tensor {
   const largest = S.shape[S.ndim - 1] === 0 ? zerosOf(S, S.shape.slice(0, -1)) : S.amax(-1);
-  const wide = (x: number | Tensor): Tensor => (x instanceof Tensor ? wrap(castNode(x.node, S.dtype)) : zerosOf(S, []).add(x));
+  const wide = (x: number | Tensor): Tensor =>
+    x instanceof Tensor ? wrap(castNode(x.node, S.dtype)) : zerosOf(S, []).add(x);
   const absolute = wide(atol ?? 0);
-  const relative = rtol === null ? where(absolute.gt(0), absolute.mul(0), wide(epsilon(S) * Math.max(rowsOf(A), columnsOf(A))).add(absolute.mul(0))) : wide(rtol);
+  const relative =
+    rtol === null
+      ? where(
+          absolute.gt(0),
+          absolute.mul(0),
+          wide(epsilon(S) * Math.max(rowsOf(A), columnsOf(A))).add(absolute.mul(0)),
+        )
+      : wide(rtol);
   return largest.mul(relative).maximum(absolute.expand(largest.mul(relative).shape));
 }
 const toleranceOf = (first: number | Tensor | RankOptions | null | undefined, options: RankOptions): RankOptions =>
-  first === null || first === undefined ? options : typeof first === 'number' || first instanceof Tensor ? { ...options, rtol: first } : { ...options, ...first };
+  first === null || first === undefined
+    ? options
+    : typeof first === 'number' || first instanceof Tensor
+      ? { ...options, rtol: first }
+      : { ...options, ...first };
 
 /** The Moore-Penrose inverse: singular values below the tolerance count as zero. */
 export function pinv(A: Tensor, rcond?: number | Tensor | RankOptions | null, options: RankOptions = {}): Tensor {
@@ -142,7 +161,10 @@ export function matrixRank(A: Tensor, tol?: number | Tensor | RankOptions | null
   const plain = A.detach();
   if (A.numel() === 0) return zerosOf(A, batchOf(A), 'int64');
   const S = hermitian ? symmetricEigen(plain, false).eigenvalues.abs() : svdParts(plain, false).S;
-  const limit = given.tol !== undefined && given.tol !== null ? cutoff(A, S, given.tol, 0) : cutoff(A, S, given.atol ?? null, given.rtol ?? null);
+  const limit =
+    given.tol !== undefined && given.tol !== null
+      ? cutoff(A, S, given.tol, 0)
+      : cutoff(A, S, given.atol ?? null, given.rtol ?? null);
   return S.gt(limit.unsqueeze(-1)).sum(-1);
 }
 
@@ -153,14 +175,28 @@ export interface LeastSquares {
   readonly singularValues: Tensor;
 }
 /** X that minimises the length of A X - B (the shortest one). */
-export function lstsq(A: Tensor, B: Tensor, rcond: number | null | { rcond?: number | null; driver?: string | null } = null, options: { driver?: string | null } = {}): LeastSquares {
+export function lstsq(
+  A: Tensor,
+  B: Tensor,
+  rcond: number | null | { rcond?: number | null; driver?: string | null } = null,
+  options: { driver?: string | null } = {},
+): LeastSquares {
   requireMatrix('lstsq', A);
   const { driver = null } = typeof rcond === 'object' && rcond !== null ? rcond : options;
-  if (B.ndim < 1 || A.dtype !== B.dtype) throw new ProjError('shape-mismatch', 'B needs at least one dimension and the dtype of A', { op: 'lstsq', shapes: [A.shape, B.shape], dtypes: [A.dtype, B.dtype] });
+  if (B.ndim < 1 || A.dtype !== B.dtype)
+    throw new ProjError('shape-mismatch', 'B needs at least one dimension and the dtype of A', {
+      op: 'lstsq',
+      shapes: [A.shape, B.shape],
+      dtypes: [A.dtype, B.dtype],
+    });
   const vector = A.ndim - 1 === B.ndim && B.shape.every((s, i) => s === A.shape[i]);
   const columns = vector ? B.unsqueeze(-1) : B;
   const [m, n] = [rowsOf(A), columnsOf(A)];
-  if (columns.ndim < 2 || rowsOf(columns) !== m) throw new ProjError('shape-mismatch', 'A and B have different numbers of rows', { op: 'lstsq', shapes: [A.shape, B.shape] });
+  if (columns.ndim < 2 || rowsOf(columns) !== m)
+    throw new ProjError('shape-mismatch', 'A and B have different numbers of rows', {
+      op: 'lstsq',
+      shapes: [A.shape, B.shape],
+    });
   const tolerance = typeof rcond === 'number' ? rcond : (rcond?.rcond ?? null);
   const X = matmul(pinv(A, { rtol: tolerance }), columns);
   const withRank = driver !== 'gels';
@@ -168,7 +204,12 @@ export function lstsq(A: Tensor, B: Tensor, rcond: number | null | { rcond?: num
   const full = withRank ? rank.numel() === 0 || rank.toFlatArray().every((r) => r === n) : true;
   const residuals = m > n && full ? matmul(A, X).sub(columns).square().sum(-2) : zerosOf(A, [0]);
   const singularValues = driver === 'gelsd' || driver === 'gelss' ? svdParts(A.detach(), false).S : zerosOf(A, [0]);
-  return { solution: vector ? X.squeeze(-1) : X, residuals: vector && residuals.numel() > 0 ? residuals.squeeze(-1) : residuals, rank, singularValues };
+  return {
+    solution: vector ? X.squeeze(-1) : X,
+    residuals: vector && residuals.numel() > 0 ? residuals.squeeze(-1) : residuals,
+    rank,
+    singularValues,
+  };
 }
 
 /** The n-th power of a square matrix; negative ones of its inverse. */
@@ -201,10 +242,18 @@ export function matrixExp(A: Tensor): Tensor {
 }
 /** Product of matrices in the cheapest order; the first and last may be vectors. */
 export function multiDot(tensors: readonly Tensor[]): Tensor {
-  if (tensors.length < 2) throw new ProjError('invalid-argument', 'at least two tensors are needed', { op: 'multiDot' });
+  if (tensors.length < 2)
+    throw new ProjError('invalid-argument', 'at least two tensors are needed', { op: 'multiDot' });
   const [first, last] = [tensors[0], tensors[tensors.length - 1]];
-  const matrices = tensors.map((t, i) => (t.ndim === 1 && i === 0 ? t.unsqueeze(0) : t.ndim === 1 && i === tensors.length - 1 ? t.unsqueeze(-1) : t));
-  for (const t of matrices) if (t.ndim !== 2) throw new ProjError('shape-mismatch', 'matrices are needed, or vectors at the ends', { op: 'multiDot', shapes: tensors.map((x) => x.shape) });
+  const matrices = tensors.map((t, i) =>
+    t.ndim === 1 && i === 0 ? t.unsqueeze(0) : t.ndim === 1 && i === tensors.length - 1 ? t.unsqueeze(-1) : t,
+  );
+  for (const t of matrices)
+    if (t.ndim !== 2)
+      throw new ProjError('shape-mismatch', 'matrices are needed, or vectors at the ends', {
+        op: 'multiDot',
+        shapes: tensors.map((x) => x.shape),
+      });
   let result = multiplyChain(matrices);
   if (first.ndim === 1) result = result.squeeze(0);
   if (last.ndim === 1) result = result.squeeze(-1);
@@ -214,15 +263,29 @@ export function multiDot(tensors: readonly Tensor[]): Tensor {
 export function tensorinv(A: Tensor, { ind = 2 }: { ind?: number } = {}): Tensor {
   const [lead, rest] = [A.shape.slice(0, ind), A.shape.slice(ind)];
   const size = rest.reduce((a, b) => a * b, 1);
-  if (ind <= 0 || lead.reduce((a, b) => a * b, 1) !== size) throw new ProjError('shape-mismatch', 'the dimensions do not split into two of one size', { op: 'tensorinv', shapes: [A.shape] });
+  if (ind <= 0 || lead.reduce((a, b) => a * b, 1) !== size)
+    throw new ProjError('shape-mismatch', 'the dimensions do not split into two of one size', {
+      op: 'tensorinv',
+      shapes: [A.shape],
+    });
   return inv(A.reshape([size, size])).reshape([...rest, ...lead]);
 }
 /** X with tensordot(A, X) = B. */
 export function tensorsolve(A: Tensor, B: Tensor, { dims = null }: { dims?: readonly number[] | null } = {}): Tensor {
-  const moved = dims === null ? A : A.movedim(dims, dims.map((_, i) => A.ndim - dims.length + i));
+  const moved =
+    dims === null
+      ? A
+      : A.movedim(
+          dims,
+          dims.map((_, i) => A.ndim - dims.length + i),
+        );
   const rest = moved.shape.slice(B.ndim);
   const size = B.numel();
-  if (rest.reduce((a, b) => a * b, 1) !== size) throw new ProjError('shape-mismatch', 'the dimensions of A do not split into two of one size', { op: 'tensorsolve', shapes: [A.shape, B.shape] });
+  if (rest.reduce((a, b) => a * b, 1) !== size)
+    throw new ProjError('shape-mismatch', 'the dimensions of A do not split into two of one size', {
+      op: 'tensorsolve',
+      shapes: [A.shape, B.shape],
+    });
   return solve(moved.reshape([size, size]), B.reshape([size])).reshape(rest);
 }
 /** Powers 0 … n-1 of the elements of vectors, as rows. */

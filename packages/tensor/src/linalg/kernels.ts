@@ -2,8 +2,10 @@
 import type { Value } from '@proj/kernel';
 import { batchedOp, type Grid, type Steps } from './batched.ts';
 
-const copy = (s: Steps, from: Grid, to: Grid, rows: number, columns: number): void => s.each(0, rows, (i) => s.each(0, columns, (j) => to.set(i, j, from.get(i, j))));
-const identity = (s: Steps, to: Grid, rows: number, columns: number): void => s.each(0, rows, (i) => s.each(0, columns, (j) => to.set(i, j, s.b.select(s.b.eq(i, j), s.number(1), s.number(0)))));
+const copy = (s: Steps, from: Grid, to: Grid, rows: number, columns: number): void =>
+  s.each(0, rows, (i) => s.each(0, columns, (j) => to.set(i, j, from.get(i, j))));
+const identity = (s: Steps, to: Grid, rows: number, columns: number): void =>
+  s.each(0, rows, (i) => s.each(0, columns, (j) => to.set(i, j, s.b.select(s.b.eq(i, j), s.number(1), s.number(0)))));
 
 /** [m, n] → L and U in one matrix (m·n), then the row that was swapped with row k (min(m, n)), from 0. */
 export const luKernel = batchedOp({
@@ -44,12 +46,18 @@ export const choleskyKernel = batchedOp({
     const info = out.part(n * n, 1);
     info.set(0, 0, s.number(0));
     s.each(0, n, (j) => {
-      const rest = b.sub(a.get(j, j), s.sum(0, j, (k) => b.mul(l.get(j, k), l.get(j, k))));
+      const rest = b.sub(
+        a.get(j, j),
+        s.sum(0, j, (k) => b.mul(l.get(j, k), l.get(j, k))),
+      );
       b.if(b.and(b.not(b.gt(rest, 0)), b.eq(info.get(0, 0), 0)), () => info.set(0, 0, b.cast(b.add(j, 1), 'f64')));
       const root = b.sqrt(rest);
       l.set(j, j, root);
       s.each(b.add(j, 1), n, (i) => {
-        const value = b.sub(a.get(i, j), s.sum(0, j, (k) => b.mul(l.get(i, k), l.get(j, k))));
+        const value = b.sub(
+          a.get(i, j),
+          s.sum(0, j, (k) => b.mul(l.get(i, k), l.get(j, k))),
+        );
         l.set(i, j, b.div(value, root));
         l.set(j, i, s.number(0));
       });
@@ -58,28 +66,34 @@ export const choleskyKernel = batchedOp({
 });
 
 /** T [n, n], B [n, k] → X (n·k) with T X = B, by substitution. */
-const substitution = (name: string, upper: boolean, unit: boolean): ReturnType<typeof batchedOp> => batchedOp({
-  name,
-  size: ([, [, n, k]]) => n * k,
-  body: (s, [t, right], out, [, [, n, k]]) => {
-    const { b } = s;
-    const x = out.part(0, k);
-    s.each(0, k, (c) => {
-      const solveRow = (i: Value): void => {
-        const known = upper ? s.sum(b.add(i, 1), n, (j) => b.mul(t.get(i, j), x.get(j, c))) : s.sum(0, i, (j) => b.mul(t.get(i, j), x.get(j, c)));
-        const value = b.sub(right.get(i, c), known);
-        x.set(i, c, unit ? value : b.div(value, t.get(i, i)));
-      };
-      if (upper) s.down(n - 1, 0, solveRow);
-      else s.each(0, n, solveRow);
-    });
-  },
-});
+const substitution = (name: string, upper: boolean, unit: boolean): ReturnType<typeof batchedOp> =>
+  batchedOp({
+    name,
+    size: ([, [, n, k]]) => n * k,
+    body: (s, [t, right], out, [, [, n, k]]) => {
+      const { b } = s;
+      const x = out.part(0, k);
+      s.each(0, k, (c) => {
+        const solveRow = (i: Value): void => {
+          const known = upper
+            ? s.sum(b.add(i, 1), n, (j) => b.mul(t.get(i, j), x.get(j, c)))
+            : s.sum(0, i, (j) => b.mul(t.get(i, j), x.get(j, c)));
+          const value = b.sub(right.get(i, c), known);
+          x.set(i, c, unit ? value : b.div(value, t.get(i, i)));
+        };
+        if (upper) s.down(n - 1, 0, solveRow);
+        else s.each(0, n, solveRow);
+      });
+    },
+  });
 const SUBSTITUTIONS = {
-  lower: substitution('solveLower', false, false), lowerUnit: substitution('solveLowerUnit', false, true),
-  upper: substitution('solveUpper', true, false), upperUnit: substitution('solveUpperUnit', true, true),
+  lower: substitution('solveLower', false, false),
+  lowerUnit: substitution('solveLowerUnit', false, true),
+  upper: substitution('solveUpper', true, false),
+  upperUnit: substitution('solveUpperUnit', true, true),
 };
-export const substitutionKernel = (upper: boolean, unit: boolean): ReturnType<typeof batchedOp> => SUBSTITUTIONS[`${upper ? 'upper' : 'lower'}${unit ? 'Unit' : ''}`];
+export const substitutionKernel = (upper: boolean, unit: boolean): ReturnType<typeof batchedOp> =>
+  SUBSTITUTIONS[`${upper ? 'upper' : 'lower'}${unit ? 'Unit' : ''}`];
 
 /** Row swaps as LAPACK lists them (from 1) → the permutation matrix P (m·m) with A = P L U. */
 export const permutationKernel = batchedOp({
@@ -118,7 +132,13 @@ export const householderKernel = batchedOp({
         s.each(b.add(k, 1), m, (i) => r.set(i, k, b.mul(r.get(i, k), scale)));
         r.set(k, k, beta);
         s.each(b.add(k, 1), n, (j) => {
-          const projection = b.mul(factor, b.add(r.get(k, j), s.sum(b.add(k, 1), m, (i) => b.mul(r.get(i, k), r.get(i, j)))));
+          const projection = b.mul(
+            factor,
+            b.add(
+              r.get(k, j),
+              s.sum(b.add(k, 1), m, (i) => b.mul(r.get(i, k), r.get(i, j))),
+            ),
+          );
           r.set(k, j, b.sub(r.get(k, j), projection));
           s.each(b.add(k, 1), m, (i) => r.set(i, j, b.sub(r.get(i, j), b.mul(projection, r.get(i, k)))));
         });
@@ -138,7 +158,13 @@ export const reflectorsKernel = batchedOp({
     s.down(k - 1, 0, (i) => {
       const factor = tau.get(i, 0);
       s.each(0, columns, (j) => {
-        const projection = b.mul(factor, b.add(q.get(i, j), s.sum(b.add(i, 1), m, (r) => b.mul(v.get(r, i), q.get(r, j)))));
+        const projection = b.mul(
+          factor,
+          b.add(
+            q.get(i, j),
+            s.sum(b.add(i, 1), m, (r) => b.mul(v.get(r, i), q.get(r, j))),
+          ),
+        );
         q.set(i, j, b.sub(q.get(i, j), projection));
         s.each(b.add(i, 1), m, (r) => q.set(r, j, b.sub(q.get(r, j), b.mul(projection, v.get(r, i)))));
       });
@@ -159,38 +185,48 @@ export const symmetricEigenKernel = batchedOp({
     const w = out.part(n + n * n, n);
     s.each(0, n, (i) => s.each(0, n, (j) => w.set(i, j, b.select(b.ge(i, j), a.get(i, j), a.get(j, i)))));
     identity(s, vectors, n, n);
-    s.each(0, SWEEPS, () => s.each(0, Math.max(0, n - 1), (p) => s.each(b.add(p, 1), n, (q) => {
-      const off = w.get(p, q);
-      const [app, aqq] = [w.get(p, p), w.get(q, q)];
-      // Below the last bit of the diagonal a rotation would change nothing.
-      b.if(b.gt(b.abs(off), b.mul(b.add(b.abs(app), b.abs(aqq)), 1e-18)), () => {
-        const theta = b.div(b.sub(aqq, app), b.mul(off, 2));
-        const root = b.add(b.abs(theta), b.sqrt(b.add(b.mul(theta, theta), 1)));
-        const t = b.div(b.select(b.ge(theta, 0), s.number(1), s.number(-1)), root);
-        const c = b.div(s.number(1), b.sqrt(b.add(b.mul(t, t), 1)));
-        const sine = b.mul(t, c);
-        s.each(0, n, (k) => {
-          const [x, y] = [w.get(k, p), w.get(k, q)];
-          w.set(k, p, b.sub(b.mul(c, x), b.mul(sine, y)));
-          w.set(k, q, b.add(b.mul(sine, x), b.mul(c, y)));
-        });
-        s.each(0, n, (k) => {
-          const [x, y] = [w.get(p, k), w.get(q, k)];
-          w.set(p, k, b.sub(b.mul(c, x), b.mul(sine, y)));
-          w.set(q, k, b.add(b.mul(sine, x), b.mul(c, y)));
-          const [u, v] = [vectors.get(k, p), vectors.get(k, q)];
-          vectors.set(k, p, b.sub(b.mul(c, u), b.mul(sine, v)));
-          vectors.set(k, q, b.add(b.mul(sine, u), b.mul(c, v)));
-        });
-      });
-    })));
+    s.each(0, SWEEPS, () =>
+      s.each(0, Math.max(0, n - 1), (p) =>
+        s.each(b.add(p, 1), n, (q) => {
+          const off = w.get(p, q);
+          const [app, aqq] = [w.get(p, p), w.get(q, q)];
+          // Below the last bit of the diagonal a rotation would change nothing.
+          b.if(b.gt(b.abs(off), b.mul(b.add(b.abs(app), b.abs(aqq)), 1e-18)), () => {
+            const theta = b.div(b.sub(aqq, app), b.mul(off, 2));
+            const root = b.add(b.abs(theta), b.sqrt(b.add(b.mul(theta, theta), 1)));
+            const t = b.div(b.select(b.ge(theta, 0), s.number(1), s.number(-1)), root);
+            const c = b.div(s.number(1), b.sqrt(b.add(b.mul(t, t), 1)));
+            const sine = b.mul(t, c);
+            s.each(0, n, (k) => {
+              const [x, y] = [w.get(k, p), w.get(k, q)];
+              w.set(k, p, b.sub(b.mul(c, x), b.mul(sine, y)));
+              w.set(k, q, b.add(b.mul(sine, x), b.mul(c, y)));
+            });
+            s.each(0, n, (k) => {
+              const [x, y] = [w.get(p, k), w.get(q, k)];
+              w.set(p, k, b.sub(b.mul(c, x), b.mul(sine, y)));
+              w.set(q, k, b.add(b.mul(sine, x), b.mul(c, y)));
+              const [u, v] = [vectors.get(k, p), vectors.get(k, q)];
+              vectors.set(k, p, b.sub(b.mul(c, u), b.mul(sine, v)));
+              vectors.set(k, q, b.add(b.mul(sine, u), b.mul(c, v)));
+            });
+          });
+        }),
+      ),
+    );
     s.each(0, n, (i) => values.set(i, 0, w.get(i, i)));
     sortColumns(s, values, n, [[vectors, n]], false);
   },
 });
 
 /** Selection sort of `values` and of the columns of the grids with them. */
-function sortColumns(s: Steps, values: Grid, count: number, grids: readonly (readonly [Grid, number])[], descending: boolean): void {
+function sortColumns(
+  s: Steps,
+  values: Grid,
+  count: number,
+  grids: readonly (readonly [Grid, number])[],
+  descending: boolean,
+): void {
   const { b } = s;
   s.each(0, count, (i) => {
     const [, at] = b.for(i, count, 1, [values.get(i, 0), i], (j, best, place) => {
@@ -217,33 +253,54 @@ export const singularValuesKernel = batchedOp({
     const u = out.part(n + n * n, m);
     copy(s, a, u, m, n);
     identity(s, v, n, n);
-    s.each(0, SWEEPS, () => s.each(0, Math.max(0, n - 1), (p) => s.each(b.add(p, 1), n, (q) => {
-      const [alpha, beta, gamma] = b.for(0, m, 1, [s.number(0), s.number(0), s.number(0)], (i, x, y, z) => {
-        const [up, uq] = [u.get(i, p), u.get(i, q)];
-        return [b.add(x, b.mul(up, up)), b.add(y, b.mul(uq, uq)), b.add(z, b.mul(up, uq))];
-      });
-      b.if(b.gt(b.abs(gamma), b.mul(b.sqrt(b.mul(alpha, beta)), 1e-16)), () => {
-        const zeta = b.div(b.sub(beta, alpha), b.mul(gamma, 2));
-        const t = b.div(b.select(b.ge(zeta, 0), s.number(1), s.number(-1)), b.add(b.abs(zeta), b.sqrt(b.add(b.mul(zeta, zeta), 1))));
-        const c = b.div(s.number(1), b.sqrt(b.add(b.mul(t, t), 1)));
-        const sine = b.mul(t, c);
-        const rotate = (grid: Grid, rows: number): void => s.each(0, rows, (i) => {
-          const [x, y] = [grid.get(i, p), grid.get(i, q)];
-          grid.set(i, p, b.sub(b.mul(c, x), b.mul(sine, y)));
-          grid.set(i, q, b.add(b.mul(sine, x), b.mul(c, y)));
-        });
-        rotate(u, m);
-        rotate(v, n);
-      });
-    })));
+    s.each(0, SWEEPS, () =>
+      s.each(0, Math.max(0, n - 1), (p) =>
+        s.each(b.add(p, 1), n, (q) => {
+          const [alpha, beta, gamma] = b.for(0, m, 1, [s.number(0), s.number(0), s.number(0)], (i, x, y, z) => {
+            const [up, uq] = [u.get(i, p), u.get(i, q)];
+            return [b.add(x, b.mul(up, up)), b.add(y, b.mul(uq, uq)), b.add(z, b.mul(up, uq))];
+          });
+          b.if(b.gt(b.abs(gamma), b.mul(b.sqrt(b.mul(alpha, beta)), 1e-16)), () => {
+            const zeta = b.div(b.sub(beta, alpha), b.mul(gamma, 2));
+            const t = b.div(
+              b.select(b.ge(zeta, 0), s.number(1), s.number(-1)),
+              b.add(b.abs(zeta), b.sqrt(b.add(b.mul(zeta, zeta), 1))),
+            );
+            const c = b.div(s.number(1), b.sqrt(b.add(b.mul(t, t), 1)));
+            const sine = b.mul(t, c);
+            const rotate = (grid: Grid, rows: number): void =>
+              s.each(0, rows, (i) => {
+                const [x, y] = [grid.get(i, p), grid.get(i, q)];
+                grid.set(i, p, b.sub(b.mul(c, x), b.mul(sine, y)));
+                grid.set(i, q, b.add(b.mul(sine, x), b.mul(c, y)));
+              });
+            rotate(u, m);
+            rotate(v, n);
+          });
+        }),
+      ),
+    );
     s.each(0, n, (j) => values.set(j, 0, b.sqrt(s.sum(0, m, (i) => b.mul(u.get(i, j), u.get(i, j))))));
-    sortColumns(s, values, n, [[u, m], [v, n]], true);
+    sortColumns(
+      s,
+      values,
+      n,
+      [
+        [u, m],
+        [v, n],
+      ],
+      true,
+    );
     const largest = n === 0 ? s.number(0) : values.get(0, 0);
     const limit = b.mul(largest, 1e-15);
     s.each(0, m, (j) => {
       const isValue = n === m ? b.constant(true, 'bool') : b.lt(j, n);
       const size = n === 0 ? s.number(0) : values.get(b.min(j, Math.max(0, n - 1)), 0);
-      b.if(b.and(b.and(isValue, b.gt(size, limit)), b.gt(size, 0)), () => s.each(0, m, (i) => u.set(i, j, b.div(u.get(i, j), size))), () => completeColumn(s, u, m, j));
+      b.if(
+        b.and(b.and(isValue, b.gt(size, limit)), b.gt(size, 0)),
+        () => s.each(0, m, (i) => u.set(i, j, b.div(u.get(i, j), size))),
+        () => completeColumn(s, u, m, j),
+      );
     });
   },
 });
@@ -252,15 +309,20 @@ export const singularValuesKernel = batchedOp({
 function completeColumn(s: Steps, u: Grid, m: number, j: Value): void {
   const { b } = s;
   const [, at] = b.for(0, m, 1, [s.number(-1), b.index(0)], (i, best, place) => {
-    const rest = b.sub(s.number(1), s.sum(0, j, (c) => b.mul(u.get(i, c), u.get(i, c))));
+    const rest = b.sub(
+      s.number(1),
+      s.sum(0, j, (c) => b.mul(u.get(i, c), u.get(i, c))),
+    );
     const better = b.gt(rest, best);
     return [b.select(better, rest, best), b.select(better, i, place)];
   });
   s.each(0, m, (i) => u.set(i, j, b.select(b.eq(i, at), s.number(1), s.number(0))));
-  s.each(0, 2, () => s.each(0, j, (c) => {
-    const projection = s.sum(0, m, (i) => b.mul(u.get(i, c), u.get(i, j)));
-    s.each(0, m, (i) => u.set(i, j, b.sub(u.get(i, j), b.mul(projection, u.get(i, c)))));
-  }));
+  s.each(0, 2, () =>
+    s.each(0, j, (c) => {
+      const projection = s.sum(0, m, (i) => b.mul(u.get(i, c), u.get(i, j)));
+      s.each(0, m, (i) => u.set(i, j, b.sub(u.get(i, j), b.mul(projection, u.get(i, c)))));
+    }),
+  );
   const norm = b.sqrt(s.sum(0, m, (i) => b.mul(u.get(i, j), u.get(i, j))));
   s.each(0, m, (i) => u.set(i, j, b.div(u.get(i, j), norm)));
 }

@@ -13,8 +13,10 @@ export const batchOf = (x: Tensor): Shape => x.shape.slice(0, -2);
 
 export function requireMatrix(op: string, x: Tensor, square = false): void {
   if (x.ndim < 2) throw new ProjError('shape-mismatch', 'a matrix is needed', { op, shapes: [x.shape] });
-  if (!isFloatingPoint(x.dtype)) throw new ProjError('dtype', `${op} of ${x.dtype}`, { op, dtypes: [x.dtype], cure: 'Use float32 or float64' });
-  if (square && rowsOf(x) !== columnsOf(x)) throw new ProjError('shape-mismatch', 'a square matrix is needed', { op, shapes: [x.shape] });
+  if (!isFloatingPoint(x.dtype))
+    throw new ProjError('dtype', `${op} of ${x.dtype}`, { op, dtypes: [x.dtype], cure: 'Use float32 or float64' });
+  if (square && rowsOf(x) !== columnsOf(x))
+    throw new ProjError('shape-mismatch', 'a square matrix is needed', { op, shapes: [x.shape] });
 }
 
 /** [..., m, n] as [batch, m, n] float64 without gradient; `batch` broadcasts leading dimensions first. */
@@ -28,11 +30,15 @@ export function cut(packed: Tensor, offset: number, batch: Shape, shape: Shape, 
   const part = packed.narrow(1, offset, elementCount(shape));
   return wrap(castNode(reshapeNode(part.node, [...batch, ...shape]), dtype));
 }
-export const zerosOf = (like: Tensor, shape: Shape, dtype: DType = like.dtype): Tensor => wrap(constantNode(like.device, dtype, shape, 0));
+export const zerosOf = (like: Tensor, shape: Shape, dtype: DType = like.dtype): Tensor =>
+  wrap(constantNode(like.device, dtype, shape, 0));
 export const identityOf = (like: Tensor, n: number): Tensor => eye(n, { dtype: like.dtype, device: like.device });
 export const commonBatch = (op: string, a: Tensor, b: Tensor): number[] => broadcastShapes(op, batchOf(a), batchOf(b));
 /** Sums what broadcasting added to the leading dimensions. */
-export const sumBatch = (gradient: Tensor, like: Tensor): Tensor => (gradient.ndim === like.ndim && gradient.shape.every((s, i) => s === like.shape[i]) ? gradient : gradient.sumToSize(like.shape));
+export const sumBatch = (gradient: Tensor, like: Tensor): Tensor =>
+  gradient.ndim === like.ndim && gradient.shape.every((s, i) => s === like.shape[i])
+    ? gradient
+    : gradient.sumToSize(like.shape);
 
 /** Throws `message` when any entry of `info` is not zero. Inside a capture nothing can be read, and nothing is checked. */
 export function requireZero(op: string, info: Tensor, message: (value: number) => string): void {
@@ -44,5 +50,9 @@ export function requireZero(op: string, info: Tensor, message: (value: number) =
     throw error;
   }
   const bad = values.find((value) => value !== 0);
-  if (bad !== undefined) throw new ProjError('invalid-argument', message(bad), { op, cure: 'Add a small multiple of the identity, or use the _ex variant or pinv' });
+  if (bad !== undefined)
+    throw new ProjError('invalid-argument', message(bad), {
+      op,
+      cure: 'Add a small multiple of the identity, or use the _ex variant or pinv',
+    });
 }

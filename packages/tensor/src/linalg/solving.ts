@@ -8,7 +8,18 @@ import { matmul } from '../ops/products.ts';
 import { where } from '../ops/elementwise.ts';
 import { type Tensor, wrap } from '../tensor.ts';
 import { choleskyKernel, luKernel, permutationKernel, substitutionKernel } from './kernels.ts';
-import { batchOf, columnsOf, commonBatch, cut, identityOf, requireMatrix, rowsOf, sumBatch, toKernel, zerosOf } from './shared.ts';
+import {
+  batchOf,
+  columnsOf,
+  commonBatch,
+  cut,
+  identityOf,
+  requireMatrix,
+  rowsOf,
+  sumBatch,
+  toKernel,
+  zerosOf,
+} from './shared.ts';
 
 export interface TriangularOptions {
   readonly upper?: boolean;
@@ -18,15 +29,30 @@ export interface TriangularOptions {
   readonly unitriangular?: boolean;
 }
 /** X with A X = B (or X A = B) for a triangular A. */
-export function solveTriangular(A: Tensor, B: Tensor, { upper = true, left = true, unitriangular = false }: TriangularOptions = {}): Tensor {
+export function solveTriangular(
+  A: Tensor,
+  B: Tensor,
+  { upper = true, left = true, unitriangular = false }: TriangularOptions = {},
+): Tensor {
   requireMatrix('solveTriangular', A, true);
   requireMatrix('solveTriangular', B);
   if (!left) return solveTriangular(A.mT, B.mT, { upper: !upper, unitriangular }).mT;
-  if (A.dtype !== B.dtype) throw new ProjError('dtype', `operands of ${A.dtype} and ${B.dtype}`, { op: 'solveTriangular' });
-  if (columnsOf(A) !== rowsOf(B)) throw new ProjError('shape-mismatch', 'A and B have different numbers of rows', { op: 'solveTriangular', shapes: [A.shape, B.shape] });
+  if (A.dtype !== B.dtype)
+    throw new ProjError('dtype', `operands of ${A.dtype} and ${B.dtype}`, { op: 'solveTriangular' });
+  if (columnsOf(A) !== rowsOf(B))
+    throw new ProjError('shape-mismatch', 'A and B have different numbers of rows', {
+      op: 'solveTriangular',
+      shapes: [A.shape, B.shape],
+    });
   const batch = commonBatch('solveTriangular', A, B);
   const shape = [rowsOf(B), columnsOf(B)];
-  const value = cut(substitutionKernel(upper, unitriangular)(toKernel(A, batch), toKernel(B, batch)), 0, batch, shape, B.dtype);
+  const value = cut(
+    substitutionKernel(upper, unitriangular)(toKernel(A, batch), toKernel(B, batch)),
+    0,
+    batch,
+    shape,
+    B.dtype,
+  );
   return attachGradient(value, [A, B], (g, [a, b], x) => {
     const gradB = solveTriangular(a.mT, g, { upper: !upper, unitriangular });
     const product = matmul(gradB, x.mT).neg();
@@ -58,7 +84,10 @@ export function luParts(A: Tensor): LuParts {
 const halves = (lu: Tensor): { L: Tensor; U: Tensor } => {
   const [m, n] = [rowsOf(lu), columnsOf(lu)];
   const k = Math.min(m, n);
-  const L = lu.narrow(-1, 0, k).tril(-1).add(m === k ? identityOf(lu, k) : identityOf(lu, m).narrow(1, 0, k));
+  const L = lu
+    .narrow(-1, 0, k)
+    .tril(-1)
+    .add(m === k ? identityOf(lu, k) : identityOf(lu, m).narrow(1, 0, k));
   return { L, U: lu.narrow(-2, 0, k).triu() };
 };
 function luBackward(g: Tensor, lu: Tensor, pivots: Tensor): Tensor {
@@ -102,7 +131,11 @@ export function unpackLu(LU: Tensor, pivots: Tensor): { P: Tensor; L: Tensor; U:
 /** X with A X = B from A's factors. */
 export function solveWithLu(LU: Tensor, pivots: Tensor, B: Tensor, adjoint = false): Tensor {
   const { P, L, U } = unpackLu(LU, pivots);
-  if (adjoint) return matmul(P, solveTriangular(L.mT, solveTriangular(U.mT, B, { upper: false }), { upper: true, unitriangular: true }));
+  if (adjoint)
+    return matmul(
+      P,
+      solveTriangular(L.mT, solveTriangular(U.mT, B, { upper: false }), { upper: true, unitriangular: true }),
+    );
   return solveTriangular(U, solveTriangular(L, matmul(P.mT, B), { upper: false, unitriangular: true }));
 }
 
@@ -124,7 +157,11 @@ export function choleskyParts(A: Tensor): { L: Tensor; info: Tensor } {
   const value = cut(packed, 0, batch, [n, n], A.dtype);
   const L = attachGradient(value, [A], (g, _, l) => {
     const phi = matmul(l.mT, g).tril();
-    const half = phi.sub(wrap(phi.diagonal({ dim1: -2, dim2: -1 }).node).mul(0.5).diagEmbed());
+    const half = phi.sub(
+      wrap(phi.diagonal({ dim1: -2, dim2: -1 }).node)
+        .mul(0.5)
+        .diagEmbed(),
+    );
     const inner = solveTriangular(l.mT, half, { upper: true });
     const outer = solveTriangular(l, inner, { upper: false, left: false });
     return [outer.add(outer.mT).mul(0.5)];
@@ -141,7 +178,18 @@ export function logDeterminant(A: Tensor): { sign: Tensor; logabsdet: Tensor } {
   const diagonal = LU.diagonal({ dim1: -2, dim2: -1 });
   const sign = diagonal.sign().prod(-1).mul(swapSign(pivots, A));
   const value = diagonal.abs().log().sum(-1);
-  return { sign: sign.detach(), logabsdet: attachGradient(value, [A], (g, [a]) => [solveMatrix(a.mT, g.unsqueeze(-1).unsqueeze(-1).mul(identityOf(a, rowsOf(a)))).X]) };
+  return {
+    sign: sign.detach(),
+    logabsdet: attachGradient(value, [A], (g, [a]) => [
+      solveMatrix(
+        a.mT,
+        g
+          .unsqueeze(-1)
+          .unsqueeze(-1)
+          .mul(identityOf(a, rowsOf(a))),
+      ).X,
+    ]),
+  };
 }
 /** -1 for an odd number of row swaps, else 1. */
 function swapSign(pivots: Tensor, like: Tensor): Tensor {

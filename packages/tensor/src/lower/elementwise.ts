@@ -28,10 +28,20 @@ export function castValue(b: KernelBuilder, value: Value, from: DType, to: DType
 export const storeValue = (b: KernelBuilder, value: Value, dtype: DType): Value => b.cast(value, DTYPES[dtype].scalar);
 
 const rounded = (b: KernelBuilder, value: Value, dtype: DType): Value =>
-  dtype === 'float16' ? b.cast(b.cast(value, 'f16'), 'f32') : dtype === 'bfloat16' ? b.cast(b.cast(value, 'bf16'), 'f32') : value;
+  dtype === 'float16'
+    ? b.cast(b.cast(value, 'f16'), 'f32')
+    : dtype === 'bfloat16'
+      ? b.cast(b.cast(value, 'bf16'), 'f32')
+      : value;
 
-const float = (fn: (b: KernelBuilder, x: Value) => Value): UnaryLowering => (b, x, dtype) => rounded(b, fn(b, x), dtype);
-const exact = (fn: (b: KernelBuilder, x: Value) => Value): UnaryLowering => (b, x) => fn(b, x);
+const float =
+  (fn: (b: KernelBuilder, x: Value) => Value): UnaryLowering =>
+  (b, x, dtype) =>
+    rounded(b, fn(b, x), dtype);
+const exact =
+  (fn: (b: KernelBuilder, x: Value) => Value): UnaryLowering =>
+  (b, x) =>
+    fn(b, x);
 
 export const UNARY: Record<UnaryPrimitive, UnaryLowering> = {
   neg: exact((b, x) => b.neg(x)),
@@ -50,29 +60,55 @@ export const UNARY: Record<UnaryPrimitive, UnaryLowering> = {
   ceil: exact((b, x) => b.ceil(x)),
   trunc: exact((b, x) => b.trunc(x)),
   round: exact((b, x) => b.round(x)),
-  exp: float(math.exp), exp2: float(math.exp2), expm1: float(math.expm1),
-  log: float(math.log), log2: float(math.log2), log10: float(math.log10), log1p: float(math.log1p),
-  sin: float(math.sin), cos: float(math.cos), tan: float(math.tan),
-  asin: float(math.asin), acos: float(math.acos), atan: float(math.atan),
-  sinh: float(math.sinh), cosh: float(math.cosh), tanh: float(math.tanh),
-  asinh: float(math.asinh), acosh: float(math.acosh), atanh: float(math.atanh),
-  erf: float(math.erf), erfc: float(math.erfc), erfinv: float(math.erfinv),
-  lgamma: float(math.lgamma), digamma: float(math.digamma),
+  exp: float(math.exp),
+  exp2: float(math.exp2),
+  expm1: float(math.expm1),
+  log: float(math.log),
+  log2: float(math.log2),
+  log10: float(math.log10),
+  log1p: float(math.log1p),
+  sin: float(math.sin),
+  cos: float(math.cos),
+  tan: float(math.tan),
+  asin: float(math.asin),
+  acos: float(math.acos),
+  atan: float(math.atan),
+  sinh: float(math.sinh),
+  cosh: float(math.cosh),
+  tanh: float(math.tanh),
+  asinh: float(math.asinh),
+  acosh: float(math.acosh),
+  atanh: float(math.atanh),
+  erf: float(math.erf),
+  erfc: float(math.erfc),
+  erfinv: float(math.erfinv),
+  lgamma: float(math.lgamma),
+  digamma: float(math.digamma),
   sigmoid: float(math.sigmoid),
   // max(0, x) with NaN kept: `max` gives its second operand when a comparison fails.
   relu: (b, x) => b.max(b.constant(0, x.type), x),
   not: exact((b, x) => b.not(x)),
 };
 
-const arithmetic = (fn: (b: KernelBuilder, x: Value, y: Value) => Value, onBool: 'or' | 'and' | 'xor'): BinaryLowering => (b, x, y, dtype) =>
-  dtype === 'bool' ? b.binary(onBool, x, y) : rounded(b, fn(b, x, y), dtype);
-const numeric = (fn: (b: KernelBuilder, x: Value, y: Value) => Value): BinaryLowering => (b, x, y, dtype) => rounded(b, fn(b, x, y), dtype);
-const bitwise = (op: 'and' | 'or' | 'xor' | 'shl' | 'shr'): BinaryLowering => (b, x, y) => b.binary(op, x, y);
+const arithmetic =
+  (fn: (b: KernelBuilder, x: Value, y: Value) => Value, onBool: 'or' | 'and' | 'xor'): BinaryLowering =>
+  (b, x, y, dtype) =>
+    dtype === 'bool' ? b.binary(onBool, x, y) : rounded(b, fn(b, x, y), dtype);
+const numeric =
+  (fn: (b: KernelBuilder, x: Value, y: Value) => Value): BinaryLowering =>
+  (b, x, y, dtype) =>
+    rounded(b, fn(b, x, y), dtype);
+const bitwise =
+  (op: 'and' | 'or' | 'xor' | 'shl' | 'shr'): BinaryLowering =>
+  (b, x, y) =>
+    b.binary(op, x, y);
 
-const compare = (op: 'eq' | 'ne' | 'lt' | 'le' | 'gt' | 'ge'): BinaryLowering => (b, x, y, dtype) => {
-  if (dtype !== 'bool') return b.compare(op, x, y);
-  return b.compare(op, b.cast(x, 'i32'), b.cast(y, 'i32'));
-};
+const compare =
+  (op: 'eq' | 'ne' | 'lt' | 'le' | 'gt' | 'ge'): BinaryLowering =>
+  (b, x, y, dtype) => {
+    if (dtype !== 'bool') return b.compare(op, x, y);
+    return b.compare(op, b.cast(x, 'i32'), b.cast(y, 'i32'));
+  };
 
 /** x·y + z in one operation where x·y is the product just made (floats only). */
 function fuseMultiply(b: KernelBuilder, x: Value, y: Value): Value | null {
@@ -88,19 +124,23 @@ const isFloatValue = (x: Value): boolean => x.type.scalar === 'f32' || x.type.sc
  * The larger (or smaller), NaN when either is NaN. The comparison keeps a NaN in `x` and the selection one in `y`, so that of a running
  * maximum in `x` only one operation waits for the one before.
  */
-const extreme = (op: 'max' | 'min') => (b: KernelBuilder, x: Value, y: Value): Value => {
-  const picked = b.binary(op, y, x);
-  return isFloatValue(x) ? b.select(b.ne(y, y), y, picked) : picked;
-};
+const extreme =
+  (op: 'max' | 'min') =>
+  (b: KernelBuilder, x: Value, y: Value): Value => {
+    const picked = b.binary(op, y, x);
+    return isFloatValue(x) ? b.select(b.ne(y, y), y, picked) : picked;
+  };
 
 /** Integer division rounds down, and x / 0 gives 0 (PyTorch raises; kernels cannot). */
 const guarded = (b: KernelBuilder, y: Value): Value => b.select(b.eq(y, 0), b.constant(1, y.type), y);
 
 /** For functions that loop or branch inside: both operands with the same number of lanes (one of them may be the same for all). */
-const sameLanes = (fn: (b: KernelBuilder, x: Value, y: Value) => Value) => (b: KernelBuilder, x: Value, y: Value): Value => {
-  const lanes = Math.max(x.type.lanes, y.type.lanes);
-  return fn(b, b.splat(x, lanes), b.splat(y, lanes));
-};
+const sameLanes =
+  (fn: (b: KernelBuilder, x: Value, y: Value) => Value) =>
+  (b: KernelBuilder, x: Value, y: Value): Value => {
+    const lanes = Math.max(x.type.lanes, y.type.lanes);
+    return fn(b, b.splat(x, lanes), b.splat(y, lanes));
+  };
 
 export const BINARY: Record<BinaryPrimitive, BinaryLowering> = {
   add: arithmetic((b, x, y) => fuseMultiply(b, x, y) ?? b.add(x, y), 'or'),
@@ -114,8 +154,17 @@ export const BINARY: Record<BinaryPrimitive, BinaryLowering> = {
   remainder: numeric(sameLanes((b, x, y) => math.remainder(b, x, isFloatValue(x) ? y : guarded(b, y)))),
   fmod: numeric(sameLanes((b, x, y) => math.fmod(b, x, isFloatValue(x) ? y : guarded(b, y)))),
   floorDivide: numeric(sameLanes((b, x, y) => math.floorDiv(b, x, isFloatValue(x) ? y : guarded(b, y)))),
-  and: bitwise('and'), or: bitwise('or'), xor: bitwise('xor'), shiftLeft: bitwise('shl'), shiftRight: bitwise('shr'),
-  eq: compare('eq'), ne: compare('ne'), lt: compare('lt'), le: compare('le'), gt: compare('gt'), ge: compare('ge'),
+  and: bitwise('and'),
+  or: bitwise('or'),
+  xor: bitwise('xor'),
+  shiftLeft: bitwise('shl'),
+  shiftRight: bitwise('shr'),
+  eq: compare('eq'),
+  ne: compare('ne'),
+  lt: compare('lt'),
+  le: compare('le'),
+  gt: compare('gt'),
+  ge: compare('ge'),
 };
 
 export { isComparison };

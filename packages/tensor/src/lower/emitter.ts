@@ -2,13 +2,39 @@
  * Turns nodes into kernel code: the value of a node at a position, by recursion through its sources until memory is reached. One emitter
  * stands for one loop level; what does not depend on that level's variables is emitted one level up.
  */
-import { type Block, DTYPES, type DType, type KernelBuilder, type Memory, ProjError, type ScalarType, type Value } from '@proj/kernel';
+import {
+  type Block,
+  DTYPES,
+  type DType,
+  type KernelBuilder,
+  type Memory,
+  ProjError,
+  type ScalarType,
+  type Value,
+} from '@proj/kernel';
 import type { AnyNode } from '../graph/node.ts';
 import { BINARY, castValue, storeValue, UNARY } from './elementwise.ts';
 import { randomBits } from './random.ts';
 import {
-  addIndex, coefficientOf, constantIndex, dependsOn, divIndex, expandWithin, flatten, type IndexExpression, type IndexSymbol, keyOf, modIndex, offsetIndex,
-  rangeOf, reshapePosition, runtimeSymbol, sameIndex, scaleIndex, symbolIndex, withinIndex,
+  addIndex,
+  coefficientOf,
+  constantIndex,
+  dependsOn,
+  divIndex,
+  expandWithin,
+  flatten,
+  type IndexExpression,
+  type IndexSymbol,
+  keyOf,
+  modIndex,
+  offsetIndex,
+  rangeOf,
+  reshapePosition,
+  runtimeSymbol,
+  sameIndex,
+  scaleIndex,
+  symbolIndex,
+  withinIndex,
 } from './index-expression.ts';
 
 export type Position = readonly IndexExpression[];
@@ -39,7 +65,9 @@ export const computeScalar = (dtype: DType): ScalarType => {
 
 /** Numbers that become part of the code, because simplifications and speed hang on them. Others are arguments. */
 export const isStructuralConstant = (value: number | bigint | boolean): boolean =>
-  typeof value === 'boolean' || [0, 1, -1, 2, 0.5, Infinity, -Infinity].includes(Number(value)) || Number.isNaN(Number(value));
+  typeof value === 'boolean' ||
+  [0, 1, -1, 2, 0.5, Infinity, -Infinity].includes(Number(value)) ||
+  Number.isNaN(Number(value));
 
 export class Emitter {
   readonly b: KernelBuilder;
@@ -52,7 +80,13 @@ export class Emitter {
   readonly lanes: number;
   #memo = new Map<string, Value>();
 
-  constructor(environment: Environment, parent: Emitter | null, variables: ReadonlyMap<IndexSymbol, Value>, vector: IndexSymbol | null = null, lanes = 1) {
+  constructor(
+    environment: Environment,
+    parent: Emitter | null,
+    variables: ReadonlyMap<IndexSymbol, Value>,
+    vector: IndexSymbol | null = null,
+    lanes = 1,
+  ) {
     this.b = environment.b;
     this.environment = environment;
     this.parent = parent;
@@ -83,7 +117,14 @@ export class Emitter {
   #dependsOnLevel(e: IndexExpression, outer: number): boolean {
     for (const [symbol] of e.terms) {
       const d = symbol.definition;
-      if (d.kind === 'loop' ? this.variables.has(symbol) : d.kind === 'runtime' ? d.value.type.lanes > 1 || d.value.block.depth > outer : this.#dependsOnLevel(d.of, outer)) return true;
+      if (
+        d.kind === 'loop'
+          ? this.variables.has(symbol)
+          : d.kind === 'runtime'
+            ? d.value.type.lanes > 1 || d.value.block.depth > outer
+            : this.#dependsOnLevel(d.of, outer)
+      )
+        return true;
     }
     return false;
   }
@@ -116,11 +157,19 @@ export class Emitter {
       }
       case 'expand': {
         const { shape } = node.sources[0];
-        return this.emit(node.sources[0], position.map((e, i) => (shape[i] === 1 ? constantIndex(0) : e)), mask);
+        return this.emit(
+          node.sources[0],
+          position.map((e, i) => (shape[i] === 1 ? constantIndex(0) : e)),
+          mask,
+        );
       }
       case 'slice': {
         const { starts, steps } = node.attr;
-        return this.emit(node.sources[0], position.map((e, i) => offsetIndex(scaleIndex(e, steps[i]), starts[i])), mask);
+        return this.emit(
+          node.sources[0],
+          position.map((e, i) => offsetIndex(scaleIndex(e, steps[i]), starts[i])),
+          mask,
+        );
       }
       case 'pad': {
         const [source] = node.sources;
@@ -130,13 +179,24 @@ export class Emitter {
         const padding = b.constant(value, computeScalar(node.dtype));
         if (inside === null) return this.emit(source, inner, mask);
         const both = mask === null ? inside : b.and(mask, inside);
-        return b.select(inside, this.emit(source, inner.map((e, i) => withinIndex(e, source.shape[i])), both), padding);
+        return b.select(
+          inside,
+          this.emit(
+            source,
+            inner.map((e, i) => withinIndex(e, source.shape[i])),
+            both,
+          ),
+          padding,
+        );
       }
       case 'window': {
         const [source] = node.sources;
         const { dim, stride, dilation, padding } = node.attr;
         const inner = position.slice(0, -1);
-        inner[dim] = offsetIndex(addIndex(scaleIndex(position[dim], stride), scaleIndex(position[position.length - 1], dilation)), -padding);
+        inner[dim] = offsetIndex(
+          addIndex(scaleIndex(position[dim], stride), scaleIndex(position[position.length - 1], dilation)),
+          -padding,
+        );
         const inside = this.#within([inner[dim]], [source.shape[dim]], null);
         if (inside === null) return this.emit(source, inner, mask);
         const both = mask === null ? inside : b.and(mask, inside);
@@ -162,7 +222,11 @@ export class Emitter {
       }
       case 'where': {
         const [condition, x, y] = node.sources;
-        return b.select(this.emit(condition, position, mask), this.emit(x, position, mask), this.emit(y, position, mask));
+        return b.select(
+          this.emit(condition, position, mask),
+          this.emit(x, position, mask),
+          this.emit(y, position, mask),
+        );
       }
       case 'cast':
         return castValue(b, this.emit(node.sources[0], position, mask), node.sources[0].dtype, node.dtype);
@@ -174,10 +238,25 @@ export class Emitter {
         environment.onAccess(at);
         return randomBits(b, this.emit(seed, []), this.emit(offset, []), this.indexValue(at));
       }
-      case 'contiguous': case 'detach': case 'leaf':
+      case 'contiguous':
+      case 'detach':
+      case 'leaf':
         return this.emit(node.sources[0], position, mask);
-      case 'buffer': case 'fold': case 'reduce': case 'contract': case 'scatter': case 'concat': case 'accumulateSlices': case 'cumulate': case 'argsort': case 'custom':
-        throw new ProjError('kernel-compilation', `${node.op} was not put into memory before it was read`, { op: node.op, shapes: [node.shape], dtypes: [node.dtype] });
+      case 'buffer':
+      case 'fold':
+      case 'reduce':
+      case 'contract':
+      case 'scatter':
+      case 'concat':
+      case 'accumulateSlices':
+      case 'cumulate':
+      case 'argsort':
+      case 'custom':
+        throw new ProjError('kernel-compilation', `${node.op} was not put into memory before it was read`, {
+          op: node.op,
+          shapes: [node.shape],
+          dtypes: [node.dtype],
+        });
       default:
         return node satisfies never;
     }
@@ -305,12 +384,18 @@ export class Emitter {
     const { b } = this;
     const d = symbol.definition;
     switch (d.kind) {
-      case 'loop': return this.loopValue(symbol);
-      case 'runtime': return d.value;
-      case 'within': return this.#scalarIndex(d.of);
-      case 'div': return b.div(this.#scalarIndex(d.of), b.index(d.by));
-      case 'mod': return b.rem(this.#scalarIndex(d.of), b.index(d.by));
-      default: return d satisfies never;
+      case 'loop':
+        return this.loopValue(symbol);
+      case 'runtime':
+        return d.value;
+      case 'within':
+        return this.#scalarIndex(d.of);
+      case 'div':
+        return b.div(this.#scalarIndex(d.of), b.index(d.by));
+      case 'mod':
+        return b.rem(this.#scalarIndex(d.of), b.index(d.by));
+      default:
+        return d satisfies never;
     }
   }
 

@@ -49,7 +49,9 @@ export function keyOf(e: IndexExpression): string {
 }
 
 export const sameIndex = (a: IndexExpression, b: IndexExpression): boolean =>
-  a.constant === b.constant && a.terms.length === b.terms.length && a.terms.every(([s, c], i) => s === b.terms[i][0] && c === b.terms[i][1]);
+  a.constant === b.constant &&
+  a.terms.length === b.terms.length &&
+  a.terms.every(([s, c], i) => s === b.terms[i][0] && c === b.terms[i][1]);
 
 export function rangeOf(e: IndexExpression): { min: number; max: number } {
   let min = e.constant;
@@ -104,7 +106,8 @@ export function scaleIndex(e: IndexExpression, factor: number): IndexExpression 
   return factor === 1 ? e : { terms: e.terms.map(([s, c]) => [s, c * factor] as const), constant: e.constant * factor };
 }
 
-export const offsetIndex = (e: IndexExpression, constant: number): IndexExpression => (constant === 0 ? e : { terms: e.terms, constant: e.constant + constant });
+export const offsetIndex = (e: IndexExpression, constant: number): IndexExpression =>
+  constant === 0 ? e : { terms: e.terms, constant: e.constant + constant };
 
 const derived = new Map<string, IndexSymbol>();
 
@@ -121,7 +124,11 @@ export function withinIndex(e: IndexExpression, size: number): IndexExpression {
   if (min >= 0 && max < size) return e;
   const key = `within${size}:${keyOf(e)}`;
   let symbol = derived.get(key);
-  if (symbol === undefined) derived.set(key, (symbol = { id: symbols++, min: 0, max: Math.max(0, size - 1), definition: { kind: 'within', of: e } }));
+  if (symbol === undefined)
+    derived.set(
+      key,
+      (symbol = { id: symbols++, min: 0, max: Math.max(0, size - 1), definition: { kind: 'within', of: e } }),
+    );
   return symbolIndex(symbol);
 }
 
@@ -130,7 +137,10 @@ export function expandWithin(e: IndexExpression): IndexExpression {
   let result: IndexExpression = constantIndex(e.constant);
   for (const [symbol, c] of e.terms) {
     const d = symbol.definition;
-    result = addIndex(result, d.kind === 'within' ? scaleIndex(expandWithin(d.of), c) : { terms: [[symbol, c]], constant: 0 });
+    result = addIndex(
+      result,
+      d.kind === 'within' ? scaleIndex(expandWithin(d.of), c) : { terms: [[symbol, c]], constant: 0 },
+    );
   }
   return result;
 }
@@ -159,13 +169,17 @@ export function divIndex(e: IndexExpression, by: number): IndexExpression {
   if (low === Math.floor(max / by)) return offsetIndex(quotient, low);
   const common = rest.terms.reduce((g, [, c]) => gcd(g, c), by);
   if (common > 1) {
-    const reduced = { terms: rest.terms.map(([s, c]) => [s, c / common] as const), constant: Math.floor(rest.constant / common) };
+    const reduced = {
+      terms: rest.terms.map(([s, c]) => [s, c / common] as const),
+      constant: Math.floor(rest.constant / common),
+    };
     return addIndex(quotient, divIndex(reduced, by / common));
   }
   if (rest.terms.length === 1 && rest.constant === 0 && rest.terms[0][1] === 1) {
     const inner = rest.terms[0][0].definition;
     if (inner.kind === 'div') return addIndex(quotient, divIndex(inner.of, inner.by * by));
-    if (inner.kind === 'mod' && inner.by % by === 0) return addIndex(quotient, modIndex(divIndex(inner.of, by), inner.by / by));
+    if (inner.kind === 'mod' && inner.by % by === 0)
+      return addIndex(quotient, modIndex(divIndex(inner.of, by), inner.by / by));
   }
   return addIndex(quotient, symbolIndex(derivedSymbol('div', rest, by, low, Math.floor(max / by))));
 }
@@ -179,8 +193,14 @@ export function modIndex(e: IndexExpression, by: number): IndexExpression {
   if (low === Math.floor(max / by)) return offsetIndex(rest, -low * by);
   const common = rest.terms.reduce((g, [, c]) => gcd(g, c), by);
   if (common > 1) {
-    const reduced = { terms: rest.terms.map(([s, c]) => [s, c / common] as const), constant: Math.floor(rest.constant / common) };
-    return offsetIndex(scaleIndex(modIndex(reduced, by / common), common), rest.constant - Math.floor(rest.constant / common) * common);
+    const reduced = {
+      terms: rest.terms.map(([s, c]) => [s, c / common] as const),
+      constant: Math.floor(rest.constant / common),
+    };
+    return offsetIndex(
+      scaleIndex(modIndex(reduced, by / common), common),
+      rest.constant - Math.floor(rest.constant / common) * common,
+    );
   }
   if (rest.terms.length === 1 && rest.constant === 0 && rest.terms[0][1] === 1) {
     const inner = rest.terms[0][0].definition;
@@ -229,11 +249,20 @@ export function unflatten(flat: IndexExpression, shape: readonly number[]): Inde
 }
 
 /** The position in `to` of the element at `position` in `from` (both of the same number of elements); equal leading and trailing dimensions pass through. */
-export function reshapePosition(position: readonly IndexExpression[], from: readonly number[], to: readonly number[]): IndexExpression[] {
+export function reshapePosition(
+  position: readonly IndexExpression[],
+  from: readonly number[],
+  to: readonly number[],
+): IndexExpression[] {
   let head = 0;
   while (head < from.length && head < to.length && from[head] === to[head]) head++;
   let tail = 0;
-  while (tail < from.length - head && tail < to.length - head && from[from.length - 1 - tail] === to[to.length - 1 - tail]) tail++;
+  while (
+    tail < from.length - head &&
+    tail < to.length - head &&
+    from[from.length - 1 - tail] === to[to.length - 1 - tail]
+  )
+    tail++;
   const middleFrom = from.slice(head, from.length - tail);
   const middleTo = to.slice(head, to.length - tail);
   const middle = unflatten(flatten(position.slice(head, from.length - tail), middleFrom), middleTo);

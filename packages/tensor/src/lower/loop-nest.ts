@@ -10,7 +10,19 @@ import { BINARY, castValue, storeValue } from './elementwise.ts';
 import { computeScalar, Emitter, type Position, scalarOfDType } from './emitter.ts';
 import { KernelEnvironment, type LoweredKernel, type Read } from './environment.ts';
 import {
-  coefficientOf, constantIndex, flatten, type IndexExpression, type IndexSymbol, loopSymbol, offsetIndex, reshapePosition, resetSymbols, sameIndex, scaleIndex, symbolIndex, unflatten,
+  coefficientOf,
+  constantIndex,
+  flatten,
+  type IndexExpression,
+  type IndexSymbol,
+  loopSymbol,
+  offsetIndex,
+  reshapePosition,
+  resetSymbols,
+  sameIndex,
+  scaleIndex,
+  symbolIndex,
+  unflatten,
 } from './index-expression.ts';
 
 export type Reduction = AnyNode & { readonly op: 'reduce' | 'fold' };
@@ -81,7 +93,13 @@ interface Iteration {
   readonly reducedPosition: Position;
 }
 
-function iteration(kept: readonly Dimension[], reduced: readonly Dimension[], group: LoopGroup, mergedKept: Shape, mergedReduced: Shape): Iteration {
+function iteration(
+  kept: readonly Dimension[],
+  reduced: readonly Dimension[],
+  group: LoopGroup,
+  mergedKept: Shape,
+  mergedReduced: Shape,
+): Iteration {
   const position = (dims: readonly Dimension[], merged: Shape, shape: Shape): Position => {
     // Each merged dimension stands for a run of the shape's; it is taken apart again.
     const result: IndexExpression[] = [];
@@ -102,7 +120,12 @@ function iteration(kept: readonly Dimension[], reduced: readonly Dimension[], gr
     }
     return result;
   };
-  return { kept, reduced, keptPosition: position(kept, mergedKept, group.kept), reducedPosition: position(reduced, mergedReduced, group.reduced) };
+  return {
+    kept,
+    reduced,
+    keptPosition: position(kept, mergedKept, group.kept),
+    reducedPosition: position(reduced, mergedReduced, group.reduced),
+  };
 }
 
 class NestEnvironment extends KernelEnvironment {
@@ -120,10 +143,12 @@ class NestEnvironment extends KernelEnvironment {
   override reducedValue(node: AnyNode, position: Position): Value | null {
     const value = this.rowValues.get(node);
     if (value === undefined) {
-      if ((node.op === 'reduce' || node.op === 'fold') && !this.#group.inMemory(node)) throw new NotFusable('a reduction is read before it is complete');
+      if ((node.op === 'reduce' || node.op === 'fold') && !this.#group.inMemory(node))
+        throw new NotFusable('a reduction is read before it is complete');
       return null;
     }
-    if (!position.every((e, i) => sameIndex(e, this.#it.keptPosition[i]))) throw new NotFusable('a reduction is read at another row');
+    if (!position.every((e, i) => sameIndex(e, this.#it.keptPosition[i])))
+      throw new NotFusable('a reduction is read at another row');
     return value;
   }
 
@@ -132,11 +157,22 @@ class NestEnvironment extends KernelEnvironment {
     if (spill === undefined) return null;
     const here = [...this.#it.keptPosition, ...this.#it.reducedPosition];
     if (position.length !== here.length || !position.every((e, i) => sameIndex(e, here[i]))) return null;
-    return castValue(this.b, this.b.load(spill.memory, level.indexValueOfFirstLane(spill.index), level.lanes), node.dtype, node.dtype);
+    return castValue(
+      this.b,
+      this.b.load(spill.memory, level.indexValueOfFirstLane(spill.index), level.lanes),
+      node.dtype,
+      node.dtype,
+    );
   }
 }
 
-const REDUCE: Record<ReduceOperation, { readonly binary: 'add' | 'mul' | 'maximum' | 'minimum'; readonly horizontal: 'reduceAdd' | 'reduceMul' | 'reduceMax' | 'reduceMin' }> = {
+const REDUCE: Record<
+  ReduceOperation,
+  {
+    readonly binary: 'add' | 'mul' | 'maximum' | 'minimum';
+    readonly horizontal: 'reduceAdd' | 'reduceMul' | 'reduceMax' | 'reduceMin';
+  }
+> = {
   sum: { binary: 'add', horizontal: 'reduceAdd' },
   prod: { binary: 'mul', horizontal: 'reduceMul' },
   max: { binary: 'maximum', horizontal: 'reduceMax' },
@@ -146,7 +182,8 @@ const REDUCE: Record<ReduceOperation, { readonly binary: 'add' | 'mul' | 'maximu
 const operationOf = (node: Reduction): ReduceOperation => (node.op === 'reduce' ? node.attr.fn : 'sum');
 
 /** Accumulators are i32 for bool, so that `max` and `min` are any and all. */
-const accumulatorType = (node: Reduction): ReturnType<typeof computeScalar> => (node.dtype === 'bool' ? 'i32' : computeScalar(node.dtype));
+const accumulatorType = (node: Reduction): ReturnType<typeof computeScalar> =>
+  node.dtype === 'bool' ? 'i32' : computeScalar(node.dtype);
 
 function identity(node: Reduction): number | bigint {
   const fn = operationOf(node);
@@ -162,7 +199,8 @@ function identity(node: Reduction): number | bigint {
 }
 
 const combine = (b: KernelBuilder, node: Reduction, x: Value, y: Value): Value => {
-  const dtype = node.dtype === 'bool' ? 'int32' : node.dtype === 'float16' || node.dtype === 'bfloat16' ? 'float32' : node.dtype;
+  const dtype =
+    node.dtype === 'bool' ? 'int32' : node.dtype === 'float16' || node.dtype === 'bfloat16' ? 'float32' : node.dtype;
   return BINARY[REDUCE[operationOf(node)].binary](b, x, y, dtype);
 };
 
@@ -174,8 +212,16 @@ function horizontal(b: KernelBuilder, node: Reduction, x: Value): Value {
   let value = x;
   while (value.type.lanes > 1) {
     const half = value.type.lanes / 2;
-    const low = b.shuffle(value, value, Array.from({ length: half }, (_, i) => i));
-    const high = b.shuffle(value, value, Array.from({ length: half }, (_, i) => half + i));
+    const low = b.shuffle(
+      value,
+      value,
+      Array.from({ length: half }, (_, i) => i),
+    );
+    const high = b.shuffle(
+      value,
+      value,
+      Array.from({ length: half }, (_, i) => half + i),
+    );
     value = combine(b, node, low, high);
   }
   return b.extract(value, 0);
@@ -189,7 +235,9 @@ function bodyValue(emitter: Emitter, node: Reduction, it: Iteration): Value {
     const axes = new Set(node.attr.axes);
     let kept = 0;
     let reduced = 0;
-    const position = node.sources[0].shape.map((_, dim) => (axes.has(dim) ? it.reducedPosition[reduced++] : it.keptPosition[kept++]));
+    const position = node.sources[0].shape.map((_, dim) =>
+      axes.has(dim) ? it.reducedPosition[reduced++] : it.keptPosition[kept++],
+    );
     value = emitter.emit(node.sources[0], position);
   }
   return node.dtype === 'bool' ? emitter.b.cast(value, 'i32') : value;
@@ -197,19 +245,27 @@ function bodyValue(emitter: Emitter, node: Reduction, it: Iteration): Value {
 
 const finish = (b: KernelBuilder, node: Reduction, value: Value): Value => {
   if (node.dtype === 'bool') return b.cast(value, 'bool');
-  return node.dtype === 'float16' || node.dtype === 'bfloat16' ? castValue(b, b.cast(value, scalarOfDType(node.dtype)), node.dtype, node.dtype) : value;
+  return node.dtype === 'float16' || node.dtype === 'bfloat16'
+    ? castValue(b, b.cast(value, scalarOfDType(node.dtype)), node.dtype, node.dtype)
+    : value;
 };
 
 const storePosition = (it: Iteration, group: LoopGroup, { node, level }: StoredNode): Position =>
-  level === 'row' ? reshapePosition(it.keptPosition, group.kept, node.shape) : reshapePosition([...it.keptPosition, ...it.reducedPosition], [...group.kept, ...group.reduced], node.shape);
+  level === 'row'
+    ? reshapePosition(it.keptPosition, group.kept, node.shape)
+    : reshapePosition([...it.keptPosition, ...it.reducedPosition], [...group.kept, ...group.reduced], node.shape);
 
 /** Where the element at `position` of a stored node lies in the memory that it is written to. */
 function storeIndex({ node, region }: StoredNode, position: Position): IndexExpression {
   if (region === undefined) return flatten(position, node.shape);
-  return flatten(position.map((e, i) => offsetIndex(scaleIndex(e, region.steps[i]), region.starts[i])), region.owner.shape);
+  return flatten(
+    position.map((e, i) => offsetIndex(scaleIndex(e, region.steps[i]), region.starts[i])),
+    region.owner.shape,
+  );
 }
 /** The constant part of a store's index, which becomes an offset of the buffer so that equal code is shared. */
-const storeOffset = ({ region }: StoredNode): number => region?.starts.reduce((sum, start, i) => sum * region.owner.shape[i] + start, 0) ?? 0;
+const storeOffset = ({ region }: StoredNode): number =>
+  region?.starts.reduce((sum, start, i) => sum * region.owner.shape[i] + start, 0) ?? 0;
 
 export interface Analysis {
   readonly accesses: readonly IndexExpression[];
@@ -237,7 +293,8 @@ export function analyse(group: LoopGroup): Analysis {
   for (let phase = 0; phase <= last; phase++) {
     b.for(0, 1, 1, [], () => {
       const full = new Emitter(environment, row, inner);
-      for (const node of group.reductions) if (phaseOf(node) === phase + 1) results.push([node, bodyValue(full, node, it)]);
+      for (const node of group.reductions)
+        if (phaseOf(node) === phase + 1) results.push([node, bodyValue(full, node, it)]);
       for (const stored of group.stores) {
         if (stored.level === 'full' && phaseOf(stored.node) === phase) {
           const position = storePosition(it, group, stored);
@@ -255,7 +312,12 @@ export function analyse(group: LoopGroup): Analysis {
     environment.onAccess(storeIndex(stored, position));
     row.emit(stored.node, position);
   }
-  return { accesses: environment.accesses, reads: environment.reads, it, operations: statements + row.block.statements.length };
+  return {
+    accesses: environment.accesses,
+    reads: environment.reads,
+    it,
+    operations: statements + row.block.statements.length,
+  };
 }
 
 /** Runs of dimensions that every access treats as one: coefficient of the outer = coefficient of the inner × its size. */
@@ -266,11 +328,13 @@ function mergeDimensions(dims: readonly Dimension[], accesses: readonly IndexExp
     if (dim.symbol === null) continue;
     const { symbol, size } = dim;
     const before = previous?.symbol ?? null;
-    const fits = before !== null && accesses.every((e) => {
-      const outer = coefficientOf(e, before);
-      const inner = coefficientOf(e, symbol);
-      return outer !== null && inner !== null && outer === inner * size;
-    });
+    const fits =
+      before !== null &&
+      accesses.every((e) => {
+        const outer = coefficientOf(e, before);
+        const inner = coefficientOf(e, symbol);
+        return outer !== null && inner !== null && outer === inner * size;
+      });
     if (fits) sizes[sizes.length - 1] *= size;
     else sizes.push(size);
     previous = dim;
@@ -299,11 +363,35 @@ function score(accesses: readonly IndexExpression[], symbol: IndexSymbol | null)
   return { contiguous, scattered, irregular };
 }
 
-const lastSymbol = (dims: readonly Dimension[]): Dimension | null => dims.findLast((dim) => dim.symbol !== null) ?? null;
+const lastSymbol = (dims: readonly Dimension[]): Dimension | null =>
+  dims.findLast((dim) => dim.symbol !== null) ?? null;
 
 /** Work (in elements times operations) below which a launch stays on one thread. */
 const WORK_PER_THREAD = 60_000;
-const TRANSCENDENTAL = new Set<string>(['exp', 'exp2', 'expm1', 'log', 'log2', 'log10', 'log1p', 'sin', 'cos', 'tan', 'tanh', 'erf', 'erfc', 'sigmoid', 'sinh', 'cosh', 'lgamma', 'digamma', 'erfinv', 'asin', 'acos', 'atan']);
+const TRANSCENDENTAL = new Set<string>([
+  'exp',
+  'exp2',
+  'expm1',
+  'log',
+  'log2',
+  'log10',
+  'log1p',
+  'sin',
+  'cos',
+  'tan',
+  'tanh',
+  'erf',
+  'erfc',
+  'sigmoid',
+  'sinh',
+  'cosh',
+  'lgamma',
+  'digamma',
+  'erfinv',
+  'asin',
+  'acos',
+  'atan',
+]);
 const MAX_SPILL_ELEMENTS = 8192;
 
 /** Expensive full-size values that more than one phase needs. */
@@ -316,7 +404,12 @@ function spillable(group: LoopGroup, phaseOf: (node: AnyNode) => number): AnyNod
   const visit = (node: AnyNode, phase: number, seen: Set<AnyNode>): void => {
     if (seen.has(node) || group.inMemory(node) || (group.reductions as readonly AnyNode[]).includes(node)) return;
     seen.add(node);
-    if (node.op === 'unary' && TRANSCENDENTAL.has((node.attr as Attributes['unary']).fn) && node.shape.length === full.length && node.shape.every((s, i) => s === full[i])) {
+    if (
+      node.op === 'unary' &&
+      TRANSCENDENTAL.has((node.attr as Attributes['unary']).fn) &&
+      node.shape.length === full.length &&
+      node.shape.every((s, i) => s === full[i])
+    ) {
       const phasesOfNode = usedIn.get(node) ?? new Set();
       phasesOfNode.add(phase);
       usedIn.set(node, phasesOfNode);
@@ -331,7 +424,10 @@ function spillable(group: LoopGroup, phaseOf: (node: AnyNode) => number): AnyNod
   };
   for (const node of group.reductions) visit(node.sources[0], phaseOf(node) - 1, seenIn(phaseOf(node) - 1));
   for (const { node, level } of group.stores) if (level === 'full') visit(node, phaseOf(node), seenIn(phaseOf(node)));
-  return [...usedIn].filter(([, set]) => set.size > 1).map(([node]) => node).slice(0, Math.max(1, Math.floor((3 * MAX_SPILL_ELEMENTS) / Math.max(1, rowSize) / 2)));
+  return [...usedIn]
+    .filter(([, set]) => set.size > 1)
+    .map(([node]) => node)
+    .slice(0, Math.max(1, Math.floor((3 * MAX_SPILL_ELEMENTS) / Math.max(1, rowSize) / 2)));
 }
 
 export function lowerLoops(group: LoopGroup, features: DeviceFeatures): LoweredKernel {
@@ -349,31 +445,55 @@ export function lowerLoops(group: LoopGroup, features: DeviceFeatures): LoweredK
   const reducedLast = lastSymbol(analysis.it.reduced);
   const keptScore = score(accesses, keptLast?.symbol ?? null);
   const reducedScore = score(accesses, reducedLast?.symbol ?? null);
-  const severalPhases = group.stores.some((s) => s.level === 'full') || group.reductions.some((node) => phaseOf(node) > 1);
+  const severalPhases =
+    group.stores.some((s) => s.level === 'full') || group.reductions.some((node) => phaseOf(node) > 1);
   const keptInner = mergedKept.at(-1) ?? 1;
   const reducedInner = mergedReduced.at(-1) ?? 1;
-  const across = hasRows && !severalPhases && !keptScore.irregular && keptInner >= 2 &&
-    (keptScore.contiguous - keptScore.scattered > reducedScore.contiguous - reducedScore.scattered || (reducedInner < baseLanes && keptInner >= baseLanes) || reducedScore.irregular);
+  const across =
+    hasRows &&
+    !severalPhases &&
+    !keptScore.irregular &&
+    keptInner >= 2 &&
+    (keptScore.contiguous - keptScore.scattered > reducedScore.contiguous - reducedScore.scattered ||
+      (reducedInner < baseLanes && keptInner >= baseLanes) ||
+      reducedScore.irregular);
   const useKept = !hasRows || across;
   const chosen = useKept ? keptScore : reducedScore;
   const vectorSize = useKept ? keptInner : reducedInner;
   const scalarOnly = chosen.irregular || (chosen.contiguous === 0 && chosen.scattered > 0) || vectorSize < 2;
   const phaseCount = useKept ? 1 : 1 + Math.max(0, ...group.reductions.map(phaseOf));
-  const laneChoices = scalarOnly ? [1] : laneList(baseLanes, analysis.operations / phaseCount, vectorSize, features, !(useKept && mergedKept.length === 1));
+  const laneChoices = scalarOnly
+    ? [1]
+    : laneList(
+        baseLanes,
+        analysis.operations / phaseCount,
+        vectorSize,
+        features,
+        !(useKept && mergedKept.length === 1),
+      );
 
   const b = new KernelBuilder(group.name);
   const kept = mergedKept.map(dimension);
   const reduced = mergedReduced.map(dimension);
   const it = iteration(kept, reduced, group, mergedKept, mergedReduced);
   const environment = new NestEnvironment(b, group, it);
-  const memories = new Map(group.stores.map((stored) => {
-    const { node, region } = stored;
-    return [stored, region === undefined ? environment.output(node) : environment.output(region.owner, region.accumulate ? 'readwrite' : 'write', storeOffset(stored))];
-  }));
+  const memories = new Map(
+    group.stores.map((stored) => {
+      const { node, region } = stored;
+      return [
+        stored,
+        region === undefined
+          ? environment.output(node)
+          : environment.output(region.owner, region.accumulate ? 'readwrite' : 'write', storeOffset(stored)),
+      ];
+    }),
+  );
 
   /** All values are computed before any is stored, so that a result may overwrite what it is computed from. */
   const storeAll = (emitter: Emitter, stores: readonly StoredNode[]): void => {
-    const values = stores.map((stored) => b.splat(emitter.emit(stored.node, storePosition(it, group, stored)), emitter.lanes));
+    const values = stores.map((stored) =>
+      b.splat(emitter.emit(stored.node, storePosition(it, group, stored)), emitter.lanes),
+    );
     stores.forEach((stored, i) => {
       const memory = memories.get(stored);
       if (memory === undefined) return;
@@ -383,14 +503,28 @@ export function lowerLoops(group: LoopGroup, features: DeviceFeatures): LoweredK
   };
 
   /** Loops over `dims`, nested, carrying accumulators; the innermost is split by lanes when `vectorInner`. */
-  const nest = (parent: Emitter, dims: readonly Dimension[], lanes: number, vector: IndexSymbol | null, from: Value | number, to: Value | number, accumulators: readonly Value[],
-    body: (emitter: Emitter, accumulators: readonly Value[]) => readonly Value[], bound = new Map<IndexSymbol, Value>()): readonly Value[] => {
+  const nest = (
+    parent: Emitter,
+    dims: readonly Dimension[],
+    lanes: number,
+    vector: IndexSymbol | null,
+    from: Value | number,
+    to: Value | number,
+    accumulators: readonly Value[],
+    body: (emitter: Emitter, accumulators: readonly Value[]) => readonly Value[],
+    bound = new Map<IndexSymbol, Value>(),
+  ): readonly Value[] => {
     const [dim, ...rest] = dims;
     if (dim === undefined) return body(new Emitter(environment, parent, bound, vector, lanes), accumulators);
     const innermost = rest.length === 0;
     const symbol = dim.symbol as IndexSymbol;
-    return b.for(innermost ? from : 0, innermost ? to : dim.size, innermost && vector === symbol ? lanes : 1, accumulators, (i, ...inner) =>
-      nest(parent, rest, lanes, vector, from, to, inner, body, new Map(bound).set(symbol, i)));
+    return b.for(
+      innermost ? from : 0,
+      innermost ? to : dim.size,
+      innermost && vector === symbol ? lanes : 1,
+      accumulators,
+      (i, ...inner) => nest(parent, rest, lanes, vector, from, to, inner, body, new Map(bound).set(symbol, i)),
+    );
   };
 
   const spills = hasRows && !across ? spillable(group, phaseOf) : [];
@@ -399,32 +533,56 @@ export function lowerLoops(group: LoopGroup, features: DeviceFeatures): LoweredK
   const row = (emitter: Emitter): void => {
     environment.rowValues.clear();
     environment.spills.clear();
-    const last = Math.max(0, ...group.reductions.map(phaseOf), ...group.stores.map((s) => (s.level === 'full' ? phaseOf(s.node) : 0)));
+    const last = Math.max(
+      0,
+      ...group.reductions.map(phaseOf),
+      ...group.stores.map((s) => (s.level === 'full' ? phaseOf(s.node) : 0)),
+    );
     for (let phase = 0; phase <= last; phase++) {
       const members = group.reductions.filter((node) => phaseOf(node) === phase + 1);
       const stores = group.stores.filter((s) => s.level === 'full' && phaseOf(s.node) === phase);
       if (members.length === 0 && stores.length === 0) continue;
-      const toSpill = spills.filter((node) => phaseOf(node) <= phase && !environment.spills.has(node) && isNeeded(group, node, members, stores));
+      const toSpill = spills.filter(
+        (node) => phaseOf(node) <= phase && !environment.spills.has(node) && isNeeded(group, node, members, stores),
+      );
       const point = (inner: Emitter, accumulators: readonly Value[]): readonly Value[] => {
-        const next = members.map((node, i) => combine(b, node, b.splat(accumulators[i], inner.lanes), bodyValue(inner, node, it)));
+        const next = members.map((node, i) =>
+          combine(b, node, b.splat(accumulators[i], inner.lanes), bodyValue(inner, node, it)),
+        );
         storeAll(inner, stores);
         for (const node of toSpill) spillValue(inner, node);
         return next;
       };
-      const totals = across || reduced.length === 0
-        ? nest(emitter, reduced, emitter.lanes, emitter.vector, 0, reduced.at(-1)?.size ?? 1, members.map((node) => b.constant(identity(node), accumulatorType(node))).map((v) => b.splat(v, emitter.lanes)), point)
-        : alongRow(emitter, members, point);
+      const totals =
+        across || reduced.length === 0
+          ? nest(
+              emitter,
+              reduced,
+              emitter.lanes,
+              emitter.vector,
+              0,
+              reduced.at(-1)?.size ?? 1,
+              members
+                .map((node) => b.constant(identity(node), accumulatorType(node)))
+                .map((v) => b.splat(v, emitter.lanes)),
+              point,
+            )
+          : alongRow(emitter, members, point);
       members.forEach((node, i) => environment.rowValues.set(node, finish(b, node, totals[i])));
       for (const node of toSpill) environment.spills.set(node, spillPlace(node));
     }
-    storeAll(emitter, group.stores.filter((s) => s.level === 'row'));
+    storeAll(
+      emitter,
+      group.stores.filter((s) => s.level === 'row'),
+    );
   };
 
   const spillMemories = new Map<AnyNode, Memory>();
   const spillIndex = (): IndexExpression => flatten(it.reducedPosition, group.reduced);
   const spillPlace = (node: AnyNode): { memory: Memory; index: IndexExpression } => {
     let memory = spillMemories.get(node);
-    if (memory === undefined) spillMemories.set(node, (memory = b.local('kept', scalarOfDType(node.dtype), elementCount(group.reduced))));
+    if (memory === undefined)
+      spillMemories.set(node, (memory = b.local('kept', scalarOfDType(node.dtype), elementCount(group.reduced))));
     return { memory, index: spillIndex() };
   };
   const spillValue = (inner: Emitter, node: AnyNode): void => {
@@ -433,7 +591,11 @@ export function lowerLoops(group: LoopGroup, features: DeviceFeatures): LoweredK
     b.store(memory, inner.indexValueOfFirstLane(index), storeValue(b, b.splat(value, inner.lanes), node.dtype));
   };
 
-  const alongRow = (emitter: Emitter, members: readonly Reduction[], point: (inner: Emitter, accumulators: readonly Value[]) => readonly Value[]): readonly Value[] => {
+  const alongRow = (
+    emitter: Emitter,
+    members: readonly Reduction[],
+    point: (inner: Emitter, accumulators: readonly Value[]) => readonly Value[],
+  ): readonly Value[] => {
     const inner = reduced[reduced.length - 1];
     let from = 0;
     let totals: Value[] | null = null;
@@ -441,7 +603,9 @@ export function lowerLoops(group: LoopGroup, features: DeviceFeatures): LoweredK
       const to = from + Math.floor((inner.size - from) / lanes) * lanes;
       if (to === from) continue;
       const zero = members.map((node) => b.splat(b.constant(identity(node), accumulatorType(node)), lanes));
-      const sums = nest(emitter, reduced, lanes, inner.symbol, from, to, zero, point).map((v, i) => horizontal(b, members[i], v));
+      const sums = nest(emitter, reduced, lanes, inner.symbol, from, to, zero, point).map((v, i) =>
+        horizontal(b, members[i], v),
+      );
       totals = totals === null ? sums : totals.map((t, i) => combine(b, members[i], t, sums[i]));
       from = to;
     }
@@ -449,10 +613,15 @@ export function lowerLoops(group: LoopGroup, features: DeviceFeatures): LoweredK
   };
 
   // The parallel range.
-  const vectorDim = useKept ? kept.at(-1) ?? null : null;
+  const vectorDim = useKept ? (kept.at(-1) ?? null) : null;
   const flat = useKept && kept.length === 1;
   const rows = useKept ? elementCount(mergedKept.slice(0, -1)) : elementCount(mergedKept);
-  const overVector = (outer: ReadonlyMap<IndexSymbol, Value>, parent: Emitter | null, start: Value, end: Value): void => {
+  const overVector = (
+    outer: ReadonlyMap<IndexSymbol, Value>,
+    parent: Emitter | null,
+    start: Value,
+    end: Value,
+  ): void => {
     if (vectorDim === null || vectorDim.symbol === null) return row(new Emitter(environment, parent, outer));
     const { symbol } = vectorDim;
     let from = start;
@@ -460,7 +629,9 @@ export function lowerLoops(group: LoopGroup, features: DeviceFeatures): LoweredK
       const last = lanes === laneChoices.at(-1) && lanes === 1;
       const to = last ? end : b.add(from, b.mul(b.div(b.sub(end, from), b.index(lanes)), b.index(lanes)));
       if (from === to) continue;
-      b.for(from, to, lanes, [], (i) => row(new Emitter(environment, parent, new Map(outer).set(symbol, i), symbol, lanes)));
+      b.for(from, to, lanes, [], (i) =>
+        row(new Emitter(environment, parent, new Map(outer).set(symbol, i), symbol, lanes)),
+      );
       from = to;
     }
   };
@@ -483,9 +654,13 @@ export function lowerLoops(group: LoopGroup, features: DeviceFeatures): LoweredK
   }
   const kernel = b.build();
   const end = flat ? kept[0].size : rows;
-  const perItem = (flat ? 1 : useKept ? keptInner : 1) * elementCount(group.reduced) * Math.max(1, analysis.operations / 4);
+  const perItem =
+    (flat ? 1 : useKept ? keptInner : 1) * elementCount(group.reduced) * Math.max(1, analysis.operations / 4);
   return {
-    kernel, args: environment.argumentsOf(kernel), begin: 0, end,
+    kernel,
+    args: environment.argumentsOf(kernel),
+    begin: 0,
+    end,
     grain: Math.max(1, Math.ceil(WORK_PER_THREAD / Math.max(1, perItem))),
     align: flat ? laneChoices[0] : 1,
     checks: environment.checks,
@@ -497,12 +672,19 @@ export function lowerLoops(group: LoopGroup, features: DeviceFeatures): LoweredK
 /** Nodes that are read at the position of the results and nowhere else. */
 function readInPlace(group: LoopGroup, { reads, it }: Analysis): AnyNode[] {
   const here = flatten(it.keptPosition, group.kept);
-  const elsewhere = new Set(reads.filter(({ node, position }) => !sameIndex(flatten(position, node.shape), here)).map((read) => read.node));
+  const elsewhere = new Set(
+    reads.filter(({ node, position }) => !sameIndex(flatten(position, node.shape), here)).map((read) => read.node),
+  );
   return [...new Set(reads.map((read) => read.node))].filter((node) => !elsewhere.has(node));
 }
 
 /** Whether the loop of this phase computes `node` anyway. */
-function isNeeded(group: LoopGroup, wanted: AnyNode, members: readonly Reduction[], stores: readonly StoredNode[]): boolean {
+function isNeeded(
+  group: LoopGroup,
+  wanted: AnyNode,
+  members: readonly Reduction[],
+  stores: readonly StoredNode[],
+): boolean {
   const seen = new Set<AnyNode>();
   const reaches = (node: AnyNode): boolean => {
     if (node === wanted) return true;

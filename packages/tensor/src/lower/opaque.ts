@@ -6,7 +6,15 @@ import { buildContraction } from '../kernels/contraction.ts';
 import { BINARY, castValue, storeValue } from './elementwise.ts';
 import { Emitter, type Position, scalarOfDType } from './emitter.ts';
 import { KernelEnvironment, type LoweredKernel } from './environment.ts';
-import { constantIndex, flatten, type IndexSymbol, loopSymbol, reshapePosition, sameIndex, symbolIndex } from './index-expression.ts';
+import {
+  constantIndex,
+  flatten,
+  type IndexSymbol,
+  loopSymbol,
+  reshapePosition,
+  sameIndex,
+  symbolIndex,
+} from './index-expression.ts';
 import { type LoopGroup, lowerLoops, NotFusable, type Region, type StoredNode } from './loop-nest.ts';
 import { operandOf, viewOf } from './operand.ts';
 import { lowerArgsort } from './sort.ts';
@@ -48,12 +56,15 @@ class StoreEnvironment extends KernelEnvironment {
   }
   /** Nodes that the store reads at the position it writes, and that are not operands. */
   readInPlace(): AnyNode[] {
-    return [...new Set(this.reads.map((read) => read.node))].filter((node) => !this.operands.has(node) && !this.#elsewhere.has(node));
+    return [...new Set(this.reads.map((read) => read.node))].filter(
+      (node) => !this.operands.has(node) && !this.#elsewhere.has(node),
+    );
   }
   value: Value | null = null;
   override reducedValue(node: AnyNode, position: Position): Value | null {
     if (node !== this.anchor || this.value === null) return null;
-    if (!position.every((e, i) => sameIndex(e, this.at[i]))) throw new NotFusable('a product is read at another position');
+    if (!position.every((e, i) => sameIndex(e, this.at[i])))
+      throw new NotFusable('a product is read at another position');
     return this.value;
   }
 }
@@ -62,17 +73,32 @@ class StoreEnvironment extends KernelEnvironment {
 const PREPACK_ROWS = 64;
 const PREPACK_ELEMENTS = 1 << 16;
 
-export function lowerContract(anchor: AnyNode & { readonly op: 'contract' }, stores: readonly StoredNode[], context: Context): Lowered {
+export function lowerContract(
+  anchor: AnyNode & { readonly op: 'contract' },
+  stores: readonly StoredNode[],
+  context: Context,
+): Lowered {
   const [left, right] = anchor.sources;
   const [batch, rows, columns] = anchor.shape;
   const environments: StoreEnvironment[] = [];
   const own = new Set(stores.map((s) => s.node));
   const inMemory = (node: AnyNode): boolean => context.inMemory(node) && node !== anchor && !own.has(node);
   const rightView = viewOf(right, 'right', inMemory);
-  const prepackRight = rightView !== null && context.isConstant(rightView.base) && batch === 1 && rows <= PREPACK_ROWS && left.shape[2] * columns >= PREPACK_ELEMENTS;
+  const prepackRight =
+    rightView !== null &&
+    context.isConstant(rightView.base) &&
+    batch === 1 &&
+    rows <= PREPACK_ROWS &&
+    left.shape[2] * columns >= PREPACK_ELEMENTS;
   const built = buildContraction({
     prepackRight,
-    name: 'contract', element: scalarOfDType(anchor.dtype), batch, rows, columns, depth: left.shape[2], features: context.features,
+    name: 'contract',
+    element: scalarOfDType(anchor.dtype),
+    batch,
+    rows,
+    columns,
+    depth: left.shape[2],
+    features: context.features,
     simpleStore: stores.length === 1 && stores[0].node === anchor,
     declare: (b) => {
       const environment = new StoreEnvironment(b, inMemory);
@@ -88,46 +114,92 @@ export function lowerContract(anchor: AnyNode & { readonly op: 'contract' }, sto
   const kernels = built.launches.map((launch): LoweredKernel => {
     // `declare` is called for every kernel (and for probes): the environment that made its parameters knows their bindings.
     const environment = environments.find((e) => e.owns(launch.kernel)) ?? environments[0];
-    return { ...launch, args: environment.argumentsOf(launch.kernel), checks: environment.checks, inPlace: environment.readInPlace() };
+    return {
+      ...launch,
+      args: environment.argumentsOf(launch.kernel),
+      checks: environment.checks,
+      inPlace: environment.readInPlace(),
+    };
   });
-  const prepacked = prepackRight && built.prepackedLaunches > 0 ? { prepacked: { count: built.prepackedLaunches, source: rightView.base } } : {};
+  const prepacked =
+    prepackRight && built.prepackedLaunches > 0
+      ? { prepacked: { count: built.prepackedLaunches, source: rightView.base } }
+      : {};
   return { kernels, workspaceBytes: built.workspaceBytes, ...prepacked };
 }
 
-function storeProduct(b: KernelBuilder, environment: StoreEnvironment, anchor: AnyNode, outputs: readonly (readonly [StoredNode, Memory])[],
-  at: { readonly batch: Value; readonly row: Value; readonly column: Value }, value: Value, lanes: number): void {
+function storeProduct(
+  b: KernelBuilder,
+  environment: StoreEnvironment,
+  anchor: AnyNode,
+  outputs: readonly (readonly [StoredNode, Memory])[],
+  at: { readonly batch: Value; readonly row: Value; readonly column: Value },
+  value: Value,
+  lanes: number,
+): void {
   const symbols = anchor.shape.map((size) => loopSymbol(size));
-  const variables = new Map<IndexSymbol, Value>([[symbols[0], at.batch], [symbols[1], at.row], [symbols[2], at.column]]);
+  const variables = new Map<IndexSymbol, Value>([
+    [symbols[0], at.batch],
+    [symbols[1], at.row],
+    [symbols[2], at.column],
+  ]);
   const position = symbols.map((s, i) => (anchor.shape[i] === 1 ? constantIndex(0) : symbolIndex(s)));
   const emitter = new Emitter(environment, null, variables, symbols[2], lanes);
   environment.anchor = anchor;
   environment.at = position;
   environment.value = value;
   const index = flatten(position, anchor.shape);
-  const results = outputs.map(([stored]) => (stored.node === anchor ? value : emitter.emit(stored.node, reshapePosition(position, anchor.shape, stored.node.shape))));
-  outputs.forEach(([stored, memory], i) => emitter.store(memory, index, b.splat(results[i], lanes), stored.node.dtype, false));
+  const results = outputs.map(([stored]) =>
+    stored.node === anchor
+      ? value
+      : emitter.emit(stored.node, reshapePosition(position, anchor.shape, stored.node.shape)),
+  );
+  outputs.forEach(([stored, memory], i) =>
+    emitter.store(memory, index, b.splat(results[i], lanes), stored.node.dtype, false),
+  );
 }
 
-const COMBINE: Record<ScatterMode, 'add' | 'mul' | 'maximum' | 'minimum' | null> = { set: null, add: 'add', mul: 'mul', max: 'maximum', min: 'minimum' };
+const COMBINE: Record<ScatterMode, 'add' | 'mul' | 'maximum' | 'minimum' | null> = {
+  set: null,
+  add: 'add',
+  mul: 'mul',
+  max: 'maximum',
+  min: 'minimum',
+};
 
 /** A group that copies (or adds) `node` into a region of `owner`'s memory. */
 function regionGroup(node: AnyNode, region: Region, context: Context, owner: AnyNode): LoopGroup {
   return {
-    name: 'place', kept: node.shape, reduced: [], reductions: [], stores: [{ node, level: 'row', region }],
+    name: 'place',
+    kept: node.shape,
+    reduced: [],
+    reductions: [],
+    stores: [{ node, level: 'row', region }],
     inMemory: (n) => n !== owner && context.inMemory(n),
   };
 }
 
-const wholeRegion = (owner: AnyNode): Region => ({ owner, starts: owner.shape.map(() => 0), steps: owner.shape.map(() => 1), accumulate: false });
+const wholeRegion = (owner: AnyNode): Region => ({
+  owner,
+  starts: owner.shape.map(() => 0),
+  steps: owner.shape.map(() => 1),
+  accumulate: false,
+});
 
 export function lowerOpaque(anchor: AnyNode, outputs: readonly AnyNode[], context: Context): Lowered {
-  const place = (node: AnyNode, region: Region): LoweredKernel[] => (elementCount(node.shape) === 0 ? [] : [lowerLoops(regionGroup(node, region, context, anchor), context.features)]);
+  const place = (node: AnyNode, region: Region): LoweredKernel[] =>
+    elementCount(node.shape) === 0 ? [] : [lowerLoops(regionGroup(node, region, context, anchor), context.features)];
   switch (anchor.op) {
     case 'concat': {
       let start = 0;
       const kernels: LoweredKernel[] = [];
       for (const part of anchor.sources) {
-        kernels.push(...place(part, { ...wholeRegion(anchor), starts: anchor.shape.map((_, i) => (i === anchor.attr.dim ? start : 0)) }));
+        kernels.push(
+          ...place(part, {
+            ...wholeRegion(anchor),
+            starts: anchor.shape.map((_, i) => (i === anchor.attr.dim ? start : 0)),
+          }),
+        );
         start += part.shape[anchor.attr.dim];
       }
       return { kernels, workspaceBytes: 0 };
@@ -135,11 +207,16 @@ export function lowerOpaque(anchor: AnyNode, outputs: readonly AnyNode[], contex
     case 'accumulateSlices': {
       const [base, ...parts] = anchor.sources;
       const kernels = place(base, wholeRegion(anchor));
-      parts.forEach((part, i) => kernels.push(...place(part, { owner: anchor, ...anchor.attr.regions[i], accumulate: true })));
+      parts.forEach((part, i) =>
+        kernels.push(...place(part, { owner: anchor, ...anchor.attr.regions[i], accumulate: true })),
+      );
       return { kernels, workspaceBytes: 0 };
     }
     case 'scatter':
-      return { kernels: [...place(anchor.sources[0], wholeRegion(anchor)), scatterKernel(anchor, anchor.attr.mode, context)], workspaceBytes: 0 };
+      return {
+        kernels: [...place(anchor.sources[0], wholeRegion(anchor)), scatterKernel(anchor, anchor.attr.mode, context)],
+        workspaceBytes: 0,
+      };
     case 'cumulate':
       return { kernels: [cumulateKernel(anchor, anchor.attr.fn, context)], workspaceBytes: 0 };
     case 'argsort':
@@ -148,16 +225,27 @@ export function lowerOpaque(anchor: AnyNode, outputs: readonly AnyNode[], contex
       const { operation, options } = anchor.attr;
       const inputs = anchor.sources.map((source) => context.owner(source));
       const made = operation.outputs(anchor.sources, options);
-      const results = made.map((_, i) => outputs.find((node) => node.op === 'custom' && node.attr.output === i) ?? null);
+      const results = made.map(
+        (_, i) => outputs.find((node) => node.op === 'custom' && node.attr.output === i) ?? null,
+      );
       const { launches, workspaceBytes } = operation.launches(anchor.sources, made, options, context.features);
       const missing = results.indexOf(null);
-      if (missing >= 0) throw new ProjError('kernel-compilation', `output ${missing} of ${operation.name} is not part of the graph`, { op: operation.name });
+      if (missing >= 0)
+        throw new ProjError('kernel-compilation', `output ${missing} of ${operation.name} is not part of the graph`, {
+          op: operation.name,
+        });
       const bindings = [...inputs, ...(results as AnyNode[])];
       return {
         workspaceBytes,
         kernels: launches.map((launch) => ({
-          ...launch, checks: [], inPlace: [],
-          args: launch.kernel.parameters.map((_, i) => (i < bindings.length ? { kind: 'node' as const, node: bindings[i], offset: 0 } : { kind: 'workspace' as const })),
+          ...launch,
+          checks: [],
+          inPlace: [],
+          args: launch.kernel.parameters.map((_, i) =>
+            i < bindings.length
+              ? { kind: 'node' as const, node: bindings[i], offset: 0 }
+              : { kind: 'workspace' as const },
+          ),
         })),
       };
     }
@@ -167,7 +255,11 @@ export function lowerOpaque(anchor: AnyNode, outputs: readonly AnyNode[], contex
 }
 
 /** Rows in the order of the index: each thread works on its own columns, so that equal indices combine in order. */
-function scatterKernel(anchor: AnyNode & { readonly op: 'scatter' }, mode: ScatterMode, context: Context): LoweredKernel {
+function scatterKernel(
+  anchor: AnyNode & { readonly op: 'scatter' },
+  mode: ScatterMode,
+  context: Context,
+): LoweredKernel {
   const [, index, updates] = anchor.sources;
   const rest = elementCount(anchor.shape.slice(1));
   const count = elementCount(index.shape);
@@ -182,33 +274,65 @@ function scatterKernel(anchor: AnyNode & { readonly op: 'scatter' }, mode: Scatt
     b.for(0, count, 1, [], (i) => {
       const row = b.cast(b.load(indices, i), 'index');
       const inside = b.and(b.ge(row, 0), b.lt(row, anchor.shape[0]));
-      b.if(inside, () => {
-        const target = b.mul(row, b.index(rest));
-        const source = b.mul(i, b.index(rest));
-        const one = (j: Value, width: number): void => {
-          const value = castValue(b, b.load(values, b.add(source, j), width), updates.dtype, updates.dtype);
-          const fn = COMBINE[mode];
-          const combined = fn === null ? value : BINARY[fn](b, castValue(b, b.load(out, b.add(target, j), width), anchor.dtype, anchor.dtype), value, anchor.dtype);
-          b.store(out, b.add(target, j), storeValue(b, combined, anchor.dtype));
-        };
-        const whole = b.add(b.begin, b.mul(b.div(b.sub(b.end, b.begin), b.index(lanes)), b.index(lanes)));
-        if (lanes > 1) b.for(b.begin, whole, lanes, [], (j) => one(j, lanes));
-        b.for(lanes > 1 ? whole : b.begin, b.end, 1, [], (j) => one(j, 1));
-      }, () => {
-        b.store(status, 2 * slot, b.constant(1, 'i32'));
-        b.store(status, 2 * slot + 1, b.cast(row, 'i32'));
-      });
+      b.if(
+        inside,
+        () => {
+          const target = b.mul(row, b.index(rest));
+          const source = b.mul(i, b.index(rest));
+          const one = (j: Value, width: number): void => {
+            const value = castValue(b, b.load(values, b.add(source, j), width), updates.dtype, updates.dtype);
+            const fn = COMBINE[mode];
+            const combined =
+              fn === null
+                ? value
+                : BINARY[fn](
+                    b,
+                    castValue(b, b.load(out, b.add(target, j), width), anchor.dtype, anchor.dtype),
+                    value,
+                    anchor.dtype,
+                  );
+            b.store(out, b.add(target, j), storeValue(b, combined, anchor.dtype));
+          };
+          const whole = b.add(b.begin, b.mul(b.div(b.sub(b.end, b.begin), b.index(lanes)), b.index(lanes)));
+          if (lanes > 1) b.for(b.begin, whole, lanes, [], (j) => one(j, lanes));
+          b.for(lanes > 1 ? whole : b.begin, b.end, 1, [], (j) => one(j, 1));
+        },
+        () => {
+          b.store(status, 2 * slot, b.constant(1, 'i32'));
+          b.store(status, 2 * slot + 1, b.cast(row, 'i32'));
+        },
+      );
     });
   });
   return finishKernel(kernel, environment, rest, Math.max(16, Math.ceil(200_000 / Math.max(1, count))), 16);
 }
 
-const finishKernel = (kernel: LoweredKernel['kernel'], environment: KernelEnvironment | null, end: number, grain: number, align: number): LoweredKernel => {
+const finishKernel = (
+  kernel: LoweredKernel['kernel'],
+  environment: KernelEnvironment | null,
+  end: number,
+  grain: number,
+  align: number,
+): LoweredKernel => {
   if (environment === null) throw new Error('unreachable');
-  return { kernel, args: environment.argumentsOf(kernel), begin: 0, end, grain, align, checks: environment.checks, inPlace: [] };
+  return {
+    kernel,
+    args: environment.argumentsOf(kernel),
+    begin: 0,
+    end,
+    grain,
+    align,
+    checks: environment.checks,
+    inPlace: [],
+  };
 };
 
-const CUMULATE: Record<CumulateOperation, 'add' | 'mul' | 'maximum' | 'minimum'> = { sum: 'add', prod: 'mul', max: 'maximum', min: 'minimum' };
+const CUMULATE: Record<CumulateOperation, 'add' | 'mul' | 'maximum' | 'minimum'> = {
+  sum: 'add',
+  prod: 'mul',
+  max: 'maximum',
+  min: 'minimum',
+};
 
 function cumulateKernel(anchor: AnyNode, fn: CumulateOperation, context: Context): LoweredKernel {
   const source = context.owner(anchor.sources[0]);
@@ -231,5 +355,11 @@ function cumulateKernel(anchor: AnyNode, fn: CumulateOperation, context: Context
       });
     });
   });
-  return finishKernel(kernel, environment, elementCount(anchor.shape) / Math.max(1, length), Math.max(1, Math.ceil(20_000 / Math.max(1, length))), 1);
+  return finishKernel(
+    kernel,
+    environment,
+    elementCount(anchor.shape) / Math.max(1, length),
+    Math.max(1, Math.ceil(20_000 / Math.max(1, length))),
+    1,
+  );
 }

@@ -5,7 +5,18 @@ import type { ContractionOperand } from '../kernels/contraction-types.ts';
 import { Emitter } from './emitter.ts';
 import type { KernelEnvironment } from './environment.ts';
 import {
-  addIndex, coefficientOf, constantIndex, dependsOn, flatten, type IndexExpression, type IndexSymbol, loopSymbol, offsetIndex, reshapePosition, scaleIndex, symbolIndex,
+  addIndex,
+  coefficientOf,
+  constantIndex,
+  dependsOn,
+  flatten,
+  type IndexExpression,
+  type IndexSymbol,
+  loopSymbol,
+  offsetIndex,
+  reshapePosition,
+  scaleIndex,
+  symbolIndex,
 } from './index-expression.ts';
 
 export type Side = 'left' | 'right';
@@ -28,7 +39,9 @@ export function viewOf(node: AnyNode, side: Side, inMemory: (node: AnyNode) => b
   let base = node;
   while (!inMemory(base)) {
     switch (base.op) {
-      case 'reshape': position = reshapePosition(position, base.shape, base.sources[0].shape); break;
+      case 'reshape':
+        position = reshapePosition(position, base.shape, base.sources[0].shape);
+        break;
       case 'permute': {
         const source = new Array<IndexExpression>(position.length);
         base.attr.order.forEach((dim, i) => (source[dim] = position[i]));
@@ -45,8 +58,12 @@ export function viewOf(node: AnyNode, side: Side, inMemory: (node: AnyNode) => b
         position = position.map((e, i) => offsetIndex(scaleIndex(e, steps[i]), starts[i]));
         break;
       }
-      case 'detach': case 'leaf': case 'contiguous': break;
-      default: return null;
+      case 'detach':
+      case 'leaf':
+      case 'contiguous':
+        break;
+      default:
+        return null;
     }
     base = base.sources[0];
   }
@@ -54,15 +71,24 @@ export function viewOf(node: AnyNode, side: Side, inMemory: (node: AnyNode) => b
   const outerStride = coefficientOf(index, outer);
   const depthStride = coefficientOf(index, depth);
   if (outerStride === null || depthStride === null || outerStride < 0 || depthStride < 0) return null;
-  const rest = addIndex(index, addIndex(scaleIndex(symbolIndex(outer), -outerStride), scaleIndex(symbolIndex(depth), -depthStride)));
+  const rest = addIndex(
+    index,
+    addIndex(scaleIndex(symbolIndex(outer), -outerStride), scaleIndex(symbolIndex(depth), -depthStride)),
+  );
   if (dependsOn(rest, outer) || dependsOn(rest, depth)) return null;
   return { base, index: rest, batch, outer: outerStride, depth: depthStride };
 }
 
-export const isStrided = (node: AnyNode, side: Side, stored: ReadonlySet<AnyNode>): boolean => viewOf(node, side, (n) => n.data !== null || stored.has(n)) !== null;
+export const isStrided = (node: AnyNode, side: Side, stored: ReadonlySet<AnyNode>): boolean =>
+  viewOf(node, side, (n) => n.data !== null || stored.has(n)) !== null;
 
 /** The operand for the contraction template; the memory is bound in `environment`. */
-export function operandOf(node: AnyNode, side: Side, environment: KernelEnvironment, inMemory: (node: AnyNode) => boolean): ContractionOperand {
+export function operandOf(
+  node: AnyNode,
+  side: Side,
+  environment: KernelEnvironment,
+  inMemory: (node: AnyNode) => boolean,
+): ContractionOperand {
   const view = viewOf(node, side, inMemory);
   if (view === null) throw new Error('unreachable: the scheduler stores operands that are not strided');
   const hoisted = Math.max(0, view.index.constant);

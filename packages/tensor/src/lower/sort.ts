@@ -4,7 +4,12 @@ import { type AnyNode, elementCount } from '../graph/node.ts';
 import { castValue } from './elementwise.ts';
 import { KernelEnvironment, type LoweredKernel } from './environment.ts';
 
-export function lowerArgsort(anchor: AnyNode, source: AnyNode, descending: boolean, _features: DeviceFeatures): { kernels: LoweredKernel[]; workspaceBytes: number } {
+export function lowerArgsort(
+  anchor: AnyNode,
+  source: AnyNode,
+  descending: boolean,
+  _features: DeviceFeatures,
+): { kernels: LoweredKernel[]; workspaceBytes: number } {
   const length = anchor.shape.at(-1) ?? 1;
   const rows = elementCount(anchor.shape) / Math.max(1, length);
   let environment: KernelEnvironment | null = null;
@@ -32,7 +37,18 @@ export function lowerArgsort(anchor: AnyNode, source: AnyNode, descending: boole
   const made = environment as KernelEnvironment | null;
   if (made === null) throw new Error('unreachable');
   return {
-    kernels: [{ kernel, args: made.argumentsOf(kernel), begin: 0, end: rows, grain: Math.max(1, Math.ceil(4096 / Math.max(1, length))), align: 1, checks: [], inPlace: [] }],
+    kernels: [
+      {
+        kernel,
+        args: made.argumentsOf(kernel),
+        begin: 0,
+        end: rows,
+        grain: Math.max(1, Math.ceil(4096 / Math.max(1, length))),
+        align: 1,
+        checks: [],
+        inPlace: [],
+      },
+    ],
     workspaceBytes: 8 * elementCount(anchor.shape),
   };
 }
@@ -43,7 +59,16 @@ function before(b: KernelBuilder, x: Value, y: Value): Value {
   return b.or(b.lt(x, y), b.and(b.ne(y, y), b.eq(x, x)));
 }
 
-function mergePass(b: KernelBuilder, from: Memory, to: Memory, start: Value, length: number, width: Value, key: (position: Value) => Value, descending: boolean): void {
+function mergePass(
+  b: KernelBuilder,
+  from: Memory,
+  to: Memory,
+  start: Value,
+  length: number,
+  width: Value,
+  key: (position: Value) => Value,
+  descending: boolean,
+): void {
   const both = b.add(width, width);
   const segments = b.div(b.add(b.sub(both, b.index(1)), b.index(length)), both);
   b.for(0, segments, 1, [], (segment) => {

@@ -12,7 +12,10 @@ export function normalizeDim(dim: number, ndim: number, op: string): number {
   if (ndim > 64) throw new ProjError('shape-mismatch', `${ndim} dimensions`, { op, cure: 'Use at most 64' });
   const rank = Math.max(1, ndim);
   if (!Number.isInteger(dim) || dim < -rank || dim >= rank) {
-    throw new ProjError('index-out-of-range', `dim ${dim} is out of range for ${ndim} dimensions`, { op, cure: `Give a dim in ${-rank} … ${rank - 1}` });
+    throw new ProjError('index-out-of-range', `dim ${dim} is out of range for ${ndim} dimensions`, {
+      op,
+      cure: `Give a dim in ${-rank} … ${rank - 1}`,
+    });
   }
   return dim < 0 ? dim + rank : dim;
 }
@@ -20,9 +23,11 @@ export function normalizeDim(dim: number, ndim: number, op: string): number {
 /** One dim, several, or all (undefined, null or []), sorted and without negatives. Errors on repeated dims. */
 export function normalizeDims(dims: number | readonly number[] | null | undefined, ndim: number, op: string): number[] {
   if (ndim > 64) throw new ProjError('shape-mismatch', `${ndim} dimensions`, { op, cure: 'Use at most 64' });
-  if (dims === undefined || dims === null || (typeof dims !== 'number' && dims.length === 0)) return Array.from({ length: ndim }, (_, i) => i);
+  if (dims === undefined || dims === null || (typeof dims !== 'number' && dims.length === 0))
+    return Array.from({ length: ndim }, (_, i) => i);
   const list = (typeof dims === 'number' ? [dims] : [...dims]).map((dim) => normalizeDim(dim, ndim, op));
-  if (new Set(list).size !== list.length) throw new ProjError('invalid-argument', `dims [${list.join(', ')}] repeat`, { op });
+  if (new Set(list).size !== list.length)
+    throw new ProjError('invalid-argument', `dims [${list.join(', ')}] repeat`, { op });
   return ndim === 0 ? [] : list.sort((a, b) => a - b);
 }
 
@@ -36,7 +41,11 @@ export function broadcastShapes(op: string, ...shapes: readonly Shape[]): number
       if (known === undefined) result.unshift(size);
       else if (known === 1) result[result.length - i] = size;
       else if (size !== 1 && size !== known) {
-        throw new ProjError('shape-mismatch', `sizes ${known} and ${size} at dimension ${-i} do not broadcast`, { op, shapes, cure: 'Sizes must be equal or 1, aligned at the last dimension' });
+        throw new ProjError('shape-mismatch', `sizes ${known} and ${size} at dimension ${-i} do not broadcast`, {
+          op,
+          shapes,
+          cure: 'Sizes must be equal or 1, aligned at the last dimension',
+        });
       }
     }
   }
@@ -46,28 +55,40 @@ export function broadcastShapes(op: string, ...shapes: readonly Shape[]): number
 /** Makes `shape` from `[2, 3]` or `2, 3`. */
 export function shapeArgument(args: readonly (number | readonly number[])[], op: string): number[] {
   const shape = args.length === 1 && typeof args[0] !== 'number' ? [...args[0]] : (args as readonly number[]).slice();
-  for (const size of shape) if (!Number.isInteger(size) || size < -1) throw new ProjError('invalid-argument', `size ${String(size)} in shape [${shape.join(', ')}]`, { op, cure: 'Sizes are non-negative integers' });
+  for (const size of shape)
+    if (!Number.isInteger(size) || size < -1)
+      throw new ProjError('invalid-argument', `size ${String(size)} in shape [${shape.join(', ')}]`, {
+        op,
+        cure: 'Sizes are non-negative integers',
+      });
   return shape;
 }
 
 /** A dtype by name. */
 export function dtypeArgument(dtype: string, op: string): DType {
-  if (!isDType(dtype)) throw new ProjError('dtype', `unknown dtype "${String(dtype)}"`, { op, cure: 'Use float32, float64, float16, bfloat16, int64, int32, int16, int8, uint8, bool, complex64 or complex128' });
+  if (!isDType(dtype))
+    throw new ProjError('dtype', `unknown dtype "${String(dtype)}"`, {
+      op,
+      cure: 'Use float32, float64, float16, bfloat16, int64, int32, int16, int8, uint8, bool, complex64 or complex128',
+    });
   return dtype;
 }
 
-export const deviceArgument = (device: Device | string | undefined | null): Device => (device === undefined || device === null ? defaultDevice() : typeof device === 'string' ? getDevice(device) : device);
+export const deviceArgument = (device: Device | string | undefined | null): Device =>
+  device === undefined || device === null ? defaultDevice() : typeof device === 'string' ? getDevice(device) : device;
 
 /** The node of a tensor, or a constant for a number. */
 export function nodeOf(x: TensorLike, device: Device, dtype?: DType): AnyNode {
   if (x instanceof Tensor) return dtype === undefined ? x.node : castNode(x.node, dtype);
-  if (!isScalar(x)) throw new ProjError('invalid-argument', `a tensor or a number is needed, got ${x === null ? 'null' : typeof x}`);
+  if (!isScalar(x))
+    throw new ProjError('invalid-argument', `a tensor or a number is needed, got ${x === null ? 'null' : typeof x}`);
   return constantNode(device, dtype ?? scalarDType(x), [], scalarValue(x));
 }
 
 const promotable = (x: TensorLike): Promotable => {
   if (x instanceof Tensor) return { dtype: x.dtype, kind: x.ndim === 0 ? 'zeroDim' : 'dimensioned' };
-  if (!isScalar(x)) throw new ProjError('invalid-argument', `a tensor or a number is needed, got ${x === null ? 'null' : typeof x}`);
+  if (!isScalar(x))
+    throw new ProjError('invalid-argument', `a tensor or a number is needed, got ${x === null ? 'null' : typeof x}`);
   return { dtype: scalarDType(x), kind: 'number' };
 };
 

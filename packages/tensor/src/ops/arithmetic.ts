@@ -5,7 +5,26 @@ import type { AnyNode } from '../graph/node.ts';
 import { FloatScalar, isFloatingPoint, isIntegral, type Scalar, scalarValue, toFloat } from '../promotion.ts';
 import { Tensor, wrap } from '../tensor.ts';
 import { promotedType, type TensorLike, unify } from './arguments.ts';
-import { abs, add, clamp, constantLike, div, exp, isfinite, isinf, isnan, log, maximum, minimum, mul, requireTensor, sin, sqrt, sub, where } from './elementwise.ts';
+import {
+  abs,
+  add,
+  clamp,
+  constantLike,
+  div,
+  exp,
+  isfinite,
+  isinf,
+  isnan,
+  log,
+  maximum,
+  minimum,
+  mul,
+  requireTensor,
+  sin,
+  sqrt,
+  sub,
+  where,
+} from './elementwise.ts';
 import { all } from './reductions.ts';
 import { type OpRow, row, type RowOptions } from './table.ts';
 
@@ -14,25 +33,45 @@ const constant = (like: Tensor, value: number): Tensor => wrap(constantLike(like
 const requireTensors = (op: string, ...operands: readonly TensorLike[]): void => {
   for (const x of operands) requireTensor(op, x);
 };
-const unifyTensors = (op: string, operands: readonly TensorLike[], dtype?: DType): Tensor[] => unify(op, operands, dtype).map(wrap);
-const floatPair = (op: string, a: TensorLike, b: TensorLike): Tensor[] => unifyTensors(op, [a, b], toFloat(promotedType(a, b)));
+const unifyTensors = (op: string, operands: readonly TensorLike[], dtype?: DType): Tensor[] =>
+  unify(op, operands, dtype).map(wrap);
+const floatPair = (op: string, a: TensorLike, b: TensorLike): Tensor[] =>
+  unifyTensors(op, [a, b], toFloat(promotedType(a, b)));
 
 /** input + value · tensor1 · tensor2. */
-export function addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, { value = 1 }: { value?: Scalar } = {}): Tensor {
+export function addcmul(
+  input: Tensor,
+  tensor1: Tensor,
+  tensor2: Tensor,
+  { value = 1 }: { value?: Scalar } = {},
+): Tensor {
   const [x, a, b] = unifyTensors('addcmul', [input, tensor1, tensor2]);
   const term = mul(a, b);
   const factor = isIntegral(term.dtype) ? Math.trunc(Number(scalarValue(value))) : value;
   return add(x, scalarValue(factor) === 1 ? term : mul(term, factor));
 }
 /** input + value · tensor1 / tensor2. */
-export function addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, { value = 1 }: { value?: Scalar } = {}): Tensor {
-  if (isIntegral(tensor1.dtype) && isIntegral(tensor2.dtype)) throw new ProjError('dtype', 'integer division', { op: 'addcdiv', cure: 'Cast to a float dtype, or add(div(…, { roundingMode }))' });
+export function addcdiv(
+  input: Tensor,
+  tensor1: Tensor,
+  tensor2: Tensor,
+  { value = 1 }: { value?: Scalar } = {},
+): Tensor {
+  if (isIntegral(tensor1.dtype) && isIntegral(tensor2.dtype))
+    throw new ProjError('dtype', 'integer division', {
+      op: 'addcdiv',
+      cure: 'Cast to a float dtype, or add(div(…, { roundingMode }))',
+    });
   const [x, a, b] = unifyTensors('addcdiv', [input, tensor1, tensor2]);
   return add(x, scalarValue(value) === 1 ? div(a, b) : mul(div(a, b), value));
 }
 /** start + weight · (end - start), exact at both ends. */
 export function lerp(input: Tensor, end: Tensor, weight: Tensor | Scalar): Tensor {
-  if (input.dtype !== end.dtype || (weight instanceof Tensor && weight.dtype !== input.dtype)) throw new ProjError('dtype', `operands of ${input.dtype} and ${end.dtype}`, { op: 'lerp', cure: 'Cast them to one dtype' });
+  if (input.dtype !== end.dtype || (weight instanceof Tensor && weight.dtype !== input.dtype))
+    throw new ProjError('dtype', `operands of ${input.dtype} and ${end.dtype}`, {
+      op: 'lerp',
+      cure: 'Cast them to one dtype',
+    });
   if (!(weight instanceof Tensor)) {
     const w = Number(scalarValue(weight));
     const span = sub(end, input);
@@ -52,18 +91,25 @@ export function hypot(input: Tensor, other: Tensor): Tensor {
   const plain = large.eq(0).logicalOr(large.eq(Infinity));
   const ratio = div(small, where(plain, constant(large, 1), large));
   // At zero and infinity the larger one is the answer; its gradient there is zero.
-  return where(isinf(x).logicalOr(isinf(y)), constant(large, Infinity), where(plain, large.detach(), mul(large, sqrt(add(mul(ratio, ratio), 1)))));
+  return where(
+    isinf(x).logicalOr(isinf(y)),
+    constant(large, Infinity),
+    where(plain, large.detach(), mul(large, sqrt(add(mul(ratio, ratio), 1)))),
+  );
 }
-const logAdd = (op: string, fn: 'exp' | 'exp2', inverse: 'log1p' | 'log2') => (input: Tensor, other: Tensor): Tensor => {
-  const [a, b] = unifyTensors(op, [input, other]);
-  if (!isFloatingPoint(a.dtype)) throw new ProjError('dtype', `${op} of ${a.dtype}`, { op, cure: 'Cast to a float dtype' });
-  const top = maximum(a, b);
-  const same = a.eq(b).logicalAnd(isinf(a));
-  // Equal infinities would give inf - inf.
-  const gap = where(same, constant(a, 0), abs(sub(a, b)).neg());
-  const grown = fn === 'exp' ? exp(gap) : gap.exp2();
-  return where(same, a, add(top, inverse === 'log1p' ? grown.log1p() : grown.add(1).log2()));
-};
+const logAdd =
+  (op: string, fn: 'exp' | 'exp2', inverse: 'log1p' | 'log2') =>
+  (input: Tensor, other: Tensor): Tensor => {
+    const [a, b] = unifyTensors(op, [input, other]);
+    if (!isFloatingPoint(a.dtype))
+      throw new ProjError('dtype', `${op} of ${a.dtype}`, { op, cure: 'Cast to a float dtype' });
+    const top = maximum(a, b);
+    const same = a.eq(b).logicalAnd(isinf(a));
+    // Equal infinities would give inf - inf.
+    const gap = where(same, constant(a, 0), abs(sub(a, b)).neg());
+    const grown = fn === 'exp' ? exp(gap) : gap.exp2();
+    return where(same, a, add(top, inverse === 'log1p' ? grown.log1p() : grown.add(1).log2()));
+  };
 /** log(exp(a) + exp(b)), without overflow. */
 export const logaddexp = logAdd('logaddexp', 'exp', 'log1p');
 /** log2(2^a + 2^b), without overflow. */
@@ -78,21 +124,31 @@ export function xlogy(input: TensorLike, other: TensorLike): Tensor {
 }
 /** 0 below zero, 1 above, `values` at zero. */
 export function heaviside(input: Tensor, values: Tensor): Tensor {
-  if (input.dtype !== values.dtype) throw new ProjError('dtype', `operands of ${input.dtype} and ${values.dtype}`, { op: 'heaviside', cure: 'Cast one of them' });
+  if (input.dtype !== values.dtype)
+    throw new ProjError('dtype', `operands of ${input.dtype} and ${values.dtype}`, {
+      op: 'heaviside',
+      cure: 'Cast one of them',
+    });
   const [x, v] = unifyTensors('heaviside', [input, values]);
   return where(x.eq(0), v, where(x.lt(0).logicalOr(isnan(x)), constant(x, 0), constant(x, 1)));
 }
 
 // Bits of floating-point numbers
 
-const BITS: Partial<Record<DType, { readonly integer: DType; readonly mantissa: number }>> = { float32: { integer: 'int32', mantissa: 23 }, float64: { integer: 'int64', mantissa: 52 } };
+const BITS: Partial<Record<DType, { readonly integer: DType; readonly mantissa: number }>> = {
+  float32: { integer: 'int32', mantissa: 23 },
+  float64: { integer: 'int64', mantissa: 52 },
+};
 /** The value as a dtype whose bits can be looked at, exactly. */
 const wide = (x: AnyNode): AnyNode => (x.dtype === 'float16' || x.dtype === 'bfloat16' ? castNode(x, 'float32') : x);
 const bitsOf = (x: AnyNode): AnyNode => bitcastNode(x, (BITS[x.dtype] as { integer: DType }).integer);
 
 /** Whether the sign bit is set (-0 has one). */
 export function signbit(input: Tensor): Tensor {
-  if (isIntegral(input.dtype)) return input.dtype === 'bool' || input.dtype === 'uint8' ? wrap(constantNode(input.device, 'bool', input.shape, false)) : input.lt(0);
+  if (isIntegral(input.dtype))
+    return input.dtype === 'bool' || input.dtype === 'uint8'
+      ? wrap(constantNode(input.device, 'bool', input.shape, false))
+      : input.lt(0);
   const bits = bitsOf(wide(input.detach().node));
   return wrap(binaryNode('lt', bits, constantLike(bits, 0)));
 }
@@ -108,7 +164,8 @@ export function copysign(input: Tensor, other: TensorLike): Tensor {
 /** The next representable number after the first in the direction of the second. */
 export function nextafter(input: Tensor, other: Tensor): Tensor {
   const [x, y] = unifyTensors('nextafter', [input, other]);
-  if (x.dtype !== 'float32' && x.dtype !== 'float64') throw new ProjError('dtype', `nextafter of ${x.dtype}`, { op: 'nextafter', cure: 'Use float32 or float64' });
+  if (x.dtype !== 'float32' && x.dtype !== 'float64')
+    throw new ProjError('dtype', `nextafter of ${x.dtype}`, { op: 'nextafter', cure: 'Use float32 or float64' });
   const bits = wrap(bitsOf(x.node));
   // Away from zero the magnitude grows with the bits, whatever the sign.
   const away = y.gt(x).eq(x.gt(0));
@@ -119,16 +176,24 @@ export function nextafter(input: Tensor, other: Tensor): Tensor {
 }
 /** Mantissa in (-1, -0.5] or [0.5, 1) and exponent: input = mantissa · 2^exponent. */
 export function frexp(input: Tensor): { mantissa: Tensor; exponent: Tensor } {
-  if (!isFloatingPoint(input.dtype)) throw new ProjError('dtype', `frexp of ${input.dtype}`, { op: 'frexp', cure: 'Cast to a float dtype' });
+  if (!isFloatingPoint(input.dtype))
+    throw new ProjError('dtype', `frexp of ${input.dtype}`, { op: 'frexp', cure: 'Cast to a float dtype' });
   const x = wrap(wide(input.node));
   const { integer, mantissa: width } = BITS[x.dtype] as { integer: DType; mantissa: number };
   const [mask, bias] = width === 23 ? [255, 126] : [2047, 1022];
-  const exponentBits = (t: Tensor): Tensor => wrap(bitcastNode(t.detach().node, integer)).bitwiseRightShift(width).bitwiseAnd(mask);
+  const exponentBits = (t: Tensor): Tensor =>
+    wrap(bitcastNode(t.detach().node, integer)).bitwiseRightShift(width).bitwiseAnd(mask);
   // Subnormal numbers are scaled up first.
   const tiny = exponentBits(x).eq(0);
   const scaled = where(tiny, mul(x, 2 ** (width + 2)), x);
   const plain = x.eq(0).logicalOr(isfinite(x).logicalNot());
-  const exponent = where(plain, 0, exponentBits(scaled).sub(bias).sub(where(tiny, width + 2, 0)));
+  const exponent = where(
+    plain,
+    0,
+    exponentBits(scaled)
+      .sub(bias)
+      .sub(where(tiny, width + 2, 0)),
+  );
   const e = wrap(castNode(exponent.node, 'int32'));
   const power = wrap(castNode(e.node, x.dtype)).neg();
   const half = power.div(2).floor();
@@ -149,13 +214,22 @@ export interface NanToNumOptions {
   readonly posinf?: number | null;
   readonly neginf?: number | null;
 }
-const LARGEST: Partial<Record<DType, number>> = { float32: 3.4028234663852886e38, float64: Number.MAX_VALUE, float16: 65504, bfloat16: 3.3895313892515355e38 };
+const LARGEST: Partial<Record<DType, number>> = {
+  float32: 3.4028234663852886e38,
+  float64: Number.MAX_VALUE,
+  float16: 65504,
+  bfloat16: 3.3895313892515355e38,
+};
 /** NaN and infinities replaced by numbers: 0, the largest and the smallest unless given. */
 export function nanToNum(input: Tensor, { nan = null, posinf = null, neginf = null }: NanToNumOptions = {}): Tensor {
   if (!isFloatingPoint(input.dtype)) return wrap(input.node);
   const largest = LARGEST[input.dtype] as number;
   const finite = where(isnan(input), constant(input, nan ?? 0), input);
-  return where(finite.eq(Infinity).logicalAnd(isnan(input).logicalNot()), constant(input, posinf ?? largest), where(input.eq(-Infinity), constant(input, neginf ?? -largest), finite));
+  return where(
+    finite.eq(Infinity).logicalAnd(isnan(input).logicalNot()),
+    constant(input, posinf ?? largest),
+    where(input.eq(-Infinity), constant(input, neginf ?? -largest), finite),
+  );
 }
 /** Values at least `min`; NaN stays. */
 export function clampMin(input: Tensor, min: TensorLike): Tensor {
@@ -165,12 +239,14 @@ export function clampMin(input: Tensor, min: TensorLike): Tensor {
 export function clampMax(input: Tensor, max: TensorLike): Tensor {
   return clamp(input, null, max);
 }
-const extremeIgnoringNaN = (op: string, fn: typeof maximum) => (input: Tensor, other: Tensor): Tensor => {
-  requireTensors(op, input, other);
-  const [a, b] = unifyTensors(op, [input, other]);
-  if (!isFloatingPoint(a.dtype)) return fn(a, b);
-  return where(isnan(a), b, where(isnan(b), a, fn(a, b)));
-};
+const extremeIgnoringNaN =
+  (op: string, fn: typeof maximum) =>
+  (input: Tensor, other: Tensor): Tensor => {
+    requireTensors(op, input, other);
+    const [a, b] = unifyTensors(op, [input, other]);
+    if (!isFloatingPoint(a.dtype)) return fn(a, b);
+    return where(isnan(a), b, where(isnan(b), a, fn(a, b)));
+  };
 /** The larger of two; a number wins over NaN. */
 export const fmax = extremeIgnoringNaN('fmax', maximum);
 /** The smaller of two; a number wins over NaN. */
@@ -183,9 +259,17 @@ export interface CloseOptions {
   readonly equalNan?: boolean;
 }
 /** |input - other| <= atol + rtol · |other|, elementwise. */
-export function isclose(input: Tensor, other: Tensor, { rtol = 1e-5, atol = 1e-8, equalNan = false }: CloseOptions = {}): Tensor {
+export function isclose(
+  input: Tensor,
+  other: Tensor,
+  { rtol = 1e-5, atol = 1e-8, equalNan = false }: CloseOptions = {},
+): Tensor {
   requireTensors('isclose', input, other);
-  if (input.dtype !== other.dtype) throw new ProjError('dtype', `operands of ${input.dtype} and ${other.dtype}`, { op: 'isclose', cure: 'Cast one of them' });
+  if (input.dtype !== other.dtype)
+    throw new ProjError('dtype', `operands of ${input.dtype} and ${other.dtype}`, {
+      op: 'isclose',
+      cure: 'Cast one of them',
+    });
   if (rtol < 0 || atol < 0) throw new ProjError('invalid-argument', 'tolerances cannot be negative', { op: 'isclose' });
   const [a, b] = unifyTensors('isclose', [input, other]);
   let close = a.eq(b);
@@ -193,13 +277,20 @@ export function isclose(input: Tensor, other: Tensor, { rtol = 1e-5, atol = 1e-8
   if (rtol === 0 && atol === 0) return close;
   const [x, y] = [a, b].map((t) => (isIntegral(t.dtype) ? wrap(castNode(t.node, 'float64')) : t));
   const difference = abs(sub(x, y));
-  return close.logicalOr(isfinite(difference).logicalAnd(difference.le(add(mul(abs(y), new FloatScalar(rtol)), new FloatScalar(atol)))));
+  return close.logicalOr(
+    isfinite(difference).logicalAnd(difference.le(add(mul(abs(y), new FloatScalar(rtol)), new FloatScalar(atol)))),
+  );
 }
 /** Whether all elements are close. Reads both tensors. */
 export function allclose(input: Tensor, other: Tensor, options: CloseOptions = {}): boolean {
   return Boolean(all(isclose(input, other, options)).item());
 }
-const infinite = (sign: 1 | -1) => (input: Tensor): Tensor => (isFloatingPoint(input.dtype) ? input.eq(sign * Infinity) : wrap(constantNode(input.device, 'bool', input.shape, false)));
+const infinite =
+  (sign: 1 | -1) =>
+  (input: Tensor): Tensor =>
+    isFloatingPoint(input.dtype)
+      ? input.eq(sign * Infinity)
+      : wrap(constantNode(input.device, 'bool', input.shape, false));
 /** Elements that are +∞. */
 export const isposinf = infinite(1);
 /** Elements that are -∞. */
@@ -246,7 +337,8 @@ export function angle(input: Tensor): Tensor {
 // Number theory
 
 const requireIntegers = (op: string, x: AnyNode): void => {
-  if (!isIntegral(x.dtype) || x.dtype === 'bool') throw new ProjError('dtype', `${op} of ${x.dtype}`, { op, cure: 'Use integers' });
+  if (!isIntegral(x.dtype) || x.dtype === 'bool')
+    throw new ProjError('dtype', `${op} of ${x.dtype}`, { op, cure: 'Use integers' });
 };
 /** Steps of Euclid's algorithm that any pair of the dtype may need (Lamé). */
 const EUCLID_STEPS: Partial<Record<DType, number>> = { uint8: 13, int8: 11, int16: 23, int32: 46, int64: 91 };
@@ -272,19 +364,47 @@ export function lcm(input: Tensor, other: Tensor): Tensor {
   return abs(mul(x.div(where(divisor.eq(0), constant(divisor, 1), divisor), { roundingMode: 'trunc' }), y));
 }
 
-const unary = (name: string, fn: (input: Tensor) => Tensor, options: RowOptions = {}): OpRow => row(name, fn, 'input', { inPlace: true, ...options });
-const both = (name: string, fn: (a: Tensor, b: Tensor) => Tensor, options: RowOptions = {}): OpRow => row(name, fn, 'input, other', { inPlace: true, ...options });
+const unary = (name: string, fn: (input: Tensor) => Tensor, options: RowOptions = {}): OpRow =>
+  row(name, fn, 'input', { inPlace: true, ...options });
+const both = (name: string, fn: (a: Tensor, b: Tensor) => Tensor, options: RowOptions = {}): OpRow =>
+  row(name, fn, 'input, other', { inPlace: true, ...options });
 const flags: RowOptions = { inPlace: false, differentiable: false };
 
 export const ARITHMETIC: readonly OpRow[] = [
-  row('addcmul', addcmul, 'input, tensor1, tensor2, *, value=1', { inPlace: true }), row('addcdiv', addcdiv, 'input, tensor1, tensor2, *, value=1', { inPlace: true }), row('lerp', lerp, 'input, end, weight', { inPlace: true }),
-  both('hypot', hypot), both('logaddexp', logaddexp, { inPlace: false }), both('logaddexp2', logaddexp2, { inPlace: false }),
-  row('xlogy', xlogy as never, 'input, other', { inPlace: true, torch: ['torch.xlogy', 'Tensor.xlogy', 'torch.special.xlogy'] }), row('heaviside', heaviside, 'input, values', { inPlace: true, differentiable: false }),
-  unary('signbit', signbit, flags), row('copysign', copysign as never, 'input, other', { inPlace: true }), both('nextafter', nextafter, { differentiable: false }), unary('frexp', frexp as never, { inPlace: false }), both('ldexp', ldexp),
+  row('addcmul', addcmul, 'input, tensor1, tensor2, *, value=1', { inPlace: true }),
+  row('addcdiv', addcdiv, 'input, tensor1, tensor2, *, value=1', { inPlace: true }),
+  row('lerp', lerp, 'input, end, weight', { inPlace: true }),
+  both('hypot', hypot),
+  both('logaddexp', logaddexp, { inPlace: false }),
+  both('logaddexp2', logaddexp2, { inPlace: false }),
+  row('xlogy', xlogy as never, 'input, other', {
+    inPlace: true,
+    torch: ['torch.xlogy', 'Tensor.xlogy', 'torch.special.xlogy'],
+  }),
+  row('heaviside', heaviside, 'input, values', { inPlace: true, differentiable: false }),
+  unary('signbit', signbit, flags),
+  row('copysign', copysign as never, 'input, other', { inPlace: true }),
+  both('nextafter', nextafter, { differentiable: false }),
+  unary('frexp', frexp as never, { inPlace: false }),
+  both('ldexp', ldexp),
   row('nanToNum', nanToNum, 'input, nan=None, posinf=None, neginf=None', { inPlace: true }),
-  row('clampMin', clampMin as never, 'input, min', { inPlace: true }), row('clampMax', clampMax as never, 'input, max', { inPlace: true }), both('fmax', fmax, { inPlace: false }), both('fmin', fmin, { inPlace: false }),
-  row('isclose', isclose, 'input, other, rtol=1e-05, atol=1e-08, equal_nan=False', { differentiable: false }), row('allclose', allclose, 'input, other, rtol=1e-05, atol=1e-08, equal_nan=False', { differentiable: false }),
-  unary('isposinf', isposinf, flags), unary('isneginf', isneginf, flags), unary('isreal', isreal, flags),
-  unary('angle', angle, { inPlace: false }), unary('deg2rad', deg2rad), unary('rad2deg', rad2deg), row('logit', logit, 'input, eps=None', { inPlace: true, torch: ['torch.logit', 'Tensor.logit', 'torch.special.logit'] }), unary('sinc', sinc, { torch: ['torch.sinc', 'Tensor.sinc', 'torch.special.sinc'] }),
-  both('gcd', gcd, { differentiable: false }), both('lcm', lcm, { differentiable: false }),
+  row('clampMin', clampMin as never, 'input, min', { inPlace: true }),
+  row('clampMax', clampMax as never, 'input, max', { inPlace: true }),
+  both('fmax', fmax, { inPlace: false }),
+  both('fmin', fmin, { inPlace: false }),
+  row('isclose', isclose, 'input, other, rtol=1e-05, atol=1e-08, equal_nan=False', { differentiable: false }),
+  row('allclose', allclose, 'input, other, rtol=1e-05, atol=1e-08, equal_nan=False', { differentiable: false }),
+  unary('isposinf', isposinf, flags),
+  unary('isneginf', isneginf, flags),
+  unary('isreal', isreal, flags),
+  unary('angle', angle, { inPlace: false }),
+  unary('deg2rad', deg2rad),
+  unary('rad2deg', rad2deg),
+  row('logit', logit, 'input, eps=None', {
+    inPlace: true,
+    torch: ['torch.logit', 'Tensor.logit', 'torch.special.logit'],
+  }),
+  unary('sinc', sinc, { torch: ['torch.sinc', 'Tensor.sinc', 'torch.special.sinc'] }),
+  both('gcd', gcd, { differentiable: false }),
+  both('lcm', lcm, { differentiable: false }),
 ];

@@ -2,7 +2,16 @@
 import { type Device, DTYPES, type DType, ProjError } from '@proj/kernel';
 import { castNode, constantNode, contiguousNode, expandNode, reshapeNode } from '../graph/build.ts';
 import { elementCount, type Shape } from '../graph/node.ts';
-import { isFloatingPoint as isFloatType, isIntegral, isScalar, type Promotable, resultType as promotedResult, type Scalar, scalarDType, scalarValue } from '../promotion.ts';
+import {
+  isFloatingPoint as isFloatType,
+  isIntegral,
+  isScalar,
+  type Promotable,
+  resultType as promotedResult,
+  type Scalar,
+  scalarDType,
+  scalarValue,
+} from '../promotion.ts';
 import { type NestedArray, Tensor, wrap } from '../tensor.ts';
 import { deviceArgument, dtypeArgument, nodeOf, normalizeDim, type TensorLike } from './arguments.ts';
 import { stridesOf } from './axis.ts';
@@ -11,7 +20,10 @@ import { type OpRow, row } from './table.ts';
 import { reshapeStep, permuteStep } from './views.ts';
 
 type CastOptions = { readonly memoryFormat?: unknown };
-const castTo = (dtype: DType) => (input: Tensor, _options: CastOptions = {}): Tensor => (input.dtype === dtype ? input : wrap(castNode(input.node, dtype)));
+const castTo =
+  (dtype: DType) =>
+  (input: Tensor, _options: CastOptions = {}): Tensor =>
+    input.dtype === dtype ? input : wrap(castNode(input.node, dtype));
 /** As float32. */
 export const float = castTo('float32');
 /** As float64. */
@@ -41,14 +53,18 @@ export interface ToOptions {
   readonly nonBlocking?: boolean;
   readonly memoryFormat?: unknown;
 }
-const isDevice = (x: unknown): x is Device => typeof x === 'object' && x !== null && !(x instanceof Tensor) && 'allocate' in x;
+const isDevice = (x: unknown): x is Device =>
+  typeof x === 'object' && x !== null && !(x instanceof Tensor) && 'allocate' in x;
 
 function toDevice(x: Tensor, device: Device): Tensor {
   if (x.device === device) return x;
   return fromArray(x.detach().toTypedArray() as ArrayLike<number | bigint>, x.shape, x.dtype, { device });
 }
 /** The tensor as another dtype, on another device, or as another tensor is: `to('float64')`, `to('js')`, `to(other)`, `to({ dtype, device, copy })`. */
-export function to(input: Tensor, ...args: readonly (string | boolean | Tensor | Device | ToOptions | null | undefined)[]): Tensor {
+export function to(
+  input: Tensor,
+  ...args: readonly (string | boolean | Tensor | Device | ToOptions | null | undefined)[]
+): Tensor {
   let dtype: DType | null = null;
   let device: Device | null = null;
   let copy = false;
@@ -85,7 +101,9 @@ export function cpu(input: Tensor): Tensor {
 }
 /** Data, arrays or tensors as a tensor; a tensor that fits already is returned as it is. */
 export function asTensor(data: unknown, options: TensorOptions = {}): Tensor {
-  return data instanceof Tensor ? to(data, { dtype: options.dtype, device: options.device }) : tensor(data as NestedArray, options);
+  return data instanceof Tensor
+    ? to(data, { dtype: options.dtype, device: options.device })
+    : tensor(data as NestedArray, options);
 }
 /** A 0-dim tensor. */
 export function scalarTensor(s: Scalar, options: TensorOptions = {}): Tensor {
@@ -96,7 +114,11 @@ export function scalarTensor(s: Scalar, options: TensorOptions = {}): Tensor {
 
 /** All elements set to one value. */
 export function fill(input: Tensor, value: TensorLike): Tensor {
-  if (value instanceof Tensor && value.ndim > 0) throw new ProjError('shape-mismatch', 'the value must be a number or a 0-dim tensor', { op: 'fill', shapes: [value.shape] });
+  if (value instanceof Tensor && value.ndim > 0)
+    throw new ProjError('shape-mismatch', 'the value must be a number or a 0-dim tensor', {
+      op: 'fill',
+      shapes: [value.shape],
+    });
   return wrap(expandNode(castNode(nodeOf(value, input.device), input.dtype), input.shape));
 }
 /** All elements set to zero, in place. */
@@ -109,17 +131,30 @@ export function copy_(input: Tensor, source: Tensor, _options: { nonBlocking?: b
 }
 /** The main diagonal set to a value, in place. */
 export function fillDiagonal_(input: Tensor, value: Scalar, { wrap: wraps = false }: { wrap?: boolean } = {}): Tensor {
-  if (input.ndim < 2) throw new ProjError('shape-mismatch', 'a tensor of at least two dimensions is needed', { op: 'fillDiagonal_', shapes: [input.shape] });
-  if (input.ndim > 2 && input.shape.some((s) => s !== input.shape[0])) throw new ProjError('shape-mismatch', 'all sizes must be equal', { op: 'fillDiagonal_', shapes: [input.shape] });
+  if (input.ndim < 2)
+    throw new ProjError('shape-mismatch', 'a tensor of at least two dimensions is needed', {
+      op: 'fillDiagonal_',
+      shapes: [input.shape],
+    });
+  if (input.ndim > 2 && input.shape.some((s) => s !== input.shape[0]))
+    throw new ProjError('shape-mismatch', 'all sizes must be equal', { op: 'fillDiagonal_', shapes: [input.shape] });
   const step = stridesOf(input.shape).reduce((a, b) => a + b, 0);
   const [rows, columns] = input.shape;
-  const count = input.ndim === 2 && rows > columns ? (wraps ? Math.ceil(input.numel() / step) : columns) : Math.min(...input.shape);
+  const count =
+    input.ndim === 2 && rows > columns ? (wraps ? Math.ceil(input.numel() / step) : columns) : Math.min(...input.shape);
   const line = input.view([-1]).slice(0, 0, (count - 1) * step + 1, step);
   line.assign(constantNode(input.device, input.dtype, line.shape, scalarValue(value)), 'fillDiagonal_');
   return input;
 }
 
-const like = (value: number) => (input: Tensor, size: Shape | number, options: TensorOptions = {}): Tensor => full(typeof size === 'number' ? [size] : size, value, { device: input.device, ...options, dtype: options.dtype ?? input.dtype });
+const like =
+  (value: number) =>
+  (input: Tensor, size: Shape | number, options: TensorOptions = {}): Tensor =>
+    full(typeof size === 'number' ? [size] : size, value, {
+      device: input.device,
+      ...options,
+      dtype: options.dtype ?? input.dtype,
+    });
 /** Zeros of another shape, with the dtype and device of the input. */
 export const newZeros = like(0);
 /** Ones of another shape, with the dtype and device of the input. */
@@ -128,14 +163,23 @@ export const newOnes = like(1);
 export const newEmpty = like(0);
 /** One value in another shape, with the dtype and device of the input. */
 export function newFull(input: Tensor, size: Shape | number, fillValue: Scalar, options: TensorOptions = {}): Tensor {
-  return full(typeof size === 'number' ? [size] : size, fillValue, { device: input.device, ...options, dtype: options.dtype ?? input.dtype });
+  return full(typeof size === 'number' ? [size] : size, fillValue, {
+    device: input.device,
+    ...options,
+    dtype: options.dtype ?? input.dtype,
+  });
 }
 /** Data as a tensor with the dtype and device of the input. */
 export function newTensor(input: Tensor, data: unknown, options: TensorOptions = {}): Tensor {
   return tensor(data as NestedArray, { device: input.device, ...options, dtype: options.dtype ?? input.dtype });
 }
 /** A tensor of another shape; strides are always contiguous here. */
-export function newEmptyStrided(input: Tensor, size: Shape, _stride: readonly number[], options: TensorOptions = {}): Tensor {
+export function newEmptyStrided(
+  input: Tensor,
+  size: Shape,
+  _stride: readonly number[],
+  options: TensorOptions = {},
+): Tensor {
   return newEmpty(input, size, options);
 }
 /** A tensor of this shape; strides are always contiguous here. */
@@ -155,16 +199,24 @@ export const squeeze_ = (input: Tensor, dim?: number | null): Tensor => take(inp
 /** Adds a dimension of size 1, in place. */
 export const unsqueeze_ = (input: Tensor, dim: number): Tensor => take(input, input.unsqueeze(dim));
 /** Swaps two dimensions, in place. */
-export const transpose_ = (input: Tensor, dim0: number, dim1: number): Tensor => take(input, input.transpose(dim0, dim1));
+export const transpose_ = (input: Tensor, dim0: number, dim1: number): Tensor =>
+  take(input, input.transpose(dim0, dim1));
 /** Transposes a matrix, in place. */
 export function t_(input: Tensor): Tensor {
-  if (input.ndim > 2) throw new ProjError('shape-mismatch', 't_() is for at most 2 dimensions', { op: 't_', shapes: [input.shape] });
+  if (input.ndim > 2)
+    throw new ProjError('shape-mismatch', 't_() is for at most 2 dimensions', { op: 't_', shapes: [input.shape] });
   return input.ndim < 2 ? input : input.restep_(permuteStep([1, 0]));
 }
 /** Another shape, in place: the first elements are kept, further ones are zeros. */
-export function resize_(input: Tensor, ...size: readonly (number | readonly number[] | { memoryFormat?: unknown })[]): Tensor {
+export function resize_(
+  input: Tensor,
+  ...size: readonly (number | readonly number[] | { memoryFormat?: unknown })[]
+): Tensor {
   const sizes = size.filter((s) => typeof s === 'number' || Array.isArray(s));
-  const shape = sizes.length === 1 && typeof sizes[0] !== 'number' ? [...(sizes[0] as readonly number[])] : (sizes as readonly number[]).slice();
+  const shape =
+    sizes.length === 1 && typeof sizes[0] !== 'number'
+      ? [...(sizes[0] as readonly number[])]
+      : (sizes as readonly number[]).slice();
   const [from, count] = [input.numel(), elementCount(shape)];
   if (from === count) return input.restep_(reshapeStep(input.shape, shape));
   const flat = input.detach().reshape([from]);
@@ -194,7 +246,8 @@ export function isSigned(input: Tensor): boolean {
 }
 /** Whether the only element is not zero. Reads the tensor. */
 export function isNonzero(input: Tensor): boolean {
-  if (input.numel() !== 1) throw new ProjError('shape-mismatch', 'exactly one element is needed', { op: 'isNonzero', shapes: [input.shape] });
+  if (input.numel() !== 1)
+    throw new ProjError('shape-mismatch', 'exactly one element is needed', { op: 'isNonzero', shapes: [input.shape] });
   return Boolean(input.item());
 }
 /** Whether a value is a tensor. */
@@ -215,12 +268,15 @@ export const storageOffset = (_input: Tensor): number => 0;
 /** Whether elements lie row by row: always, here. */
 export const isContiguous = (_input: Tensor): boolean => true;
 /** Whether two tensors see the same memory in the same way. */
-export const isSetTo = (input: Tensor, tensor_: Tensor): boolean => input.storage === tensor_.storage && input.viewSteps.length === tensor_.viewSteps.length;
+export const isSetTo = (input: Tensor, tensor_: Tensor): boolean =>
+  input.storage === tensor_.storage && input.viewSteps.length === tensor_.viewSteps.length;
 /** A real tensor is its own conjugate. */
-const realOnly = (op: string) => (input: Tensor): Tensor => {
-  if (isComplex(input)) throw new ProjError('not-implemented', 'complex numbers', { op });
-  return input;
-};
+const realOnly =
+  (op: string) =>
+  (input: Tensor): Tensor => {
+    if (isComplex(input)) throw new ProjError('not-implemented', 'complex numbers', { op });
+    return input;
+  };
 /** The real part: a real tensor itself. */
 export const real = realOnly('real');
 /** The conjugate: a real tensor itself. */
@@ -272,7 +328,8 @@ const FLOATS: Partial<Record<DType, Omit<FloatInfo, 'dtype' | 'min' | 'smallestN
 /** Limits of a floating-point dtype. */
 export function finfo(dtype: DType = 'float32'): FloatInfo {
   const info = FLOATS[dtype];
-  if (info === undefined) throw new ProjError('dtype', `${dtype} is not a floating-point dtype`, { op: 'finfo', cure: 'Use iinfo' });
+  if (info === undefined)
+    throw new ProjError('dtype', `${dtype} is not a floating-point dtype`, { op: 'finfo', cure: 'Use iinfo' });
   return { ...info, min: -info.max, smallestNormal: info.tiny, dtype: dtype === 'complex64' ? 'float32' : dtype };
 }
 export interface IntegerInfo {
@@ -283,31 +340,82 @@ export interface IntegerInfo {
 }
 /** Limits of an integer dtype. Those of int64 are bigints. */
 export function iinfo(dtype: DType): IntegerInfo {
-  if (!isIntegral(dtype) || dtype === 'bool') throw new ProjError('dtype', `${dtype} is not an integer dtype`, { op: 'iinfo', cure: 'Use finfo' });
+  if (!isIntegral(dtype) || dtype === 'bool')
+    throw new ProjError('dtype', `${dtype} is not an integer dtype`, { op: 'iinfo', cure: 'Use finfo' });
   const bits = 8 * DTYPES[dtype].bytes;
   if (dtype === 'int64') return { bits, max: 9223372036854775807n, min: -9223372036854775808n, dtype };
-  return dtype === 'uint8' ? { bits, max: 255, min: 0, dtype } : { bits, max: 2 ** (bits - 1) - 1, min: -(2 ** (bits - 1)), dtype };
+  return dtype === 'uint8'
+    ? { bits, max: 255, min: 0, dtype }
+    : { bits, max: 2 ** (bits - 1) - 1, min: -(2 ** (bits - 1)), dtype };
 }
 
-const method = (name: string, fn: (...args: never[]) => unknown, torch: string, signature = 'input'): OpRow => row(name, fn, signature, { torch: [torch], differentiable: false });
-const cast = (name: string, fn: typeof float): OpRow => row(name, fn, 'input, *, memory_format=None', { torch: [`Tensor.${name}`] });
+const method = (name: string, fn: (...args: never[]) => unknown, torch: string, signature = 'input'): OpRow =>
+  row(name, fn, signature, { torch: [torch], differentiable: false });
+const cast = (name: string, fn: typeof float): OpRow =>
+  row(name, fn, 'input, *, memory_format=None', { torch: [`Tensor.${name}`] });
 
 export const CONVERSION: readonly OpRow[] = [
-  cast('float', float), cast('double', double), cast('half', half), cast('bfloat16', bfloat16), cast('long', long), cast('int', int), cast('short', short), cast('char', char), cast('byte', byte), cast('bool', bool),
-  row('to', to as never, 'input, *args', { torch: ['Tensor.to'] }), row('typeAs', typeAs, 'input, other', { torch: ['Tensor.type_as'] }), method('type', type as never, 'Tensor.type', 'input, dtype=None'), method('cpu', cpu, 'Tensor.cpu'),
-  row('asTensor', asTensor, 'data, *, dtype=None, device=None', { differentiable: false, torch: ['torch.as_tensor', 'torch.asarray'] }), row('scalarTensor', scalarTensor, 's, *, dtype=None', { differentiable: false }),
-  row('fill', fill as never, 'input, value', { inPlace: true }), method('zero_', zero_, 'Tensor.zero_'), method('copy_', copy_ as never, 'Tensor.copy_', 'input, source, non_blocking=False'),
+  cast('float', float),
+  cast('double', double),
+  cast('half', half),
+  cast('bfloat16', bfloat16),
+  cast('long', long),
+  cast('int', int),
+  cast('short', short),
+  cast('char', char),
+  cast('byte', byte),
+  cast('bool', bool),
+  row('to', to as never, 'input, *args', { torch: ['Tensor.to'] }),
+  row('typeAs', typeAs, 'input, other', { torch: ['Tensor.type_as'] }),
+  method('type', type as never, 'Tensor.type', 'input, dtype=None'),
+  method('cpu', cpu, 'Tensor.cpu'),
+  row('asTensor', asTensor, 'data, *, dtype=None, device=None', {
+    differentiable: false,
+    torch: ['torch.as_tensor', 'torch.asarray'],
+  }),
+  row('scalarTensor', scalarTensor, 's, *, dtype=None', { differentiable: false }),
+  row('fill', fill as never, 'input, value', { inPlace: true }),
+  method('zero_', zero_, 'Tensor.zero_'),
+  method('copy_', copy_ as never, 'Tensor.copy_', 'input, source, non_blocking=False'),
   method('fillDiagonal_', fillDiagonal_ as never, 'Tensor.fill_diagonal_', 'input, value, wrap=False'),
-  method('newZeros', newZeros as never, 'Tensor.new_zeros', 'input, size, *, dtype=None'), method('newOnes', newOnes as never, 'Tensor.new_ones', 'input, size, *, dtype=None'), method('newEmpty', newEmpty as never, 'Tensor.new_empty', 'input, size, *, dtype=None'),
-  method('newFull', newFull as never, 'Tensor.new_full', 'input, size, fill_value, *, dtype=None'), method('newTensor', newTensor as never, 'Tensor.new_tensor', 'input, data, *, dtype=None'),
-  method('newEmptyStrided', newEmptyStrided as never, 'Tensor.new_empty_strided', 'input, size, stride, *, dtype=None'), row('emptyStrided', emptyStrided as never, 'size, stride, *, dtype=None', { differentiable: false }),
-  method('squeeze_', squeeze_ as never, 'Tensor.squeeze_', 'input, dim=None'), method('unsqueeze_', unsqueeze_ as never, 'Tensor.unsqueeze_', 'input, dim'), method('t_', t_, 'Tensor.t_'),
-  row('transpose_', transpose_ as never, 'input, dim0, dim1', { torch: ['Tensor.transpose_', 'Tensor.swapaxes_', 'Tensor.swapdims_'] }), row('swapaxes_', transpose_ as never, 'input, axis0, axis1', { torch: [] }), row('swapdims_', transpose_ as never, 'input, dim0, dim1', { torch: [] }),
-  method('resize_', resize_ as never, 'Tensor.resize_', 'input, size, *, memory_format=None'), method('resizeAs_', resizeAs_ as never, 'Tensor.resize_as_', 'input, other'),
-  row('isFloatingPoint', isFloatingPoint, 'input', { differentiable: false }), row('isComplex', isComplex, 'input', { differentiable: false }), row('isSigned', isSigned, 'input', { differentiable: false }), row('isNonzero', isNonzero, 'input', { differentiable: false }),
-  row('isTensor', isTensor as never, 'obj', { differentiable: false }), row('numel', numel, 'input', { differentiable: false }), row('nelement', nelement, 'input', { differentiable: false, torch: ['Tensor.nelement'] }), row('ndimension', ndimension, 'input', { differentiable: false, torch: ['Tensor.ndimension'] }),
-  method('stride', stride as never, 'Tensor.stride', 'input, dim=None'), method('storageOffset', storageOffset, 'Tensor.storage_offset'), method('isContiguous', isContiguous, 'Tensor.is_contiguous'), method('isSetTo', isSetTo as never, 'Tensor.is_set_to', 'input, tensor'),
-  row('real', real, 'input'), row('conj', conj, 'input'), row('conjPhysical', conjPhysical, 'input', { inPlace: true }), row('isConj', isConj, 'input', { differentiable: false }), row('isNeg', isNeg, 'input', { differentiable: false, torch: ['Tensor.is_neg'] }),
-  row('resolveConj', resolveConj, 'input'), row('resolveNeg', resolveNeg, 'input'),
-  row('resultType', resultType as never, 'tensor1, tensor2', { differentiable: false }), row('canCast', canCast as never, 'from_, to', { differentiable: false }), row('finfo', finfo, 'dtype', { differentiable: false }), row('iinfo', iinfo, 'dtype', { differentiable: false }),
+  method('newZeros', newZeros as never, 'Tensor.new_zeros', 'input, size, *, dtype=None'),
+  method('newOnes', newOnes as never, 'Tensor.new_ones', 'input, size, *, dtype=None'),
+  method('newEmpty', newEmpty as never, 'Tensor.new_empty', 'input, size, *, dtype=None'),
+  method('newFull', newFull as never, 'Tensor.new_full', 'input, size, fill_value, *, dtype=None'),
+  method('newTensor', newTensor as never, 'Tensor.new_tensor', 'input, data, *, dtype=None'),
+  method('newEmptyStrided', newEmptyStrided as never, 'Tensor.new_empty_strided', 'input, size, stride, *, dtype=None'),
+  row('emptyStrided', emptyStrided as never, 'size, stride, *, dtype=None', { differentiable: false }),
+  method('squeeze_', squeeze_ as never, 'Tensor.squeeze_', 'input, dim=None'),
+  method('unsqueeze_', unsqueeze_ as never, 'Tensor.unsqueeze_', 'input, dim'),
+  method('t_', t_, 'Tensor.t_'),
+  row('transpose_', transpose_ as never, 'input, dim0, dim1', {
+    torch: ['Tensor.transpose_', 'Tensor.swapaxes_', 'Tensor.swapdims_'],
+  }),
+  row('swapaxes_', transpose_ as never, 'input, axis0, axis1', { torch: [] }),
+  row('swapdims_', transpose_ as never, 'input, dim0, dim1', { torch: [] }),
+  method('resize_', resize_ as never, 'Tensor.resize_', 'input, size, *, memory_format=None'),
+  method('resizeAs_', resizeAs_ as never, 'Tensor.resize_as_', 'input, other'),
+  row('isFloatingPoint', isFloatingPoint, 'input', { differentiable: false }),
+  row('isComplex', isComplex, 'input', { differentiable: false }),
+  row('isSigned', isSigned, 'input', { differentiable: false }),
+  row('isNonzero', isNonzero, 'input', { differentiable: false }),
+  row('isTensor', isTensor as never, 'obj', { differentiable: false }),
+  row('numel', numel, 'input', { differentiable: false }),
+  row('nelement', nelement, 'input', { differentiable: false, torch: ['Tensor.nelement'] }),
+  row('ndimension', ndimension, 'input', { differentiable: false, torch: ['Tensor.ndimension'] }),
+  method('stride', stride as never, 'Tensor.stride', 'input, dim=None'),
+  method('storageOffset', storageOffset, 'Tensor.storage_offset'),
+  method('isContiguous', isContiguous, 'Tensor.is_contiguous'),
+  method('isSetTo', isSetTo as never, 'Tensor.is_set_to', 'input, tensor'),
+  row('real', real, 'input'),
+  row('conj', conj, 'input'),
+  row('conjPhysical', conjPhysical, 'input', { inPlace: true }),
+  row('isConj', isConj, 'input', { differentiable: false }),
+  row('isNeg', isNeg, 'input', { differentiable: false, torch: ['Tensor.is_neg'] }),
+  row('resolveConj', resolveConj, 'input'),
+  row('resolveNeg', resolveNeg, 'input'),
+  row('resultType', resultType as never, 'tensor1, tensor2', { differentiable: false }),
+  row('canCast', canCast as never, 'from_, to', { differentiable: false }),
+  row('finfo', finfo, 'dtype', { differentiable: false }),
+  row('iinfo', iinfo, 'dtype', { differentiable: false }),
 ];

@@ -15,15 +15,26 @@ export interface TensorOptions {
   readonly requiresGrad?: boolean;
 }
 
-const finish = (tensor: Tensor, { requiresGrad = false }: TensorOptions): Tensor => (requiresGrad ? tensor.requiresGrad_() : tensor);
+const finish = (tensor: Tensor, { requiresGrad = false }: TensorOptions): Tensor =>
+  requiresGrad ? tensor.requiresGrad_() : tensor;
 
 type Numbers = ArrayLike<number | bigint | boolean>;
 
 /** A tensor of the given shape from flat data, row by row. Errors: the number of elements does not fit. */
-export function fromArray(data: Numbers, shape: Shape, dtype: DType = arrayDType(data), options: Omit<TensorOptions, 'dtype'> = {}): Tensor {
+export function fromArray(
+  data: Numbers,
+  shape: Shape,
+  dtype: DType = arrayDType(data),
+  options: Omit<TensorOptions, 'dtype'> = {},
+): Tensor {
   const type = dtypeArgument(dtype, 'fromArray');
   const count = elementCount(shape) * (DTYPES[type].category === 'complex' ? 2 : 1);
-  if (data.length !== count) throw new ProjError('shape-mismatch', `${data.length} elements for shape [${shape.join(', ')}], which has ${count}`, { op: 'fromArray' });
+  if (data.length !== count)
+    throw new ProjError(
+      'shape-mismatch',
+      `${data.length} elements for shape [${shape.join(', ')}], which has ${count}`,
+      { op: 'fromArray' },
+    );
   const device = deviceArgument(options.device);
   const bytes = elementBytes(data, type);
   const buffer = allocate(device, elementCount(shape) * ITEM_BYTES[type]);
@@ -52,18 +63,29 @@ function arrayDType(data: Numbers): DType {
  * A tensor from a number, nested arrays or a typed array. Whole numbers give int64, others the default float dtype, booleans bool, typed
  * arrays their own. Errors: ragged nesting.
  */
-export function tensor(data: NestedArray | Scalar | readonly unknown[] | Numbers | Tensor, options: TensorOptions = {}): Tensor {
+export function tensor(
+  data: NestedArray | Scalar | readonly unknown[] | Numbers | Tensor,
+  options: TensorOptions = {},
+): Tensor {
   if (data instanceof Tensor) return finish(wrap(castNode(data.detach().node, options.dtype ?? data.dtype)), options);
-  if (ArrayBuffer.isView(data)) return fromArray(data as unknown as Numbers, [(data as unknown as Numbers).length], options.dtype ?? undefined, options);
+  if (ArrayBuffer.isView(data))
+    return fromArray(
+      data as unknown as Numbers,
+      [(data as unknown as Numbers).length],
+      options.dtype ?? undefined,
+      options,
+    );
   const shape: number[] = [];
   for (let level: unknown = data; Array.isArray(level); level = level[0]) shape.push(level.length);
   const flat: (number | bigint | boolean)[] = [];
   let hasFloat = false;
   const visit = (x: unknown, depth: number): void => {
     if (Array.isArray(x)) {
-      if (depth >= shape.length || x.length !== shape[depth]) throw new ProjError('shape-mismatch', `nested arrays of unequal length at depth ${depth}`, { op: 'tensor' });
+      if (depth >= shape.length || x.length !== shape[depth])
+        throw new ProjError('shape-mismatch', `nested arrays of unequal length at depth ${depth}`, { op: 'tensor' });
       for (const y of x) visit(y, depth + 1);
-    } else if (depth !== shape.length) throw new ProjError('shape-mismatch', `nested arrays of unequal depth`, { op: 'tensor' });
+    } else if (depth !== shape.length)
+      throw new ProjError('shape-mismatch', `nested arrays of unequal depth`, { op: 'tensor' });
     else if (x instanceof Tensor) flat.push(x.item());
     else {
       if (x instanceof FloatScalar) hasFloat = true;
@@ -71,13 +93,17 @@ export function tensor(data: NestedArray | Scalar | readonly unknown[] | Numbers
     }
   };
   visit(data, 0);
-  const dtype = options.dtype ?? (shape.length === 0 ? scalarDType(data as Scalar) : hasFloat ? getDefaultDtype() : arrayDType(flat));
+  const dtype =
+    options.dtype ??
+    (shape.length === 0 ? scalarDType(data as Scalar) : hasFloat ? getDefaultDtype() : arrayDType(flat));
   return fromArray(flat, shape, dtype, options);
 }
 
 /** A 0-dim tensor whose value is asked for at each run, also when a captured step is replayed: learning rates, schedules. */
 export function scalarInput(provider: () => number, options: TensorOptions = {}): Tensor {
-  return wrap(constantNode(deviceArgument(options.device), options.dtype ?? getDefaultDtype(), [], provider(), provider));
+  return wrap(
+    constantNode(deviceArgument(options.device), options.dtype ?? getDefaultDtype(), [], provider(), provider),
+  );
 }
 
 type SizeArguments = readonly (number | readonly number[] | TensorOptions)[];
@@ -85,12 +111,20 @@ type SizeArguments = readonly (number | readonly number[] | TensorOptions)[];
 function sizeAndOptions(args: SizeArguments, op: string): { shape: number[]; options: TensorOptions } {
   const last = args.at(-1);
   const hasOptions = last !== undefined && typeof last === 'object' && !Array.isArray(last);
-  return { shape: shapeArgument((hasOptions ? args.slice(0, -1) : args) as readonly (number | readonly number[])[], op), options: (hasOptions ? last : {}) as TensorOptions };
+  return {
+    shape: shapeArgument((hasOptions ? args.slice(0, -1) : args) as readonly (number | readonly number[])[], op),
+    options: (hasOptions ? last : {}) as TensorOptions,
+  };
 }
 
 /** A tensor of `shape` with every element `value`. */
 export function full(shape: Shape, value: Scalar, options: TensorOptions = {}): Tensor {
-  return finish(wrap(constantNode(deviceArgument(options.device), options.dtype ?? scalarDType(value), [...shape], scalarValue(value))), options);
+  return finish(
+    wrap(
+      constantNode(deviceArgument(options.device), options.dtype ?? scalarDType(value), [...shape], scalarValue(value)),
+    ),
+    options,
+  );
 }
 /** Zeros of the given size: `zeros(2, 3)` or `zeros([2, 3], options)`; float32 unless a dtype is given. */
 export function zeros(...size: SizeArguments): Tensor {
@@ -104,7 +138,10 @@ export function ones(...size: SizeArguments): Tensor {
 }
 /** Zeros: memory is never left uninitialised. */
 export const empty = zeros;
-const like = (value: number) => (input: Tensor, options: TensorOptions = {}): Tensor => full(input.shape, value, { device: input.device, ...options, dtype: options.dtype ?? input.dtype });
+const like =
+  (value: number) =>
+  (input: Tensor, options: TensorOptions = {}): Tensor =>
+    full(input.shape, value, { device: input.device, ...options, dtype: options.dtype ?? input.dtype });
 /** Zeros with the shape, dtype and device of `input`. */
 export const zerosLike = like(0);
 /** Ones with the shape, dtype and device of `input`. */
@@ -124,13 +161,24 @@ export function arange(...args: readonly (Scalar | TensorOptions)[]): Tensor {
   const scalars = (hasOptions ? args.slice(0, -1) : args) as readonly Scalar[];
   const values = scalars.map((s) => Number(scalarValue(s)));
   const [start, end, step] = values.length === 1 ? [0, values[0], 1] : [values[0], values[1], values[2] ?? 1];
-  if (step === 0 || !Number.isFinite((end - start) / step) || (end - start) / step < 0) throw new ProjError('invalid-argument', `no range from ${start} to ${end} by ${step}`, { op: 'arange' });
+  if (step === 0 || !Number.isFinite((end - start) / step) || (end - start) / step < 0)
+    throw new ProjError('invalid-argument', `no range from ${start} to ${end} by ${step}`, { op: 'arange' });
   const dtype = options.dtype ?? (scalars.every((s) => scalarDType(s) === 'int64') ? 'int64' : getDefaultDtype());
-  if (isIntegral(dtype) && !values.every(Number.isInteger)) return arange(Math.trunc(start), Math.trunc(end), Math.trunc(step), { ...options, dtype });
+  if (isIntegral(dtype) && !values.every(Number.isInteger))
+    return arange(Math.trunc(start), Math.trunc(end), Math.trunc(step), { ...options, dtype });
   const length = Math.ceil((end - start) / step);
   const device = deviceArgument(options.device);
-  if (Number.isInteger(start) && Number.isInteger(step)) return finish(wrap(iotaNode(device, dtype, length, start, step)), options);
-  return finish(fromArray(Float64Array.from({ length }, (_, i) => start + i * step), [length], dtype, options), options);
+  if (Number.isInteger(start) && Number.isInteger(step))
+    return finish(wrap(iotaNode(device, dtype, length, start, step)), options);
+  return finish(
+    fromArray(
+      Float64Array.from({ length }, (_, i) => start + i * step),
+      [length],
+      dtype,
+      options,
+    ),
+    options,
+  );
 }
 /** The i-th of `steps` evenly spaced numbers, counted from the nearer end. */
 const spaced = (start: number, end: number, steps: number, i: number): number => {
@@ -144,7 +192,8 @@ function spacedInteger(start: number, end: number, steps: number, i: number): nu
   return Math.trunc(Math.trunc(spaced(start, end, steps, first)) + ((end - start) / (steps - 1)) * (i - first));
 }
 function requireSteps(op: string, steps: number): void {
-  if (!Number.isInteger(steps) || steps < 0) throw new ProjError('invalid-argument', `${steps} steps`, { op, cure: 'Give a non-negative integer' });
+  if (!Number.isInteger(steps) || steps < 0)
+    throw new ProjError('invalid-argument', `${steps} steps`, { op, cure: 'Give a non-negative integer' });
 }
 /** `steps` evenly spaced values from start to end, both included. */
 export function linspace(start: number, end: number, steps: number, options: TensorOptions = {}): Tensor {
@@ -152,36 +201,72 @@ export function linspace(start: number, end: number, steps: number, options: Ten
   const dtype = options.dtype ?? getDefaultDtype();
   const whole = isIntegral(dtype);
   const [from, to] = whole ? [Math.trunc(start), Math.trunc(end)] : [start, end];
-  const values = Float64Array.from({ length: steps }, (_, i) => (steps === 1 ? from : whole ? spacedInteger(from, to, steps, i) : spaced(from, to, steps, i)));
+  const values = Float64Array.from({ length: steps }, (_, i) =>
+    steps === 1 ? from : whole ? spacedInteger(from, to, steps, i) : spaced(from, to, steps, i),
+  );
   return fromArray(values, [steps], dtype, options);
 }
 /** Powers of `base` with evenly spaced exponents. */
-export function logspace(start: number, end: number, steps: number, { base = 10, ...options }: TensorOptions & { base?: number } = {}): Tensor {
+export function logspace(
+  start: number,
+  end: number,
+  steps: number,
+  { base = 10, ...options }: TensorOptions & { base?: number } = {},
+): Tensor {
   requireSteps('logspace', steps);
   const dtype = options.dtype ?? getDefaultDtype();
   const [from, to] = isIntegral(dtype) ? [Math.trunc(start), Math.trunc(end)] : [start, end];
-  const values = Float64Array.from({ length: steps }, (_, i) => base ** (steps === 1 ? from : spaced(from, to, steps, i)));
+  const values = Float64Array.from(
+    { length: steps },
+    (_, i) => base ** (steps === 1 ? from : spaced(from, to, steps, i)),
+  );
   return fromArray(isIntegral(dtype) ? values.map(Math.trunc) : values, [steps], dtype, options);
 }
 /** The n × m identity matrix (m = n unless given). */
 export function eye(n: number, m: number | TensorOptions | null = null, options: TensorOptions = {}): Tensor {
   const opts = typeof m === 'object' && m !== null ? m : options;
   const columns = typeof m === 'number' ? m : n;
-  if (n < 0 || columns < 0) throw new ProjError('invalid-argument', `a ${n} × ${columns} matrix`, { op: 'eye', cure: 'Sizes are non-negative' });
+  if (n < 0 || columns < 0)
+    throw new ProjError('invalid-argument', `a ${n} × ${columns} matrix`, {
+      op: 'eye',
+      cure: 'Sizes are non-negative',
+    });
   const device = deviceArgument(opts.device);
   const rows = expandNode(castNode(wrap(iotaNode(device, 'int64', n, 0, 1)).node, 'int64'), [columns, n]);
-  const mask = wrap(rows).transpose(0, 1).eq(wrap(expandNode(iotaNode(device, 'int64', columns, 0, 1), [n, columns])));
+  const mask = wrap(rows)
+    .transpose(0, 1)
+    .eq(wrap(expandNode(iotaNode(device, 'int64', columns, 0, 1), [n, columns])));
   return finish(wrap(castNode(mask.node, opts.dtype ?? getDefaultDtype())), opts);
 }
 
 export const CREATION: readonly OpRow[] = [
   row('tensor', tensor as never, 'data, *, dtype=None, device=None, requires_grad=False', { differentiable: false }),
-  row('zeros', zeros as never, 'size, *, dtype=None', { differentiable: false }), row('ones', ones as never, 'size, *, dtype=None', { differentiable: false }),
+  row('zeros', zeros as never, 'size, *, dtype=None', { differentiable: false }),
+  row('ones', ones as never, 'size, *, dtype=None', { differentiable: false }),
   row('empty', empty as never, 'size, *, dtype=None', { differentiable: false }),
   row('full', full, 'size, fill_value, *, dtype=None', { differentiable: false }),
-  row('zerosLike', zerosLike, 'input, *, dtype=None', { method: false, differentiable: false, torch: ['torch.zeros_like'] }), row('onesLike', onesLike, 'input, *, dtype=None', { method: false, differentiable: false, torch: ['torch.ones_like'] }),
-  row('emptyLike', emptyLike, 'input, *, dtype=None', { method: false, differentiable: false, torch: ['torch.empty_like'] }), row('fullLike', fullLike, 'input, fill_value, *, dtype=None', { method: false, differentiable: false, torch: ['torch.full_like'] }),
-  row('arange', arange as never, 'start, end, step', { differentiable: false }), row('linspace', linspace, 'start, end, steps, *, dtype=None', { differentiable: false }),
-  row('logspace', logspace, 'start, end, steps, *, base=10.0, dtype=None', { differentiable: false }), row('eye', eye as never, 'n, m=None, *, dtype=None', { differentiable: false }),
+  row('zerosLike', zerosLike, 'input, *, dtype=None', {
+    method: false,
+    differentiable: false,
+    torch: ['torch.zeros_like'],
+  }),
+  row('onesLike', onesLike, 'input, *, dtype=None', {
+    method: false,
+    differentiable: false,
+    torch: ['torch.ones_like'],
+  }),
+  row('emptyLike', emptyLike, 'input, *, dtype=None', {
+    method: false,
+    differentiable: false,
+    torch: ['torch.empty_like'],
+  }),
+  row('fullLike', fullLike, 'input, fill_value, *, dtype=None', {
+    method: false,
+    differentiable: false,
+    torch: ['torch.full_like'],
+  }),
+  row('arange', arange as never, 'start, end, step', { differentiable: false }),
+  row('linspace', linspace, 'start, end, steps, *, dtype=None', { differentiable: false }),
+  row('logspace', logspace, 'start, end, steps, *, base=10.0, dtype=None', { differentiable: false }),
+  row('eye', eye as never, 'n, m=None, *, dtype=None', { differentiable: false }),
 ];
-

@@ -12,7 +12,8 @@ function nonzeroLinear(input: Tensor): number[] {
   const values = input.detach().toTypedArray();
   const width = DTYPES[input.dtype].category === 'complex' ? 2 : 1;
   const found: number[] = [];
-  for (let i = 0; i < values.length; i += width) if (Number(values[i]) !== 0 || (width === 2 && Number(values[i + 1]) !== 0)) found.push(i / width);
+  for (let i = 0; i < values.length; i += width)
+    if (Number(values[i]) !== 0 || (width === 2 && Number(values[i + 1]) !== 0)) found.push(i / width);
   return found;
 }
 
@@ -20,7 +21,14 @@ function nonzeroLinear(input: Tensor): number[] {
 export function nonzeroPositions(input: Tensor): Tensor[] {
   const found = nonzeroLinear(input);
   const strides = stridesOf(input.shape);
-  return input.shape.map((size, d) => fromArray(found.map((at) => Math.floor(at / strides[d]) % size), [found.length], 'int64', { device: input.device }));
+  return input.shape.map((size, d) =>
+    fromArray(
+      found.map((at) => Math.floor(at / strides[d]) % size),
+      [found.length],
+      'int64',
+      { device: input.device },
+    ),
+  );
 }
 
 export interface NonzeroOptions {
@@ -33,7 +41,12 @@ export function nonzero(input: Tensor, { asTuple = false }: NonzeroOptions = {})
   if (asTuple) return nonzeroPositions(input.ndim === 0 ? input.reshape([1]) : input);
   const found = nonzeroLinear(input);
   const strides = stridesOf(input.shape);
-  return fromArray(found.flatMap((at) => input.shape.map((size, d) => Math.floor(at / strides[d]) % size)), [found.length, input.ndim], 'int64', { device: input.device });
+  return fromArray(
+    found.flatMap((at) => input.shape.map((size, d) => Math.floor(at / strides[d]) % size)),
+    [found.length, input.ndim],
+    'int64',
+    { device: input.device },
+  );
 }
 /** Coordinates of the elements that are not zero, as rows. Reads the tensor. */
 export function argwhere(input: Tensor): Tensor {
@@ -41,7 +54,8 @@ export function argwhere(input: Tensor): Tensor {
 }
 /** The elements where `mask` is true, as a vector. Reads the mask. */
 export function maskedSelect(input: Tensor, mask: Tensor): Tensor {
-  if (mask.dtype !== 'bool' && mask.dtype !== 'uint8') throw new ProjError('dtype', `a mask of ${mask.dtype}`, { op: 'maskedSelect', cure: 'Use a bool tensor' });
+  if (mask.dtype !== 'bool' && mask.dtype !== 'uint8')
+    throw new ProjError('dtype', `a mask of ${mask.dtype}`, { op: 'maskedSelect', cure: 'Use a bool tensor' });
   const shape = broadcastShapes('maskedSelect', input.shape, mask.shape);
   const found = nonzeroLinear(mask.expand(shape));
   const flat = reshapeNode(input.expand(shape).node, [elementCount(shape)]);
@@ -74,7 +88,12 @@ const compareRows = (a: readonly number[], b: readonly number[]): number => {
 };
 const sameRow = (a: readonly number[], b: readonly number[]): boolean => a.every((x, i) => x === b[i]);
 
-function uniqueOf(input: Tensor, order: readonly number[], { rows, at }: { rows: number[][]; at: number }, { returnInverse = false, returnCounts = false, dim = null }: UniqueOptions): Tensor | Tensor[] {
+function uniqueOf(
+  input: Tensor,
+  order: readonly number[],
+  { rows, at }: { rows: number[][]; at: number },
+  { returnInverse = false, returnCounts = false, dim = null }: UniqueOptions,
+): Tensor | Tensor[] {
   const inverse = new Array<number>(rows.length).fill(0);
   const firsts: number[] = [];
   const counts: number[] = [];
@@ -88,9 +107,11 @@ function uniqueOf(input: Tensor, order: readonly number[], { rows, at }: { rows:
   });
   const { device } = input;
   const chosen = fromArray(firsts, [firsts.length], 'int64', { device });
-  const values = dim === null ? wrap(takeNode(reshapeNode(input.node, [input.numel()]), chosen.node)) : takeAlong(input, at, chosen);
+  const values =
+    dim === null ? wrap(takeNode(reshapeNode(input.node, [input.numel()]), chosen.node)) : takeAlong(input, at, chosen);
   const result = [values.detach()];
-  if (returnInverse) result.push(fromArray(inverse, dim === null ? input.shape : [inverse.length], 'int64', { device }));
+  if (returnInverse)
+    result.push(fromArray(inverse, dim === null ? input.shape : [inverse.length], 'int64', { device }));
   if (returnCounts) result.push(fromArray(counts, [counts.length], 'int64', { device }));
   return result.length === 1 ? result[0] : result;
 }
@@ -102,53 +123,99 @@ function takeAlong(input: Tensor, dim: number, rows: Tensor): Tensor {
 
 /** The different elements (or slices along `dim`), sorted; optionally the place of each input element among them and how often each occurs. Reads the tensor. */
 export function unique(input: Tensor, options: UniqueOptions = {}): Tensor | Tensor[] {
-  const dim = options.dim === undefined || options.dim === null ? null : normalizeDim(options.dim, input.ndim, 'unique');
+  const dim =
+    options.dim === undefined || options.dim === null ? null : normalizeDim(options.dim, input.ndim, 'unique');
   const split = rowsAlong(input, dim);
   const order = split.rows.map((_, i) => i).sort((a, b) => compareRows(split.rows[a], split.rows[b]) || a - b);
   return uniqueOf(input, order, split, { ...options, dim });
 }
 /** As {@link unique}, but only neighbours that are equal are merged. Reads the tensor. */
 export function uniqueConsecutive(input: Tensor, options: UniqueOptions = {}): Tensor | Tensor[] {
-  const dim = options.dim === undefined || options.dim === null ? null : normalizeDim(options.dim, input.ndim, 'uniqueConsecutive');
+  const dim =
+    options.dim === undefined || options.dim === null
+      ? null
+      : normalizeDim(options.dim, input.ndim, 'uniqueConsecutive');
   const split = rowsAlong(input, dim);
-  return uniqueOf(input, split.rows.map((_, i) => i), split, { ...options, dim });
+  return uniqueOf(
+    input,
+    split.rows.map((_, i) => i),
+    split,
+    { ...options, dim },
+  );
 }
 
 /** How often each non-negative integer occurs, or the sum of its weights. Reads the tensor. */
-export function bincount(input: Tensor, { weights = null, minlength = 0 }: { weights?: Tensor | null; minlength?: number } = {}): Tensor {
-  if (input.ndim !== 1) throw new ProjError('shape-mismatch', 'a vector is needed', { op: 'bincount', shapes: [input.shape] });
+export function bincount(
+  input: Tensor,
+  { weights = null, minlength = 0 }: { weights?: Tensor | null; minlength?: number } = {},
+): Tensor {
+  if (input.ndim !== 1)
+    throw new ProjError('shape-mismatch', 'a vector is needed', { op: 'bincount', shapes: [input.shape] });
   if (minlength < 0) throw new ProjError('invalid-argument', `minlength ${minlength}`, { op: 'bincount' });
-  if (weights !== null && weights.numel() !== input.numel()) throw new ProjError('shape-mismatch', 'weights and input have different lengths', { op: 'bincount', shapes: [input.shape, weights.shape] });
+  if (weights !== null && weights.numel() !== input.numel())
+    throw new ProjError('shape-mismatch', 'weights and input have different lengths', {
+      op: 'bincount',
+      shapes: [input.shape, weights.shape],
+    });
   const values = input.toFlatArray();
-  for (const value of values) if (value < 0 || !Number.isInteger(value)) throw new ProjError('invalid-argument', `element ${value}`, { op: 'bincount', cure: 'Elements must be non-negative integers' });
-  const length = Math.max(minlength, values.reduce((top, v) => Math.max(top, v + 1), 0));
+  for (const value of values)
+    if (value < 0 || !Number.isInteger(value))
+      throw new ProjError('invalid-argument', `element ${value}`, {
+        op: 'bincount',
+        cure: 'Elements must be non-negative integers',
+      });
+  const length = Math.max(
+    minlength,
+    values.reduce((top, v) => Math.max(top, v + 1), 0),
+  );
   const totals = new Float64Array(length);
   const amounts = weights === null ? null : weights.toFlatArray();
   values.forEach((v, i) => (totals[v] += amounts === null ? 1 : amounts[i]));
-  return fromArray(totals, [length], weights === null ? 'int64' : weights.dtype === 'float32' ? 'float32' : 'float64', { device: input.device });
+  return fromArray(totals, [length], weights === null ? 'int64' : weights.dtype === 'float32' ? 'float32' : 'float64', {
+    device: input.device,
+  });
 }
 
 /** Elements of the input that are also in `testElements`. */
-export function isin(elements: Tensor | number, testElements: Tensor | number, { invert = false }: { assumeUnique?: boolean; invert?: boolean } = {}): Tensor {
+export function isin(
+  elements: Tensor | number,
+  testElements: Tensor | number,
+  { invert = false }: { assumeUnique?: boolean; invert?: boolean } = {},
+): Tensor {
   const device = typeof elements === 'number' ? (testElements as Tensor).device : elements.device;
   const known = new Set(typeof testElements === 'number' ? [testElements] : testElements.toFlatArray());
   const values = typeof elements === 'number' ? [elements] : elements.toFlatArray();
   const shape = typeof elements === 'number' ? [] : elements.shape;
-  return fromArray(values.map((v) => known.has(v) !== invert), shape, 'bool', { device });
+  return fromArray(
+    values.map((v) => known.has(v) !== invert),
+    shape,
+    'bool',
+    { device },
+  );
 }
 
 /** Whether two tensors have the same shape and elements. Reads both. */
 export function equal(input: Tensor, other: Tensor): boolean {
   if (input.ndim !== other.ndim || input.shape.some((size, i) => size !== other.shape[i])) return false;
   if (input.numel() === 0) return true;
-  return Boolean(wrap(castNode(input.eq(other).node, 'bool')).all().item());
+  return Boolean(
+    wrap(castNode(input.eq(other).node, 'bool'))
+      .all()
+      .item(),
+  );
 }
 
 export const DATA_DEPENDENT: readonly OpRow[] = [
-  row('nonzero', nonzero as never, 'input, *, as_tuple=False', { differentiable: false }), row('argwhere', argwhere, 'input', { differentiable: false }),
+  row('nonzero', nonzero as never, 'input, *, as_tuple=False', { differentiable: false }),
+  row('argwhere', argwhere, 'input', { differentiable: false }),
   row('maskedSelect', maskedSelect, 'input, mask'),
-  row('unique', unique as never, 'input, sorted=True, return_inverse=False, return_counts=False, dim=None', { differentiable: false }),
-  row('uniqueConsecutive', uniqueConsecutive as never, 'input, return_inverse=False, return_counts=False, dim=None', { differentiable: false }),
-  row('bincount', bincount, 'input, weights=None, minlength=0', { differentiable: false }), row('isin', isin, 'elements, test_elements, *, assume_unique=False, invert=False', { differentiable: false }),
+  row('unique', unique as never, 'input, sorted=True, return_inverse=False, return_counts=False, dim=None', {
+    differentiable: false,
+  }),
+  row('uniqueConsecutive', uniqueConsecutive as never, 'input, return_inverse=False, return_counts=False, dim=None', {
+    differentiable: false,
+  }),
+  row('bincount', bincount, 'input, weights=None, minlength=0', { differentiable: false }),
+  row('isin', isin, 'elements, test_elements, *, assume_unique=False, invert=False', { differentiable: false }),
   row('equal', equal, 'input, other', { differentiable: false }),
 ];

@@ -1,6 +1,16 @@
 /** Diagonals, triangles, and windows of a tensor. Diagonals and windows are views. */
 import { type DType, ProjError } from '@proj/kernel';
-import { binaryNode, constantNode, padNode, permuteNode, reshapeNode, scatterNode, takeNode, whereNode, windowNode } from '../graph/build.ts';
+import {
+  binaryNode,
+  constantNode,
+  padNode,
+  permuteNode,
+  reshapeNode,
+  scatterNode,
+  takeNode,
+  whereNode,
+  windowNode,
+} from '../graph/build.ts';
 import { type AnyNode, elementCount } from '../graph/node.ts';
 import { toSum } from '../promotion.ts';
 import { type Tensor, type ViewStep, wrap } from '../tensor.ts';
@@ -20,7 +30,11 @@ export interface DiagonalOptions {
 function planeOf(op: string, input: Tensor, dim1: number, dim2: number): [number, number] {
   const a = normalizeDim(dim1, input.ndim, op);
   const b = normalizeDim(dim2, input.ndim, op);
-  if (input.ndim < 2) throw new ProjError('shape-mismatch', 'a tensor of at least two dimensions is needed', { op, shapes: [input.shape] });
+  if (input.ndim < 2)
+    throw new ProjError('shape-mismatch', 'a tensor of at least two dimensions is needed', {
+      op,
+      shapes: [input.shape],
+    });
   if (a === b) throw new ProjError('invalid-argument', `dim1 and dim2 are both ${a}`, { op });
   return [a, b];
 }
@@ -52,7 +66,13 @@ export function diagEmbed(input: Tensor, { offset = 0, dim1 = -2, dim2 = -1 }: D
   const [i, j] = [positionsAlong(input.device, shape, rank - 2), positionsAlong(input.device, shape, rank - 1)];
   const on = binaryNode('eq', binaryNode('sub', j, i), constantNode(input.device, 'int64', shape, offset));
   // Element k of the input stands in row k (offset >= 0) or in column k; the rest of the line is masked off.
-  const line = wrap(padNode(input.node, input.shape.map(() => 0), [...lead.map(() => 0), size - length]));
+  const line = wrap(
+    padNode(
+      input.node,
+      input.shape.map(() => 0),
+      [...lead.map(() => 0), size - length],
+    ),
+  );
   const spread = offset >= 0 ? line.unsqueeze(-1).expand(shape) : line.unsqueeze(-2).expand(shape);
   const filled = whereNode(on, spread.node, constantNode(input.device, input.dtype, shape, 0));
   const order: number[] = [];
@@ -73,7 +93,8 @@ export function diagflat(input: Tensor, offset: number | { offset?: number } = 0
 }
 /** Sum of the main diagonal of a matrix. */
 export function trace(input: Tensor): Tensor {
-  if (input.ndim !== 2) throw new ProjError('shape-mismatch', 'a matrix is needed', { op: 'trace', shapes: [input.shape] });
+  if (input.ndim !== 2)
+    throw new ProjError('shape-mismatch', 'a matrix is needed', { op: 'trace', shapes: [input.shape] });
   return diagonal(input).sum(null, { dtype: toSum(input.dtype) });
 }
 
@@ -86,7 +107,11 @@ export function diagonalScatter(input: Tensor, src: Tensor, options: DiagonalOpt
   return wrap(copy.node);
 }
 function requireShape(op: string, part: Tensor, src: Tensor): void {
-  if (part.ndim !== src.ndim || part.shape.some((size, i) => size !== src.shape[i])) throw new ProjError('shape-mismatch', 'the source has another shape than the part it replaces', { op, shapes: [part.shape, src.shape] });
+  if (part.ndim !== src.ndim || part.shape.some((size, i) => size !== src.shape[i]))
+    throw new ProjError('shape-mismatch', 'the source has another shape than the part it replaces', {
+      op,
+      shapes: [part.shape, src.shape],
+    });
 }
 /** A copy with entry `index` of `dim` replaced. */
 export function selectScatter(input: Tensor, src: Tensor, dim: number, index: number): Tensor {
@@ -103,7 +128,11 @@ export interface SliceScatterOptions {
   readonly step?: number;
 }
 /** A copy with elements start, start+step, … of `dim` replaced. */
-export function sliceScatter(input: Tensor, src: Tensor, { dim = 0, start = null, end = null, step = 1 }: SliceScatterOptions = {}): Tensor {
+export function sliceScatter(
+  input: Tensor,
+  src: Tensor,
+  { dim = 0, start = null, end = null, step = 1 }: SliceScatterOptions = {},
+): Tensor {
   const copy = wrap(input.node);
   const part = copy.slice(dim, start, end, step);
   requireShape('sliceScatter', part, src);
@@ -114,9 +143,17 @@ export function sliceScatter(input: Tensor, src: Tensor, { dim = 0, start = null
 function triangle(op: string, keep: 'ge' | 'le') {
   return (input: Tensor, diagonalOffset: number | { diagonal?: number } = 0): Tensor => {
     const offset = typeof diagonalOffset === 'number' ? diagonalOffset : (diagonalOffset.diagonal ?? 0);
-    if (input.ndim < 2) throw new ProjError('shape-mismatch', 'a tensor of at least two dimensions is needed', { op, shapes: [input.shape] });
+    if (input.ndim < 2)
+      throw new ProjError('shape-mismatch', 'a tensor of at least two dimensions is needed', {
+        op,
+        shapes: [input.shape],
+      });
     const { shape, device } = input;
-    const distance = binaryNode('sub', positionsAlong(device, shape, input.ndim - 1), positionsAlong(device, shape, input.ndim - 2));
+    const distance = binaryNode(
+      'sub',
+      positionsAlong(device, shape, input.ndim - 1),
+      positionsAlong(device, shape, input.ndim - 2),
+    );
     const inside = binaryNode(keep, distance, constantNode(device, 'int64', shape, offset));
     return wrap(whereNode(inside, input.node, constantNode(device, input.dtype, shape, 0)));
   };
@@ -127,13 +164,20 @@ export const tril = triangle('tril', 'le');
 export const triu = triangle('triu', 'ge');
 
 type TriangleOptions = Pick<TensorOptions, 'dtype' | 'device'> & { readonly offset?: number };
-const triangleIndices = (op: string, inside: (i: number, j: number, offset: number) => boolean) => (rowCount: number, col: number, offset: number | TriangleOptions = 0, options: TriangleOptions = {}): Tensor => {
-  const { dtype = 'int64', device, offset: given = 0 } = typeof offset === 'number' ? { ...options, offset } : offset;
-  if (rowCount < 0 || col < 0) throw new ProjError('invalid-argument', `a ${rowCount} × ${col} matrix`, { op });
-  const pairs: [number, number][] = [];
-  for (let i = 0; i < rowCount; i++) for (let j = 0; j < col; j++) if (inside(i, j, given)) pairs.push([i, j]);
-  return fromArray([...pairs.map(([i]) => i), ...pairs.map(([, j]) => j)], [2, pairs.length], (dtype ?? 'int64') as DType, { device });
-};
+const triangleIndices =
+  (op: string, inside: (i: number, j: number, offset: number) => boolean) =>
+  (rowCount: number, col: number, offset: number | TriangleOptions = 0, options: TriangleOptions = {}): Tensor => {
+    const { dtype = 'int64', device, offset: given = 0 } = typeof offset === 'number' ? { ...options, offset } : offset;
+    if (rowCount < 0 || col < 0) throw new ProjError('invalid-argument', `a ${rowCount} × ${col} matrix`, { op });
+    const pairs: [number, number][] = [];
+    for (let i = 0; i < rowCount; i++) for (let j = 0; j < col; j++) if (inside(i, j, given)) pairs.push([i, j]);
+    return fromArray(
+      [...pairs.map(([i]) => i), ...pairs.map(([, j]) => j)],
+      [2, pairs.length],
+      (dtype ?? 'int64') as DType,
+      { device },
+    );
+  };
 /** Row and column indices of the lower triangle of a matrix. */
 export const trilIndices = triangleIndices('trilIndices', (i, j, offset) => j - i <= offset);
 /** Row and column indices of the upper triangle of a matrix. */
@@ -143,41 +187,85 @@ export const triuIndices = triangleIndices('triuIndices', (i, j, offset) => j - 
 export function unfold(input: Tensor, dimension: number, size: number, step: number): Tensor {
   const at = normalizeDim(dimension, input.ndim, 'unfold');
   const length = input.ndim === 0 ? 1 : input.shape[at];
-  if (size < 0 || size > length || step <= 0) throw new ProjError('invalid-argument', `windows of ${size} every ${step} of ${length} elements`, { op: 'unfold', shapes: [input.shape] });
+  if (size < 0 || size > length || step <= 0)
+    throw new ProjError('invalid-argument', `windows of ${size} every ${step} of ${length} elements`, {
+      op: 'unfold',
+      shapes: [input.shape],
+    });
   if (input.ndim === 0) return input.view_(reshapeStep([], [size]));
   const count = Math.floor((length - size) / step) + 1;
-  return input.view_({ apply: (base) => windowNode(base, at, count, { size, stride: step, dilation: 1, padding: 0 }), write: null });
+  return input.view_({
+    apply: (base) => windowNode(base, at, count, { size, stride: step, dilation: 1, padding: 0 }),
+    write: null,
+  });
 }
 
 /** Linear positions of a strided view. */
 function stridedPositions(like: AnyNode, size: readonly number[], stride: readonly number[], offset: number): AnyNode {
   let linear = constantNode(like.device, 'int64', size, offset);
   size.forEach((_, d) => {
-    if (stride[d] !== 0) linear = binaryNode('add', linear, binaryNode('mul', positionsAlong(like.device, size, d), constantNode(like.device, 'int64', size, stride[d])));
+    if (stride[d] !== 0)
+      linear = binaryNode(
+        'add',
+        linear,
+        binaryNode('mul', positionsAlong(like.device, size, d), constantNode(like.device, 'int64', size, stride[d])),
+      );
   });
   return linear;
 }
 const stridedStep = (size: readonly number[], stride: readonly number[], offset: number): ViewStep => ({
-  apply: (base) => takeNode(reshapeNode(base, [elementCount(base.shape)]), stridedPositions(base, size, stride, offset)),
+  apply: (base) =>
+    takeNode(reshapeNode(base, [elementCount(base.shape)]), stridedPositions(base, size, stride, offset)),
   write: (base, value) => {
     const count = elementCount(size);
-    return reshapeNode(scatterNode('set', reshapeNode(base, [elementCount(base.shape)]), reshapeNode(stridedPositions(base, size, stride, offset), [count]), reshapeNode(value, [count])), base.shape);
+    return reshapeNode(
+      scatterNode(
+        'set',
+        reshapeNode(base, [elementCount(base.shape)]),
+        reshapeNode(stridedPositions(base, size, stride, offset), [count]),
+        reshapeNode(value, [count]),
+      ),
+      base.shape,
+    );
   },
 });
-function checkStrided(op: string, input: Tensor, size: readonly number[], stride: readonly number[], offset: number): void {
-  if (size.length !== stride.length) throw new ProjError('invalid-argument', `${size.length} sizes and ${stride.length} strides`, { op });
+function checkStrided(
+  op: string,
+  input: Tensor,
+  size: readonly number[],
+  stride: readonly number[],
+  offset: number,
+): void {
+  if (size.length !== stride.length)
+    throw new ProjError('invalid-argument', `${size.length} sizes and ${stride.length} strides`, { op });
   if (stride.some((s) => s < 0)) throw new ProjError('invalid-argument', 'strides cannot be negative', { op });
   const last = size.includes(0) ? -1 : offset + size.reduce((sum, s, i) => sum + (s - 1) * stride[i], 0);
-  if (last >= elementCount(input.storage.node.shape)) throw new ProjError('index-out-of-range', `element ${last} of a storage of ${elementCount(input.storage.node.shape)}`, { op, shapes: [input.shape] });
+  if (last >= elementCount(input.storage.node.shape))
+    throw new ProjError(
+      'index-out-of-range',
+      `element ${last} of a storage of ${elementCount(input.storage.node.shape)}`,
+      { op, shapes: [input.shape] },
+    );
 }
 /** The storage of the input (row by row) seen with other sizes and strides. A view. */
-export function asStrided(input: Tensor, size: readonly number[], stride: readonly number[], storageOffset: number | null | { storageOffset?: number | null } = 0): Tensor {
+export function asStrided(
+  input: Tensor,
+  size: readonly number[],
+  stride: readonly number[],
+  storageOffset: number | null | { storageOffset?: number | null } = 0,
+): Tensor {
   const offset = (typeof storageOffset === 'object' ? storageOffset?.storageOffset : storageOffset) ?? 0;
   checkStrided('asStrided', input, size, stride, offset);
   return input.fromStorage_(stridedStep(size, stride, offset));
 }
 /** A copy with `src` at the places that {@link asStrided} shows. */
-export function asStridedScatter(input: Tensor, src: Tensor, size: readonly number[], stride: readonly number[], storageOffset: number | null | { storageOffset?: number | null } = 0): Tensor {
+export function asStridedScatter(
+  input: Tensor,
+  src: Tensor,
+  size: readonly number[],
+  stride: readonly number[],
+  storageOffset: number | null | { storageOffset?: number | null } = 0,
+): Tensor {
   const offset = (typeof storageOffset === 'object' ? storageOffset?.storageOffset : storageOffset) ?? 0;
   checkStrided('asStridedScatter', input, size, stride, offset);
   const step = stridedStep(size, stride, offset);
@@ -185,10 +273,19 @@ export function asStridedScatter(input: Tensor, src: Tensor, size: readonly numb
 }
 
 export const DIAGONALS: readonly OpRow[] = [
-  row('diagonal', diagonal, 'input, offset=0, dim1=0, dim2=1'), row('diagEmbed', diagEmbed, 'input, offset=0, dim1=-2, dim2=-1'), row('diag', diag, 'input, diagonal=0'), row('diagflat', diagflat, 'input, offset=0'),
-  row('trace', trace, 'input'), row('diagonalScatter', diagonalScatter, 'input, src, offset=0, dim1=0, dim2=1'), row('selectScatter', selectScatter, 'input, src, dim, index'),
+  row('diagonal', diagonal, 'input, offset=0, dim1=0, dim2=1'),
+  row('diagEmbed', diagEmbed, 'input, offset=0, dim1=-2, dim2=-1'),
+  row('diag', diag, 'input, diagonal=0'),
+  row('diagflat', diagflat, 'input, offset=0'),
+  row('trace', trace, 'input'),
+  row('diagonalScatter', diagonalScatter, 'input, src, offset=0, dim1=0, dim2=1'),
+  row('selectScatter', selectScatter, 'input, src, dim, index'),
   row('sliceScatter', sliceScatter, 'input, src, dim=0, start=None, end=None, step=1'),
-  row('tril', tril, 'input, diagonal=0', { inPlace: true }), row('triu', triu, 'input, diagonal=0', { inPlace: true }),
-  row('trilIndices', trilIndices, 'row, col, offset=0, *, dtype=int64', { differentiable: false }), row('triuIndices', triuIndices, 'row, col, offset=0, *, dtype=int64', { differentiable: false }),
-  row('unfold', unfold, 'input, dimension, size, step', { torch: ['Tensor.unfold'] }), row('asStrided', asStrided, 'input, size, stride, storage_offset=None'), row('asStridedScatter', asStridedScatter, 'input, src, size, stride, storage_offset=None'),
+  row('tril', tril, 'input, diagonal=0', { inPlace: true }),
+  row('triu', triu, 'input, diagonal=0', { inPlace: true }),
+  row('trilIndices', trilIndices, 'row, col, offset=0, *, dtype=int64', { differentiable: false }),
+  row('triuIndices', triuIndices, 'row, col, offset=0, *, dtype=int64', { differentiable: false }),
+  row('unfold', unfold, 'input, dimension, size, step', { torch: ['Tensor.unfold'] }),
+  row('asStrided', asStrided, 'input, size, stride, storage_offset=None'),
+  row('asStridedScatter', asStridedScatter, 'input, src, size, stride, storage_offset=None'),
 ];

@@ -22,7 +22,9 @@ const product = (sizes: readonly number[]): number => sizes.reduce((a, b) => a *
 /** Sums labels that nobody else needs. */
 function dropUnneeded({ node, labels }: Labelled, needed: ReadonlySet<string>): Labelled {
   const axes = labels.flatMap((label, i) => (needed.has(label) ? [] : [i]));
-  return axes.length === 0 ? { node, labels } : { node: reduceDims('sum', node, axes, false), labels: labels.filter((label) => needed.has(label)) };
+  return axes.length === 0
+    ? { node, labels }
+    : { node: reduceDims('sum', node, axes, false), labels: labels.filter((label) => needed.has(label)) };
 }
 
 /** The sum over all labels that are in both operands and not in `kept` of their product. */
@@ -31,17 +33,22 @@ export function contractPair(left: Labelled, right: Labelled, kept: ReadonlySet<
   const b = dropUnneeded(right, new Set([...kept, ...left.labels]));
   const shared = a.labels.filter((label) => b.labels.includes(label));
   const size = new Map<string, number>();
-  for (const { node, labels } of [a, b]) labels.forEach((label, i) => size.set(label, Math.max(size.get(label) ?? 1, node.shape[i])));
-  for (const { node, labels } of [a, b]) labels.forEach((label, i) => {
-    if (node.shape[i] === 0) size.set(label, 0);
-  });
+  for (const { node, labels } of [a, b])
+    labels.forEach((label, i) => size.set(label, Math.max(size.get(label) ?? 1, node.shape[i])));
+  for (const { node, labels } of [a, b])
+    labels.forEach((label, i) => {
+      if (node.shape[i] === 0) size.set(label, 0);
+    });
   const batch = shared.filter((label) => kept.has(label));
   const summed = shared.filter((label) => !kept.has(label));
   const rows = a.labels.filter((label) => !shared.includes(label));
   const columns = b.labels.filter((label) => !shared.includes(label));
   const sizes = (labels: readonly string[]): number[] => labels.map((label) => size.get(label) as number);
   const arrange = ({ node, labels }: Labelled, order: readonly string[], shape: readonly number[]): AnyNode => {
-    const moved = permuteNode(node, order.map((label) => labels.indexOf(label)));
+    const moved = permuteNode(
+      node,
+      order.map((label) => labels.indexOf(label)),
+    );
     return reshapeNode(expandNode(moved, sizes(order)), shape);
   };
   const [nb, nm, nk, nn] = [batch, rows, summed, columns].map((labels) => product(sizes(labels)));
@@ -50,7 +57,10 @@ export function contractPair(left: Labelled, right: Labelled, kept: ReadonlySet<
     const order = [...batch, ...rows, ...columns];
     const spread = (x: Labelled): AnyNode => {
       const own = order.filter((label) => x.labels.includes(label));
-      const moved = permuteNode(x.node, own.map((label) => x.labels.indexOf(label)));
+      const moved = permuteNode(
+        x.node,
+        own.map((label) => x.labels.indexOf(label)),
+      );
       const shape = order.map((label) => (x.labels.includes(label) ? moved.shape[own.indexOf(label)] : 1));
       return expandNode(reshapeNode(moved, shape), sizes(order));
     };
@@ -58,7 +68,10 @@ export function contractPair(left: Labelled, right: Labelled, kept: ReadonlySet<
   }
   const x = arrange(a, [...batch, ...rows, ...summed], [nb, nm, nk]);
   const y = arrange(b, [...batch, ...summed, ...columns], [nb, nk, nn]);
-  return { node: reshapeNode(contractNode(x, y), sizes([...batch, ...rows, ...columns])), labels: [...batch, ...rows, ...columns] };
+  return {
+    node: reshapeNode(contractNode(x, y), sizes([...batch, ...rows, ...columns])),
+    labels: [...batch, ...rows, ...columns],
+  };
 }
 
 /** Repeated labels of one operand become its diagonal. */
@@ -70,7 +83,12 @@ function takeDiagonals(x: Tensor, labels: readonly string[]): Labelled {
     if (second < 0) return { node: current.node, labels: left };
     const first = left.indexOf(left[second]);
     const label = left[first];
-    if (current.shape[first] !== current.shape[second]) throw new ProjError('shape-mismatch', `label "${label}" has sizes ${current.shape[first]} and ${current.shape[second]}`, { op: 'einsum' });
+    if (current.shape[first] !== current.shape[second])
+      throw new ProjError(
+        'shape-mismatch',
+        `label "${label}" has sizes ${current.shape[first]} and ${current.shape[second]}`,
+        { op: 'einsum' },
+      );
     current = current.diagonal({ dim1: first, dim2: second });
     left = [...left.filter((_, i) => i !== first && i !== second), label];
   }
@@ -78,7 +96,10 @@ function takeDiagonals(x: Tensor, labels: readonly string[]): Labelled {
 
 function parse(equation: string, operands: readonly Tensor[]): { inputs: string[][]; output: string[] } {
   const fail = (message: string): never => {
-    throw new ProjError('invalid-argument', `${message} in "${equation}"`, { op: 'einsum', shapes: operands.map((x) => x.shape) });
+    throw new ProjError('invalid-argument', `${message} in "${equation}"`, {
+      op: 'einsum',
+      shapes: operands.map((x) => x.shape),
+    });
   };
   const [left, right, ...more] = equation.replaceAll(' ', '').split('->');
   if (more.length > 0) fail('more than one "->"');
@@ -95,12 +116,15 @@ function parse(equation: string, operands: readonly Tensor[]): { inputs: string[
     const parts = { before: letters(before), after: after === undefined ? null : letters(after) };
     const named = parts.before.length + (parts.after?.length ?? 0);
     const rank = operands[i].ndim;
-    if (parts.after === null ? named !== rank : named > rank) fail(`${named} labels for ${rank} dimensions of operand ${i}`);
+    if (parts.after === null ? named !== rank : named > rank)
+      fail(`${named} labels for ${rank} dimensions of operand ${i}`);
     if (parts.after !== null) ellipsisRank = Math.max(ellipsisRank, rank - named);
     return parts;
   });
   const dots = (count: number): string[] => Array.from({ length: count }, (_, i) => `.${ellipsisRank - count + i}`);
-  const inputs = split.map(({ before, after }, i) => (after === null ? before : [...before, ...dots(operands[i].ndim - before.length - after.length), ...after]));
+  const inputs = split.map(({ before, after }, i) =>
+    after === null ? before : [...before, ...dots(operands[i].ndim - before.length - after.length), ...after],
+  );
   if (right === undefined) {
     const count = new Map<string, number>();
     for (const label of inputs.flat()) count.set(label, (count.get(label) ?? 0) + 1);
@@ -110,23 +134,33 @@ function parse(equation: string, operands: readonly Tensor[]): { inputs: string[
   const [before, after, ...extra] = right.split('...');
   if (extra.length > 0) fail('two ellipses in the output');
   const output = after === undefined ? letters(before) : [...letters(before), ...dots(ellipsisRank), ...letters(after)];
-  for (const label of output) if (!label.startsWith('.') && !inputs.some((labels) => labels.includes(label))) fail(`output label "${label}" is in no operand`);
+  for (const label of output)
+    if (!label.startsWith('.') && !inputs.some((labels) => labels.includes(label)))
+      fail(`output label "${label}" is in no operand`);
   if (new Set(output).size !== output.length) fail('an output label repeats');
   return { inputs, output };
 }
 
 /** Sum of products by Einstein's convention: `einsum('bij,bjk->bik', a, b)`. `...` stands for dimensions that broadcast. */
 export function einsum(equation: string, ...operands: readonly (Tensor | readonly Tensor[])[]): Tensor {
-  const list = (operands.length === 1 && !(operands[0] instanceof Tensor) ? operands[0] : operands) as readonly Tensor[];
+  const list = (
+    operands.length === 1 && !(operands[0] instanceof Tensor) ? operands[0] : operands
+  ) as readonly Tensor[];
   if (list.length === 0) throw new ProjError('invalid-argument', 'no operands', { op: 'einsum' });
   const { inputs, output } = parse(equation, list);
   const sizes = new Map<string, number>();
-  inputs.forEach((labels, i) => labels.forEach((label, d) => {
-    const size = list[i].shape[d];
-    const known = sizes.get(label) ?? 1;
-    if (known !== 1 && size !== 1 && known !== size) throw new ProjError('shape-mismatch', `label "${label}" has sizes ${known} and ${size}`, { op: 'einsum', shapes: list.map((x) => x.shape) });
-    if (known === 1) sizes.set(label, size);
-  }));
+  inputs.forEach((labels, i) =>
+    labels.forEach((label, d) => {
+      const size = list[i].shape[d];
+      const known = sizes.get(label) ?? 1;
+      if (known !== 1 && size !== 1 && known !== size)
+        throw new ProjError('shape-mismatch', `label "${label}" has sizes ${known} and ${size}`, {
+          op: 'einsum',
+          shapes: list.map((x) => x.shape),
+        });
+      if (known === 1) sizes.set(label, size);
+    }),
+  );
   const dtype = list.reduce((type, x) => promoteTypes(type, x.dtype), list[0].dtype);
   let [current, ...rest] = list.map((x, i) => takeDiagonals(wrap(castNode(x.node, dtype)), inputs[i]));
   while (rest.length > 0) {
@@ -136,30 +170,74 @@ export function einsum(equation: string, ...operands: readonly (Tensor | readonl
   }
   const reduced = dropUnneeded(current, new Set(output));
   const present = output.filter((label) => reduced.labels.includes(label));
-  const moved = permuteNode(reduced.node, present.map((label) => reduced.labels.indexOf(label)));
-  return wrap(reshapeNode(moved, output.map((label) => sizes.get(label) ?? 1)));
+  const moved = permuteNode(
+    reduced.node,
+    present.map((label) => reduced.labels.indexOf(label)),
+  );
+  return wrap(
+    reshapeNode(
+      moved,
+      output.map((label) => sizes.get(label) ?? 1),
+    ),
+  );
 }
 
 /** Sums products over the last `dims` dimensions of `a` and the first of `b`, or over the listed pairs. */
-export function tensordot(a: Tensor, b: Tensor, dims: number | readonly [readonly number[], readonly number[]] | { dims?: number | readonly [readonly number[], readonly number[]] } = 2): Tensor {
-  const given = typeof dims === 'object' && 'dims' in dims ? (dims.dims ?? 2) : (dims as number | readonly [readonly number[], readonly number[]]);
-  const [left, right] = typeof given === 'number'
-    ? [Array.from({ length: given }, (_, i) => a.ndim - given + i), Array.from({ length: given }, (_, i) => i)]
-    : [given[0].map((d) => normalizeDim(d, a.ndim, 'tensordot')), given[1].map((d) => normalizeDim(d, b.ndim, 'tensordot'))];
-  if (left.length !== right.length || left.some((d, i) => d < 0 || d >= a.ndim || right[i] >= b.ndim)) throw new ProjError('invalid-argument', `dims ${JSON.stringify(given)}`, { op: 'tensordot', shapes: [a.shape, b.shape] });
+export function tensordot(
+  a: Tensor,
+  b: Tensor,
+  dims:
+    | number
+    | readonly [readonly number[], readonly number[]]
+    | { dims?: number | readonly [readonly number[], readonly number[]] } = 2,
+): Tensor {
+  const given =
+    typeof dims === 'object' && 'dims' in dims
+      ? (dims.dims ?? 2)
+      : (dims as number | readonly [readonly number[], readonly number[]]);
+  const [left, right] =
+    typeof given === 'number'
+      ? [Array.from({ length: given }, (_, i) => a.ndim - given + i), Array.from({ length: given }, (_, i) => i)]
+      : [
+          given[0].map((d) => normalizeDim(d, a.ndim, 'tensordot')),
+          given[1].map((d) => normalizeDim(d, b.ndim, 'tensordot')),
+        ];
+  if (left.length !== right.length || left.some((d, i) => d < 0 || d >= a.ndim || right[i] >= b.ndim))
+    throw new ProjError('invalid-argument', `dims ${JSON.stringify(given)}`, {
+      op: 'tensordot',
+      shapes: [a.shape, b.shape],
+    });
   left.forEach((d, i) => {
-    if (a.shape[d] !== b.shape[right[i]] && a.shape[d] !== 1 && b.shape[right[i]] !== 1) throw new ProjError('shape-mismatch', `sizes ${a.shape[d]} and ${b.shape[right[i]]} differ`, { op: 'tensordot', shapes: [a.shape, b.shape] });
+    if (a.shape[d] !== b.shape[right[i]] && a.shape[d] !== 1 && b.shape[right[i]] !== 1)
+      throw new ProjError('shape-mismatch', `sizes ${a.shape[d]} and ${b.shape[right[i]]} differ`, {
+        op: 'tensordot',
+        shapes: [a.shape, b.shape],
+      });
   });
-  if (a.dtype !== b.dtype) throw new ProjError('dtype', `operands of ${a.dtype} and ${b.dtype}`, { op: 'tensordot', cure: 'Cast one of them' });
+  if (a.dtype !== b.dtype)
+    throw new ProjError('dtype', `operands of ${a.dtype} and ${b.dtype}`, {
+      op: 'tensordot',
+      cure: 'Cast one of them',
+    });
   const labelsA = a.shape.map((_, d) => (left.includes(d) ? `s${left.indexOf(d)}` : `a${d}`));
   const labelsB = b.shape.map((_, d) => (right.includes(d) ? `s${right.indexOf(d)}` : `b${d}`));
   const kept = [...labelsA, ...labelsB].filter((label) => !label.startsWith('s'));
-  const { node, labels } = contractPair({ node: a.node, labels: labelsA }, { node: b.node, labels: labelsB }, new Set(kept));
-  return wrap(permuteNode(node, kept.map((label) => labels.indexOf(label))));
+  const { node, labels } = contractPair(
+    { node: a.node, labels: labelsA },
+    { node: b.node, labels: labelsB },
+    new Set(kept),
+  );
+  return wrap(
+    permuteNode(
+      node,
+      kept.map((label) => labels.indexOf(label)),
+    ),
+  );
 }
 /** All products of two vectors' elements. */
 export function outer(input: Tensor, vec2: Tensor): Tensor {
-  if (input.ndim !== 1 || vec2.ndim !== 1) throw new ProjError('shape-mismatch', 'vectors are needed', { op: 'outer', shapes: [input.shape, vec2.shape] });
+  if (input.ndim !== 1 || vec2.ndim !== 1)
+    throw new ProjError('shape-mismatch', 'vectors are needed', { op: 'outer', shapes: [input.shape, vec2.shape] });
   return mul(input.unsqueeze(-1), vec2);
 }
 /** Products summed over the last dimensions of both; with a 0-dim operand the elementwise product. */
@@ -178,14 +256,23 @@ export function kron(input: Tensor, other: Tensor): Tensor {
   const [a, b] = [lead(input), lead(other)];
   const left = input.reshape(a.flatMap((size) => [size, 1]));
   const right = other.reshape(b.flatMap((size) => [1, size]));
-  return wrap(reshapeNode(mul(left, right).node, a.map((size, i) => size * b[i])));
+  return wrap(
+    reshapeNode(
+      mul(left, right).node,
+      a.map((size, i) => size * b[i]),
+    ),
+  );
 }
 /** Cross product of vectors of length 3 along `dim` (the first dimension of that length). */
 export function cross(input: Tensor, other: Tensor, dim: number | null | { dim?: number | null } = null): Tensor {
   const given = typeof dim === 'object' ? (dim?.dim ?? null) : dim;
   const shape = broadcastShapes('cross', input.shape, other.shape);
   const at = given === null ? shape.indexOf(3) : normalizeDim(given, shape.length, 'cross');
-  if (at < 0 || shape[at] !== 3) throw new ProjError('shape-mismatch', 'no dimension of length 3', { op: 'cross', shapes: [input.shape, other.shape] });
+  if (at < 0 || shape[at] !== 3)
+    throw new ProjError('shape-mismatch', 'no dimension of length 3', {
+      op: 'cross',
+      shapes: [input.shape, other.shape],
+    });
   const [a, b] = [input.expand(shape), other.expand(shape)];
   const part = (x: Tensor, i: number): Tensor => x.narrow(at, i, 1);
   const component = (i: number, j: number): Tensor => mul(part(a, i), part(b, j)).sub(mul(part(a, j), part(b, i)));
@@ -199,11 +286,20 @@ export interface BetaAlpha {
   readonly alpha?: Scalar;
 }
 function scaledSum(op: string, input: Tensor, value: Tensor, { beta = 1, alpha = 1 }: BetaAlpha): Tensor {
-  if (input.dtype !== value.dtype) throw new ProjError('dtype', `an input of ${input.dtype} and a product of ${value.dtype}`, { op, cure: 'Cast one of them' });
-  const whole = (x: Scalar): Scalar => (isIntegral(input.dtype) && typeof scalarValue(x) === 'number' ? Math.trunc(Number(scalarValue(x))) : x);
+  if (input.dtype !== value.dtype)
+    throw new ProjError('dtype', `an input of ${input.dtype} and a product of ${value.dtype}`, {
+      op,
+      cure: 'Cast one of them',
+    });
+  const whole = (x: Scalar): Scalar =>
+    isIntegral(input.dtype) && typeof scalarValue(x) === 'number' ? Math.trunc(Number(scalarValue(x))) : x;
   const scaled = scalarValue(alpha) === 1 ? value : mul(value, whole(alpha));
   const shape = value.shape;
-  if (input.ndim > shape.length) throw new ProjError('shape-mismatch', 'the input does not broadcast to the product', { op, shapes: [input.shape, shape] });
+  if (input.ndim > shape.length)
+    throw new ProjError('shape-mismatch', 'the input does not broadcast to the product', {
+      op,
+      shapes: [input.shape, shape],
+    });
   const base = input.expand(shape);
   if (Number(scalarValue(beta)) === 0) return scaled;
   return add(scalarValue(beta) === 1 ? base : mul(base, whole(beta)), scaled);
@@ -251,17 +347,29 @@ export function multiplyChain(matrices: readonly Tensor[]): Tensor {
       }
     }
   }
-  const build = (i: number, j: number): Tensor => (i === j ? matrices[i] : matmul(build(i, cut[i][j]), build(cut[i][j] + 1, j)));
+  const build = (i: number, j: number): Tensor =>
+    i === j ? matrices[i] : matmul(build(i, cut[i][j]), build(cut[i][j] + 1, j));
   return build(0, n - 1);
 }
 /** Product of matrices, in the cheapest order. */
 export function chainMatmul(...matrices: readonly (Tensor | readonly Tensor[])[]): Tensor {
-  return multiplyChain((matrices.length === 1 && !(matrices[0] instanceof Tensor) ? matrices[0] : matrices) as readonly Tensor[]);
+  return multiplyChain(
+    (matrices.length === 1 && !(matrices[0] instanceof Tensor) ? matrices[0] : matrices) as readonly Tensor[],
+  );
 }
 export const EINSUM: readonly OpRow[] = [
-  row('einsum', einsum as never, 'equation, *operands'), row('tensordot', tensordot as never, 'a, b, dims=2'), row('outer', outer, 'input, vec2', { torch: ['torch.outer', 'Tensor.outer', 'torch.ger', 'Tensor.ger'] }), row('ger', outer, 'input, vec2', { torch: [] }),
-  row('inner', inner, 'input, other'), row('vdot', vdot, 'input, other'), row('kron', kron, 'input, other'), row('cross', cross, 'input, other, dim=None'),
-  row('addmm', addmm, 'input, mat1, mat2, *, beta=1, alpha=1', { inPlace: true }), row('addmv', addmv, 'input, mat, vec, *, beta=1, alpha=1', { inPlace: true }), row('addr', addr, 'input, vec1, vec2, *, beta=1, alpha=1', { inPlace: true }),
-  row('addbmm', addbmm, 'input, batch1, batch2, *, beta=1, alpha=1', { inPlace: true }), row('baddbmm', baddbmm, 'input, batch1, batch2, *, beta=1, alpha=1', { inPlace: true }),
+  row('einsum', einsum as never, 'equation, *operands'),
+  row('tensordot', tensordot as never, 'a, b, dims=2'),
+  row('outer', outer, 'input, vec2', { torch: ['torch.outer', 'Tensor.outer', 'torch.ger', 'Tensor.ger'] }),
+  row('ger', outer, 'input, vec2', { torch: [] }),
+  row('inner', inner, 'input, other'),
+  row('vdot', vdot, 'input, other'),
+  row('kron', kron, 'input, other'),
+  row('cross', cross, 'input, other, dim=None'),
+  row('addmm', addmm, 'input, mat1, mat2, *, beta=1, alpha=1', { inPlace: true }),
+  row('addmv', addmv, 'input, mat, vec, *, beta=1, alpha=1', { inPlace: true }),
+  row('addr', addr, 'input, vec1, vec2, *, beta=1, alpha=1', { inPlace: true }),
+  row('addbmm', addbmm, 'input, batch1, batch2, *, beta=1, alpha=1', { inPlace: true }),
+  row('baddbmm', baddbmm, 'input, batch1, batch2, *, beta=1, alpha=1', { inPlace: true }),
   row('chainMatmul', chainMatmul as never, '*matrices'),
 ];

@@ -10,25 +10,38 @@ import { broadcastShapes, deviceOf, nodeOf, promotedType, type TensorLike, unify
 import { type OpRow, row, type RowOptions } from './table.ts';
 
 /** A constant of `like`'s dtype and shape. */
-export const constantLike = (like: AnyNode, value: number | bigint | boolean): AnyNode => constantNode(like.device, like.dtype, like.shape, value);
+export const constantLike = (like: AnyNode, value: number | bigint | boolean): AnyNode =>
+  constantNode(like.device, like.dtype, like.shape, value);
 
-const floatUnary = (fn: UnaryPrimitive) => (input: Tensor): Tensor => wrap(unaryNode(fn, castNode(input.node, toFloat(input.dtype))));
-const plainUnary = (fn: UnaryPrimitive) => (input: Tensor): Tensor => wrap(unaryNode(fn, input.node));
+const floatUnary =
+  (fn: UnaryPrimitive) =>
+  (input: Tensor): Tensor =>
+    wrap(unaryNode(fn, castNode(input.node, toFloat(input.dtype))));
+const plainUnary =
+  (fn: UnaryPrimitive) =>
+  (input: Tensor): Tensor =>
+    wrap(unaryNode(fn, input.node));
 const notBool = (op: string, input: Tensor): Tensor => {
   if (input.dtype === 'bool') throw new ProjError('dtype', `${op} of bool`, { op, cure: 'Cast to an integer dtype' });
   return input;
 };
 /** Where PyTorch takes no number. */
 export function requireTensor(op: string, x: TensorLike): Tensor {
-  if (!(x instanceof Tensor)) throw new ProjError('invalid-argument', `a tensor is needed, got ${String(x)}`, { op, cure: 'Use tensor(…)' });
+  if (!(x instanceof Tensor))
+    throw new ProjError('invalid-argument', `a tensor is needed, got ${String(x)}`, { op, cure: 'Use tensor(…)' });
   return x;
 }
 /** Rounding leaves integers as they are. */
-const roundingUnary = (fn: UnaryPrimitive) => (input: Tensor): Tensor => (isIntegral(notBool(fn, input).dtype) ? wrap(input.node) : wrap(unaryNode(fn, input.node)));
-const binaryOp = (name: string, fn: BinaryPrimitive) => (input: TensorLike, other: TensorLike): Tensor => {
-  const [a, b] = unify(name, [input, other]);
-  return wrap(binaryNode(fn, a, b));
-};
+const roundingUnary =
+  (fn: UnaryPrimitive) =>
+  (input: Tensor): Tensor =>
+    isIntegral(notBool(fn, input).dtype) ? wrap(input.node) : wrap(unaryNode(fn, input.node));
+const binaryOp =
+  (name: string, fn: BinaryPrimitive) =>
+  (input: TensorLike, other: TensorLike): Tensor => {
+    const [a, b] = unify(name, [input, other]);
+    return wrap(binaryNode(fn, a, b));
+  };
 
 const tensorFirst = (name: string, fn: BinaryPrimitive) => {
   const compute = binaryOp(name, fn);
@@ -97,7 +110,8 @@ export const digamma = floatUnary('digamma');
 export const sigmoid = floatUnary('sigmoid');
 /** -x. Errors: bool. */
 export const neg = (input: Tensor): Tensor => {
-  if (input.dtype === 'bool') throw new ProjError('dtype', 'negation of a bool tensor', { op: 'neg', cure: 'Use logicalNot (~)' });
+  if (input.dtype === 'bool')
+    throw new ProjError('dtype', 'negation of a bool tensor', { op: 'neg', cure: 'Use logicalNot (~)' });
   return plainUnary('neg')(input);
 };
 /** Absolute value. */
@@ -124,7 +138,8 @@ export function square(input: Tensor): Tensor {
 }
 /** x - trunc(x). */
 export function frac(input: Tensor): Tensor {
-  if (isIntegral(input.dtype)) throw new ProjError('dtype', `frac of ${input.dtype}`, { op: 'frac', cure: 'Cast to a float dtype' });
+  if (isIntegral(input.dtype))
+    throw new ProjError('dtype', `frac of ${input.dtype}`, { op: 'frac', cure: 'Cast to a float dtype' });
   return sub(input, trunc(input));
 }
 /** x itself. */
@@ -139,13 +154,23 @@ interface AlphaOptions {
 /** input + alpha · other. */
 export function add(input: TensorLike, other: TensorLike, { alpha = 1 }: AlphaOptions = {}): Tensor {
   if (scalarValue(alpha) === 1) return binaryOp('add', 'add')(input, other);
-  return binaryOp('add', 'add')(input, other instanceof Tensor ? mul(other, alpha) : Number(scalarValue(other)) * Number(scalarValue(alpha)));
+  return binaryOp('add', 'add')(
+    input,
+    other instanceof Tensor ? mul(other, alpha) : Number(scalarValue(other)) * Number(scalarValue(alpha)),
+  );
 }
 /** input - alpha · other. */
 export function sub(input: TensorLike, other: TensorLike, { alpha = 1 }: AlphaOptions = {}): Tensor {
-  if ([input, other].some((x) => (x instanceof Tensor ? x.dtype === 'bool' : typeof x === 'boolean'))) throw new ProjError('dtype', 'subtraction of bool', { op: 'sub', cure: 'Use logicalXor, or cast to an integer dtype' });
+  if ([input, other].some((x) => (x instanceof Tensor ? x.dtype === 'bool' : typeof x === 'boolean')))
+    throw new ProjError('dtype', 'subtraction of bool', {
+      op: 'sub',
+      cure: 'Use logicalXor, or cast to an integer dtype',
+    });
   if (scalarValue(alpha) === 1) return binaryOp('sub', 'sub')(input, other);
-  return binaryOp('sub', 'sub')(input, other instanceof Tensor ? mul(other, alpha) : Number(scalarValue(other)) * Number(scalarValue(alpha)));
+  return binaryOp('sub', 'sub')(
+    input,
+    other instanceof Tensor ? mul(other, alpha) : Number(scalarValue(other)) * Number(scalarValue(alpha)),
+  );
 }
 /** other - alpha · input. */
 export function rsub(input: Tensor, other: TensorLike, options: AlphaOptions = {}): Tensor {
@@ -157,7 +182,11 @@ export const mul = binaryOp('mul', 'mul');
 
 export type RoundingMode = 'trunc' | 'floor' | null;
 /** True division; integers become floats unless `roundingMode` is 'trunc' or 'floor'. */
-export function div(input: TensorLike, other: TensorLike, { roundingMode = null }: { roundingMode?: RoundingMode } = {}): Tensor {
+export function div(
+  input: TensorLike,
+  other: TensorLike,
+  { roundingMode = null }: { roundingMode?: RoundingMode } = {},
+): Tensor {
   const type = promotedType(input, other);
   if (roundingMode === null) {
     const [a, b] = unify('div', [input, other], toFloat(type));
@@ -186,7 +215,11 @@ export function pow(input: TensorLike, exponent: TensorLike): Tensor {
   if (type === 'bool') throw new ProjError('dtype', 'powers of bool', { op: 'pow', cure: 'Cast to an integer dtype' });
   if (!(exponent instanceof Tensor) && input instanceof Tensor) {
     const e = Number(scalarValue(exponent));
-    if (isIntegral(type) && e < 0) throw new ProjError('invalid-argument', 'integers to negative integer powers', { op: 'pow', cure: 'Cast the base to a float dtype' });
+    if (isIntegral(type) && e < 0)
+      throw new ProjError('invalid-argument', 'integers to negative integer powers', {
+        op: 'pow',
+        cure: 'Cast the base to a float dtype',
+      });
     const base = wrap(castNode(input.node, type));
     if (e === 1) return base;
     if (e === 2) return mul(base, base);
@@ -202,7 +235,11 @@ export function floatPower(input: TensorLike, exponent: TensorLike): Tensor {
 }
 /** The angle of the point (other, input), in (-π, π]. */
 export function atan2(input: Tensor, other: Tensor): Tensor {
-  const [a, b] = unify('atan2', [requireTensor('atan2', input), requireTensor('atan2', other)], toFloat(promotedType(input, other)));
+  const [a, b] = unify(
+    'atan2',
+    [requireTensor('atan2', input), requireTensor('atan2', other)],
+    toFloat(promotedType(input, other)),
+  );
   return wrap(binaryNode('atan2', a, b));
 }
 
@@ -221,10 +258,12 @@ export const ge = tensorFirst('ge', 'ge');
 
 /** Nonzero as true. */
 export const truth = (node: AnyNode): AnyNode => castNode(node, 'bool');
-const logical = (name: string, fn: 'and' | 'or' | 'xor') => (input: Tensor, other: Tensor): Tensor => {
-  const shape = broadcastShapes(name, input.shape, other.shape);
-  return wrap(binaryNode(fn, expandNode(truth(input.node), shape), expandNode(truth(other.node), shape)));
-};
+const logical =
+  (name: string, fn: 'and' | 'or' | 'xor') =>
+  (input: Tensor, other: Tensor): Tensor => {
+    const shape = broadcastShapes(name, input.shape, other.shape);
+    return wrap(binaryNode(fn, expandNode(truth(input.node), shape), expandNode(truth(other.node), shape)));
+  };
 /** Whether both are not zero. */
 export const logicalAnd = logical('logicalAnd', 'and');
 /** Whether either is not zero. */
@@ -235,12 +274,15 @@ export const logicalXor = logical('logicalXor', 'xor');
 export function logicalNot(input: Tensor): Tensor {
   return wrap(unaryNode('not', truth(input.node)));
 }
-const bitwise = (name: string, fn: BinaryPrimitive) => (input: TensorLike, other: TensorLike): Tensor => {
-  const type = promotedType(input, other);
-  if (!isIntegral(type)) throw new ProjError('dtype', `bit operations on ${type}`, { op: name, cure: 'Use an integer or bool dtype' });
-  const [a, b] = unify(name, [input, other], type);
-  return wrap(binaryNode(fn, a, b));
-};
+const bitwise =
+  (name: string, fn: BinaryPrimitive) =>
+  (input: TensorLike, other: TensorLike): Tensor => {
+    const type = promotedType(input, other);
+    if (!isIntegral(type))
+      throw new ProjError('dtype', `bit operations on ${type}`, { op: name, cure: 'Use an integer or bool dtype' });
+    const [a, b] = unify(name, [input, other], type);
+    return wrap(binaryNode(fn, a, b));
+  };
 /** Bits that both have. Errors: floats. */
 export const bitwiseAnd = bitwise('bitwiseAnd', 'and');
 /** Bits that either has. Errors: floats. */
@@ -277,7 +319,8 @@ export function safeRoot(x: Tensor): Tensor {
 }
 /** Values limited to [min, max]; NaN stays. */
 export function clamp(input: Tensor, min?: TensorLike | null, max?: TensorLike | null): Tensor {
-  if ((min === undefined || min === null) && (max === undefined || max === null)) throw new ProjError('invalid-argument', 'at least one of min and max is needed', { op: 'clamp' });
+  if ((min === undefined || min === null) && (max === undefined || max === null))
+    throw new ProjError('invalid-argument', 'at least one of min and max is needed', { op: 'clamp' });
   const bounds = [min, max].filter((x): x is TensorLike => x !== undefined && x !== null);
   const type = promotedType(input, ...bounds);
   let result = wrap(castNode(input.node, type));
@@ -305,47 +348,115 @@ export function cast(input: Tensor, dtype: DType): Tensor {
   return wrap(castNode(input.node, dtype));
 }
 
-const unary = (name: string, fn: (input: Tensor) => Tensor, options: RowOptions = {}): OpRow => row(name, fn, 'input', { inPlace: true, ...options });
-const both = (name: string, fn: (a: Tensor, b: Tensor) => Tensor, options: RowOptions = {}): OpRow => row(name, fn as never, 'input, other', { inPlace: true, ...options });
+const unary = (name: string, fn: (input: Tensor) => Tensor, options: RowOptions = {}): OpRow =>
+  row(name, fn, 'input', { inPlace: true, ...options });
+const both = (name: string, fn: (a: Tensor, b: Tensor) => Tensor, options: RowOptions = {}): OpRow =>
+  row(name, fn as never, 'input, other', { inPlace: true, ...options });
 const alias = (torchName: string): readonly string[] => [`torch.${torchName}`, `Tensor.${torchName}`];
 
 export const ELEMENTWISE: readonly OpRow[] = [
-  unary('exp', exp), unary('exp2', exp2, { torch: ['torch.exp2', 'Tensor.exp2', 'torch.special.exp2'] }), unary('expm1', expm1, { torch: ['torch.expm1', 'Tensor.expm1', 'torch.special.expm1'] }),
-  unary('log', log), unary('log2', log2), unary('log10', log10), unary('log1p', log1p, { torch: ['torch.log1p', 'Tensor.log1p', 'torch.special.log1p'] }),
-  unary('sqrt', sqrt), unary('rsqrt', rsqrt), unary('reciprocal', reciprocal), unary('square', square),
-  unary('sin', sin), unary('cos', cos), unary('tan', tan),
-  unary('asin', asin), unary('acos', acos), unary('atan', atan),
-  unary('arcsin', asin, { torch: alias('arcsin') }), unary('arccos', acos, { torch: alias('arccos') }), unary('arctan', atan, { torch: alias('arctan') }),
-  unary('sinh', sinh), unary('cosh', cosh), unary('tanh', tanh, { torch: ['torch.tanh', 'Tensor.tanh', 'torch.nn.functional.tanh'] }),
-  unary('asinh', asinh), unary('acosh', acosh), unary('atanh', atanh),
-  unary('arcsinh', asinh, { torch: alias('arcsinh') }), unary('arccosh', acosh, { torch: alias('arccosh') }), unary('arctanh', atanh, { torch: alias('arctanh') }),
-  unary('erf', erf, { torch: ['torch.erf', 'Tensor.erf', 'torch.special.erf'] }), unary('erfc', erfc, { torch: ['torch.erfc', 'Tensor.erfc', 'torch.special.erfc'] }),
+  unary('exp', exp),
+  unary('exp2', exp2, { torch: ['torch.exp2', 'Tensor.exp2', 'torch.special.exp2'] }),
+  unary('expm1', expm1, { torch: ['torch.expm1', 'Tensor.expm1', 'torch.special.expm1'] }),
+  unary('log', log),
+  unary('log2', log2),
+  unary('log10', log10),
+  unary('log1p', log1p, { torch: ['torch.log1p', 'Tensor.log1p', 'torch.special.log1p'] }),
+  unary('sqrt', sqrt),
+  unary('rsqrt', rsqrt),
+  unary('reciprocal', reciprocal),
+  unary('square', square),
+  unary('sin', sin),
+  unary('cos', cos),
+  unary('tan', tan),
+  unary('asin', asin),
+  unary('acos', acos),
+  unary('atan', atan),
+  unary('arcsin', asin, { torch: alias('arcsin') }),
+  unary('arccos', acos, { torch: alias('arccos') }),
+  unary('arctan', atan, { torch: alias('arctan') }),
+  unary('sinh', sinh),
+  unary('cosh', cosh),
+  unary('tanh', tanh, { torch: ['torch.tanh', 'Tensor.tanh', 'torch.nn.functional.tanh'] }),
+  unary('asinh', asinh),
+  unary('acosh', acosh),
+  unary('atanh', atanh),
+  unary('arcsinh', asinh, { torch: alias('arcsinh') }),
+  unary('arccosh', acosh, { torch: alias('arccosh') }),
+  unary('arctanh', atanh, { torch: alias('arctanh') }),
+  unary('erf', erf, { torch: ['torch.erf', 'Tensor.erf', 'torch.special.erf'] }),
+  unary('erfc', erfc, { torch: ['torch.erfc', 'Tensor.erfc', 'torch.special.erfc'] }),
   unary('erfinv', erfinv, { torch: ['torch.erfinv', 'Tensor.erfinv', 'torch.special.erfinv'] }),
-  unary('lgamma', lgamma, { torch: ['torch.lgamma', 'Tensor.lgamma', 'torch.special.gammaln'] }), unary('digamma', digamma, { torch: ['torch.digamma', 'Tensor.digamma', 'torch.special.digamma', 'torch.special.psi'] }),
-  unary('sigmoid', sigmoid, { torch: ['torch.sigmoid', 'Tensor.sigmoid', 'torch.special.expit', 'torch.nn.functional.sigmoid'] }),
-  unary('neg', neg), unary('negative', neg), unary('abs', abs, { torch: ['torch.abs', 'Tensor.abs', 'torch.absolute', 'Tensor.absolute'] }), unary('absolute', abs, { torch: [] }),
-  unary('sign', sign), unary('sgn', sign), unary('relu', relu, { torch: ['torch.relu', 'Tensor.relu', 'torch.nn.functional.relu'] }),
-  unary('floor', floor), unary('ceil', ceil), unary('trunc', trunc), unary('fix', trunc), unary('frac', frac), unary('positive', positive, { inPlace: false }),
+  unary('lgamma', lgamma, { torch: ['torch.lgamma', 'Tensor.lgamma', 'torch.special.gammaln'] }),
+  unary('digamma', digamma, {
+    torch: ['torch.digamma', 'Tensor.digamma', 'torch.special.digamma', 'torch.special.psi'],
+  }),
+  unary('sigmoid', sigmoid, {
+    torch: ['torch.sigmoid', 'Tensor.sigmoid', 'torch.special.expit', 'torch.nn.functional.sigmoid'],
+  }),
+  unary('neg', neg),
+  unary('negative', neg),
+  unary('abs', abs, { torch: ['torch.abs', 'Tensor.abs', 'torch.absolute', 'Tensor.absolute'] }),
+  unary('absolute', abs, { torch: [] }),
+  unary('sign', sign),
+  unary('sgn', sign),
+  unary('relu', relu, { torch: ['torch.relu', 'Tensor.relu', 'torch.nn.functional.relu'] }),
+  unary('floor', floor),
+  unary('ceil', ceil),
+  unary('trunc', trunc),
+  unary('fix', trunc),
+  unary('frac', frac),
+  unary('positive', positive, { inPlace: false }),
   row('round', round, 'input, *, decimals=0', { inPlace: true }),
   row('add', add as never, 'input, other, *, alpha=1', { inPlace: true }),
-  row('sub', sub as never, 'input, other, *, alpha=1', { inPlace: true }), row('subtract', sub as never, 'input, other, *, alpha=1', { inPlace: true }),
+  row('sub', sub as never, 'input, other, *, alpha=1', { inPlace: true }),
+  row('subtract', sub as never, 'input, other, *, alpha=1', { inPlace: true }),
   row('rsub', rsub, 'input, other, *, alpha=1'),
-  both('mul', mul), both('multiply', mul),
-  row('div', div as never, 'input, other, *, rounding_mode=None', { inPlace: true }), row('divide', div as never, 'input, other, *, rounding_mode=None', { inPlace: true }),
-  both('trueDivide', (a, b) => div(a, b)), both('floorDivide', floorDivide), both('remainder', remainder), both('fmod', fmod),
-  both('maximum', maximum, { inPlace: false }), both('minimum', minimum, { inPlace: false }),
-  row('pow', pow as never, 'input, exponent', { inPlace: true }), row('floatPower', floatPower as never, 'input, exponent', { inPlace: true }),
-  both('atan2', atan2), both('arctan2', atan2),
-  both('eq', eq, { differentiable: false }), both('ne', ne, { differentiable: false }), both('lt', lt, { differentiable: false }), both('le', le, { differentiable: false }),
-  both('gt', gt, { differentiable: false }), both('ge', ge, { differentiable: false }),
-  both('notEqual', ne, { differentiable: false }), both('less', lt, { differentiable: false }), both('lessEqual', le, { differentiable: false }),
-  both('greater', gt, { differentiable: false }), both('greaterEqual', ge, { differentiable: false }),
-  row('logicalAnd', logicalAnd, 'input, other', { inPlace: true, differentiable: false }), row('logicalOr', logicalOr, 'input, other', { inPlace: true, differentiable: false }),
-  row('logicalXor', logicalXor, 'input, other', { inPlace: true, differentiable: false }), unary('logicalNot', logicalNot, { differentiable: false }),
-  both('bitwiseAnd', bitwiseAnd, { differentiable: false }), both('bitwiseOr', bitwiseOr, { differentiable: false }), both('bitwiseXor', bitwiseXor, { differentiable: false }),
-  both('bitwiseLeftShift', bitwiseLeftShift, { differentiable: false }), both('bitwiseRightShift', bitwiseRightShift, { differentiable: false }), unary('bitwiseNot', bitwiseNot, { differentiable: false }),
-  row('where', where as never, 'condition, input, other', { method: false }), row('where', ((input: Tensor, condition: Tensor, other: TensorLike) => where(condition, input, other)) as never, 'input, condition, other', { torch: ['Tensor.where'] }),
-  row('clamp', clamp, 'input, min=None, max=None', { inPlace: true }), row('clip', clamp, 'input, min=None, max=None', { inPlace: true }),
-  unary('isnan', isnan, { inPlace: false, differentiable: false }), unary('isfinite', isfinite, { inPlace: false, differentiable: false }), unary('isinf', isinf, { inPlace: false, differentiable: false }),
+  both('mul', mul),
+  both('multiply', mul),
+  row('div', div as never, 'input, other, *, rounding_mode=None', { inPlace: true }),
+  row('divide', div as never, 'input, other, *, rounding_mode=None', { inPlace: true }),
+  both('trueDivide', (a, b) => div(a, b)),
+  both('floorDivide', floorDivide),
+  both('remainder', remainder),
+  both('fmod', fmod),
+  both('maximum', maximum, { inPlace: false }),
+  both('minimum', minimum, { inPlace: false }),
+  row('pow', pow as never, 'input, exponent', { inPlace: true }),
+  row('floatPower', floatPower as never, 'input, exponent', { inPlace: true }),
+  both('atan2', atan2),
+  both('arctan2', atan2),
+  both('eq', eq, { differentiable: false }),
+  both('ne', ne, { differentiable: false }),
+  both('lt', lt, { differentiable: false }),
+  both('le', le, { differentiable: false }),
+  both('gt', gt, { differentiable: false }),
+  both('ge', ge, { differentiable: false }),
+  both('notEqual', ne, { differentiable: false }),
+  both('less', lt, { differentiable: false }),
+  both('lessEqual', le, { differentiable: false }),
+  both('greater', gt, { differentiable: false }),
+  both('greaterEqual', ge, { differentiable: false }),
+  row('logicalAnd', logicalAnd, 'input, other', { inPlace: true, differentiable: false }),
+  row('logicalOr', logicalOr, 'input, other', { inPlace: true, differentiable: false }),
+  row('logicalXor', logicalXor, 'input, other', { inPlace: true, differentiable: false }),
+  unary('logicalNot', logicalNot, { differentiable: false }),
+  both('bitwiseAnd', bitwiseAnd, { differentiable: false }),
+  both('bitwiseOr', bitwiseOr, { differentiable: false }),
+  both('bitwiseXor', bitwiseXor, { differentiable: false }),
+  both('bitwiseLeftShift', bitwiseLeftShift, { differentiable: false }),
+  both('bitwiseRightShift', bitwiseRightShift, { differentiable: false }),
+  unary('bitwiseNot', bitwiseNot, { differentiable: false }),
+  row('where', where as never, 'condition, input, other', { method: false }),
+  row(
+    'where',
+    ((input: Tensor, condition: Tensor, other: TensorLike) => where(condition, input, other)) as never,
+    'input, condition, other',
+    { torch: ['Tensor.where'] },
+  ),
+  row('clamp', clamp, 'input, min=None, max=None', { inPlace: true }),
+  row('clip', clamp, 'input, min=None, max=None', { inPlace: true }),
+  unary('isnan', isnan, { inPlace: false, differentiable: false }),
+  unary('isfinite', isfinite, { inPlace: false, differentiable: false }),
+  unary('isinf', isinf, { inPlace: false, differentiable: false }),
 ];
-

@@ -3,7 +3,17 @@
  * indexing, which copies), masks. Slices, numbers and null make views.
  */
 import { ProjError } from '@proj/kernel';
-import { castNode, constantNode, permuteNode, reshapeNode, scatterNode, takeNode, whereNode, expandNode, binaryNode } from '../graph/build.ts';
+import {
+  castNode,
+  constantNode,
+  permuteNode,
+  reshapeNode,
+  scatterNode,
+  takeNode,
+  whereNode,
+  expandNode,
+  binaryNode,
+} from '../graph/build.ts';
 import { type AnyNode, elementCount } from '../graph/node.ts';
 import { isCapturing } from '../evaluate.ts';
 import { isIntegral, isScalar, type Scalar, scalarValue } from '../promotion.ts';
@@ -34,7 +44,11 @@ function flattenIndices(indices: readonly Index[]): readonly Index[] {
   const [only] = indices;
   if (indices.length !== 1 || !isList(only)) return indices;
   const entries = only as readonly Index[];
-  return entries.some((entry) => isList(entry) || isSlice(entry) || entry instanceof Tensor || entry === null || entry === '...') ? entries : indices;
+  return entries.some(
+    (entry) => isList(entry) || isSlice(entry) || entry instanceof Tensor || entry === null || entry === '...',
+  )
+    ? entries
+    : indices;
 }
 
 const consumed = (index: Index): number => {
@@ -50,10 +64,19 @@ interface Plan {
 }
 
 function plan(input: Tensor, given: readonly Index[]): Plan {
-  const indices = flattenIndices(given).map((index) => (isList(index) ? tensor(index as never, { device: input.device, ...(index.length === 0 ? { dtype: 'int64' as const } : {}) }) : index));
+  const indices = flattenIndices(given).map((index) =>
+    isList(index)
+      ? tensor(index as never, { device: input.device, ...(index.length === 0 ? { dtype: 'int64' as const } : {}) })
+      : index,
+  );
   const used = indices.reduce<number>((sum, index) => sum + consumed(index), 0);
-  if (used > input.ndim) throw new ProjError('index-out-of-range', `${used} indices for ${input.ndim} dimensions`, { op: 'index', shapes: [input.shape] });
-  if (indices.filter((index) => index === '...').length > 1) throw new ProjError('invalid-argument', "more than one '...'", { op: 'index' });
+  if (used > input.ndim)
+    throw new ProjError('index-out-of-range', `${used} indices for ${input.ndim} dimensions`, {
+      op: 'index',
+      shapes: [input.shape],
+    });
+  if (indices.filter((index) => index === '...').length > 1)
+    throw new ProjError('invalid-argument', "more than one '...'", { op: 'index' });
   let view = input;
   const selectors: (Tensor | null)[] = [];
   let dim = 0;
@@ -78,11 +101,20 @@ function plan(input: Tensor, given: readonly Index[]): Plan {
         dim++;
       } else if (isMask(index)) {
         index.shape.forEach((size, i) => {
-          if (size !== view.shape[dim + i]) throw new ProjError('index-out-of-range', `a mask of shape [${index.shape.join(', ')}] at dimension ${dim}`, { op: 'index', shapes: [input.shape] });
+          if (size !== view.shape[dim + i])
+            throw new ProjError(
+              'index-out-of-range',
+              `a mask of shape [${index.shape.join(', ')}] at dimension ${dim}`,
+              { op: 'index', shapes: [input.shape] },
+            );
         });
         selectors.push(...nonzeroPositions(index));
         dim += index.ndim;
-      } else if (!isIntegral(index.dtype)) throw new ProjError('dtype', `an index of ${index.dtype}`, { op: 'index', cure: 'Use an integer or bool tensor' });
+      } else if (!isIntegral(index.dtype))
+        throw new ProjError('dtype', `an index of ${index.dtype}`, {
+          op: 'index',
+          cure: 'Use an integer or bool tensor',
+        });
       else if (index.ndim === 0 && index.node.data !== null && !isCapturing()) view = select(view, dim, index.item());
       else {
         selectors.push(index);
@@ -133,19 +165,27 @@ function advanced(view: Tensor, selectors: readonly (Tensor | null)[]): Advanced
   const front = adjacent ? dims[0] : 0;
   // The result has the indices' dimensions where the indexed ones stood, or in front when those were apart.
   const k = shape.length;
-  const result = [...Array.from({ length: front }, (_, i) => k + i), ...Array.from({ length: k }, (_, i) => i), ...Array.from({ length: rest.length - front }, (_, i) => k + front + i)];
+  const result = [
+    ...Array.from({ length: front }, (_, i) => k + i),
+    ...Array.from({ length: k }, (_, i) => i),
+    ...Array.from({ length: rest.length - front }, (_, i) => k + front + i),
+  ];
   return { dims, shape, linear: linear as unknown as AnyNode, order: [...dims, ...rest], result };
 }
 
 const rowsOf = (view: Tensor, { dims, order }: Advanced): AnyNode => {
   const moved = permuteNode(view.node, order);
-  return reshapeNode(moved, [dims.reduce((product, d) => product * view.shape[d], 1), ...moved.shape.slice(dims.length)]);
+  return reshapeNode(moved, [
+    dims.reduce((product, d) => product * view.shape[d], 1),
+    ...moved.shape.slice(dims.length),
+  ]);
 };
 
 /** The part of the tensor that the indices name. Numbers, slices, '...' and null give a view; tensors, lists and masks a copy. */
 export function index(input: Tensor, ...indices: readonly Index[]): Tensor {
   const { view, selectors } = plan(input, indices);
-  if (selectors.every((selector) => selector === null)) return view === input ? input.view_({ apply: (base) => base, write: (_, value) => value }) : view;
+  if (selectors.every((selector) => selector === null))
+    return view === input ? input.view_({ apply: (base) => base, write: (_, value) => value }) : view;
   const parts = advanced(view, selectors);
   return wrap(permuteNode(takeNode(rowsOf(view, parts), parts.linear), parts.result));
 }
@@ -153,11 +193,21 @@ export function index(input: Tensor, ...indices: readonly Index[]): Tensor {
 /** Writes `values` (broadcast) where the indices point, or adds them there. */
 function put(input: Tensor, indices: readonly Index[], values: Tensor, accumulate: boolean): Tensor {
   const [only] = indices;
-  if (!accumulate && indices.length === 1 && only instanceof Tensor && isMask(only) && only.ndim > 0 && values.numel() === 1) {
+  if (
+    !accumulate &&
+    indices.length === 1 &&
+    only instanceof Tensor &&
+    isMask(only) &&
+    only.ndim > 0 &&
+    values.numel() === 1
+  ) {
     // A mask and one value need no positions, so that nothing has to be computed now.
     const mask = reshape(only, [...only.shape, ...new Array<number>(input.ndim - only.ndim).fill(1)]);
     const value = expandNode(castNode(reshape(values, []).node, input.dtype), input.shape);
-    return input.assign(whereNode(expandNode(castNode(mask.node, 'bool'), input.shape), value, input.node), 'indexPut_');
+    return input.assign(
+      whereNode(expandNode(castNode(mask.node, 'bool'), input.shape), value, input.node),
+      'indexPut_',
+    );
   }
   const { view, selectors } = plan(input, indices);
   const stored = castNode(values.node, view.dtype);
@@ -170,9 +220,23 @@ function put(input: Tensor, indices: readonly Index[], values: Tensor, accumulat
   const shape = [...parts.shape, ...rows.shape.slice(1)];
   const resultShape = parts.result.map((i) => shape[i]);
   const spread = expandNode(dropLeadingOnes(wrap(stored), resultShape.length).node, resultShape);
-  const updates = reshapeNode(permuteNode(spread, inverseOrder(parts.result)), [elementCount(parts.shape), ...rows.shape.slice(1)]);
-  const written = scatterNode(accumulate ? 'add' : 'set', rows, reshapeNode(parts.linear, [elementCount(parts.shape)]), updates);
-  const back = permuteNode(reshapeNode(written, parts.order.map((d) => view.shape[d])), inverseOrder(parts.order));
+  const updates = reshapeNode(permuteNode(spread, inverseOrder(parts.result)), [
+    elementCount(parts.shape),
+    ...rows.shape.slice(1),
+  ]);
+  const written = scatterNode(
+    accumulate ? 'add' : 'set',
+    rows,
+    reshapeNode(parts.linear, [elementCount(parts.shape)]),
+    updates,
+  );
+  const back = permuteNode(
+    reshapeNode(
+      written,
+      parts.order.map((d) => view.shape[d]),
+    ),
+    inverseOrder(parts.order),
+  );
   return view.assign(back, 'copy_');
 }
 function dropLeadingOnes(x: Tensor, rank: number): Tensor {
@@ -183,11 +247,17 @@ function dropLeadingOnes(x: Tensor, rank: number): Tensor {
 
 const valueTensor = (input: Tensor, value: Tensor | Scalar | readonly unknown[]): Tensor => {
   if (value instanceof Tensor) return value;
-  return isScalar(value) ? wrap(constantNode(input.device, input.dtype, [], scalarValue(value))) : tensor(value, { dtype: input.dtype, device: input.device });
+  return isScalar(value)
+    ? wrap(constantNode(input.device, input.dtype, [], scalarValue(value)))
+    : tensor(value, { dtype: input.dtype, device: input.device });
 };
 
 /** `input[index] = value`: what an assignment between brackets does in Python. */
-export function setIndex(input: Tensor, indices: Index | readonly Index[], value: Tensor | Scalar | readonly unknown[]): Tensor {
+export function setIndex(
+  input: Tensor,
+  indices: Index | readonly Index[],
+  value: Tensor | Scalar | readonly unknown[],
+): Tensor {
   put(input, (isList(indices as Index) ? indices : [indices]) as readonly Index[], valueTensor(input, value), false);
   return input;
 }
@@ -197,12 +267,27 @@ export interface IndexPutOptions {
   readonly accumulate?: boolean;
 }
 /** Writes `values` at the positions that a list of index tensors names. */
-export function indexPut_(input: Tensor, indices: readonly Index[], values: Tensor | Scalar, accumulate: boolean | IndexPutOptions = false): Tensor {
-  put(input, indices, valueTensor(input, values), typeof accumulate === 'boolean' ? accumulate : (accumulate.accumulate ?? false));
+export function indexPut_(
+  input: Tensor,
+  indices: readonly Index[],
+  values: Tensor | Scalar,
+  accumulate: boolean | IndexPutOptions = false,
+): Tensor {
+  put(
+    input,
+    indices,
+    valueTensor(input, values),
+    typeof accumulate === 'boolean' ? accumulate : (accumulate.accumulate ?? false),
+  );
   return input;
 }
 /** A copy with `values` at the positions that a list of index tensors names. */
-export function indexPut(input: Tensor, indices: readonly Index[], values: Tensor | Scalar, accumulate: boolean | IndexPutOptions = false): Tensor {
+export function indexPut(
+  input: Tensor,
+  indices: readonly Index[],
+  values: Tensor | Scalar,
+  accumulate: boolean | IndexPutOptions = false,
+): Tensor {
   return indexPut_(wrap(input.node), indices, values, accumulate);
 }
 
@@ -210,5 +295,8 @@ export const INDEXING: readonly OpRow[] = [
   row('index', index as never, 'input, *indices', { torch: ['Tensor.__getitem__'] }),
   row('setIndex', setIndex as never, 'input, indices, value', { torch: ['Tensor.__setitem__'], differentiable: false }),
   row('indexPut', indexPut, 'input, indices, values, accumulate=False'),
-  row('indexPut_', indexPut_, 'input, indices, values, accumulate=False', { torch: ['Tensor.index_put_'], differentiable: false }),
+  row('indexPut_', indexPut_, 'input, indices, values, accumulate=False', {
+    torch: ['Tensor.index_put_'],
+    differentiable: false,
+  }),
 ];

@@ -11,10 +11,16 @@ import { expand, narrow, reshape, select, unsqueeze } from './views.ts';
 
 /** The parts one after another along `dim`, promoted to one dtype. Empty 1-dimensional parts are left out, as in PyTorch. */
 export function concatenate(parts: readonly Tensor[], dim: number, op: string): Tensor {
-  if (parts.length === 0) throw new ProjError('invalid-argument', 'no tensors', { op, cure: 'Give at least one tensor' });
+  if (parts.length === 0)
+    throw new ProjError('invalid-argument', 'no tensors', { op, cure: 'Give at least one tensor' });
   for (const part of parts) {
     if (!(part instanceof Tensor)) throw new ProjError('invalid-argument', 'a list of tensors is needed', { op });
-    if (part.ndim === 0) throw new ProjError('shape-mismatch', '0-dim tensors cannot be joined', { op, shapes: parts.map((p) => p.shape), cure: 'Use stack' });
+    if (part.ndim === 0)
+      throw new ProjError('shape-mismatch', '0-dim tensors cannot be joined', {
+        op,
+        shapes: parts.map((p) => p.shape),
+        cure: 'Use stack',
+      });
   }
   const dtype = promotedType(...parts);
   const kept = parts.filter((part) => !(part.ndim === 1 && part.shape[0] === 0));
@@ -23,10 +29,19 @@ export function concatenate(parts: readonly Tensor[], dim: number, op: string): 
   const at = normalizeDim(dim, rank, op);
   for (const part of kept) {
     if (part.ndim !== rank || part.shape.some((size, i) => i !== at && size !== kept[0].shape[i])) {
-      throw new ProjError('shape-mismatch', `sizes differ in another dimension than ${at}`, { op, shapes: kept.map((p) => p.shape), dtypes: kept.map((p) => p.dtype) });
+      throw new ProjError('shape-mismatch', `sizes differ in another dimension than ${at}`, {
+        op,
+        shapes: kept.map((p) => p.shape),
+        dtypes: kept.map((p) => p.dtype),
+      });
     }
   }
-  return wrap(concatNode(kept.map((part) => castNode(part.node, dtype)), at));
+  return wrap(
+    concatNode(
+      kept.map((part) => castNode(part.node, dtype)),
+      at,
+    ),
+  );
 }
 
 export interface DimOptions {
@@ -39,13 +54,24 @@ export function cat(tensors: readonly Tensor[], dim: number | DimOptions = 0): T
 }
 /** The tensors along a new dimension. */
 export function stack(tensors: readonly Tensor[], dim: number | DimOptions = 0): Tensor {
-  if (tensors.length === 0) throw new ProjError('invalid-argument', 'no tensors', { op: 'stack', cure: 'Give at least one tensor' });
+  if (tensors.length === 0)
+    throw new ProjError('invalid-argument', 'no tensors', { op: 'stack', cure: 'Give at least one tensor' });
   const at = normalizeDim(dimOf(dim), tensors[0].ndim + 1, 'stack');
-  for (const part of tensors) if (!sameShape(part.shape, tensors[0].shape)) throw new ProjError('shape-mismatch', 'the tensors have different shapes', { op: 'stack', shapes: tensors.map((p) => p.shape) });
-  return concatenate(tensors.map((part) => unsqueeze(part, at)), at, 'stack');
+  for (const part of tensors)
+    if (!sameShape(part.shape, tensors[0].shape))
+      throw new ProjError('shape-mismatch', 'the tensors have different shapes', {
+        op: 'stack',
+        shapes: tensors.map((p) => p.shape),
+      });
+  return concatenate(
+    tensors.map((part) => unsqueeze(part, at)),
+    at,
+    'stack',
+  );
 }
 
-const listOf = (tensors: readonly (Tensor | readonly Tensor[])[]): readonly Tensor[] => (tensors.length === 1 && !(tensors[0] instanceof Tensor) ? tensors[0] : (tensors as readonly Tensor[]));
+const listOf = (tensors: readonly (Tensor | readonly Tensor[])[]): readonly Tensor[] =>
+  tensors.length === 1 && !(tensors[0] instanceof Tensor) ? tensors[0] : (tensors as readonly Tensor[]);
 
 /** At least one dimension. */
 export function atleast1d(...tensors: readonly (Tensor | readonly Tensor[])[]): Tensor | Tensor[] {
@@ -59,7 +85,15 @@ export function atleast2d(...tensors: readonly (Tensor | readonly Tensor[])[]): 
 }
 /** At least three dimensions: a vector becomes [1, n, 1], a matrix [m, n, 1]. */
 export function atleast3d(...tensors: readonly (Tensor | readonly Tensor[])[]): Tensor | Tensor[] {
-  const result = listOf(tensors).map((x) => (x.ndim === 0 ? reshape(x, [1, 1, 1]) : x.ndim === 1 ? reshape(x, [1, x.shape[0], 1]) : x.ndim === 2 ? unsqueeze(x, -1) : x));
+  const result = listOf(tensors).map((x) =>
+    x.ndim === 0
+      ? reshape(x, [1, 1, 1])
+      : x.ndim === 1
+        ? reshape(x, [1, x.shape[0], 1])
+        : x.ndim === 2
+          ? unsqueeze(x, -1)
+          : x,
+  );
   return tensors.length === 1 && tensors[0] instanceof Tensor ? result[0] : result;
 }
 
@@ -78,7 +112,11 @@ export function dstack(tensors: readonly Tensor[]): Tensor {
 }
 /** As {@link hstack}, with vectors as columns. */
 export function columnStack(tensors: readonly Tensor[]): Tensor {
-  return concatenate(tensors.map((x) => (x.ndim <= 1 ? reshape(x, [x.numel(), 1]) : x)), 1, 'columnStack');
+  return concatenate(
+    tensors.map((x) => (x.ndim <= 1 ? reshape(x, [x.numel(), 1]) : x)),
+    1,
+    'columnStack',
+  );
 }
 
 /** Parts of sizes `splitSize` (the last may be smaller), or of the sizes listed. Views. */
@@ -88,11 +126,16 @@ export function split(tensor: Tensor, splitSize: number | readonly number[], dim
   const size = tensor.shape[at];
   let sizes: readonly number[];
   if (typeof splitSize === 'number') {
-    if (splitSize < 0 || (splitSize === 0 && size !== 0)) throw new ProjError('invalid-argument', `parts of ${splitSize}`, { op: 'split' });
+    if (splitSize < 0 || (splitSize === 0 && size !== 0))
+      throw new ProjError('invalid-argument', `parts of ${splitSize}`, { op: 'split' });
     const count = splitSize === 0 ? 1 : Math.max(1, Math.ceil(size / splitSize));
     sizes = Array.from({ length: count }, (_, i) => Math.min(splitSize, size - i * splitSize));
   } else sizes = splitSize;
-  if (sizes.some((s) => s < 0) || sizes.reduce((a, b) => a + b, 0) !== size) throw new ProjError('shape-mismatch', `sizes [${sizes.join(', ')}] do not add up to ${size}`, { op: 'split', shapes: [tensor.shape] });
+  if (sizes.some((s) => s < 0) || sizes.reduce((a, b) => a + b, 0) !== size)
+    throw new ProjError('shape-mismatch', `sizes [${sizes.join(', ')}] do not add up to ${size}`, {
+      op: 'split',
+      shapes: [tensor.shape],
+    });
   let start = 0;
   return sizes.map((length) => {
     const part = narrow(tensor, at, start, length);
@@ -114,15 +157,28 @@ export function chunk(input: Tensor, chunks: number, dim: number | DimOptions = 
   return split(input, Math.ceil(size / chunks), at);
 }
 /** `sections` parts whose sizes differ by at most one, or parts that end before the given indices. Views. */
-export function tensorSplit(input: Tensor, indicesOrSections: number | readonly number[] | Tensor, dim: number | DimOptions = 0): Tensor[] {
+export function tensorSplit(
+  input: Tensor,
+  indicesOrSections: number | readonly number[] | Tensor,
+  dim: number | DimOptions = 0,
+): Tensor[] {
   if (input.ndim === 0) throw new ProjError('shape-mismatch', 'a 0-dim tensor cannot be split', { op: 'tensorSplit' });
   const at = normalizeDim(dimOf(dim), input.ndim, 'tensorSplit');
   const size = input.shape[at];
-  const given = indicesOrSections instanceof Tensor ? (indicesOrSections.ndim === 0 ? indicesOrSections.item() : indicesOrSections.toFlatArray()) : indicesOrSections;
+  const given =
+    indicesOrSections instanceof Tensor
+      ? indicesOrSections.ndim === 0
+        ? indicesOrSections.item()
+        : indicesOrSections.toFlatArray()
+      : indicesOrSections;
   if (typeof given === 'number') {
     if (given <= 0) throw new ProjError('invalid-argument', `${given} sections`, { op: 'tensorSplit' });
     const base = Math.floor(size / given);
-    return split(input, Array.from({ length: given }, (_, i) => base + (i < size % given ? 1 : 0)), at);
+    return split(
+      input,
+      Array.from({ length: given }, (_, i) => base + (i < size % given ? 1 : 0)),
+      at,
+    );
   }
   const bounds = [...given, size].map((x) => Math.min(size, Math.max(0, x < 0 ? x + size : x)));
   let start = 0;
@@ -132,14 +188,26 @@ export function tensorSplit(input: Tensor, indicesOrSections: number | readonly 
     return part;
   });
 }
-const alongAxis = (op: string, axis: (rank: number) => number, least: number) => (input: Tensor, indicesOrSections: number | readonly number[]): Tensor[] => {
-  if (input.ndim < least) throw new ProjError('shape-mismatch', `a tensor of at least ${least} dimensions is needed`, { op, shapes: [input.shape] });
-  const dim = axis(input.ndim);
-  if (typeof indicesOrSections === 'number' && (indicesOrSections === 0 || input.shape[dim] % indicesOrSections !== 0)) {
-    throw new ProjError('shape-mismatch', `dimension ${dim} does not divide into ${indicesOrSections} parts`, { op, shapes: [input.shape] });
-  }
-  return tensorSplit(input, indicesOrSections, dim);
-};
+const alongAxis =
+  (op: string, axis: (rank: number) => number, least: number) =>
+  (input: Tensor, indicesOrSections: number | readonly number[]): Tensor[] => {
+    if (input.ndim < least)
+      throw new ProjError('shape-mismatch', `a tensor of at least ${least} dimensions is needed`, {
+        op,
+        shapes: [input.shape],
+      });
+    const dim = axis(input.ndim);
+    if (
+      typeof indicesOrSections === 'number' &&
+      (indicesOrSections === 0 || input.shape[dim] % indicesOrSections !== 0)
+    ) {
+      throw new ProjError('shape-mismatch', `dimension ${dim} does not divide into ${indicesOrSections} parts`, {
+        op,
+        shapes: [input.shape],
+      });
+    }
+    return tensorSplit(input, indicesOrSections, dim);
+  };
 /** Splits along the second dimension (the first one of a vector). Views. */
 export const hsplit = alongAxis('hsplit', (rank) => (rank === 1 ? 0 : 1), 1);
 /** Splits along the first dimension. Views. */
@@ -149,7 +217,8 @@ export const dsplit = alongAxis('dsplit', () => 2, 3);
 /** All slices along `dim`, without it. Views. */
 export function unbind(input: Tensor, dim: number | DimOptions = 0): Tensor[] {
   const at = normalizeDim(dimOf(dim), input.ndim, 'unbind');
-  if (input.ndim === 0) throw new ProjError('shape-mismatch', 'a 0-dim tensor has no dimension to unbind', { op: 'unbind' });
+  if (input.ndim === 0)
+    throw new ProjError('shape-mismatch', 'a 0-dim tensor has no dimension to unbind', { op: 'unbind' });
   return Array.from({ length: input.shape[at] }, (_, i) => select(input, at, i));
 }
 
@@ -157,10 +226,25 @@ type SizeArguments = readonly (number | readonly number[])[];
 /** The tensor repeated this often in each dimension; missing dimensions are added in front. */
 export function repeat(input: Tensor, ...repeats: SizeArguments): Tensor {
   const times = shapeArgument(repeats, 'repeat');
-  if (times.length < input.ndim) throw new ProjError('shape-mismatch', `${times.length} repeats for ${input.ndim} dimensions`, { op: 'repeat', shapes: [input.shape] });
+  if (times.length < input.ndim)
+    throw new ProjError('shape-mismatch', `${times.length} repeats for ${input.ndim} dimensions`, {
+      op: 'repeat',
+      shapes: [input.shape],
+    });
   const padded = [...new Array<number>(times.length - input.ndim).fill(1), ...input.shape];
-  const interleaved = expand(reshape(input, padded.flatMap((size) => [1, size])), padded.flatMap((size, i) => [times[i], size]));
-  return wrap(reshapeNode(interleaved.node, padded.map((size, i) => size * times[i])));
+  const interleaved = expand(
+    reshape(
+      input,
+      padded.flatMap((size) => [1, size]),
+    ),
+    padded.flatMap((size, i) => [times[i], size]),
+  );
+  return wrap(
+    reshapeNode(
+      interleaved.node,
+      padded.map((size, i) => size * times[i]),
+    ),
+  );
 }
 /** As {@link repeat}; missing entries of `dims` are 1. */
 export function tile(input: Tensor, ...dims: SizeArguments): Tensor {
@@ -172,8 +256,15 @@ export interface RepeatInterleaveOptions {
   readonly outputSize?: number | null;
 }
 /** Each element (or slice along `dim`) repeated `repeats` times. A tensor of repeats is read at once. */
-export function repeatInterleave(input: Tensor, repeats?: number | Tensor | null, { dim = null }: RepeatInterleaveOptions = {}): Tensor {
-  if (repeats === undefined || repeats === null) return fromArray(spread(input.toFlatArray()), [input.toFlatArray().reduce((a, b) => a + b, 0)], 'int64', { device: input.device });
+export function repeatInterleave(
+  input: Tensor,
+  repeats?: number | Tensor | null,
+  { dim = null }: RepeatInterleaveOptions = {},
+): Tensor {
+  if (repeats === undefined || repeats === null)
+    return fromArray(spread(input.toFlatArray()), [input.toFlatArray().reduce((a, b) => a + b, 0)], 'int64', {
+      device: input.device,
+    });
   const x = dim === null ? reshape(input, [input.numel()]) : input.ndim === 0 ? reshape(input, [1]) : input;
   const at = dim === null ? 0 : normalizeDim(dim, x.ndim, 'repeatInterleave');
   const size = x.shape[at];
@@ -181,10 +272,19 @@ export function repeatInterleave(input: Tensor, repeats?: number | Tensor | null
   if (single !== null) {
     if (single < 0) throw new ProjError('invalid-argument', `${single} repeats`, { op: 'repeatInterleave' });
     const wide = [...x.shape.slice(0, at + 1), single, ...x.shape.slice(at + 1)];
-    return wrap(reshapeNode(expand(unsqueeze(x, at + 1), wide).node, x.shape.map((s, i) => (i === at ? s * single : s))));
+    return wrap(
+      reshapeNode(
+        expand(unsqueeze(x, at + 1), wide).node,
+        x.shape.map((s, i) => (i === at ? s * single : s)),
+      ),
+    );
   }
   const counts = (repeats as Tensor).toFlatArray();
-  if (counts.length !== size || counts.some((c) => c < 0)) throw new ProjError('shape-mismatch', `${counts.length} repeats for ${size} elements`, { op: 'repeatInterleave', shapes: [x.shape] });
+  if (counts.length !== size || counts.some((c) => c < 0))
+    throw new ProjError('shape-mismatch', `${counts.length} repeats for ${size} elements`, {
+      op: 'repeatInterleave',
+      shapes: [x.shape],
+    });
   const rows = spread(counts);
   const index = fromArray(rows, [rows.length], 'int64', { device: input.device }).node;
   const moved = alongFirst(x, at);
@@ -205,25 +305,48 @@ export function meshgrid(...tensors: readonly (Tensor | readonly Tensor[] | { in
   const indexing = hasOptions ? ((last as { indexing?: string }).indexing ?? 'ij') : 'ij';
   const list = listOf((hasOptions ? tensors.slice(0, -1) : tensors) as readonly (Tensor | readonly Tensor[])[]);
   if (list.length === 0) throw new ProjError('invalid-argument', 'no tensors', { op: 'meshgrid' });
-  if (indexing !== 'ij' && indexing !== 'xy') throw new ProjError('invalid-argument', `indexing "${indexing}"`, { op: 'meshgrid', cure: 'Use "ij" or "xy"' });
-  for (const x of list) if (x.ndim > 1) throw new ProjError('shape-mismatch', 'vectors are needed', { op: 'meshgrid', shapes: list.map((t) => t.shape) });
+  if (indexing !== 'ij' && indexing !== 'xy')
+    throw new ProjError('invalid-argument', `indexing "${indexing}"`, { op: 'meshgrid', cure: 'Use "ij" or "xy"' });
+  for (const x of list)
+    if (x.ndim > 1)
+      throw new ProjError('shape-mismatch', 'vectors are needed', { op: 'meshgrid', shapes: list.map((t) => t.shape) });
   const swap = indexing === 'xy' && list.length > 1;
   const ordered = swap ? [list[1], list[0], ...list.slice(2)] : list;
   const shape = ordered.map((x) => x.numel());
-  const grids = ordered.map((x, i) => expand(reshape(x, shape.map((_, d) => (d === i ? x.numel() : 1))), shape));
+  const grids = ordered.map((x, i) =>
+    expand(
+      reshape(
+        x,
+        shape.map((_, d) => (d === i ? x.numel() : 1)),
+      ),
+      shape,
+    ),
+  );
   const result = swap ? [grids[1], grids[0], ...grids.slice(2)] : grids;
   return result;
 }
 /** All tuples with one element of each vector, as rows. */
 export function cartesianProd(...tensors: readonly (Tensor | readonly Tensor[])[]): Tensor {
   const list = listOf(tensors);
-  for (const x of list) if (x.ndim !== 1) throw new ProjError('shape-mismatch', 'vectors are needed', { op: 'cartesianProd', shapes: list.map((t) => t.shape) });
+  for (const x of list)
+    if (x.ndim !== 1)
+      throw new ProjError('shape-mismatch', 'vectors are needed', {
+        op: 'cartesianProd',
+        shapes: list.map((t) => t.shape),
+      });
   if (list.length === 1) return list[0];
-  return stack(meshgrid(list).map((grid) => reshape(grid, [grid.numel()])), 1);
+  return stack(
+    meshgrid(list).map((grid) => reshape(grid, [grid.numel()])),
+    1,
+  );
 }
 /** All combinations of `r` elements of a vector, as rows. */
-export function combinations(input: Tensor, { r = 2, withReplacement = false }: { r?: number; withReplacement?: boolean } = {}): Tensor {
-  if (input.ndim !== 1) throw new ProjError('shape-mismatch', 'a vector is needed', { op: 'combinations', shapes: [input.shape] });
+export function combinations(
+  input: Tensor,
+  { r = 2, withReplacement = false }: { r?: number; withReplacement?: boolean } = {},
+): Tensor {
+  if (input.ndim !== 1)
+    throw new ProjError('shape-mismatch', 'a vector is needed', { op: 'combinations', shapes: [input.shape] });
   if (r < 0) throw new ProjError('invalid-argument', `r = ${r}`, { op: 'combinations' });
   if (r === 0) return fromArray([], [0], input.dtype, { device: input.device });
   const rows: number[] = [];
@@ -237,7 +360,8 @@ export function combinations(input: Tensor, { r = 2, withReplacement = false }: 
 /** A matrix with the given ones along its diagonal, zeros elsewhere. */
 export function blockDiag(...tensors: readonly (Tensor | readonly Tensor[])[]): Tensor {
   const blocks = listOf(tensors).map((x) => {
-    if (x.ndim > 2) throw new ProjError('shape-mismatch', 'matrices are needed', { op: 'blockDiag', shapes: [x.shape] });
+    if (x.ndim > 2)
+      throw new ProjError('shape-mismatch', 'matrices are needed', { op: 'blockDiag', shapes: [x.shape] });
     return x.ndim === 2 ? x : reshape(x, [1, x.numel()]);
   });
   const dtype = blocks.reduce((type, x) => promoteTypes(type, x.dtype), blocks[0].dtype);
@@ -246,7 +370,11 @@ export function blockDiag(...tensors: readonly (Tensor | readonly Tensor[])[]): 
   const rows = blocks.map((x) => {
     const [m, n] = x.shape;
     const zeros = (width: number): Tensor => wrap(constantNode(x.device, dtype, [m, width], 0));
-    const padded = concatenate([...(at > 0 ? [zeros(at)] : []), x, ...(columns - at - n > 0 ? [zeros(columns - at - n)] : [])], 1, 'blockDiag');
+    const padded = concatenate(
+      [...(at > 0 ? [zeros(at)] : []), x, ...(columns - at - n > 0 ? [zeros(columns - at - n)] : [])],
+      1,
+      'blockDiag',
+    );
     at += n;
     return wrap(castNode(padded.node, dtype));
   });
@@ -254,15 +382,23 @@ export function blockDiag(...tensors: readonly (Tensor | readonly Tensor[])[]): 
 }
 
 /** Elements moved by `shifts` along `dims`, those that leave at one end entering at the other. Without `dims` the flattened tensor is rolled. */
-export function roll(input: Tensor, shifts: number | readonly number[], dims: number | readonly number[] | null = null): Tensor {
+export function roll(
+  input: Tensor,
+  shifts: number | readonly number[],
+  dims: number | readonly number[] | null = null,
+): Tensor {
   const amounts = typeof shifts === 'number' ? [shifts] : shifts;
   const list = dims === null ? [] : typeof dims === 'number' ? [dims] : dims;
   if (list.length === 0) {
-    if (amounts.length !== 1) throw new ProjError('invalid-argument', `${amounts.length} shifts without dims`, { op: 'roll' });
+    if (amounts.length !== 1)
+      throw new ProjError('invalid-argument', `${amounts.length} shifts without dims`, { op: 'roll' });
     return wrap(reshapeNode(rollOne(reshape(input, [input.numel()]), amounts[0], 0).node, input.shape));
   }
-  if (list.length !== amounts.length) throw new ProjError('invalid-argument', `${amounts.length} shifts for ${list.length} dims`, { op: 'roll' });
-  return wrap(list.reduce<Tensor>((x, dim, i) => rollOne(x, amounts[i], normalizeDim(dim, input.ndim, 'roll')), input).node);
+  if (list.length !== amounts.length)
+    throw new ProjError('invalid-argument', `${amounts.length} shifts for ${list.length} dims`, { op: 'roll' });
+  return wrap(
+    list.reduce<Tensor>((x, dim, i) => rollOne(x, amounts[i], normalizeDim(dim, input.ndim, 'roll')), input).node,
+  );
 }
 function rollOne(x: Tensor, shift: number, dim: number): Tensor {
   const size = x.shape[dim] ?? 1;
@@ -272,12 +408,31 @@ function rollOne(x: Tensor, shift: number, dim: number): Tensor {
 }
 
 export const JOINING: readonly OpRow[] = [
-  row('cat', cat, 'tensors, dim=0'), row('concat', cat, 'tensors, dim=0'), row('concatenate', cat, 'tensors, dim=0'), row('stack', stack, 'tensors, dim=0'),
-  row('hstack', hstack, 'tensors'), row('vstack', vstack, 'tensors', { torch: ['torch.vstack', 'torch.row_stack'] }), row('dstack', dstack, 'tensors'), row('columnStack', columnStack, 'tensors'),
-  row('atleast1d', atleast1d as never, '*tensors', { torch: ['torch.atleast_1d'] }), row('atleast2d', atleast2d as never, '*tensors', { torch: ['torch.atleast_2d'] }), row('atleast3d', atleast3d as never, '*tensors', { torch: ['torch.atleast_3d'] }),
-  row('split', split, 'tensor, split_size, dim=0', { method: true }), row('splitWithSizes', splitWithSizes, 'input, split_sizes, dim=0'), row('chunk', chunk, 'input, chunks, dim=0'), row('tensorSplit', tensorSplit, 'input, indices_or_sections, dim=0'),
-  row('hsplit', hsplit, 'input, indices_or_sections'), row('vsplit', vsplit, 'input, indices_or_sections'), row('dsplit', dsplit, 'input, indices_or_sections'), row('unbind', unbind, 'input, dim=0'),
-  row('repeat', repeat as never, 'input, repeats', { torch: ['Tensor.repeat'] }), row('tile', tile as never, 'input, dims'), row('repeatInterleave', repeatInterleave, 'input, repeats=None, dim=None, *, output_size=None'),
-  row('meshgrid', meshgrid as never, '*tensors, indexing=None'), row('cartesianProd', cartesianProd as never, '*tensors'), row('combinations', combinations, 'input, r=2, with_replacement=False', { method: false }),
-  row('blockDiag', blockDiag as never, '*tensors'), row('roll', roll, 'input, shifts, dims=None'),
+  row('cat', cat, 'tensors, dim=0'),
+  row('concat', cat, 'tensors, dim=0'),
+  row('concatenate', cat, 'tensors, dim=0'),
+  row('stack', stack, 'tensors, dim=0'),
+  row('hstack', hstack, 'tensors'),
+  row('vstack', vstack, 'tensors', { torch: ['torch.vstack', 'torch.row_stack'] }),
+  row('dstack', dstack, 'tensors'),
+  row('columnStack', columnStack, 'tensors'),
+  row('atleast1d', atleast1d as never, '*tensors', { torch: ['torch.atleast_1d'] }),
+  row('atleast2d', atleast2d as never, '*tensors', { torch: ['torch.atleast_2d'] }),
+  row('atleast3d', atleast3d as never, '*tensors', { torch: ['torch.atleast_3d'] }),
+  row('split', split, 'tensor, split_size, dim=0', { method: true }),
+  row('splitWithSizes', splitWithSizes, 'input, split_sizes, dim=0'),
+  row('chunk', chunk, 'input, chunks, dim=0'),
+  row('tensorSplit', tensorSplit, 'input, indices_or_sections, dim=0'),
+  row('hsplit', hsplit, 'input, indices_or_sections'),
+  row('vsplit', vsplit, 'input, indices_or_sections'),
+  row('dsplit', dsplit, 'input, indices_or_sections'),
+  row('unbind', unbind, 'input, dim=0'),
+  row('repeat', repeat as never, 'input, repeats', { torch: ['Tensor.repeat'] }),
+  row('tile', tile as never, 'input, dims'),
+  row('repeatInterleave', repeatInterleave, 'input, repeats=None, dim=None, *, output_size=None'),
+  row('meshgrid', meshgrid as never, '*tensors, indexing=None'),
+  row('cartesianProd', cartesianProd as never, '*tensors'),
+  row('combinations', combinations, 'input, r=2, with_replacement=False', { method: false }),
+  row('blockDiag', blockDiag as never, '*tensors'),
+  row('roll', roll, 'input, shifts, dims=None'),
 ];

@@ -1,6 +1,16 @@
 /** Extremes, order statistics and sorting. Results of (values, indices) have the indices' gradient: only the chosen element gets it. */
 import { ProjError } from '@proj/kernel';
-import { argsortNode, binaryNode, castNode, constantNode, permuteNode, reduceNode, reshapeNode, sliceNode, whereNode } from '../graph/build.ts';
+import {
+  argsortNode,
+  binaryNode,
+  castNode,
+  constantNode,
+  permuteNode,
+  reduceNode,
+  reshapeNode,
+  sliceNode,
+  whereNode,
+} from '../graph/build.ts';
 import type { AnyNode } from '../graph/node.ts';
 import { isFloatingPoint } from '../promotion.ts';
 import { Tensor, wrap } from '../tensor.ts';
@@ -19,7 +29,8 @@ export interface KeepdimOptions {
   readonly keepdim?: boolean;
 }
 
-const isNaNNode = (x: AnyNode): AnyNode => (isFloatingPoint(x.dtype) ? binaryNode('ne', x, x) : constantNode(x.device, 'bool', x.shape, false));
+const isNaNNode = (x: AnyNode): AnyNode =>
+  isFloatingPoint(x.dtype) ? binaryNode('ne', x, x) : constantNode(x.device, 'bool', x.shape, false);
 const sizeAt = (x: AnyNode, dim: number): number => (x.shape.length === 0 ? 1 : x.shape[dim]);
 
 /** First position of an extreme along `dim`, kept as size 1; NaN counts as the extreme. */
@@ -29,19 +40,37 @@ function extremePosition(fn: 'max' | 'min', x: AnyNode, dim: number): AnyNode {
   const best = reduceDims(fn, x, [dim], true);
   const spread = wrap(best).expand(x.shape).node;
   const hit = binaryNode('or', binaryNode('eq', x, spread), isNaNNode(x));
-  const where = whereNode(hit, positionsAlong(x.device, x.shape, dim), constantNode(x.device, 'int64', x.shape, sizeAt(x, dim)));
+  const where = whereNode(
+    hit,
+    positionsAlong(x.device, x.shape, dim),
+    constantNode(x.device, 'int64', x.shape, sizeAt(x, dim)),
+  );
   return reshapeNode(reduceNode('min', where, [dim]), kept);
 }
 
 function requireSize(op: string, x: Tensor, dim: number): void {
-  if (x.ndim > 0 && x.shape[dim] === 0) throw new ProjError('shape-mismatch', `dimension ${dim} has no elements`, { op, shapes: [x.shape], dtypes: [x.dtype] });
+  if (x.ndim > 0 && x.shape[dim] === 0)
+    throw new ProjError('shape-mismatch', `dimension ${dim} has no elements`, {
+      op,
+      shapes: [x.shape],
+      dtypes: [x.dtype],
+    });
 }
 
-const dropDim = (x: AnyNode, dim: number, keepdim: boolean): AnyNode => (keepdim || x.shape.length === 0 ? x : reshapeNode(x, x.shape.filter((_, i) => i !== dim)));
+const dropDim = (x: AnyNode, dim: number, keepdim: boolean): AnyNode =>
+  keepdim || x.shape.length === 0
+    ? x
+    : reshapeNode(
+        x,
+        x.shape.filter((_, i) => i !== dim),
+      );
 
 /** Values at `index` (size 1 along `dim`) and the index itself. */
 function pick(x: AnyNode, dim: number, index: AnyNode, keepdim: boolean): ValuesAndIndices {
-  return { values: wrap(dropDim(gatherNode(x, dim, index, true), dim, keepdim)), indices: wrap(dropDim(index, dim, keepdim)) };
+  return {
+    values: wrap(dropDim(gatherNode(x, dim, index, true), dim, keepdim)),
+    indices: wrap(dropDim(index, dim, keepdim)),
+  };
 }
 
 function extreme(name: 'max' | 'min') {
@@ -50,10 +79,19 @@ function extreme(name: 'max' | 'min') {
   function compute(input: Tensor): Tensor;
   function compute(input: Tensor, other: Tensor): Tensor;
   function compute(input: Tensor, dim: number, options?: KeepdimOptions): ValuesAndIndices;
-  function compute(input: Tensor, dim?: number | Tensor | null, { keepdim = false }: KeepdimOptions = {}): Tensor | ValuesAndIndices {
+  function compute(
+    input: Tensor,
+    dim?: number | Tensor | null,
+    { keepdim = false }: KeepdimOptions = {},
+  ): Tensor | ValuesAndIndices {
     if (!(input instanceof Tensor)) throw new ProjError('invalid-argument', 'a tensor is needed', { op: name });
     if (dim === undefined || dim === null) {
-      if (input.numel() === 0) throw new ProjError('shape-mismatch', 'no elements', { op: name, shapes: [input.shape], cure: 'Give a dim that is not empty' });
+      if (input.numel() === 0)
+        throw new ProjError('shape-mismatch', 'no elements', {
+          op: name,
+          shapes: [input.shape],
+          cure: 'Give a dim that is not empty',
+        });
       return whole(input);
     }
     if (dim instanceof Tensor) return pairwise(input, dim);
@@ -68,28 +106,44 @@ export const max = extreme('max');
 /** The smallest element; along `dim` with its index; or the elementwise smaller of two tensors. */
 export const min = extreme('min');
 
-const argExtreme = (fn: 'max' | 'min') => (input: Tensor, dim: number | null = null, { keepdim = false }: KeepdimOptions = {}): Tensor => {
-  const name = `arg${fn}`;
-  if (input.dtype === 'bool') throw new ProjError('dtype', `${name} of bool`, { op: name, cure: 'Cast to an integer dtype' });
-  if (dim === null) {
-    if (input.numel() === 0) throw new ProjError('shape-mismatch', 'no elements', { op: name, shapes: [input.shape] });
-    const index = extremePosition(fn, reshapeNode(input.node, [input.numel()]), 0);
-    return wrap(reshapeNode(index, keepdim ? input.shape.map(() => 1) : []));
-  }
-  const at = normalizeDim(dim, input.ndim, name);
-  requireSize(name, input, at);
-  return wrap(dropDim(extremePosition(fn, input.node, at), at, keepdim));
-};
+const argExtreme =
+  (fn: 'max' | 'min') =>
+  (input: Tensor, dim: number | null = null, { keepdim = false }: KeepdimOptions = {}): Tensor => {
+    const name = `arg${fn}`;
+    if (input.dtype === 'bool')
+      throw new ProjError('dtype', `${name} of bool`, { op: name, cure: 'Cast to an integer dtype' });
+    if (dim === null) {
+      if (input.numel() === 0)
+        throw new ProjError('shape-mismatch', 'no elements', { op: name, shapes: [input.shape] });
+      const index = extremePosition(fn, reshapeNode(input.node, [input.numel()]), 0);
+      return wrap(reshapeNode(index, keepdim ? input.shape.map(() => 1) : []));
+    }
+    const at = normalizeDim(dim, input.ndim, name);
+    requireSize(name, input, at);
+    return wrap(dropDim(extremePosition(fn, input.node, at), at, keepdim));
+  };
 /** Index of the largest element (of the first one, where several are equal): of all, or along `dim`. */
 export const argmax = argExtreme('max');
 /** Index of the smallest element: of all, or along `dim`. */
 export const argmin = argExtreme('min');
 
 /** Smallest and largest element, of all or along `dim`. */
-export function aminmax(input: Tensor, { dim = null, keepdim = false }: KeepdimOptions & { dim?: number | null } = {}): { min: Tensor; max: Tensor } {
+export function aminmax(
+  input: Tensor,
+  { dim = null, keepdim = false }: KeepdimOptions & { dim?: number | null } = {},
+): { min: Tensor; max: Tensor } {
   if (dim === null) {
-    if (input.numel() === 0) throw new ProjError('shape-mismatch', 'no elements', { op: 'aminmax', shapes: [input.shape] });
-    const kept = (x: Tensor): Tensor => (keepdim ? wrap(reshapeNode(x.node, input.shape.map(() => 1))) : x);
+    if (input.numel() === 0)
+      throw new ProjError('shape-mismatch', 'no elements', { op: 'aminmax', shapes: [input.shape] });
+    const kept = (x: Tensor): Tensor =>
+      keepdim
+        ? wrap(
+            reshapeNode(
+              x.node,
+              input.shape.map(() => 1),
+            ),
+          )
+        : x;
     return { min: kept(amin(input)), max: kept(amax(input)) };
   }
   requireSize('aminmax', input, normalizeDim(dim, input.ndim, 'aminmax'));
@@ -128,7 +182,12 @@ export function msort(input: Tensor): Tensor {
 
 const narrowTo = (x: AnyNode, dim: number, start: number, length: number): AnyNode => {
   if (x.shape.length === 0) return x;
-  return sliceNode(x, x.shape.map((_, i) => (i === dim ? start : 0)), x.shape.map((size, i) => (i === dim ? length : size)), x.shape.map(() => 1));
+  return sliceNode(
+    x,
+    x.shape.map((_, i) => (i === dim ? start : 0)),
+    x.shape.map((size, i) => (i === dim ? length : size)),
+    x.shape.map(() => 1),
+  );
 };
 
 export interface TopkOptions {
@@ -139,14 +198,27 @@ export interface TopkOptions {
 /** The k largest (or smallest) elements along `dim`, with their indices. */
 export function topk(input: Tensor, k: number, { dim = -1, largest = true }: TopkOptions = {}): ValuesAndIndices {
   const at = normalizeDim(dim, input.ndim, 'topk');
-  if (k < 0 || k > sizeAt(input.node, at)) throw new ProjError('index-out-of-range', `${k} of ${sizeAt(input.node, at)} elements`, { op: 'topk', shapes: [input.shape] });
+  if (k < 0 || k > sizeAt(input.node, at))
+    throw new ProjError('index-out-of-range', `${k} of ${sizeAt(input.node, at)} elements`, {
+      op: 'topk',
+      shapes: [input.shape],
+    });
   const indices = narrowTo(argsortAlong(input.node, at, largest), at, 0, k);
   return { values: wrap(gatherNode(input.node, at, indices, true)), indices: wrap(indices) };
 }
 /** The k-th smallest element along `dim` (k from 1), with its index. */
-export function kthvalue(input: Tensor, k: number, dim: number = -1, { keepdim = false }: KeepdimOptions = {}): ValuesAndIndices {
+export function kthvalue(
+  input: Tensor,
+  k: number,
+  dim: number = -1,
+  { keepdim = false }: KeepdimOptions = {},
+): ValuesAndIndices {
   const at = normalizeDim(dim, input.ndim, 'kthvalue');
-  if (k < 1 || k > sizeAt(input.node, at)) throw new ProjError('index-out-of-range', `${k}-th of ${sizeAt(input.node, at)} elements`, { op: 'kthvalue', shapes: [input.shape] });
+  if (k < 1 || k > sizeAt(input.node, at))
+    throw new ProjError('index-out-of-range', `${k}-th of ${sizeAt(input.node, at)} elements`, {
+      op: 'kthvalue',
+      shapes: [input.shape],
+    });
   return pick(input.node, at, narrowTo(argsortAlong(input.node, at, false), at, k - 1, 1), keepdim);
 }
 
@@ -159,17 +231,29 @@ function medianPosition(x: AnyNode, dim: number, ignoreNaN: boolean): AnyNode {
   const nanCount = wrap(reduceDims('sum', castNode(isNaNNode(x), 'int64'), [dim], true));
   // NaN sorts last: the first of them stands after the numbers.
   const numbers = nanCount.rsub(size);
-  const rank = ignoreNaN ? numbers.sub(1).clamp(0).floorDivide(2).node : whereNode(castNode(nanCount.node, 'bool'), numbers.node, constantNode(x.device, 'int64', numbers.shape, (size - 1) >> 1));
+  const rank = ignoreNaN
+    ? numbers.sub(1).clamp(0).floorDivide(2).node
+    : whereNode(
+        castNode(nanCount.node, 'bool'),
+        numbers.node,
+        constantNode(x.device, 'int64', numbers.shape, (size - 1) >> 1),
+      );
   return gatherNode(order, dim, rank, true);
 }
 const medianOf = (name: 'median' | 'nanmedian') => {
   const ignoreNaN = name === 'nanmedian';
   function compute(input: Tensor): Tensor;
   function compute(input: Tensor, dim: number, options?: KeepdimOptions): ValuesAndIndices;
-  function compute(input: Tensor, dim: number | null = null, { keepdim = false }: KeepdimOptions = {}): Tensor | ValuesAndIndices {
-    if (input.dtype === 'bool') throw new ProjError('dtype', `${name} of bool`, { op: name, cure: 'Cast to an integer dtype' });
+  function compute(
+    input: Tensor,
+    dim: number | null = null,
+    { keepdim = false }: KeepdimOptions = {},
+  ): Tensor | ValuesAndIndices {
+    if (input.dtype === 'bool')
+      throw new ProjError('dtype', `${name} of bool`, { op: name, cure: 'Cast to an integer dtype' });
     if (dim === null) {
-      if (input.numel() === 0) return wrap(constantNode(input.device, input.dtype, [], isFloatingPoint(input.dtype) ? Number.NaN : 0));
+      if (input.numel() === 0)
+        return wrap(constantNode(input.device, input.dtype, [], isFloatingPoint(input.dtype) ? Number.NaN : 0));
       const flat = reshapeNode(input.node, [input.numel()]);
       return pick(flat, 0, medianPosition(flat, 0, ignoreNaN), false).values;
     }
@@ -197,7 +281,10 @@ export function mode(input: Tensor, dim: number = -1, { keepdim = false }: Keepd
   const line = wrap(sorted).unsqueeze(-1).transpose(at, -1).expand(wide);
   const frequency = reduceNode('sum', castNode(column.eq(line).node, 'int64'), [shape.length]);
   const first = extremePosition('max', frequency, at);
-  const last = wrap(first).add(wrap(gatherNode(frequency, at, first, true))).sub(1).clamp(0);
+  const last = wrap(first)
+    .add(wrap(gatherNode(frequency, at, first, true)))
+    .sub(1)
+    .clamp(0);
   return pick(input.node, at, gatherNode(order, at, last.node, true), keepdim);
 }
 
@@ -206,26 +293,52 @@ export interface QuantileOptions extends KeepdimOptions {
   readonly dim?: number | null;
   readonly interpolation?: Interpolation;
 }
-function quantileOf(name: string, input: Tensor, q: TensorLike, ignoreNaN: boolean, { dim = null, keepdim = false, interpolation = 'linear' }: QuantileOptions): Tensor {
-  if (!isFloatingPoint(input.dtype)) throw new ProjError('dtype', `quantiles of ${input.dtype}`, { op: name, cure: 'Cast to a float dtype' });
-  if (!['linear', 'lower', 'higher', 'midpoint', 'nearest'].includes(interpolation)) throw new ProjError('invalid-argument', `interpolation "${interpolation}"`, { op: name });
-  if (q instanceof Tensor && q.ndim > 1) throw new ProjError('shape-mismatch', 'q has more than one dimension', { op: name, shapes: [q.shape] });
-  if (typeof q === 'number' && !(q >= 0 && q <= 1)) throw new ProjError('invalid-argument', `q = ${q} is not in [0, 1]`, { op: name });
-  if (q instanceof Tensor && q.dtype !== input.dtype) throw new ProjError('dtype', `q is ${q.dtype}, the input ${input.dtype}`, { op: name });
+function quantileOf(
+  name: string,
+  input: Tensor,
+  q: TensorLike,
+  ignoreNaN: boolean,
+  { dim = null, keepdim = false, interpolation = 'linear' }: QuantileOptions,
+): Tensor {
+  if (!isFloatingPoint(input.dtype))
+    throw new ProjError('dtype', `quantiles of ${input.dtype}`, { op: name, cure: 'Cast to a float dtype' });
+  if (!['linear', 'lower', 'higher', 'midpoint', 'nearest'].includes(interpolation))
+    throw new ProjError('invalid-argument', `interpolation "${interpolation}"`, { op: name });
+  if (q instanceof Tensor && q.ndim > 1)
+    throw new ProjError('shape-mismatch', 'q has more than one dimension', { op: name, shapes: [q.shape] });
+  if (typeof q === 'number' && !(q >= 0 && q <= 1))
+    throw new ProjError('invalid-argument', `q = ${q} is not in [0, 1]`, { op: name });
+  if (q instanceof Tensor && q.dtype !== input.dtype)
+    throw new ProjError('dtype', `q is ${q.dtype}, the input ${input.dtype}`, { op: name });
   const at = dim === null ? 0 : normalizeDim(dim, input.ndim, name);
-  const flat = dim === null || input.ndim === 0 ? reshapeNode(input.node, [input.numel()]) : permuteNode(input.node, orderWithLast(input.ndim, at));
+  const flat =
+    dim === null || input.ndim === 0
+      ? reshapeNode(input.node, [input.numel()])
+      : permuteNode(input.node, orderWithLast(input.ndim, at));
   const last = flat.shape.length - 1;
   const size = flat.shape[last];
   if (size === 0) throw new ProjError('shape-mismatch', 'no elements', { op: name, shapes: [input.shape] });
   const sorted = gatherNode(flat, last, argsortNode(flat, false), true);
   const nanCount = wrap(reduceDims('sum', castNode(isNaNNode(flat), 'int64'), [last], true));
-  const quantiles = q instanceof Tensor ? q : wrap(constantNode(input.device, input.dtype, [], Number(typeof q === 'object' ? q.value : q)));
+  const quantiles =
+    q instanceof Tensor
+      ? q
+      : wrap(constantNode(input.device, input.dtype, [], Number(typeof q === 'object' ? q.value : q)));
   const flatQ = quantiles.reshape([-1]);
   const count = flatQ.numel();
   const rows = [...flat.shape.slice(0, -1), count];
   const numbers = nanCount.rsub(size);
-  let rank = ignoreNaN ? flatQ.mul(wrap(castNode(numbers.sub(1).clamp(0).node, input.dtype))).expand(rows) : flatQ.mul(size - 1).expand(rows);
-  if (!ignoreNaN) rank = wrap(whereNode(castNode(nanCount.expand(rows).node, 'bool'), constantNode(input.device, input.dtype, rows, size - 1), rank.node));
+  let rank = ignoreNaN
+    ? flatQ.mul(wrap(castNode(numbers.sub(1).clamp(0).node, input.dtype))).expand(rows)
+    : flatQ.mul(size - 1).expand(rows);
+  if (!ignoreNaN)
+    rank = wrap(
+      whereNode(
+        castNode(nanCount.expand(rows).node, 'bool'),
+        constantNode(input.device, input.dtype, rows, size - 1),
+        rank.node,
+      ),
+    );
   if (interpolation === 'lower') rank = rank.floor();
   else if (interpolation === 'higher') rank = rank.ceil();
   else if (interpolation === 'nearest') rank = rank.round();
@@ -233,11 +346,14 @@ function quantileOf(name: string, input: Tensor, q: TensorLike, ignoreNaN: boole
   const at_ = (position: Tensor): Tensor => wrap(gatherNode(sorted, last, castNode(position.node, 'int64'), true));
   let result = at_(below);
   if (interpolation === 'linear' || interpolation === 'midpoint') {
-    const weight = interpolation === 'midpoint' ? wrap(constantNode(input.device, input.dtype, rows, 0.5)) : rank.sub(below);
+    const weight =
+      interpolation === 'midpoint' ? wrap(constantNode(input.device, input.dtype, rows, 0.5)) : rank.sub(below);
     const low = result;
     const span = at_(rank.ceil()).sub(low);
     // The form that PyTorch's lerp takes: exact at both ends.
-    result = wrap(whereNode(weight.lt(0.5).node, low.add(weight.mul(span)).node, low.add(span).sub(span.mul(weight.rsub(1))).node));
+    result = wrap(
+      whereNode(weight.lt(0.5).node, low.add(weight.mul(span)).node, low.add(span).sub(span.mul(weight.rsub(1))).node),
+    );
   }
   let kept = dim === null ? Array.from({ length: input.ndim }, () => 1) : input.shape.map((s, i) => (i === at ? 1 : s));
   if (!keepdim) kept = dim === null ? [] : kept.filter((_, i) => i !== at);
@@ -245,20 +361,38 @@ function quantileOf(name: string, input: Tensor, q: TensorLike, ignoreNaN: boole
   return wrap(reshapeNode(front, quantiles.ndim === 0 ? kept : [count, ...kept]));
 }
 /** The q-quantiles, of all elements or along `dim`; a vector `q` gives a leading dimension. NaN if any element is. */
-export function quantile(input: Tensor, q: TensorLike, dim: number | null = null, options: QuantileOptions = {}): Tensor {
+export function quantile(
+  input: Tensor,
+  q: TensorLike,
+  dim: number | null = null,
+  options: QuantileOptions = {},
+): Tensor {
   return quantileOf('quantile', input, q, false, { dim, ...options });
 }
 /** As {@link quantile}, of the elements that are not NaN. */
-export function nanquantile(input: Tensor, q: TensorLike, dim: number | null = null, options: QuantileOptions = {}): Tensor {
+export function nanquantile(
+  input: Tensor,
+  q: TensorLike,
+  dim: number | null = null,
+  options: QuantileOptions = {},
+): Tensor {
   return quantileOf('nanquantile', input, q, true, { dim, ...options });
 }
 
 export const ORDERING: readonly OpRow[] = [
-  row('max', max as never, 'input, dim=None, keepdim=False'), row('min', min as never, 'input, dim=None, keepdim=False'),
-  row('argmax', argmax, 'input, dim=None, keepdim=False', { differentiable: false }), row('argmin', argmin, 'input, dim=None, keepdim=False', { differentiable: false }),
+  row('max', max as never, 'input, dim=None, keepdim=False'),
+  row('min', min as never, 'input, dim=None, keepdim=False'),
+  row('argmax', argmax, 'input, dim=None, keepdim=False', { differentiable: false }),
+  row('argmin', argmin, 'input, dim=None, keepdim=False', { differentiable: false }),
   row('aminmax', aminmax, 'input, *, dim=None, keepdim=False'),
-  row('sort', sort as never, 'input, dim=-1, descending=False, stable=False'), row('argsort', argsort, 'input, dim=-1, descending=False', { differentiable: false }), row('msort', msort, 'input'),
-  row('topk', topk, 'input, k, dim=-1, largest=True, sorted=True'), row('kthvalue', kthvalue, 'input, k, dim=-1, keepdim=False'),
-  row('median', median as never, 'input, dim=None, keepdim=False'), row('nanmedian', nanmedian as never, 'input, dim=None, keepdim=False'), row('mode', mode, 'input, dim=-1, keepdim=False'),
-  row('quantile', quantile, 'input, q, dim=None, keepdim=False, *, interpolation="linear"'), row('nanquantile', nanquantile, 'input, q, dim=None, keepdim=False, *, interpolation="linear"'),
+  row('sort', sort as never, 'input, dim=-1, descending=False, stable=False'),
+  row('argsort', argsort, 'input, dim=-1, descending=False', { differentiable: false }),
+  row('msort', msort, 'input'),
+  row('topk', topk, 'input, k, dim=-1, largest=True, sorted=True'),
+  row('kthvalue', kthvalue, 'input, k, dim=-1, keepdim=False'),
+  row('median', median as never, 'input, dim=None, keepdim=False'),
+  row('nanmedian', nanmedian as never, 'input, dim=None, keepdim=False'),
+  row('mode', mode, 'input, dim=-1, keepdim=False'),
+  row('quantile', quantile, 'input, q, dim=None, keepdim=False, *, interpolation="linear"'),
+  row('nanquantile', nanquantile, 'input, q, dim=None, keepdim=False, *, interpolation="linear"'),
 ];

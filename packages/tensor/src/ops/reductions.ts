@@ -18,28 +18,52 @@ export interface ReduceOptions {
 /** Reduces `dims` of a node, keeping them as size 1 where `keepdim`. */
 export function reduceDims(fn: ReduceOperation, node: AnyNode, dims: readonly number[], keepdim: boolean): AnyNode {
   const reduced = reduceNode(fn, node, dims);
-  return keepdim ? reshapeNode(reduced, node.shape.map((size, i) => (dims.includes(i) ? 1 : size))) : reduced;
+  return keepdim
+    ? reshapeNode(
+        reduced,
+        node.shape.map((size, i) => (dims.includes(i) ? 1 : size)),
+      )
+    : reduced;
 }
 
 /** The sum over `dim` (all dimensions unless given); small integers and bool become int64. */
 export function sum(input: Tensor, dim: Dims = null, { keepdim = false, dtype = null }: ReduceOptions = {}): Tensor {
-  return wrap(reduceDims('sum', castNode(input.node, dtype ?? toSum(input.dtype)), normalizeDims(dim, input.ndim, 'sum'), keepdim));
+  return wrap(
+    reduceDims(
+      'sum',
+      castNode(input.node, dtype ?? toSum(input.dtype)),
+      normalizeDims(dim, input.ndim, 'sum'),
+      keepdim,
+    ),
+  );
 }
 /** The product over `dim` (all dimensions unless given); small integers and bool become int64. */
 export function prod(input: Tensor, dim: Dims = null, { keepdim = false, dtype = null }: ReduceOptions = {}): Tensor {
-  return wrap(reduceDims('prod', castNode(input.node, dtype ?? toSum(input.dtype)), normalizeDims(dim, input.ndim, 'prod'), keepdim));
+  return wrap(
+    reduceDims(
+      'prod',
+      castNode(input.node, dtype ?? toSum(input.dtype)),
+      normalizeDims(dim, input.ndim, 'prod'),
+      keepdim,
+    ),
+  );
 }
 /** The mean over `dim` (all dimensions unless given). Errors: integers without a float `dtype`. */
 export function mean(input: Tensor, dim: Dims = null, { keepdim = false, dtype = null }: ReduceOptions = {}): Tensor {
   const type = dtype ?? input.dtype;
-  if (toFloat(type) !== type) throw new ProjError('dtype', `mean of ${type}`, { op: 'mean', cure: 'Cast to a float dtype, or give dtype' });
+  if (toFloat(type) !== type)
+    throw new ProjError('dtype', `mean of ${type}`, { op: 'mean', cure: 'Cast to a float dtype, or give dtype' });
   const dims = normalizeDims(dim, input.ndim, 'mean');
   const count = dims.reduce((product, d) => product * input.shape[d], 1);
   return div(wrap(reduceDims('sum', castNode(input.node, type), dims, keepdim)), count);
 }
 function nonEmpty(input: Tensor, dims: readonly number[], op: string): void {
   if (dims.some((d) => input.shape[d] === 0) || (input.ndim > 0 && input.numel() === 0 && dims.length === input.ndim)) {
-    throw new ProjError('shape-mismatch', 'a reduction without identity over an empty dimension', { op, shapes: [input.shape], dtypes: [input.dtype] });
+    throw new ProjError('shape-mismatch', 'a reduction without identity over an empty dimension', {
+      op,
+      shapes: [input.shape],
+      dtypes: [input.dtype],
+    });
   }
 }
 /** The largest element over `dim`; equal ones share the gradient. */
@@ -71,7 +95,11 @@ export interface VarianceOptions extends ReduceOptions {
   readonly correction?: number | null;
 }
 /** Variance over `dim`; divides by the count minus 1 unless `unbiased` is false. */
-export function variance(input: Tensor, dim: Dims | boolean = null, { keepdim = false, unbiased = true, correction = null }: VarianceOptions = {}): Tensor {
+export function variance(
+  input: Tensor,
+  dim: Dims | boolean = null,
+  { keepdim = false, unbiased = true, correction = null }: VarianceOptions = {},
+): Tensor {
   const unbiasedGiven = typeof dim === 'boolean' ? dim : unbiased;
   const dims = normalizeDims(typeof dim === 'boolean' ? null : dim, input.ndim, 'var');
   const count = dims.reduce((product, d) => product * input.shape[d], 1);
@@ -85,9 +113,13 @@ export function std(input: Tensor, dim: Dims | boolean = null, options: Variance
 }
 
 export const REDUCTIONS: readonly OpRow[] = [
-  row('sum', sum, 'input, dim=None, keepdim=False, *, dtype=None'), row('prod', prod, 'input, dim=None, keepdim=False, *, dtype=None'),
+  row('sum', sum, 'input, dim=None, keepdim=False, *, dtype=None'),
+  row('prod', prod, 'input, dim=None, keepdim=False, *, dtype=None'),
   row('mean', mean, 'input, dim=None, keepdim=False, *, dtype=None'),
-  row('amax', amax, 'input, dim=(), keepdim=False'), row('amin', amin, 'input, dim=(), keepdim=False'),
-  row('any', any, 'input, dim=None, keepdim=False', { differentiable: false }), row('all', all, 'input, dim=None, keepdim=False', { differentiable: false }),
-  row('var', variance as never, 'input, dim=None, unbiased=True, keepdim=False, *, correction=None'), row('std', std as never, 'input, dim=None, unbiased=True, keepdim=False, *, correction=None'),
+  row('amax', amax, 'input, dim=(), keepdim=False'),
+  row('amin', amin, 'input, dim=(), keepdim=False'),
+  row('any', any, 'input, dim=None, keepdim=False', { differentiable: false }),
+  row('all', all, 'input, dim=None, keepdim=False', { differentiable: false }),
+  row('var', variance as never, 'input, dim=None, unbiased=True, keepdim=False, *, correction=None'),
+  row('std', std as never, 'input, dim=None, unbiased=True, keepdim=False, *, correction=None'),
 ];

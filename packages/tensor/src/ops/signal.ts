@@ -14,15 +14,26 @@ export interface WindowTensorOptions extends TensorOptions {
   /** One period (for spectra) rather than a symmetric window (for filters). */
   readonly periodic?: boolean;
 }
-function makeWindow(op: string, length: number, { periodic = true, ...options }: WindowTensorOptions, value: (position: number) => number): Tensor {
+function makeWindow(
+  op: string,
+  length: number,
+  { periodic = true, ...options }: WindowTensorOptions,
+  value: (position: number) => number,
+): Tensor {
   if (!Number.isInteger(length) || length < 0) throw new ProjError('invalid-argument', `a window of ${length}`, { op });
   const dtype = options.dtype ?? getDefaultDtype();
   if (!isFloatingPoint(dtype)) throw new ProjError('dtype', `a window of ${dtype}`, { op, cure: 'Use a float dtype' });
   const last = periodic ? length : length - 1;
-  return fromArray(Float64Array.from({ length }, (_, i) => (length === 1 ? 1 : value(i / last))), [length], dtype, options);
+  return fromArray(
+    Float64Array.from({ length }, (_, i) => (length === 1 ? 1 : value(i / last))),
+    [length],
+    dtype,
+    options,
+  );
 }
 type Periodic = boolean | WindowTensorOptions;
-const periodicOf = (periodic: Periodic, options: WindowTensorOptions): WindowTensorOptions => (typeof periodic === 'boolean' ? { ...options, periodic } : { ...options, ...periodic });
+const periodicOf = (periodic: Periodic, options: WindowTensorOptions): WindowTensorOptions =>
+  typeof periodic === 'boolean' ? { ...options, periodic } : { ...options, ...periodic };
 const cosine = (turns: number): number => Math.cos(2 * Math.PI * turns);
 
 /** Hann's window: half a period of a raised cosine. */
@@ -30,23 +41,58 @@ export function hannWindow(windowLength: number, periodic: Periodic = true, opti
   return makeWindow('hannWindow', windowLength, periodicOf(periodic, options), (t) => 0.5 - 0.5 * cosine(t));
 }
 /** Hamming's window: alpha - beta · cos. */
-export function hammingWindow(windowLength: number, periodic: Periodic = true, options: WindowTensorOptions & { alpha?: number; beta?: number } = {}): Tensor {
+export function hammingWindow(
+  windowLength: number,
+  periodic: Periodic = true,
+  options: WindowTensorOptions & { alpha?: number; beta?: number } = {},
+): Tensor {
   const given = periodicOf(periodic, options) as WindowTensorOptions & { alpha?: number; beta?: number };
-  return makeWindow('hammingWindow', windowLength, given, (t) => (given.alpha ?? 0.54) - (given.beta ?? 0.46) * cosine(t));
+  return makeWindow(
+    'hammingWindow',
+    windowLength,
+    given,
+    (t) => (given.alpha ?? 0.54) - (given.beta ?? 0.46) * cosine(t),
+  );
 }
 /** Blackman's window. */
-export function blackmanWindow(windowLength: number, periodic: Periodic = true, options: WindowTensorOptions = {}): Tensor {
-  return makeWindow('blackmanWindow', windowLength, periodicOf(periodic, options), (t) => 0.42 - 0.5 * cosine(t) + 0.08 * cosine(2 * t));
+export function blackmanWindow(
+  windowLength: number,
+  periodic: Periodic = true,
+  options: WindowTensorOptions = {},
+): Tensor {
+  return makeWindow(
+    'blackmanWindow',
+    windowLength,
+    periodicOf(periodic, options),
+    (t) => 0.42 - 0.5 * cosine(t) + 0.08 * cosine(2 * t),
+  );
 }
 /** Bartlett's window: a triangle. */
-export function bartlettWindow(windowLength: number, periodic: Periodic = true, options: WindowTensorOptions = {}): Tensor {
+export function bartlettWindow(
+  windowLength: number,
+  periodic: Periodic = true,
+  options: WindowTensorOptions = {},
+): Tensor {
   return makeWindow('bartlettWindow', windowLength, periodicOf(periodic, options), (t) => 1 - Math.abs(2 * t - 1));
 }
 /** Kaiser's window of shape `beta`. */
-export function kaiserWindow(windowLength: number, periodic: Periodic = true, beta: number | (WindowTensorOptions & { beta?: number }) = 12, options: WindowTensorOptions = {}): Tensor {
-  const given = { ...periodicOf(periodic, options), ...(typeof beta === 'object' ? beta : {}) } as WindowTensorOptions & { beta?: number };
+export function kaiserWindow(
+  windowLength: number,
+  periodic: Periodic = true,
+  beta: number | (WindowTensorOptions & { beta?: number }) = 12,
+  options: WindowTensorOptions = {},
+): Tensor {
+  const given = {
+    ...periodicOf(periodic, options),
+    ...(typeof beta === 'object' ? beta : {}),
+  } as WindowTensorOptions & { beta?: number };
   const shape = typeof beta === 'number' ? (given.beta ?? beta) : (beta.beta ?? 12);
-  return makeWindow('kaiserWindow', windowLength, given, (t) => bessel0(shape * Math.sqrt(Math.max(0, 1 - (2 * t - 1) ** 2))) / bessel0(shape));
+  return makeWindow(
+    'kaiserWindow',
+    windowLength,
+    given,
+    (t) => bessel0(shape * Math.sqrt(Math.max(0, 1 - (2 * t - 1) ** 2))) / bessel0(shape),
+  );
 }
 /** I₀ by its power series. */
 function bessel0(x: number): number {
@@ -74,12 +120,19 @@ interface Frames {
   readonly hop: number;
   readonly window: Tensor;
 }
-function frames(op: string, nFft: number, dtype: DType, { hopLength = null, winLength = null, window = null }: StftOptions): Frames {
+function frames(
+  op: string,
+  nFft: number,
+  dtype: DType,
+  { hopLength = null, winLength = null, window = null }: StftOptions,
+): Frames {
   const length = winLength ?? nFft;
-  if (!(nFft > 0) || !(length > 0) || length > nFft) throw new ProjError('invalid-argument', `nFft ${nFft}, winLength ${length}`, { op });
+  if (!(nFft > 0) || !(length > 0) || length > nFft)
+    throw new ProjError('invalid-argument', `nFft ${nFft}, winLength ${length}`, { op });
   const hop = hopLength ?? Math.floor(nFft / 4);
   if (!(hop > 0)) throw new ProjError('invalid-argument', `hopLength ${hop}`, { op });
-  if (window !== null && (window.ndim !== 1 || window.shape[0] !== length)) throw new ProjError('shape-mismatch', `a window of ${length} is needed`, { op, shapes: [window.shape] });
+  if (window !== null && (window.ndim !== 1 || window.shape[0] !== length))
+    throw new ProjError('shape-mismatch', `a window of ${length} is needed`, { op, shapes: [window.shape] });
   const own = window === null ? ones([length], { dtype }) : wrap(castNode(window.node, dtype));
   const left = Math.floor((nFft - length) / 2);
   return { hop, window: constantPadNd(own, [left, nFft - length - left]) };
@@ -87,33 +140,76 @@ function frames(op: string, nFft: number, dtype: DType, { hopLength = null, winL
 /** Rows n, columns k: cos and sin of 2π n k / size. */
 function waves(size: number, columns: number, like: Tensor): { cosines: Tensor; sines: Tensor } {
   const table = (fn: (angle: number) => number): Tensor =>
-    fromArray(Float64Array.from({ length: size * columns }, (_, i) => fn((2 * Math.PI * ((Math.floor(i / columns) * (i % columns)) % size)) / size)), [size, columns], like.dtype, { device: like.device });
+    fromArray(
+      Float64Array.from({ length: size * columns }, (_, i) =>
+        fn((2 * Math.PI * ((Math.floor(i / columns) * (i % columns)) % size)) / size),
+      ),
+      [size, columns],
+      like.dtype,
+      { device: like.device },
+    );
   return { cosines: table(Math.cos), sines: table(Math.sin) };
 }
 function extend(x: Tensor, amount: number, mode: string): Tensor {
   const length = x.shape[x.ndim - 1];
   const part = (start: number, count: number): Tensor => narrow(x, -1, start, count);
   switch (mode) {
-    case 'constant': return constantPadNd(x, [amount, amount]);
+    case 'constant':
+      return constantPadNd(x, [amount, amount]);
     case 'reflect':
-      if (amount >= length) throw new ProjError('shape-mismatch', `reflection by ${amount} of ${length} samples`, { op: 'stft', shapes: [x.shape] });
-      return concatenate([flip(part(1, amount), [-1]), x, flip(part(length - 1 - amount, amount), [-1])], x.ndim - 1, 'stft');
-    case 'replicate': return concatenate([part(0, 1).expand([...x.shape.slice(0, -1), amount]), x, part(length - 1, 1).expand([...x.shape.slice(0, -1), amount])], x.ndim - 1, 'stft');
-    case 'circular': return concatenate([part(length - amount, amount), x, part(0, amount)], x.ndim - 1, 'stft');
-    default: throw new ProjError('invalid-argument', `padMode "${mode}"`, { op: 'stft', cure: "Use 'reflect', 'constant', 'replicate' or 'circular'" });
+      if (amount >= length)
+        throw new ProjError('shape-mismatch', `reflection by ${amount} of ${length} samples`, {
+          op: 'stft',
+          shapes: [x.shape],
+        });
+      return concatenate(
+        [flip(part(1, amount), [-1]), x, flip(part(length - 1 - amount, amount), [-1])],
+        x.ndim - 1,
+        'stft',
+      );
+    case 'replicate':
+      return concatenate(
+        [
+          part(0, 1).expand([...x.shape.slice(0, -1), amount]),
+          x,
+          part(length - 1, 1).expand([...x.shape.slice(0, -1), amount]),
+        ],
+        x.ndim - 1,
+        'stft',
+      );
+    case 'circular':
+      return concatenate([part(length - amount, amount), x, part(0, amount)], x.ndim - 1, 'stft');
+    default:
+      throw new ProjError('invalid-argument', `padMode "${mode}"`, {
+        op: 'stft',
+        cure: "Use 'reflect', 'constant', 'replicate' or 'circular'",
+      });
   }
 }
 /** Short-time Fourier transform of [L] or [B, L]: [B, frequencies, frames, 2]. */
 export function stft(input: Tensor, nFft: number, options: StftOptions = {}): Tensor {
   const { center = true, padMode = 'reflect', normalized = false, onesided = true, returnComplex = false } = options;
-  if (input.ndim < 1 || input.ndim > 2) throw new ProjError('shape-mismatch', 'a signal or a batch of signals is needed', { op: 'stft', shapes: [input.shape] });
-  if (!isFloatingPoint(input.dtype)) throw new ProjError('dtype', `stft of ${input.dtype}`, { op: 'stft', cure: 'Use a real float tensor' });
-  if (returnComplex === true) throw new ProjError('not-implemented', 'complex results', { op: 'stft', cure: 'Use returnComplex: false, which gives real and imaginary parts' });
+  if (input.ndim < 1 || input.ndim > 2)
+    throw new ProjError('shape-mismatch', 'a signal or a batch of signals is needed', {
+      op: 'stft',
+      shapes: [input.shape],
+    });
+  if (!isFloatingPoint(input.dtype))
+    throw new ProjError('dtype', `stft of ${input.dtype}`, { op: 'stft', cure: 'Use a real float tensor' });
+  if (returnComplex === true)
+    throw new ProjError('not-implemented', 'complex results', {
+      op: 'stft',
+      cure: 'Use returnComplex: false, which gives real and imaginary parts',
+    });
   const { hop, window } = frames('stft', nFft, input.dtype, options);
   const batch = input.ndim === 1 ? reshape(input, [1, input.shape[0]]) : input;
   const signal = center ? extend(batch, Math.floor(nFft / 2), padMode) : batch;
   const samples = signal.shape[1];
-  if (samples < nFft) throw new ProjError('shape-mismatch', `frames of ${nFft} in ${samples} samples`, { op: 'stft', shapes: [input.shape] });
+  if (samples < nFft)
+    throw new ProjError('shape-mismatch', `frames of ${nFft} in ${samples} samples`, {
+      op: 'stft',
+      shapes: [input.shape],
+    });
   const count = Math.floor((samples - nFft) / hop) + 1;
   const cut = wrap(windowNode(signal.node, 1, count, { size: nFft, stride: hop, dilation: 1, padding: 0 })).mul(window);
   const frequencies = onesided === false ? nFft : Math.floor(nFft / 2) + 1;
@@ -125,20 +221,35 @@ export function stft(input: Tensor, nFft: number, options: StftOptions = {}): Te
 /** The signal whose short-time Fourier transform this is: [B, frequencies, frames, 2] to [B, L]. */
 export function istft(input: Tensor, nFft: number, options: StftOptions = {}): Tensor {
   const { center = true, normalized = false, onesided = null, length = null } = options;
-  if (input.ndim < 3 || input.ndim > 4 || input.shape[input.ndim - 1] !== 2) throw new ProjError('shape-mismatch', 'real and imaginary parts in a last dimension of 2 are needed', { op: 'istft', shapes: [input.shape] });
+  if (input.ndim < 3 || input.ndim > 4 || input.shape[input.ndim - 1] !== 2)
+    throw new ProjError('shape-mismatch', 'real and imaginary parts in a last dimension of 2 are needed', {
+      op: 'istft',
+      shapes: [input.shape],
+    });
   const half = Math.floor(nFft / 2);
   const full = input.ndim === 3 ? input.unsqueeze(0) : input;
   const [, given, count] = full.shape;
   const one = onesided ?? given !== nFft;
-  if (given !== (one ? half + 1 : nFft)) throw new ProjError('shape-mismatch', `${given} frequencies for nFft ${nFft}`, { op: 'istft', shapes: [input.shape] });
+  if (given !== (one ? half + 1 : nFft))
+    throw new ProjError('shape-mismatch', `${given} frequencies for nFft ${nFft}`, {
+      op: 'istft',
+      shapes: [input.shape],
+    });
   const { hop, window } = frames('istft', nFft, input.dtype, options);
   // A real signal is told by the first half of its spectrum; the rest is not looked at.
   const frequencies = half + 1;
   const batch = full.narrow(1, 0, frequencies);
   const { cosines, sines } = waves(nFft, frequencies, input);
-  const weights = fromArray(Float64Array.from({ length: frequencies }, (_, k) => (k === 0 || 2 * k === nFft ? 1 : 2) / nFft), [frequencies], input.dtype, { device: input.device });
+  const weights = fromArray(
+    Float64Array.from({ length: frequencies }, (_, k) => (k === 0 || 2 * k === nFft ? 1 : 2) / nFft),
+    [frequencies],
+    input.dtype,
+    { device: input.device },
+  );
   const parts = batch.transpose(1, 2).mul(normalized ? nFft ** 0.5 : 1);
-  const frame = matmul(parts.select(-1, 0).mul(weights), cosines.transpose(0, 1)).sub(matmul(parts.select(-1, 1).mul(weights), sines.transpose(0, 1)));
+  const frame = matmul(parts.select(-1, 0).mul(weights), cosines.transpose(0, 1)).sub(
+    matmul(parts.select(-1, 1).mul(weights), sines.transpose(0, 1)),
+  );
   const total = nFft + hop * (count - 1);
   const shape = { size: nFft, stride: hop, dilation: 1, padding: 0 };
   const sum = wrap(foldNode(frame.mul(window).node, 1, total, shape));
@@ -147,27 +258,56 @@ export function istft(input: Tensor, nFft: number, options: StftOptions = {}): T
   const end = length === null ? total - start : start + length;
   const inside = Math.min(end, total);
   const weight = envelope.narrow(1, start, inside - start);
-  if (weight.detach().toFlatArray().some((w) => Math.abs(w) < 1e-11)) throw new ProjError('invalid-argument', 'the windows do not cover every sample', { op: 'istft', cure: 'Use a smaller hopLength or another window' });
+  if (
+    weight
+      .detach()
+      .toFlatArray()
+      .some((w) => Math.abs(w) < 1e-11)
+  )
+    throw new ProjError('invalid-argument', 'the windows do not cover every sample', {
+      op: 'istft',
+      cure: 'Use a smaller hopLength or another window',
+    });
   const signal = constantPadNd(sum.narrow(1, start, inside - start).div(weight), [0, end - inside]);
   return input.ndim === 3 ? signal.squeeze(0) : signal;
 }
 /** Powers of the elements of a vector, as rows: x^(n-1) … 1, or the other way round. */
-export function vander(x: Tensor, N: number | null | { N?: number | null; increasing?: boolean } = null, options: { increasing?: boolean } = {}): Tensor {
+export function vander(
+  x: Tensor,
+  N: number | null | { N?: number | null; increasing?: boolean } = null,
+  options: { increasing?: boolean } = {},
+): Tensor {
   const given = typeof N === 'object' && N !== null ? N : { ...options, N };
   if (x.ndim !== 1) throw new ProjError('shape-mismatch', 'a vector is needed', { op: 'vander', shapes: [x.shape] });
   const columns = given.N ?? x.shape[0];
   const base = x.dtype === 'bool' ? x.long() : x;
-  const powers = fromArray(Array.from({ length: columns }, (_, i) => (given.increasing === true ? i : columns - 1 - i)), [columns], 'int64', { device: x.device });
+  const powers = fromArray(
+    Array.from({ length: columns }, (_, i) => (given.increasing === true ? i : columns - 1 - i)),
+    [columns],
+    'int64',
+    { device: x.device },
+  );
   return base.unsqueeze(-1).pow(powers);
 }
 
-const window = (name: string, fn: unknown, signature: string): OpRow => row(name, fn as never, signature, { method: false, differentiable: false });
+const window = (name: string, fn: unknown, signature: string): OpRow =>
+  row(name, fn as never, signature, { method: false, differentiable: false });
 
 export const SIGNAL: readonly OpRow[] = [
-  window('hannWindow', hannWindow, 'window_length, periodic=True, *, dtype=None'), window('hammingWindow', hammingWindow, 'window_length, periodic=True, alpha=0.54, beta=0.46, *, dtype=None'),
-  window('blackmanWindow', blackmanWindow, 'window_length, periodic=True, *, dtype=None'), window('bartlettWindow', bartlettWindow, 'window_length, periodic=True, *, dtype=None'),
+  window('hannWindow', hannWindow, 'window_length, periodic=True, *, dtype=None'),
+  window('hammingWindow', hammingWindow, 'window_length, periodic=True, alpha=0.54, beta=0.46, *, dtype=None'),
+  window('blackmanWindow', blackmanWindow, 'window_length, periodic=True, *, dtype=None'),
+  window('bartlettWindow', bartlettWindow, 'window_length, periodic=True, *, dtype=None'),
   window('kaiserWindow', kaiserWindow, 'window_length, periodic=True, beta=12.0, *, dtype=None'),
-  row('stft', stft, 'input, n_fft, hop_length=None, win_length=None, window=None, center=True, pad_mode="reflect", normalized=False, onesided=None, return_complex=None'),
-  row('istft', istft, 'input, n_fft, hop_length=None, win_length=None, window=None, center=True, normalized=False, onesided=None, length=None, return_complex=False'),
+  row(
+    'stft',
+    stft,
+    'input, n_fft, hop_length=None, win_length=None, window=None, center=True, pad_mode="reflect", normalized=False, onesided=None, return_complex=None',
+  ),
+  row(
+    'istft',
+    istft,
+    'input, n_fft, hop_length=None, win_length=None, window=None, center=True, normalized=False, onesided=None, length=None, return_complex=False',
+  ),
   row('vander', vander as never, 'x, N=None, increasing=False', { method: false }),
 ];

@@ -10,7 +10,8 @@ import { matmul } from './products.ts';
 import { amax, amin, type Dims, mean, type ReduceOptions, sum, variance, type VarianceOptions } from './reductions.ts';
 import { type OpRow, row } from './table.ts';
 
-const constant = (like: Tensor, value: number): Tensor => wrap(constantNode(like.device, like.dtype, like.shape, value));
+const constant = (like: Tensor, value: number): Tensor =>
+  wrap(constantNode(like.device, like.dtype, like.shape, value));
 const asFloat = (x: Tensor): Tensor => wrap(castNode(x.node, toFloat(x.dtype)));
 
 /** log(sum(exp(x))) over `dim`, without overflow. */
@@ -29,9 +30,15 @@ export interface SoftmaxOptions {
   /** The input is cast to this first. */
   readonly dtype?: DType | null;
 }
-function softmaxInput(op: string, input: Tensor, dim: number, dtype: DType | null | undefined): { x: Tensor; at: number } {
+function softmaxInput(
+  op: string,
+  input: Tensor,
+  dim: number,
+  dtype: DType | null | undefined,
+): { x: Tensor; at: number } {
   const x = dtype === null || dtype === undefined ? input : wrap(castNode(input.node, dtype));
-  if (isIntegral(x.dtype)) throw new ProjError('dtype', `${op} of ${x.dtype}`, { op, cure: 'Cast to a float dtype, or give dtype' });
+  if (isIntegral(x.dtype))
+    throw new ProjError('dtype', `${op} of ${x.dtype}`, { op, cure: 'Cast to a float dtype, or give dtype' });
   return { x, at: normalizeDim(dim, input.ndim, op) };
 }
 /** exp(x) / sum(exp(x)) along `dim`. */
@@ -54,7 +61,10 @@ export function logSoftmax(input: Tensor, dim: number, { dtype = null }: Softmax
 
 /** Variance and mean over `dim`. */
 export function varMean(input: Tensor, dim: Dims | boolean = null, options: VarianceOptions = {}): [Tensor, Tensor] {
-  return [variance(input, dim, options), mean(input, typeof dim === 'boolean' ? null : dim, { keepdim: options.keepdim ?? false })];
+  return [
+    variance(input, dim, options),
+    mean(input, typeof dim === 'boolean' ? null : dim, { keepdim: options.keepdim ?? false }),
+  ];
 }
 /** Standard deviation and mean over `dim`. */
 export function stdMean(input: Tensor, dim: Dims | boolean = null, options: VarianceOptions = {}): [Tensor, Tensor] {
@@ -68,8 +78,13 @@ export function nansum(input: Tensor, dim: Dims = null, options: ReduceOptions =
   return sum(withoutNaN(input), dim, options);
 }
 /** Mean of the elements that are not NaN. */
-export function nanmean(input: Tensor, dim: Dims = null, { keepdim = false, dtype = null }: ReduceOptions = {}): Tensor {
-  if (!isFloatingPoint(input.dtype)) throw new ProjError('dtype', `nanmean of ${input.dtype}`, { op: 'nanmean', cure: 'Cast to a float dtype' });
+export function nanmean(
+  input: Tensor,
+  dim: Dims = null,
+  { keepdim = false, dtype = null }: ReduceOptions = {},
+): Tensor {
+  if (!isFloatingPoint(input.dtype))
+    throw new ProjError('dtype', `nanmean of ${input.dtype}`, { op: 'nanmean', cure: 'Cast to a float dtype' });
   const counts = sum(wrap(castNode(isnan(input).logicalNot().node, dtype ?? input.dtype)), dim, { keepdim });
   return div(nansum(input, dim, { keepdim, dtype }), counts);
 }
@@ -107,12 +122,22 @@ export function setNuclearNorm(fn: NonNullable<typeof nuclearNorm>): void {
   nuclearNorm = fn;
 }
 /** The p-norm (2) of all elements or over `dim`; `'fro'` is the Frobenius norm, `'nuc'` the nuclear one. */
-export function norm(input: Tensor, p: NormOrder = 'fro', dim: Dims = null, { keepdim = false, dtype = null }: ReduceOptions = {}): Tensor {
+export function norm(
+  input: Tensor,
+  p: NormOrder = 'fro',
+  dim: Dims = null,
+  { keepdim = false, dtype = null }: ReduceOptions = {},
+): Tensor {
   const x = dtype === null ? input : wrap(castNode(input.node, dtype));
-  if (!isFloatingPoint(x.dtype)) throw new ProjError('dtype', `norm of ${x.dtype}`, { op: 'norm', cure: 'Cast to a float dtype' });
+  if (!isFloatingPoint(x.dtype))
+    throw new ProjError('dtype', `norm of ${x.dtype}`, { op: 'norm', cure: 'Cast to a float dtype' });
   const dims = normalizeDims(dim, x.ndim, 'norm');
   if (p === 'nuc') {
-    if (nuclearNorm === null) throw new ProjError('not-implemented', 'the nuclear norm needs linalg', { op: 'norm', cure: 'Import @proj/tensor/linalg' });
+    if (nuclearNorm === null)
+      throw new ProjError('not-implemented', 'the nuclear norm needs linalg', {
+        op: 'norm',
+        cure: 'Import @proj/tensor/linalg',
+      });
     return nuclearNorm(x, dims, keepdim);
   }
   const order = p === 'fro' || p === null ? 2 : Number(scalarValue(p));
@@ -121,7 +146,12 @@ export function norm(input: Tensor, p: NormOrder = 'fro', dim: Dims = null, { ke
 /** The p-norm of the difference. */
 export function dist(input: Tensor, other: Tensor, p: number | { p?: number } = 2): Tensor {
   const difference = sub(input, other);
-  return vectorNormOf(difference, typeof p === 'number' ? p : (p.p ?? 2), normalizeDims(null, difference.ndim, 'dist'), false);
+  return vectorNormOf(
+    difference,
+    typeof p === 'number' ? p : (p.p ?? 2),
+    normalizeDims(null, difference.ndim, 'dist'),
+    false,
+  );
 }
 
 export interface CdistOptions {
@@ -129,8 +159,13 @@ export interface CdistOptions {
 }
 /** p-norm distances between all rows of x1 [..., P, M] and x2 [..., R, M]: [..., P, R]. */
 export function cdist(x1: Tensor, x2: Tensor, p: number = 2, _options: CdistOptions = {}): Tensor {
-  if (x1.ndim < 2 || x2.ndim < 2 || x1.shape[x1.ndim - 1] !== x2.shape[x2.ndim - 1]) throw new ProjError('shape-mismatch', 'matrices with rows of one length are needed', { op: 'cdist', shapes: [x1.shape, x2.shape] });
-  if (!isFloatingPoint(x1.dtype)) throw new ProjError('dtype', `cdist of ${x1.dtype}`, { op: 'cdist', cure: 'Cast to a float dtype' });
+  if (x1.ndim < 2 || x2.ndim < 2 || x1.shape[x1.ndim - 1] !== x2.shape[x2.ndim - 1])
+    throw new ProjError('shape-mismatch', 'matrices with rows of one length are needed', {
+      op: 'cdist',
+      shapes: [x1.shape, x2.shape],
+    });
+  if (!isFloatingPoint(x1.dtype))
+    throw new ProjError('dtype', `cdist of ${x1.dtype}`, { op: 'cdist', cure: 'Cast to a float dtype' });
   if (p < 0) throw new ProjError('invalid-argument', `p = ${p}`, { op: 'cdist' });
   const difference = sub(x1.unsqueeze(-2), x2.unsqueeze(-3));
   if (x1.shape[x1.ndim - 1] === 0) return wrap(constantNode(x1.device, x1.dtype, difference.shape.slice(0, -1), 0));
@@ -147,7 +182,10 @@ export interface CovOptions {
 /** Reads the tensor; inside a capture nothing can be read, and nothing is checked. */
 function anyNegative(x: Tensor): boolean {
   try {
-    return x.detach().toFlatArray().some((value) => value < 0);
+    return x
+      .detach()
+      .toFlatArray()
+      .some((value) => value < 0);
   } catch (error) {
     if (error instanceof ProjError && error.code === 'capture') return false;
     throw error;
@@ -155,23 +193,38 @@ function anyNegative(x: Tensor): boolean {
 }
 /** Covariance matrix of variables (rows) over observations (columns). */
 export function cov(input: Tensor, { correction = 1, fweights = null, aweights = null }: CovOptions = {}): Tensor {
-  if (input.ndim > 2) throw new ProjError('shape-mismatch', 'at most two dimensions are needed', { op: 'cov', shapes: [input.shape] });
+  if (input.ndim > 2)
+    throw new ProjError('shape-mismatch', 'at most two dimensions are needed', { op: 'cov', shapes: [input.shape] });
   if (input.dtype === 'bool') throw new ProjError('dtype', 'cov of bool', { op: 'cov' });
   const x = asFloat(input.ndim < 2 ? input.reshape([1, -1]) : input);
   const observations = x.shape[1];
   for (const w of [fweights, aweights]) {
-    if (w !== null && (w.ndim > 1 || w.numel() !== observations)) throw new ProjError('shape-mismatch', 'one weight for each observation is needed', { op: 'cov', shapes: [input.shape, w.shape] });
+    if (w !== null && (w.ndim > 1 || w.numel() !== observations))
+      throw new ProjError('shape-mismatch', 'one weight for each observation is needed', {
+        op: 'cov',
+        shapes: [input.shape, w.shape],
+      });
   }
-  if (fweights !== null && !isIntegral(fweights.dtype)) throw new ProjError('dtype', `fweights of ${fweights.dtype}`, { op: 'cov', cure: 'Use integers' });
-  if (aweights !== null && !isFloatingPoint(aweights.dtype)) throw new ProjError('dtype', `aweights of ${aweights.dtype}`, { op: 'cov', cure: 'Use floats' });
-  for (const w of [fweights, aweights]) if (w !== null && anyNegative(w)) throw new ProjError('invalid-argument', 'weights cannot be negative', { op: 'cov' });
+  if (fweights !== null && !isIntegral(fweights.dtype))
+    throw new ProjError('dtype', `fweights of ${fweights.dtype}`, { op: 'cov', cure: 'Use integers' });
+  if (aweights !== null && !isFloatingPoint(aweights.dtype))
+    throw new ProjError('dtype', `aweights of ${aweights.dtype}`, { op: 'cov', cure: 'Use floats' });
+  for (const w of [fweights, aweights])
+    if (w !== null && anyNegative(w))
+      throw new ProjError('invalid-argument', 'weights cannot be negative', { op: 'cov' });
   const weights = fweights === null ? aweights : aweights === null ? fweights : mul(fweights, aweights);
   const w = weights === null ? null : wrap(castNode(weights.reshape([-1]).node, x.dtype));
   const total = w === null ? wrap(constantNode(x.device, x.dtype, [], observations)) : sum(w);
   const centre = w === null ? mean(x, 1, { keepdim: true }) : div(sum(mul(x, w), 1, { keepdim: true }), total);
   const deviation = sub(x, centre);
-  const squares = w !== null && aweights !== null ? sum(mul(w, wrap(castNode(aweights.reshape([-1]).node, x.dtype)))) : null;
-  const factor = w === null ? total.sub(correction) : squares === null ? total.sub(correction) : total.sub(mul(div(squares, total), correction));
+  const squares =
+    w !== null && aweights !== null ? sum(mul(w, wrap(castNode(aweights.reshape([-1]).node, x.dtype)))) : null;
+  const factor =
+    w === null
+      ? total.sub(correction)
+      : squares === null
+        ? total.sub(correction)
+        : total.sub(mul(div(squares, total), correction));
   const product = matmul(deviation, (w === null ? deviation : mul(deviation, w)).transpose(0, 1));
   const result = div(product, factor.clamp(0));
   return result.numel() === 1 ? result.reshape([]) : result;
@@ -186,25 +239,44 @@ export function corrcoef(input: Tensor): Tensor {
 
 /** Slices along `dim` whose p-norm exceeds `maxnorm` scaled down to it. */
 export function renorm(input: Tensor, p: number, dim: number, maxnorm: number): Tensor {
-  if (input.ndim < 2) throw new ProjError('shape-mismatch', 'a tensor of at least two dimensions is needed', { op: 'renorm', shapes: [input.shape] });
+  if (input.ndim < 2)
+    throw new ProjError('shape-mismatch', 'a tensor of at least two dimensions is needed', {
+      op: 'renorm',
+      shapes: [input.shape],
+    });
   if (p <= 0) throw new ProjError('invalid-argument', `p = ${p}`, { op: 'renorm' });
   const at = normalizeDim(dim, input.ndim, 'renorm');
-  const norms = vectorNormOf(input, p, input.shape.map((_, i) => i).filter((i) => i !== at), true);
+  const norms = vectorNormOf(
+    input,
+    p,
+    input.shape.map((_, i) => i).filter((i) => i !== at),
+    true,
+  );
   const factor = where(norms.gt(maxnorm), norms.add(1e-7).reciprocal().mul(maxnorm), constant(norms, 1));
   return mul(input, factor);
 }
 
 /** Counts of elements in `bins` equal intervals of [min, max]; of the range of the data when both are 0. */
-export function histc(input: Tensor, { bins = 100, min = 0, max = 0 }: { bins?: number; min?: number; max?: number } = {}): Tensor {
-  if (!isFloatingPoint(input.dtype)) throw new ProjError('dtype', `histc of ${input.dtype}`, { op: 'histc', cure: 'Cast to a float dtype' });
+export function histc(
+  input: Tensor,
+  { bins = 100, min = 0, max = 0 }: { bins?: number; min?: number; max?: number } = {},
+): Tensor {
+  if (!isFloatingPoint(input.dtype))
+    throw new ProjError('dtype', `histc of ${input.dtype}`, { op: 'histc', cure: 'Cast to a float dtype' });
   if (!(bins > 0)) throw new ProjError('invalid-argument', `${bins} bins`, { op: 'histc' });
   const values = input.detach().toFlatArray();
   let [low, high] = [min, max];
-  if (low === high && values.length > 0) [low, high] = [values.reduce((a, b) => Math.min(a, b), Infinity), values.reduce((a, b) => Math.max(a, b), -Infinity)];
+  if (low === high && values.length > 0)
+    [low, high] = [
+      values.reduce((a, b) => Math.min(a, b), Infinity),
+      values.reduce((a, b) => Math.max(a, b), -Infinity),
+    ];
   if (low === high) [low, high] = [low - 1, high + 1];
-  if (!(low < high) || !Number.isFinite(low) || !Number.isFinite(high)) throw new ProjError('invalid-argument', `a range from ${low} to ${high}`, { op: 'histc' });
+  if (!(low < high) || !Number.isFinite(low) || !Number.isFinite(high))
+    throw new ProjError('invalid-argument', `a range from ${low} to ${high}`, { op: 'histc' });
   const counts = new Float64Array(bins);
-  for (const v of values) if (v >= low && v <= high) counts[Math.min(bins - 1, Math.floor(((v - low) / (high - low)) * bins))]++;
+  for (const v of values)
+    if (v >= low && v <= high) counts[Math.min(bins - 1, Math.floor(((v - low) / (high - low)) * bins))]++;
   return fromArray(counts, [bins], input.dtype, { device: input.device });
 }
 
@@ -218,8 +290,16 @@ export interface Histogram {
   readonly binEdges: Tensor;
 }
 /** Counts of rows of [N, D] in a D-dimensional grid of bins. Edges are left-closed; the last bin includes its right edge. */
-export function histogramdd(input: Tensor, bins: number | readonly (number | Tensor)[], { range = null, weight = null, density = false }: HistogramOptions = {}): { hist: Tensor; binEdges: Tensor[] } {
-  if (input.ndim < 2) throw new ProjError('shape-mismatch', 'at least two dimensions are needed', { op: 'histogramdd', shapes: [input.shape] });
+export function histogramdd(
+  input: Tensor,
+  bins: number | readonly (number | Tensor)[],
+  { range = null, weight = null, density = false }: HistogramOptions = {},
+): { hist: Tensor; binEdges: Tensor[] } {
+  if (input.ndim < 2)
+    throw new ProjError('shape-mismatch', 'at least two dimensions are needed', {
+      op: 'histogramdd',
+      shapes: [input.shape],
+    });
   const width = input.shape[input.ndim - 1];
   const values = input.detach().toFlatArray();
   const rows = width === 0 ? 0 : values.length / width;
@@ -228,7 +308,9 @@ export function histogramdd(input: Tensor, bins: number | readonly (number | Ten
   const edges = list.map((bin, d) => {
     if (bin instanceof Tensor) return bin.toFlatArray();
     let [low, high] = range === null ? [Infinity, -Infinity] : [range[2 * d], range[2 * d + 1]];
-    if (range === null) for (let i = 0; i < rows; i++) [low, high] = [Math.min(low, values[i * width + d]), Math.max(high, values[i * width + d])];
+    if (range === null)
+      for (let i = 0; i < rows; i++)
+        [low, high] = [Math.min(low, values[i * width + d]), Math.max(high, values[i * width + d])];
     if (rows === 0 && range === null) [low, high] = [0, 1];
     if (low === high) [low, high] = [low - 0.5, high + 0.5];
     const rounded = new Float32Array(1);
@@ -274,21 +356,41 @@ function upperBound(sorted: readonly number[], value: number): number {
 }
 /** Counts of elements in bins: a number of equal ones, or between the given edges. */
 export function histogram(input: Tensor, bins: number | Tensor, options: HistogramOptions = {}): Histogram {
-  const { hist, binEdges } = histogramdd(input.reshape([-1, 1]), [bins], { ...options, weight: options.weight?.reshape([-1]) ?? null });
+  const { hist, binEdges } = histogramdd(input.reshape([-1, 1]), [bins], {
+    ...options,
+    weight: options.weight?.reshape([-1]) ?? null,
+  });
   return { hist, binEdges: binEdges[0] };
 }
 
 /** The position of each value in a sorted sequence (the last dimension): how many elements are smaller (or, from the right, not larger). */
-function positionsIn(op: string, sequence: Tensor, values: Tensor, right: boolean, outInt32: boolean, sorter: Tensor | null): Tensor {
+function positionsIn(
+  op: string,
+  sequence: Tensor,
+  values: Tensor,
+  right: boolean,
+  outInt32: boolean,
+  sorter: Tensor | null,
+): Tensor {
   const sorted = sorter === null ? sequence : sequence.takeAlongDim(sorter, -1);
-  if (sequence.ndim > 1 && (values.ndim !== sequence.ndim || values.shape.slice(0, -1).some((s, i) => s !== sequence.shape[i]))) {
-    throw new ProjError('shape-mismatch', 'sequences and values need equal leading dimensions', { op, shapes: [sequence.shape, values.shape] });
+  if (
+    sequence.ndim > 1 &&
+    (values.ndim !== sequence.ndim || values.shape.slice(0, -1).some((s, i) => s !== sequence.shape[i]))
+  ) {
+    throw new ProjError('shape-mismatch', 'sequences and values need equal leading dimensions', {
+      op,
+      shapes: [sequence.shape, values.shape],
+    });
   }
   const line = sequence.ndim <= 1 ? sorted : sorted.unsqueeze(-2);
   const column = values.unsqueeze(-1);
   const before = right ? line.le(column) : line.lt(column);
   // NaN counts as larger than every number.
-  const smaller = isFloatingPoint(values.dtype) ? (right ? before.logicalOr(isnan(column)) : before.logicalOr(isnan(column).logicalAnd(isnan(line).logicalNot()))) : before;
+  const smaller = isFloatingPoint(values.dtype)
+    ? right
+      ? before.logicalOr(isnan(column))
+      : before.logicalOr(isnan(column).logicalAnd(isnan(line).logicalNot()))
+    : before;
   return wrap(castNode(sum(wrap(castNode(smaller.node, 'int64')), -1).node, outInt32 ? 'int32' : 'int64'));
 }
 export interface SearchOptions {
@@ -297,20 +399,55 @@ export interface SearchOptions {
   readonly side?: 'left' | 'right' | null;
   readonly sorter?: Tensor | null;
 }
-const valuesOf = (values: Tensor | Scalar, like: Tensor): Tensor => (values instanceof Tensor ? values : wrap(constantNode(like.device, isFloatingPoint(like.dtype) ? like.dtype : Number.isInteger(Number(scalarValue(values))) ? like.dtype : getDefaultDtype(), [], scalarValue(values))));
+const valuesOf = (values: Tensor | Scalar, like: Tensor): Tensor =>
+  values instanceof Tensor
+    ? values
+    : wrap(
+        constantNode(
+          like.device,
+          isFloatingPoint(like.dtype)
+            ? like.dtype
+            : Number.isInteger(Number(scalarValue(values)))
+              ? like.dtype
+              : getDefaultDtype(),
+          [],
+          scalarValue(values),
+        ),
+      );
 /** Where `values` would be inserted into sorted sequences (the last dimension) to keep them sorted. */
-export function searchsorted(sortedSequence: Tensor, input: Tensor | Scalar, { outInt32 = false, right = false, side = null, sorter = null }: SearchOptions = {}): Tensor {
-  if (side === 'left' && right) throw new ProjError('invalid-argument', 'side "left" contradicts right', { op: 'searchsorted' });
-  return positionsIn('searchsorted', sortedSequence, valuesOf(input, sortedSequence), right || side === 'right', outInt32, sorter);
+export function searchsorted(
+  sortedSequence: Tensor,
+  input: Tensor | Scalar,
+  { outInt32 = false, right = false, side = null, sorter = null }: SearchOptions = {},
+): Tensor {
+  if (side === 'left' && right)
+    throw new ProjError('invalid-argument', 'side "left" contradicts right', { op: 'searchsorted' });
+  return positionsIn(
+    'searchsorted',
+    sortedSequence,
+    valuesOf(input, sortedSequence),
+    right || side === 'right',
+    outInt32,
+    sorter,
+  );
 }
 /** The bucket of each value between sorted boundaries. */
-export function bucketize(input: Tensor | Scalar, boundaries: Tensor, { outInt32 = false, right = false }: SearchOptions = {}): Tensor {
-  if (boundaries.ndim !== 1) throw new ProjError('shape-mismatch', 'boundaries must be a vector', { op: 'bucketize', shapes: [boundaries.shape] });
+export function bucketize(
+  input: Tensor | Scalar,
+  boundaries: Tensor,
+  { outInt32 = false, right = false }: SearchOptions = {},
+): Tensor {
+  if (boundaries.ndim !== 1)
+    throw new ProjError('shape-mismatch', 'boundaries must be a vector', {
+      op: 'bucketize',
+      shapes: [boundaries.shape],
+    });
   return positionsIn('bucketize', boundaries, valuesOf(input, boundaries), right, outInt32, null);
 }
 
 /** The shape that all shapes broadcast to. */
-export const broadcastShapesOf = (...shapes: readonly (number | readonly number[])[]): number[] => broadcastShapes('broadcastShapes', ...shapes.map((s) => (typeof s === 'number' ? [s] : s)));
+export const broadcastShapesOf = (...shapes: readonly (number | readonly number[])[]): number[] =>
+  broadcastShapes('broadcastShapes', ...shapes.map((s) => (typeof s === 'number' ? [s] : s)));
 /** All tensors expanded to their common shape. */
 export function broadcastTensors(...tensors: readonly (Tensor | readonly Tensor[])[]): Tensor[] {
   const list = (tensors.length === 1 && !(tensors[0] instanceof Tensor) ? tensors[0] : tensors) as readonly Tensor[];
@@ -318,14 +455,43 @@ export function broadcastTensors(...tensors: readonly (Tensor | readonly Tensor[
   return list.map((t) => t.expand(shape));
 }
 export const STATISTICS: readonly OpRow[] = [
-  row('logsumexp', logsumexp, 'input, dim, keepdim=False', { torch: ['torch.logsumexp', 'Tensor.logsumexp', 'torch.special.logsumexp'] }),
-  row('softmax', softmax, 'input, dim, *, dtype=None', { torch: ['torch.softmax', 'Tensor.softmax', 'torch.special.softmax'] }), row('logSoftmax', logSoftmax, 'input, dim, *, dtype=None', { torch: ['torch.log_softmax', 'Tensor.log_softmax', 'torch.special.log_softmax'] }),
-  row('varMean', varMean as never, 'input, dim=None, unbiased=True, keepdim=False, *, correction=None', { method: false }), row('stdMean', stdMean as never, 'input, dim=None, unbiased=True, keepdim=False, *, correction=None', { method: false }),
-  row('nansum', nansum, 'input, dim=None, keepdim=False, *, dtype=None'), row('nanmean', nanmean, 'input, dim=None, keepdim=False, *, dtype=None'), row('countNonzero', countNonzero, 'input, dim=None', { differentiable: false }),
-  row('norm', norm as never, 'input, p="fro", dim=None, keepdim=False, dtype=None'), row('dist', dist, 'input, other, p=2'), row('cdist', cdist, 'x1, x2, p=2.0, compute_mode=None'),
-  row('cov', cov, 'input, *, correction=1, fweights=None, aweights=None'), row('corrcoef', corrcoef, 'input'), row('renorm', renorm, 'input, p, dim, maxnorm', { inPlace: true }),
-  row('histc', histc, 'input, bins=100, min=0, max=0', { differentiable: false }), row('histogram', histogram, 'input, bins, *, range=None, weight=None, density=False', { differentiable: false }),
-  row('histogramdd', histogramdd, 'input, bins, range=None, weight=None, density=False', { method: false, differentiable: false }),
-  row('searchsorted', searchsorted, 'sorted_sequence, input, *, out_int32=False, right=False, side=None, sorter=None', { differentiable: false }), row('bucketize', bucketize, 'input, boundaries, *, out_int32=False, right=False', { method: false, differentiable: false }),
-  row('broadcastShapes', broadcastShapesOf as never, '*shapes', { differentiable: false }), row('broadcastTensors', broadcastTensors as never, '*tensors'),
+  row('logsumexp', logsumexp, 'input, dim, keepdim=False', {
+    torch: ['torch.logsumexp', 'Tensor.logsumexp', 'torch.special.logsumexp'],
+  }),
+  row('softmax', softmax, 'input, dim, *, dtype=None', {
+    torch: ['torch.softmax', 'Tensor.softmax', 'torch.special.softmax'],
+  }),
+  row('logSoftmax', logSoftmax, 'input, dim, *, dtype=None', {
+    torch: ['torch.log_softmax', 'Tensor.log_softmax', 'torch.special.log_softmax'],
+  }),
+  row('varMean', varMean as never, 'input, dim=None, unbiased=True, keepdim=False, *, correction=None', {
+    method: false,
+  }),
+  row('stdMean', stdMean as never, 'input, dim=None, unbiased=True, keepdim=False, *, correction=None', {
+    method: false,
+  }),
+  row('nansum', nansum, 'input, dim=None, keepdim=False, *, dtype=None'),
+  row('nanmean', nanmean, 'input, dim=None, keepdim=False, *, dtype=None'),
+  row('countNonzero', countNonzero, 'input, dim=None', { differentiable: false }),
+  row('norm', norm as never, 'input, p="fro", dim=None, keepdim=False, dtype=None'),
+  row('dist', dist, 'input, other, p=2'),
+  row('cdist', cdist, 'x1, x2, p=2.0, compute_mode=None'),
+  row('cov', cov, 'input, *, correction=1, fweights=None, aweights=None'),
+  row('corrcoef', corrcoef, 'input'),
+  row('renorm', renorm, 'input, p, dim, maxnorm', { inPlace: true }),
+  row('histc', histc, 'input, bins=100, min=0, max=0', { differentiable: false }),
+  row('histogram', histogram, 'input, bins, *, range=None, weight=None, density=False', { differentiable: false }),
+  row('histogramdd', histogramdd, 'input, bins, range=None, weight=None, density=False', {
+    method: false,
+    differentiable: false,
+  }),
+  row('searchsorted', searchsorted, 'sorted_sequence, input, *, out_int32=False, right=False, side=None, sorter=None', {
+    differentiable: false,
+  }),
+  row('bucketize', bucketize, 'input, boundaries, *, out_int32=False, right=False', {
+    method: false,
+    differentiable: false,
+  }),
+  row('broadcastShapes', broadcastShapesOf as never, '*shapes', { differentiable: false }),
+  row('broadcastTensors', broadcastTensors as never, '*tensors'),
 ];

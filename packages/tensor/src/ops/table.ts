@@ -17,7 +17,10 @@ export interface Sample {
 
 export interface SampleMaker {
   /** Values in (low, high), away from each other where `distinct`. */
-  tensor(shape: readonly number[], options?: { low?: number; high?: number; distinct?: boolean; requiresGrad?: boolean }): Tensor;
+  tensor(
+    shape: readonly number[],
+    options?: { low?: number; high?: number; distinct?: boolean; requiresGrad?: boolean },
+  ): Tensor;
   integers(shape: readonly number[], low: number, high: number): Tensor;
   booleans(shape: readonly number[]): Tensor;
   values(data: readonly number[], shape: readonly number[]): Tensor;
@@ -54,7 +57,10 @@ const snake = (name: string): string => name.replace(/[A-Z]/g, (c) => `_${c.toLo
 export function row(name: string, fn: AnyFunction, signature: string, options: RowOptions = {}): OpRow {
   const method = options.method ?? signature.startsWith('input');
   return {
-    name, fn, signature, method,
+    name,
+    fn,
+    signature,
+    method,
     torch: options.torch ?? [`torch.${snake(name)}`, ...(method ? [`Tensor.${snake(name)}`] : [])],
     inPlace: options.inPlace ?? false,
     differentiable: options.differentiable ?? true,

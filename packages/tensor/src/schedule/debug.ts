@@ -11,11 +11,14 @@ export function announcePlan(plan: Plan): void {
   if (debugLevel < 1) return;
   if (!announced.has(plan.device.name)) {
     announced.add(plan.device.name);
-    console.error(`proj: device ${plan.device.name} (${plan.device.features.description}), ${plan.device.features.threads} threads`);
+    console.error(
+      `proj: device ${plan.device.name} (${plan.device.features.description}), ${plan.device.features.threads} threads`,
+    );
   }
   if (debugLevel < 2) return;
   console.error(`proj: new plan of ${plan.launches.length} launches, arena ${formatBytes(plan.arenaBytes)}`);
-  if (debugLevel >= 3) for (const kernel of new Set(plan.launches.map((l) => l.launch.kernel.kernel))) console.error(printKernel(kernel));
+  if (debugLevel >= 3)
+    for (const kernel of new Set(plan.launches.map((l) => l.launch.kernel.kernel))) console.error(printKernel(kernel));
 }
 
 /** Runs the launches one by one and prints the time of each; the sum is more than one run of the program takes. */
@@ -28,17 +31,30 @@ export function runTimed(plan: Plan, buffers: readonly DeviceBuffer[], scalars: 
     const ms = performance.now() - start;
     program.dispose();
     const rate = operations > 0 ? `${(operations / ms / 1e6).toFixed(1).padStart(8)} GFLOP/s` : ' '.repeat(17);
-    rows.push({ ms, text: `${ms.toFixed(4).padStart(10)} ms ${rate} ${(bytes / ms / 1e6).toFixed(1).padStart(7)} GB/s  ${name} [${launch.begin}, ${launch.end}) grain ${launch.grain}` });
+    rows.push({
+      ms,
+      text: `${ms.toFixed(4).padStart(10)} ms ${rate} ${(bytes / ms / 1e6).toFixed(1).padStart(7)} GB/s  ${name} [${launch.begin}, ${launch.end}) grain ${launch.grain}`,
+    });
   }
   for (const { text } of rows) console.error(text);
   console.error(`${rows.reduce((sum, row) => sum + row.ms, 0).toFixed(3)} ms in ${rows.length} launches`);
 }
 
-export const formatBytes = (bytes: number): string => (bytes < 1 << 10 ? `${bytes} B` : bytes < 1 << 20 ? `${(bytes / 1024).toFixed(1)} KiB` : `${(bytes / 2 ** 20).toFixed(1)} MiB`);
+export const formatBytes = (bytes: number): string =>
+  bytes < 1 << 10
+    ? `${bytes} B`
+    : bytes < 1 << 20
+      ? `${(bytes / 1024).toFixed(1)} KiB`
+      : `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 
 /** The launches of a plan as a table for people. */
 export function describePlan(plan: Plan): string {
-  const lines = plan.launches.map(({ launch, name, bytes, operations }, i) =>
-    `${String(i).padStart(4)}  ${name.padEnd(28)} ${formatBytes(bytes).padStart(10)}${operations > 0 ? `  ${(operations / 1e6).toFixed(1)} MFLOP` : ''}  range ${launch.end - launch.begin}`);
-  return [`${plan.launches.length} launches on ${plan.device.name}, arena ${formatBytes(plan.arenaBytes)}`, ...lines].join('\n');
+  const lines = plan.launches.map(
+    ({ launch, name, bytes, operations }, i) =>
+      `${String(i).padStart(4)}  ${name.padEnd(28)} ${formatBytes(bytes).padStart(10)}${operations > 0 ? `  ${(operations / 1e6).toFixed(1)} MFLOP` : ''}  range ${launch.end - launch.begin}`,
+  );
+  return [
+    `${plan.launches.length} launches on ${plan.device.name}, arena ${formatBytes(plan.arenaBytes)}`,
+    ...lines,
+  ].join('\n');
 }

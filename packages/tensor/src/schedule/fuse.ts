@@ -4,7 +4,14 @@
  */
 import { type AnyNode, elementCount } from '../graph/node.ts';
 import { flatten, sameIndex } from '../lower/index-expression.ts';
-import { analyse, type Analysis, type LoopGroup, NotFusable, type Reduction, type StoredNode } from '../lower/loop-nest.ts';
+import {
+  analyse,
+  type Analysis,
+  type LoopGroup,
+  NotFusable,
+  type Reduction,
+  type StoredNode,
+} from '../lower/loop-nest.ts';
 import type { ContractGroup, Graph, Group, LoopsGroup } from './group.ts';
 import { memoryOwner } from './group.ts';
 
@@ -13,7 +20,10 @@ const MAX_BUFFERS = 24;
 /** Operations that a fused kernel may have: an expression that was cut for its size stays cut. */
 const MAX_OPERATIONS = 1500;
 
-export const nodesOf = (group: Group): readonly AnyNode[] => (group.kind === 'loops' ? [...new Set([...group.stores.map((s) => s.node), ...group.reductions])] : group.stores.map((s) => s.node));
+export const nodesOf = (group: Group): readonly AnyNode[] =>
+  group.kind === 'loops'
+    ? [...new Set([...group.stores.map((s) => s.node), ...group.reductions])]
+    : group.stores.map((s) => s.node);
 
 export function loopGroup(group: LoopsGroup, stored: ReadonlySet<AnyNode>, name = 'fused'): LoopGroup {
   const own = new Set<AnyNode>(nodesOf(group));
@@ -63,7 +73,7 @@ export class Fusion {
   run(): Group[] {
     for (let i = 0; i < this.#groups.length; i++) {
       let group = this.#groups[i];
-      for (let changed = true; changed; ) {
+      for (let changed = true; changed;) {
         changed = false;
         for (const producer of this.#producersOf(group)) {
           const merged = this.#tryMerge(producer, group);
@@ -128,21 +138,29 @@ export class Fusion {
 
   #tryMerge(producer: Group, consumer: Group): Group | null {
     if (consumer.kind !== 'loops' || producer.kind === 'opaque') return null;
-    const merged = producer.kind === 'contract' ? this.#intoProduct(producer, consumer) : this.#joinLoops(producer, consumer);
+    const merged =
+      producer.kind === 'contract' ? this.#intoProduct(producer, consumer) : this.#joinLoops(producer, consumer);
     if (merged === null || this.#hasOtherPath(producer, consumer)) return null;
     if (merged.kind === 'loops') {
       const analysis = this.#attempt(merged);
-      if (analysis === null || analysis.operations > MAX_OPERATIONS || new Set(analysis.reads.map((r) => r.node)).size + merged.stores.length > MAX_BUFFERS) return null;
+      if (
+        analysis === null ||
+        analysis.operations > MAX_OPERATIONS ||
+        new Set(analysis.reads.map((r) => r.node)).size + merged.stores.length > MAX_BUFFERS
+      )
+        return null;
       this.#analyses.set(merged, analysis);
     }
     return merged;
   }
 
   #intoProduct(producer: ContractGroup, consumer: LoopsGroup): ContractGroup | null {
-    if (consumer.reductions.length > 0 || elementCount(consumer.kept) !== elementCount(producer.anchor.shape)) return null;
+    if (consumer.reductions.length > 0 || elementCount(consumer.kept) !== elementCount(producer.anchor.shape))
+      return null;
     const analysis = this.#analysis(consumer);
     if (analysis === null || !this.#readsInPlace(producer, consumer, analysis)) return null;
-    if (new Set(analysis.reads.map((r) => r.node)).size + producer.stores.length + consumer.stores.length > 10) return null;
+    if (new Set(analysis.reads.map((r) => r.node)).size + producer.stores.length + consumer.stores.length > 10)
+      return null;
     return { ...producer, stores: [...producer.stores, ...consumer.stores] };
   }
 
@@ -166,24 +184,41 @@ export class Fusion {
     if (analysis === null) return null;
     if (!producerRows && !this.#readsInPlace(producer, consumer, analysis)) return null;
     const count = elementCount(consumer.kept);
-    const stores = (list: readonly StoredNode[], level: 'row' | 'full'): StoredNode[] => list.map((s) => ({ ...s, level }));
+    const stores = (list: readonly StoredNode[], level: 'row' | 'full'): StoredNode[] =>
+      list.map((s) => ({ ...s, level }));
     if (!producerRows && !consumerRows) {
       const kept = producer.kept.length > consumer.kept.length ? producer.kept : consumer.kept;
-      return elementCount(producer.kept) === count ? { ...consumer, kept, stores: [...stores(producer.stores, 'row'), ...consumer.stores] } : null;
+      return elementCount(producer.kept) === count
+        ? { ...consumer, kept, stores: [...stores(producer.stores, 'row'), ...consumer.stores] }
+        : null;
     }
     if (producerRows && !consumerRows) {
       const rows = elementCount(producer.kept);
       if (count === rows) return { ...producer, stores: [...producer.stores, ...stores(consumer.stores, 'row')] };
-      if (count === rows * elementCount(producer.reduced) && trailing(producer)) return { ...producer, stores: [...producer.stores, ...stores(consumer.stores, 'full')] };
+      if (count === rows * elementCount(producer.reduced) && trailing(producer))
+        return { ...producer, stores: [...producer.stores, ...stores(consumer.stores, 'full')] };
       return null;
     }
     if (!producerRows) {
       const size = elementCount(producer.kept);
-      if (size === count * elementCount(consumer.reduced) && elementCount(consumer.reduced) > 1) return trailing(consumer) ? { ...consumer, stores: [...stores(producer.stores, 'full'), ...consumer.stores] } : null;
+      if (size === count * elementCount(consumer.reduced) && elementCount(consumer.reduced) > 1)
+        return trailing(consumer)
+          ? { ...consumer, stores: [...stores(producer.stores, 'full'), ...consumer.stores] }
+          : null;
       return size === count ? { ...consumer, stores: [...stores(producer.stores, 'row'), ...consumer.stores] } : null;
     }
-    if (!sameSizes(producer.kept, consumer.kept) || !sameSizes(producer.reduced, consumer.reduced) || !trailing(producer) || !trailing(consumer)) return null;
-    return { ...consumer, reductions: byId([...producer.reductions, ...consumer.reductions]), stores: [...producer.stores, ...consumer.stores] };
+    if (
+      !sameSizes(producer.kept, consumer.kept) ||
+      !sameSizes(producer.reduced, consumer.reduced) ||
+      !trailing(producer) ||
+      !trailing(consumer)
+    )
+      return null;
+    return {
+      ...consumer,
+      reductions: byId([...producer.reductions, ...consumer.reductions]),
+      stores: [...producer.stores, ...consumer.stores],
+    };
   }
 
   /** Whether `to` also depends on `from` through a third group, so that merging the two would make a cycle. */
@@ -210,12 +245,30 @@ export class Fusion {
       if (a.kind !== 'loops' || a.reductions.length === 0) continue;
       for (let j = i + 1; j < this.#groups.length; j++) {
         const b = this.#groups[j];
-        if (b.kind !== 'loops' || b.reductions.length === 0 || !sameSizes(a.kept, b.kept) || !sameSizes(a.reduced, b.reduced) || trailing(a) !== trailing(b)) continue;
-        const shared = [...this.#readsOf(a)].some((node) => this.#readsOf(b).has(node) && elementCount(node.shape) > 256);
+        if (
+          b.kind !== 'loops' ||
+          b.reductions.length === 0 ||
+          !sameSizes(a.kept, b.kept) ||
+          !sameSizes(a.reduced, b.reduced) ||
+          trailing(a) !== trailing(b)
+        )
+          continue;
+        const shared = [...this.#readsOf(a)].some(
+          (node) => this.#readsOf(b).has(node) && elementCount(node.shape) > 256,
+        );
         if (!shared || this.#dependsOn(a, b) || this.#dependsOn(b, a)) continue;
-        const merged: LoopsGroup = { ...a, reductions: byId([...a.reductions, ...b.reductions]), stores: [...a.stores, ...b.stores] };
+        const merged: LoopsGroup = {
+          ...a,
+          reductions: byId([...a.reductions, ...b.reductions]),
+          stores: [...a.stores, ...b.stores],
+        };
         const analysis = this.#attempt(merged);
-        if (analysis === null || analysis.operations > 400 || new Set(analysis.reads.map((r) => r.node)).size + merged.stores.length > MAX_BUFFERS) continue;
+        if (
+          analysis === null ||
+          analysis.operations > 400 ||
+          new Set(analysis.reads.map((r) => r.node)).size + merged.stores.length > MAX_BUFFERS
+        )
+          continue;
         this.#replace([a, b], merged);
         i = -1;
         break;
@@ -225,7 +278,8 @@ export class Fusion {
 
   /** Results that nobody outside the group reads need no memory. */
   #dropUnread(group: Group): Group {
-    const readElsewhere = (node: AnyNode): boolean => this.#roots.has(node) || this.#groups.some((other) => other !== group && this.#readsOf(other).has(node));
+    const readElsewhere = (node: AnyNode): boolean =>
+      this.#roots.has(node) || this.#groups.some((other) => other !== group && this.#readsOf(other).has(node));
     if (group.kind === 'opaque') return group;
     const stores = group.stores.filter((s) => s.region !== undefined || readElsewhere(s.node));
     if (stores.length === group.stores.length) return group;
@@ -235,12 +289,14 @@ export class Fusion {
 
   /** Producers first; among those that are ready, in the order of the program. */
   #ordered(): Group[] {
-    const age = (group: Group): number => Math.max(...nodesOf(group).map((node) => node.id), group.kind === 'loops' ? 0 : group.anchor.id);
+    const age = (group: Group): number =>
+      Math.max(...nodesOf(group).map((node) => node.id), group.kind === 'loops' ? 0 : group.anchor.id);
     const waiting = new Map(this.#groups.map((group) => [group, new Set(this.#producersOf(group))]));
     const result: Group[] = [];
     while (waiting.size > 0) {
       let next: Group | null = null;
-      for (const [group, producers] of waiting) if (producers.size === 0 && (next === null || age(group) < age(next))) next = group;
+      for (const [group, producers] of waiting)
+        if (producers.size === 0 && (next === null || age(group) < age(next))) next = group;
       if (next === null) throw new Error('unreachable: fused groups form a cycle');
       waiting.delete(next);
       result.push(next);
@@ -255,7 +311,8 @@ export class Fusion {
   }
 }
 
-const sameSizes = (a: readonly number[], b: readonly number[]): boolean => a.length === b.length && a.every((size, i) => size === b[i]);
+const sameSizes = (a: readonly number[], b: readonly number[]): boolean =>
+  a.length === b.length && a.every((size, i) => size === b[i]);
 const byId = (reductions: readonly Reduction[]): Reduction[] => [...new Set(reductions)].sort((a, b) => a.id - b.id);
 
 /** Whether the group reduces the last dimensions, so that a row is contiguous. */

@@ -44,7 +44,8 @@ export function topologicalOrder(roots: readonly AnyNode[]): AnyNode[] {
     const seen = state.get(node);
     if (seen === undefined) {
       state.set(node, 'open');
-      if (node.data === null) for (let i = node.sources.length - 1; i >= 0; i--) if (!state.has(node.sources[i])) stack.push(node.sources[i]);
+      if (node.data === null)
+        for (let i = node.sources.length - 1; i >= 0; i--) if (!state.has(node.sources[i])) stack.push(node.sources[i]);
     } else {
       stack.pop();
       if (seen === 'open') {
@@ -59,20 +60,60 @@ export function topologicalOrder(roots: readonly AnyNode[]): AnyNode[] {
 /** The node whose memory holds the elements of `node` in the same order. */
 export function memoryOwner(node: AnyNode, stored: ReadonlySet<AnyNode>): AnyNode {
   let owner = node;
-  while (owner.data === null && !stored.has(owner) && (owner.op === 'reshape' || owner.op === 'detach' || owner.op === 'leaf' || owner.op === 'contiguous')) owner = owner.sources[0];
+  while (
+    owner.data === null &&
+    !stored.has(owner) &&
+    (owner.op === 'reshape' || owner.op === 'detach' || owner.op === 'leaf' || owner.op === 'contiguous')
+  )
+    owner = owner.sources[0];
   return owner;
 }
 
-const EXPENSIVE = new Set<string>(['exp', 'exp2', 'expm1', 'log', 'log2', 'log10', 'log1p', 'sin', 'cos', 'tan', 'asin', 'acos', 'atan', 'sinh', 'cosh', 'tanh', 'asinh', 'acosh', 'atanh', 'erf', 'erfc', 'erfinv', 'lgamma', 'digamma', 'sigmoid', 'pow', 'atan2']);
+const EXPENSIVE = new Set<string>([
+  'exp',
+  'exp2',
+  'expm1',
+  'log',
+  'log2',
+  'log10',
+  'log1p',
+  'sin',
+  'cos',
+  'tan',
+  'asin',
+  'acos',
+  'atan',
+  'sinh',
+  'cosh',
+  'tanh',
+  'asinh',
+  'acosh',
+  'atanh',
+  'erf',
+  'erfc',
+  'erfinv',
+  'lgamma',
+  'digamma',
+  'sigmoid',
+  'pow',
+  'atan2',
+]);
 const SLOWER = new Set<string>(['div', 'sqrt', 'rsqrt', 'reciprocal', 'remainder', 'fmod', 'floorDivide']);
 
 function ownCost(node: AnyNode): number {
   switch (node.op) {
-    case 'unary': case 'binary': return EXPENSIVE.has(node.attr.fn) ? 10 : SLOWER.has(node.attr.fn) ? 4 : 1;
-    case 'where': case 'cast': return 1;
-    case 'take': return 4;
-    case 'random': return 20;
-    default: return 0;
+    case 'unary':
+    case 'binary':
+      return EXPENSIVE.has(node.attr.fn) ? 10 : SLOWER.has(node.attr.fn) ? 4 : 1;
+    case 'where':
+    case 'cast':
+      return 1;
+    case 'take':
+      return 4;
+    case 'random':
+      return 20;
+    default:
+      return 0;
   }
 }
 /** Above this an expression is cut and put into memory, to bound code size. */
@@ -80,9 +121,20 @@ const MAX_COST = 160;
 
 export function buildGraph(roots: readonly AnyNode[]): Graph {
   const order = topologicalOrder(roots);
-  const complex = order.find((node) => node.data === null && [node, ...node.sources].some(({ dtype }) => DTYPES[dtype].category === 'complex'));
+  const complex = order.find(
+    (node) => node.data === null && [node, ...node.sources].some(({ dtype }) => DTYPES[dtype].category === 'complex'),
+  );
   if (complex !== undefined) {
-    throw new ProjError('not-implemented', 'complex tensors can be made, stored and read; computing with them is not there yet', { op: complex.op, shapes: [complex.shape], dtypes: [complex.dtype], cure: 'Work on the real and imaginary parts as float32 tensors' });
+    throw new ProjError(
+      'not-implemented',
+      'complex tensors can be made, stored and read; computing with them is not there yet',
+      {
+        op: complex.op,
+        shapes: [complex.shape],
+        dtypes: [complex.dtype],
+        cure: 'Work on the real and imaginary parts as float32 tensors',
+      },
+    );
   }
   const stored = new Set<AnyNode>();
   const cost = new Map<AnyNode, number>();
@@ -113,7 +165,10 @@ export function buildGraph(roots: readonly AnyNode[]): Graph {
 
   for (const node of order) {
     if (node.data !== null) continue;
-    const sum = node.sources.reduce((total, source) => total + (source.data !== null || stored.has(source) ? 0 : cost.get(source) ?? 0), ownCost(node));
+    const sum = node.sources.reduce(
+      (total, source) => total + (source.data !== null || stored.has(source) ? 0 : (cost.get(source) ?? 0)),
+      ownCost(node),
+    );
     cost.set(node, sum);
     switch (KIND[node.op]) {
       case 'opaque':
@@ -141,7 +196,8 @@ export function buildGraph(roots: readonly AnyNode[]): Graph {
         if (shared || repeated || sum > MAX_COST) stored.add(node);
         break;
       }
-      case 'leaf': case 'movement':
+      case 'leaf':
+      case 'movement':
         break;
       default:
         throw new Error(`unreachable: primitive ${node.op}`);
@@ -149,7 +205,7 @@ export function buildGraph(roots: readonly AnyNode[]): Graph {
   }
   for (const root of roots) store(root);
   // What was put into memory later may stand between a product and the memory that it was to read: look again until nothing changes.
-  for (let before = -1; before !== stored.size; ) {
+  for (let before = -1; before !== stored.size;) {
     before = stored.size;
     for (const node of order) {
       if (node.data !== null || node.op !== 'contract') continue;
@@ -171,9 +227,22 @@ function storeBase(node: AnyNode, stored: Set<AnyNode>): void {
 function groupOf(node: AnyNode): Group {
   if (node.op === 'reduce') {
     const { axes } = node.attr;
-    return { kind: 'loops', kept: node.shape, reduced: axes.map((axis) => node.sources[0].shape[axis]), reductions: [node], stores: [{ node, level: 'row' }] };
+    return {
+      kind: 'loops',
+      kept: node.shape,
+      reduced: axes.map((axis) => node.sources[0].shape[axis]),
+      reductions: [node],
+      stores: [{ node, level: 'row' }],
+    };
   }
-  if (node.op === 'fold') return { kind: 'loops', kept: node.shape, reduced: [node.attr.size], reductions: [node], stores: [{ node, level: 'row' }] };
+  if (node.op === 'fold')
+    return {
+      kind: 'loops',
+      kept: node.shape,
+      reduced: [node.attr.size],
+      reductions: [node],
+      stores: [{ node, level: 'row' }],
+    };
   if (node.op === 'contract') return { kind: 'contract', anchor: node, stores: [{ node, level: 'row' }] };
   if (KIND[node.op] === 'opaque') return { kind: 'opaque', anchor: node, stores: [{ node, level: 'row' }] };
   return { kind: 'loops', kept: finestShape(node), reduced: [], reductions: [], stores: [{ node, level: 'row' }] };
@@ -190,7 +259,14 @@ function finestShape(node: AnyNode): Shape {
     if (elementCount(at.shape) !== count) return;
     if (at.shape.length > finest.length) finest = at.shape;
     if (at.data !== null || depth > 8) return;
-    if (at.op === 'reshape' || at.op === 'contiguous' || at.op === 'detach' || at.op === 'leaf' || KIND[at.op] === 'elementwise') at.sources.forEach((source) => visit(source, depth + 1));
+    if (
+      at.op === 'reshape' ||
+      at.op === 'contiguous' ||
+      at.op === 'detach' ||
+      at.op === 'leaf' ||
+      KIND[at.op] === 'elementwise'
+    )
+      at.sources.forEach((source) => visit(source, depth + 1));
   };
   visit(node, 0);
   return finest;
@@ -200,13 +276,21 @@ function finestShape(node: AnyNode): Shape {
 function mergeOutputs(groups: readonly Group[]): Group[] {
   const result: Group[] = [];
   for (const group of groups) {
-    const twin = result.findIndex((other) => group.kind === 'opaque' && other.kind === 'opaque' && isTwin(group.anchor, other.anchor));
+    const twin = result.findIndex(
+      (other) => group.kind === 'opaque' && other.kind === 'opaque' && isTwin(group.anchor, other.anchor),
+    );
     const other = result[twin];
-    if (other !== undefined && other.kind === 'opaque') result[twin] = { ...other, stores: [...other.stores, ...group.stores] };
+    if (other !== undefined && other.kind === 'opaque')
+      result[twin] = { ...other, stores: [...other.stores, ...group.stores] };
     else result.push(group);
   }
   return result;
 }
 
 const isTwin = (a: AnyNode, b: AnyNode): boolean =>
-  a.op === 'custom' && b.op === 'custom' && a.attr.operation === b.attr.operation && a.attr.options === b.attr.options && a.sources.length === b.sources.length && a.sources.every((s, i) => s === b.sources[i]);
+  a.op === 'custom' &&
+  b.op === 'custom' &&
+  a.attr.operation === b.attr.operation &&
+  a.attr.options === b.attr.options &&
+  a.sources.length === b.sources.length &&
+  a.sources.every((s, i) => s === b.sources[i]);

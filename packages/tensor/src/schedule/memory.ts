@@ -14,7 +14,9 @@ const align = (bytes: number): number => Math.ceil(bytes / ALIGNMENT) * ALIGNMEN
 export function planArena(lifetimes: readonly Lifetime[]): { offsets: number[]; bytes: number } {
   const offsets = new Array<number>(lifetimes.length).fill(0);
   const placed: { readonly offset: number; readonly end: number; readonly life: Lifetime }[] = [];
-  const order = lifetimes.map((_, i) => i).sort((a, b) => lifetimes[b].bytes - lifetimes[a].bytes || lifetimes[a].from - lifetimes[b].from);
+  const order = lifetimes
+    .map((_, i) => i)
+    .sort((a, b) => lifetimes[b].bytes - lifetimes[a].bytes || lifetimes[a].from - lifetimes[b].from);
   let total = 0;
   for (const i of order) {
     const life = lifetimes[i];

@@ -2,7 +2,16 @@
  * A plan: the program that computes a graph of a given structure. It holds no nodes, only positions in the graph's order, so that it serves
  * every graph of the same structure.
  */
-import { type Argument, type CompiledKernel, type Device, DTYPES, type Kernel, type Launch, type Program, ProjError } from '@proj/kernel';
+import {
+  type Argument,
+  type CompiledKernel,
+  type Device,
+  DTYPES,
+  type Kernel,
+  type Launch,
+  type Program,
+  ProjError,
+} from '@proj/kernel';
 import { type AnyNode, elementCount } from '../graph/node.ts';
 import { isStructuralConstant } from '../lower/emitter.ts';
 import type { KernelArgument, LoweredKernel } from '../lower/environment.ts';
@@ -33,7 +42,11 @@ export interface Plan {
   readonly launches: readonly PlannedLaunch[];
   readonly arenaBytes: number;
   /** Rearranges constant operands into kept memory, which is bound after the outputs; null when there is nothing to rearrange. */
-  readonly setup: { readonly program: Program; readonly bytes: readonly number[]; readonly leaves: readonly number[] } | null;
+  readonly setup: {
+    readonly program: Program;
+    readonly bytes: readonly number[];
+    readonly leaves: readonly number[];
+  } | null;
   /** Positions (in the graph's order) of the realised nodes that are read, and of the constants that are arguments. */
   readonly leaves: readonly number[];
   readonly scalars: readonly number[];
@@ -60,8 +73,13 @@ export function planKey(order: readonly AnyNode[], roots: readonly AnyNode[]): s
       return;
     }
     let text: string = node.op;
-    if (node.op === 'constant') text += node.attr.provider === null && isStructuralConstant(node.attr.value) ? `=${typeof node.attr.value}${String(node.attr.value)}` : '?';
-    else if (node.op === 'custom') text += `${node.attr.operation.name}:${node.attr.operation.key(node.attr.options)}:${node.attr.output}`;
+    if (node.op === 'constant')
+      text +=
+        node.attr.provider === null && isStructuralConstant(node.attr.value)
+          ? `=${typeof node.attr.value}${String(node.attr.value)}`
+          : '?';
+    else if (node.op === 'custom')
+      text += `${node.attr.operation.name}:${node.attr.operation.key(node.attr.options)}:${node.attr.output}`;
     else if (node.attr !== null) text += JSON.stringify(node.attr);
     text += `${node.dtype}[${node.shape}]`;
     for (const source of node.sources) text += `,${position.get(source)}`;
@@ -75,16 +93,23 @@ interface Step extends Lowered {
 }
 
 /** Reads of nodes by the lowered kernels of a step. */
-const nodesRead = (step: Step): AnyNode[] => step.kernels.flatMap((k) => k.args.flatMap((a) => (a.kind === 'node' ? [a.node] : [])));
+const nodesRead = (step: Step): AnyNode[] =>
+  step.kernels.flatMap((k) => k.args.flatMap((a) => (a.kind === 'node' ? [a.node] : [])));
 
 /** `constants`: realised nodes whose memory stays the same between runs of the program. */
-export function makePlan(key: string, roots: readonly AnyNode[], device: Device, constants: ReadonlySet<AnyNode> = new Set()): Plan {
+export function makePlan(
+  key: string,
+  roots: readonly AnyNode[],
+  device: Device,
+  constants: ReadonlySet<AnyNode> = new Set(),
+): Plan {
   const graph = buildGraph(roots);
   const steps = lowerGroups(graph, device, constants);
   const position = new Map(graph.order.map((node, i) => [node, i]));
   const positionOf = (node: AnyNode): number => {
     const at = position.get(node);
-    if (at === undefined) throw new ProjError('kernel-compilation', `a kernel reads a ${node.op} that is not part of the graph`);
+    if (at === undefined)
+      throw new ProjError('kernel-compilation', `a kernel reads a ${node.op} that is not part of the graph`);
     return at;
   };
 
@@ -92,7 +117,8 @@ export function makePlan(key: string, roots: readonly AnyNode[], device: Device,
   const rootOwners = roots.map((root) => memoryOwner(root, graph.stored));
   const outputNodes = [...new Set(rootOwners.filter((owner) => owner.data === null))];
   const leaves: AnyNode[] = [];
-  for (const step of steps) for (const node of nodesRead(step)) if (node.data !== null && !leaves.includes(node)) leaves.push(node);
+  for (const step of steps)
+    for (const node of nodesRead(step)) if (node.data !== null && !leaves.includes(node)) leaves.push(node);
   for (const owner of rootOwners) if (owner.data !== null && !leaves.includes(owner)) leaves.push(owner);
   const binding = new Map<AnyNode, number>();
   leaves.forEach((node, i) => binding.set(node, FIRST_LEAF + i));
@@ -125,11 +151,17 @@ export function makePlan(key: string, roots: readonly AnyNode[], device: Device,
   steps.forEach((step, i) => {
     for (const lowered of step.kernels) {
       const firstCheck = checks.length;
-      for (const node of lowered.checks) checks.push({ op: node.op === 'scatter' ? 'scatter' : 'indexing', bound: node.sources[0].shape[0] });
+      for (const node of lowered.checks)
+        checks.push({ op: node.op === 'scatter' ? 'scatter' : 'indexing', bound: node.sources[0].shape[0] });
       const args = lowered.args.map((argument): Argument => bind(argument, i, firstCheck, lowered));
       if (lowered.end > lowered.begin) {
         kernels.push(lowered.kernel);
-        pendingLaunches.push({ lowered, args, operations: step.kernels.indexOf(lowered) === step.kernels.length - 1 ? operationsOf(step.group) : 0, once: step.kernels.indexOf(lowered) < (step.prepacked?.count ?? 0) });
+        pendingLaunches.push({
+          lowered,
+          args,
+          operations: step.kernels.indexOf(lowered) === step.kernels.length - 1 ? operationsOf(step.group) : 0,
+          once: step.kernels.indexOf(lowered) < (step.prepacked?.count ?? 0),
+        });
       }
     }
   });
@@ -139,7 +171,9 @@ export function makePlan(key: string, roots: readonly AnyNode[], device: Device,
       case 'node': {
         const offset = argument.offset * DTYPES[argument.node.dtype].bytes;
         const bound = binding.get(argument.node);
-        return bound !== undefined ? { kind: 'buffer', binding: bound, offset } : { kind: 'buffer', binding: ARENA, offset: (offsetOf.get(argument.node) ?? 0) + offset };
+        return bound !== undefined
+          ? { kind: 'buffer', binding: bound, offset }
+          : { kind: 'buffer', binding: ARENA, offset: (offsetOf.get(argument.node) ?? 0) + offset };
       }
       case 'constant': {
         let at = scalars.indexOf(argument.node);
@@ -150,7 +184,9 @@ export function makePlan(key: string, roots: readonly AnyNode[], device: Device,
         void lowered;
         return { kind: 'buffer', binding: STATUS, offset: 8 * firstCheck };
       case 'workspace':
-        return kept.includes(step) ? { kind: 'buffer', binding: keptBinding(step), offset: 0 } : { kind: 'buffer', binding: ARENA, offset: arena.offsets[temporaries.length + step] };
+        return kept.includes(step)
+          ? { kind: 'buffer', binding: keptBinding(step), offset: 0 }
+          : { kind: 'buffer', binding: ARENA, offset: arena.offsets[temporaries.length + step] };
       default:
         return argument satisfies never;
     }
@@ -160,44 +196,79 @@ export function makePlan(key: string, roots: readonly AnyNode[], device: Device,
   const setupLaunches: Launch[] = [];
   pendingLaunches.forEach(({ lowered, args, operations, once }, i) => {
     if (once) {
-      setupLaunches.push({ kernel: compiled[i], args, begin: lowered.begin, end: lowered.end, grain: lowered.grain, align: lowered.align });
+      setupLaunches.push({
+        kernel: compiled[i],
+        args,
+        begin: lowered.begin,
+        end: lowered.end,
+        grain: lowered.grain,
+        align: lowered.align,
+      });
       return;
     }
     launches.push({
-      launch: { kernel: compiled[i], args, begin: lowered.begin, end: lowered.end, grain: lowered.grain, align: lowered.align },
+      launch: {
+        kernel: compiled[i],
+        args,
+        begin: lowered.begin,
+        end: lowered.end,
+        grain: lowered.grain,
+        align: lowered.align,
+      },
       name: lowered.kernel.name,
       bytes: lowered.args.reduce((sum, a) => sum + (a.kind === 'node' ? bytesOf(a.node) : 0), 0),
       operations,
     });
   });
   const bindings = FIRST_LEAF + leaves.length + outputNodes.length + kept.length;
-  const program = device.program(launches.map((l) => l.launch), bindings);
-  const setup = kept.length === 0 ? null : {
-    program: device.program(setupLaunches, bindings),
-    bytes: kept.map((i) => steps[i].workspaceBytes),
-    leaves: kept.flatMap((i) => steps[i].prepacked?.source ?? []).map((node) => leaves.indexOf(node)),
-  };
+  const program = device.program(
+    launches.map((l) => l.launch),
+    bindings,
+  );
+  const setup =
+    kept.length === 0
+      ? null
+      : {
+          program: device.program(setupLaunches, bindings),
+          bytes: kept.map((i) => steps[i].workspaceBytes),
+          leaves: kept.flatMap((i) => steps[i].prepacked?.source ?? []).map((node) => leaves.indexOf(node)),
+        };
   return {
-    key, device, program, launches, setup, arenaBytes: arena.bytes,
+    key,
+    device,
+    program,
+    launches,
+    setup,
+    arenaBytes: arena.bytes,
     leaves: leaves.map(positionOf),
     scalars: scalars.map(positionOf),
     outputs: outputNodes.map((node) => ({ position: positionOf(node), bytes: bytesOf(node) })),
     rootBindings: rootOwners.map((owner) => binding.get(owner) ?? null),
     checks,
-    overwritable: overwritablePairs(leaves, outputNodes, pendingLaunches.map((p) => p.lowered)),
+    overwritable: overwritablePairs(
+      leaves,
+      outputNodes,
+      pendingLaunches.map((p) => p.lowered),
+    ),
   };
 }
 
 /** An output may take a leaf's memory when nothing reads the leaf after the output is written, and the writing kernel reads it in place. */
-function overwritablePairs(leaves: readonly AnyNode[], outputs: readonly AnyNode[], kernels: readonly LoweredKernel[]): Set<string> {
-  const uses = (node: AnyNode): number[] => kernels.flatMap(({ args }, i) => (args.some((a) => a.kind === 'node' && a.node === node) ? [i] : []));
+function overwritablePairs(
+  leaves: readonly AnyNode[],
+  outputs: readonly AnyNode[],
+  kernels: readonly LoweredKernel[],
+): Set<string> {
+  const uses = (node: AnyNode): number[] =>
+    kernels.flatMap(({ args }, i) => (args.some((a) => a.kind === 'node' && a.node === node) ? [i] : []));
   const pairs = new Set<string>();
   leaves.forEach((leaf, i) => {
     const last = uses(leaf).at(-1) ?? -1;
     outputs.forEach((output, j) => {
       if (bytesOf(leaf) !== bytesOf(output) || leaf.dtype !== output.dtype) return;
       const written = uses(output)[0] ?? 0;
-      if (last < written || (last === written && kernels[written].inPlace.includes(leaf))) pairs.add(overwriteKey(i, j));
+      if (last < written || (last === written && kernels[written].inPlace.includes(leaf)))
+        pairs.add(overwriteKey(i, j));
     });
   });
   return pairs;
@@ -217,7 +288,8 @@ function lowerGroups(graph: Graph, device: Device, constants: ReadonlySet<AnyNod
   return fusion.run().map((group): Step => {
     switch (group.kind) {
       case 'loops': {
-        if (group.stores.length === 0 || group.stores.every((s) => elementCount(s.node.shape) === 0)) return { group, kernels: [], workspaceBytes: 0 };
+        if (group.stores.length === 0 || group.stores.every((s) => elementCount(s.node.shape) === 0))
+          return { group, kernels: [], workspaceBytes: 0 };
         const loops = loopGroup(group, stored, nameOf(group));
         return { group, kernels: [lowerLoops(loops, device.features)], workspaceBytes: 0 };
       }
@@ -233,11 +305,13 @@ function lowerGroups(graph: Graph, device: Device, constants: ReadonlySet<AnyNod
   });
 }
 
-const operationsOf = (group: Group): number => (group.kind === 'contract' ? 2 * elementCount(group.anchor.shape) * group.anchor.sources[0].shape[2] : 0);
+const operationsOf = (group: Group): number =>
+  group.kind === 'contract' ? 2 * elementCount(group.anchor.shape) * group.anchor.sources[0].shape[2] : 0;
 
 function nameOf(group: Group): string {
   const labels = new Set<string>();
-  for (const node of nodesOf(group)) labels.add(node.op === 'unary' || node.op === 'binary' || node.op === 'reduce' ? node.attr.fn : node.op);
+  for (const node of nodesOf(group))
+    labels.add(node.op === 'unary' || node.op === 'binary' || node.op === 'reduce' ? node.attr.fn : node.op);
   return [...labels].slice(0, 3).join('_');
 }
 

@@ -23,7 +23,12 @@ function stateOf(device: Device): DeviceState {
 }
 
 /** The plan for this graph, made when there is none yet. */
-export function planFor(order: readonly AnyNode[], roots: readonly AnyNode[], device: Device, constants: ReadonlySet<AnyNode> = new Set()): Plan {
+export function planFor(
+  order: readonly AnyNode[],
+  roots: readonly AnyNode[],
+  device: Device,
+  constants: ReadonlySet<AnyNode> = new Set(),
+): Plan {
   const { plans } = stateOf(device);
   const fixed = constants.size === 0 ? '' : order.flatMap((node, i) => (constants.has(node) ? [i] : [])).join(',');
   const key = `${device.features.threads}|${fixed}|${planKey(order, roots)}`;
@@ -68,7 +73,10 @@ export function checkStatus(plan: Pick<Plan, 'checks'>, device: Device, status: 
   if (bad < 0) return;
   device.write(status, 0, new Uint8Array(8 * plan.checks.length));
   const { op, bound } = plan.checks[bad];
-  throw new ProjError('index-out-of-range', `index ${words[2 * bad + 1]} is out of range for a dimension of ${bound}`, { op, cure: `Indices must lie in 0 … ${bound - 1}` });
+  throw new ProjError('index-out-of-range', `index ${words[2 * bad + 1]} is out of range for a dimension of ${bound}`, {
+    op,
+    cure: `Indices must lie in 0 … ${bound - 1}`,
+  });
 }
 
 /** Runs a plan's program, timed launch by launch where `PROJ_DEBUG` asks for it. */
@@ -82,7 +90,11 @@ export function runPlan(plan: Plan, order: readonly AnyNode[], outputs: readonly
   const { arena, status } = scratchFor(device, plan.arenaBytes);
   const leaves = plan.leaves.map((position) => {
     const { data } = order[position];
-    if (data === null || data.disposed) throw new ProjError('invalid-argument', 'a tensor that is read has been disposed of', { op: 'evaluate', shapes: [order[position].shape] });
+    if (data === null || data.disposed)
+      throw new ProjError('invalid-argument', 'a tensor that is read has been disposed of', {
+        op: 'evaluate',
+        shapes: [order[position].shape],
+      });
     return data;
   });
   runProgram(plan, [arena, status, ...leaves, ...outputs], scalarsOf(plan, order));

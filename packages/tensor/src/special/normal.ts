@@ -7,7 +7,14 @@ import { branch, constant, f, inDouble, quadrature } from './quadrature.ts';
 /** Trapezoidal rule for (2x/π) ∫ e^(-t²) / (x² + t²) dt, exact to the last digit from x = 5 on. */
 const NODES = Array.from({ length: 14 }, (_, n) => (n * 0.5) ** 2);
 const WEIGHTS = NODES.map((square, n) => ((n === 0 ? 0.5 : 1) * Math.exp(-square)) / Math.PI);
-const scaledErfc = (x: Tensor): Tensor => branch(x.gt(5), x, [6, 0], (a) => quadrature(a, NODES, WEIGHTS, (b, t) => b.div(b.mul(b).add(t))), (a) => a.mul(a).exp().mul(a.erfc()));
+const scaledErfc = (x: Tensor): Tensor =>
+  branch(
+    x.gt(5),
+    x,
+    [6, 0],
+    (a) => quadrature(a, NODES, WEIGHTS, (b, t) => b.div(b.mul(b).add(t))),
+    (a) => a.mul(a).exp().mul(a.erfc()),
+  );
 
 /** exp(x²) · erfc(x). */
 export const erfcx = inDouble(scaledErfc);
@@ -15,7 +22,17 @@ const cdf = (x: Tensor): Tensor => x.mul(f(-Math.SQRT1_2)).erfc().mul(f(0.5));
 /** The distribution function of the standard normal distribution. */
 export const ndtr = inDouble(cdf);
 const logCdf = (x: Tensor): Tensor =>
-  branch(x.lt(-1), x, [-2, 0], (a) => scaledErfc(a.mul(f(-Math.SQRT1_2))).mul(f(0.5)).log().sub(a.mul(a).mul(f(0.5))), (a) => a.mul(f(Math.SQRT1_2)).erfc().mul(f(-0.5)).log1p());
+  branch(
+    x.lt(-1),
+    x,
+    [-2, 0],
+    (a) =>
+      scaledErfc(a.mul(f(-Math.SQRT1_2)))
+        .mul(f(0.5))
+        .log()
+        .sub(a.mul(a).mul(f(0.5))),
+    (a) => a.mul(f(Math.SQRT1_2)).erfc().mul(f(-0.5)).log1p(),
+  );
 /** The logarithm of the distribution function, accurate far into the tail. */
 export const logNdtr = inDouble(logCdf);
 
@@ -32,20 +49,37 @@ export const ndtri = inDouble((p) => {
   let x = numerator.div(denominator).sub(t);
   const step = (at: Tensor, target: Tensor): Tensor => {
     const value = logCdf(at);
-    return at.sub(value.sub(target).mul(at.mul(at).mul(f(0.5)).add(f(Math.log(2 * Math.PI) / 2)).add(value).exp()));
+    return at.sub(
+      value.sub(target).mul(
+        at
+          .mul(at)
+          .mul(f(0.5))
+          .add(f(Math.log(2 * Math.PI) / 2))
+          .add(value)
+          .exp(),
+      ),
+    );
   };
   for (let i = 0; i < 2; i++) x = step(x, logTail.detach());
   // The last steps carry the gradient: each doubles the order up to which the derivatives are right.
   x = step(step(x.detach(), logTail), logTail);
   const value = where(upper, x.neg(), x);
-  return where(regular, value, where(p.eq(0), constant(p, -Infinity), where(p.eq(1), constant(p, Infinity), constant(p, Number.NaN))));
+  return where(
+    regular,
+    value,
+    where(p.eq(0), constant(p, -Infinity), where(p.eq(1), constant(p, Infinity), constant(p, Number.NaN))),
+  );
 });
 
 /** -x · ln x; 0 at zero, -∞ below. */
 export const entr = inDouble((x) => {
   const positive = x.gt(0);
   const safe = where(positive, x, constant(x, 1));
-  return where(x.ne(x), x, where(positive, safe.mul(safe.log()).neg(), where(x.eq(0), constant(x, 0), constant(x, -Infinity))));
+  return where(
+    x.ne(x),
+    x,
+    where(positive, safe.mul(safe.log()).neg(), where(x.eq(0), constant(x, 0), constant(x, -Infinity))),
+  );
 });
 /** x · log1p(y), zero where x is zero (unless y is NaN). */
 export const xlog1py = pairInDouble('xlog1py', (x, y) => {

@@ -7,18 +7,39 @@ import * as normal from './normal.ts';
 import * as polynomials from './polynomials.ts';
 
 const snake = (name: string): string => name.replace(/[A-Z]/g, (c) => `_${c.toLowerCase()}`);
-const special = (name: string, fn: unknown, signature = 'input', differentiable = false): OpRow => row(name, fn as never, signature, { method: false, differentiable, torch: [`torch.special.${snake(name)}`] });
+const special = (name: string, fn: unknown, signature = 'input', differentiable = false): OpRow =>
+  row(name, fn as never, signature, { method: false, differentiable, torch: [`torch.special.${snake(name)}`] });
 
 export const SPECIAL: readonly OpRow[] = [
   row('i0', bessel.i0, 'input', { inPlace: true, torch: ['torch.i0', 'Tensor.i0', 'torch.special.i0'] }),
-  row('igamma', igamma as never, 'input, other', { inPlace: true, differentiable: false, torch: ['torch.igamma', 'Tensor.igamma', 'torch.special.gammainc'] }),
-  row('igammac', igammac as never, 'input, other', { inPlace: true, differentiable: false, torch: ['torch.igammac', 'Tensor.igammac', 'torch.special.gammaincc'] }),
-  row('mvlgamma', mvlgamma, 'input, p', { inPlace: true, torch: ['torch.mvlgamma', 'Tensor.mvlgamma', 'torch.special.multigammaln'] }),
-  row('polygamma', (input: Tensor, n: number) => polygamma(n, input), 'input, n', { inPlace: true, torch: ['Tensor.polygamma'] }),
-  row('polygamma', polygamma as never, 'n, input', { method: false, torch: ['torch.polygamma', 'torch.special.polygamma'] }),
+  row('igamma', igamma as never, 'input, other', {
+    inPlace: true,
+    differentiable: false,
+    torch: ['torch.igamma', 'Tensor.igamma', 'torch.special.gammainc'],
+  }),
+  row('igammac', igammac as never, 'input, other', {
+    inPlace: true,
+    differentiable: false,
+    torch: ['torch.igammac', 'Tensor.igammac', 'torch.special.gammaincc'],
+  }),
+  row('mvlgamma', mvlgamma, 'input, p', {
+    inPlace: true,
+    torch: ['torch.mvlgamma', 'Tensor.mvlgamma', 'torch.special.multigammaln'],
+  }),
+  row('polygamma', (input: Tensor, n: number) => polygamma(n, input), 'input, n', {
+    inPlace: true,
+    torch: ['Tensor.polygamma'],
+  }),
+  row('polygamma', polygamma as never, 'n, input', {
+    method: false,
+    torch: ['torch.polygamma', 'torch.special.polygamma'],
+  }),
   ...['i0e', 'i1', 'i1e'].map((name) => special(name, bessel[name as 'i0e' | 'i1' | 'i1e'], 'input', true)),
-  ...Object.entries(bessel).filter(([name]) => !['i0', 'i0e', 'i1', 'i1e'].includes(name)).map(([name, fn]) => special(name, fn)),
-  special('modifiedBesselI0', bessel.i0), special('modifiedBesselI1', bessel.i1),
+  ...Object.entries(bessel)
+    .filter(([name]) => !['i0', 'i0e', 'i1', 'i1e'].includes(name))
+    .map(([name, fn]) => special(name, fn)),
+  special('modifiedBesselI0', bessel.i0),
+  special('modifiedBesselI1', bessel.i1),
   special('zeta', zeta, 'input, other', true),
   ...Object.entries(normal).map(([name, fn]) => special(name, fn, name === 'xlog1py' ? 'input, other' : 'input', true)),
   ...Object.entries(polynomials).map(([name, fn]) => special(name, fn, 'input, n')),

@@ -11,9 +11,17 @@ import type { OpSamples } from './sample.ts';
 export { SampleMaker, type FloatOptions } from './maker.ts';
 export type { Accuracy, OpSample, OpSamples } from './sample.ts';
 
-const SAMPLES: Readonly<Record<string, OpSamples>> = { ...ELEMENTWISE_SAMPLES, ...SHAPE_SAMPLES, ...REDUCE_SAMPLES, ...INDEX_SAMPLES, ...RANDOM_SPECIAL_SAMPLES, ...LINALG_SAMPLES };
+const SAMPLES: Readonly<Record<string, OpSamples>> = {
+  ...ELEMENTWISE_SAMPLES,
+  ...SHAPE_SAMPLES,
+  ...REDUCE_SAMPLES,
+  ...INDEX_SAMPLES,
+  ...RANDOM_SPECIAL_SAMPLES,
+  ...LINALG_SAMPLES,
+};
 
 /** The samples of a row of the op table, null when it has none yet. Rows of one name are told apart by their signature. */
-export const samplesOf = ({ name, signature }: OpRow): OpSamples | null => SAMPLES[`${name}(${signature})`] ?? SAMPLES[name] ?? null;
+export const samplesOf = ({ name, signature }: OpRow): OpSamples | null =>
+  SAMPLES[`${name}(${signature})`] ?? SAMPLES[name] ?? null;
 /** The names under which samples are kept. */
 export const sampleNames = Object.keys(SAMPLES);

@@ -44,7 +44,10 @@ export class SampleMaker {
   /** Numbers of this maker's dtype (rounded and spread where it is an integer one). A leaf of gradient checks. */
   float(shape: readonly number[], { low = -1.5, high = 1.5, distinct = false }: FloatOptions = {}): Tensor {
     const count = shape.reduce((product, size) => product * size, 1);
-    const data = Array.from({ length: count }, (_, i) => low + (high - low) * (distinct ? (i + 0.37) / count : this.random()));
+    const data = Array.from(
+      { length: count },
+      (_, i) => low + (high - low) * (distinct ? (i + 0.37) / count : this.random()),
+    );
     if (distinct) this.#shuffle(data);
     return this.values(data, shape);
   }
@@ -57,7 +60,14 @@ export class SampleMaker {
   /** These numbers, as this maker's dtype. A leaf of gradient checks. */
   values(data: readonly number[], shape: readonly number[] = [data.length]): Tensor {
     const given = this.#given?.[this.leaves.length];
-    const made = given ?? fromArray(data.map((x) => this.#fitting(x)), shape, this.dtype, { device: this.device });
+    const made =
+      given ??
+      fromArray(
+        data.map((x) => this.#fitting(x)),
+        shape,
+        this.dtype,
+        { device: this.device },
+      );
     this.leaves.push(made);
     return made;
   }
@@ -70,7 +80,11 @@ export class SampleMaker {
   /** Random integers in low … high-1. */
   indices(shape: readonly number[], low: number, high: number, dtype: DType = 'int64'): Tensor {
     const count = shape.reduce((product, size) => product * size, 1);
-    return this.integers(Array.from({ length: count }, () => low + Math.floor(this.random() * (high - low))), shape, dtype);
+    return this.integers(
+      Array.from({ length: count }, () => low + Math.floor(this.random() * (high - low))),
+      shape,
+      dtype,
+    );
   }
 
   /** Random booleans. */
@@ -79,7 +93,11 @@ export class SampleMaker {
   }
 
   /** Numbers of a floating-point dtype that are not leaves, whatever the maker's dtype. */
-  constant(data: readonly number[], shape: readonly number[] = [data.length], dtype: DType = isFloatingPoint(this.dtype) ? this.dtype : 'float32'): Tensor {
+  constant(
+    data: readonly number[],
+    shape: readonly number[] = [data.length],
+    dtype: DType = isFloatingPoint(this.dtype) ? this.dtype : 'float32',
+  ): Tensor {
     return fromArray(data, shape, dtype, { device: this.device });
   }
 

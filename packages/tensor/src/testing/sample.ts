@@ -36,6 +36,10 @@ export const NUMBERS: readonly DType[] = [...ALL_FLOATS, ...INTEGERS];
 export const ANY: readonly DType[] = [...NUMBERS, 'bool'];
 
 /** A sample call, in float32 and float64 unless told. */
-export const sample = (name: string, args: OpSample['args'], { dtypes = FLOATS, derivatives = 'all' }: SampleOptions = {}): OpSample => ({ name, args, dtypes, derivatives });
+export const sample = (
+  name: string,
+  args: OpSample['args'],
+  { dtypes = FLOATS, derivatives = 'all' }: SampleOptions = {},
+): OpSample => ({ name, args, dtypes, derivatives });
 
 export const op = (accuracy: Accuracy, ...samples: readonly OpSample[]): OpSamples => ({ accuracy, samples });

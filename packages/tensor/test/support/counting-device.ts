@@ -1,5 +1,14 @@
 /** A device that counts what it is asked to do. */
-import { type CompiledKernel, type Device, type DeviceBuffer, type DeviceFeatures, JsDevice, type Kernel, type Launch, type Program } from '@proj/kernel';
+import {
+  type CompiledKernel,
+  type Device,
+  type DeviceBuffer,
+  type DeviceFeatures,
+  JsDevice,
+  type Kernel,
+  type Launch,
+  type Program,
+} from '@proj/kernel';
 
 export class CountingDevice implements Device {
   readonly name = 'js';

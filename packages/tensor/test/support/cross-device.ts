@@ -1,5 +1,14 @@
 /** Runs every row of the op table on its samples, on one device or another, and compares what comes out. */
-import { type CompiledKernel, type Device, type DeviceBuffer, type DeviceFeatures, type DType, type Kernel, type Launch, type Program } from '@proj/kernel';
+import {
+  type CompiledKernel,
+  type Device,
+  type DeviceBuffer,
+  type DeviceFeatures,
+  type DType,
+  type Kernel,
+  type Launch,
+  type Program,
+} from '@proj/kernel';
 import { evaluate, opTable, Tensor } from '@proj/tensor';
 import { type Accuracy, SampleMaker, samplesOf, type OpSample } from '@proj/tensor/testing';
 
@@ -18,12 +27,23 @@ export function allCases(dtypes: readonly DType[] | null = null): Case[] {
     const of = samplesOf(row);
     if (of === null) return [];
     return of.samples.flatMap((sample) =>
-      sample.dtypes.filter((dtype) => dtypes === null || dtypes.includes(dtype)).map((dtype): Case => ({ op: row.name, fn: row.fn as unknown as Case['fn'], sample, dtype, accuracy: of.accuracy })));
+      sample.dtypes
+        .filter((dtype) => dtypes === null || dtypes.includes(dtype))
+        .map((dtype): Case => ({
+          op: row.name,
+          fn: row.fn as unknown as Case['fn'],
+          sample,
+          dtype,
+          accuracy: of.accuracy,
+        })),
+    );
   });
 }
 
 /** A tensor of a result, or another value as text. */
-export type Output = { readonly dtype: DType; readonly shape: readonly number[]; readonly elements: ArrayLike<number | bigint> } | { readonly text: string };
+export type Output =
+  | { readonly dtype: DType; readonly shape: readonly number[]; readonly elements: ArrayLike<number | bigint> }
+  | { readonly text: string };
 export interface Outcome {
   readonly outputs: readonly Output[];
   /** What the call or its evaluation threw. */
@@ -35,7 +55,8 @@ export interface Outcome {
 function collect(value: unknown, tensors: Tensor[], texts: string[]): void {
   if (value instanceof Tensor) tensors.push(value);
   else if (Array.isArray(value)) for (const item of value) collect(item, tensors, texts);
-  else if (typeof value === 'object' && value !== null) for (const item of Object.values(value)) collect(item, tensors, texts);
+  else if (typeof value === 'object' && value !== null)
+    for (const item of Object.values(value)) collect(item, tensors, texts);
   else texts.push(String(value));
 }
 
@@ -45,11 +66,19 @@ interface Built {
   readonly magnitude: number;
   readonly error: string | null;
 }
-const magnitudesOf = (x: Tensor): number[] => Array.from(x.detach().toTypedArray() as ArrayLike<number | bigint>, (v) => Math.abs(Number(v))).filter((v) => Number.isFinite(v));
+const magnitudesOf = (x: Tensor): number[] =>
+  Array.from(x.detach().toTypedArray() as ArrayLike<number | bigint>, (v) => Math.abs(Number(v))).filter((v) =>
+    Number.isFinite(v),
+  );
 /** A bound on the sum of magnitudes behind any element of the result: Σ|a| of one operand, Σ|a|·max|b| of two, Σ|a|·Σ|b|·Σ|c| of more. */
 function magnitudeOf(leaves: readonly Tensor[]): number {
   const all = leaves.map(magnitudesOf);
-  const sums = all.map((values) => Math.max(1, values.reduce((a, b) => a + b, 0)));
+  const sums = all.map((values) =>
+    Math.max(
+      1,
+      values.reduce((a, b) => a + b, 0),
+    ),
+  );
   if (all.length !== 2) return sums.reduce((a, b) => a * b, 1);
   const largest = all.map((values) => Math.max(1, ...values));
   return Math.min(sums[0] * largest[1], sums[1] * largest[0]);
@@ -88,7 +117,10 @@ export function runCases(cases: readonly Case[], device: Device, chunk = 24): Ou
       if (failure === null) {
         try {
           if (!together) evaluate(tensors);
-          outputs = [...tensors.map((t): Output => ({ dtype: t.dtype, shape: t.shape, elements: t.toTypedArray() })), ...texts.map((text): Output => ({ text }))];
+          outputs = [
+            ...tensors.map((t): Output => ({ dtype: t.dtype, shape: t.shape, elements: t.toTypedArray() })),
+            ...texts.map((text): Output => ({ text })),
+          ];
         } catch (caught) {
           failure = messageOf(caught);
         }
@@ -99,7 +131,12 @@ export function runCases(cases: readonly Case[], device: Device, chunk = 24): Ou
   return outcomes;
 }
 
-const MANTISSA: Partial<Record<DType, { readonly bits: number; readonly least: number }>> = { float64: { bits: 52, least: -1022 }, float32: { bits: 23, least: -126 }, float16: { bits: 10, least: -14 }, bfloat16: { bits: 7, least: -126 } };
+const MANTISSA: Partial<Record<DType, { readonly bits: number; readonly least: number }>> = {
+  float64: { bits: 52, least: -1022 },
+  float32: { bits: 23, least: -126 },
+  float16: { bits: 10, least: -14 },
+  bfloat16: { bits: 7, least: -126 },
+};
 
 /** The distance of neighbouring numbers of a floating-point dtype at x. */
 function spacing(x: number, dtype: DType): number {
@@ -112,21 +149,31 @@ const ULPS: Record<Exclude<Accuracy, 'sum'>, number> = { exact: 0, rounded: 1, f
 const SUM_ROUNDINGS = 8;
 
 function allowed(expected: number, accuracy: Accuracy, dtype: DType, magnitude: number): number {
-  if (accuracy !== 'sum') return ULPS[accuracy] * spacing(accuracy === 'composed' || accuracy === 'solved' ? Math.max(1, Math.abs(expected)) : expected, dtype);
+  if (accuracy !== 'sum')
+    return (
+      ULPS[accuracy] *
+      spacing(accuracy === 'composed' || accuracy === 'solved' ? Math.max(1, Math.abs(expected)) : expected, dtype)
+    );
   return SUM_ROUNDINGS * 2 ** -((MANTISSA[dtype]?.bits ?? 52) + 1) * Math.max(magnitude, Math.abs(expected));
 }
 
 /** What differs between two outcomes of a case, or null. */
 export function difference(c: Case, expected: Outcome, found: Outcome): string | null {
-  if (expected.error !== null || found.error !== null) return expected.error === found.error ? null : `${labelOf(c)}: ${found.error ?? 'no error'}, expected ${expected.error ?? 'no error'}`;
-  if (expected.outputs.length !== found.outputs.length) return `${labelOf(c)}: ${found.outputs.length} results, expected ${expected.outputs.length}`;
+  if (expected.error !== null || found.error !== null)
+    return expected.error === found.error
+      ? null
+      : `${labelOf(c)}: ${found.error ?? 'no error'}, expected ${expected.error ?? 'no error'}`;
+  if (expected.outputs.length !== found.outputs.length)
+    return `${labelOf(c)}: ${found.outputs.length} results, expected ${expected.outputs.length}`;
   for (let k = 0; k < expected.outputs.length; k++) {
     const [e, f] = [expected.outputs[k], found.outputs[k]];
     if ('text' in e || 'text' in f) {
-      if (!('text' in e && 'text' in f) || e.text !== f.text) return `${labelOf(c)}: ${JSON.stringify(f)}, expected ${JSON.stringify(e)}`;
+      if (!('text' in e && 'text' in f) || e.text !== f.text)
+        return `${labelOf(c)}: ${JSON.stringify(f)}, expected ${JSON.stringify(e)}`;
       continue;
     }
-    if (e.dtype !== f.dtype || e.shape.join() !== f.shape.join()) return `${labelOf(c)}: ${f.dtype}[${f.shape}], expected ${e.dtype}[${e.shape}]`;
+    if (e.dtype !== f.dtype || e.shape.join() !== f.shape.join())
+      return `${labelOf(c)}: ${f.dtype}[${f.shape}], expected ${e.dtype}[${e.shape}]`;
     for (let i = 0; i < e.elements.length; i++) {
       const [x, y] = [e.elements[i], f.elements[i]];
       if (x === y || (Number.isNaN(x) && Number.isNaN(y))) continue;
@@ -155,12 +202,31 @@ export class FinelySplit implements Device {
     this.name = device.name;
     this.features = device.features;
   }
-  allocate(bytes: number): DeviceBuffer { return this.#device.allocate(bytes); }
-  write(buffer: DeviceBuffer, offset: number, data: Uint8Array): void { this.#device.write(buffer, offset, data); }
-  read(buffer: DeviceBuffer, offset: number, bytes: number): Uint8Array<ArrayBuffer> { return this.#device.read(buffer, offset, bytes); }
-  compile(kernels: readonly Kernel[]): CompiledKernel[] { return this.#device.compile(kernels); }
-  program(launches: readonly Launch[], bindings: number): Program { return this.#device.program(launches.map((launch) => ({ ...launch, grain: 1 })), bindings); }
-  setThreads(threads: number): void { this.#device.setThreads(threads); }
-  memory(): { readonly used: number; readonly pooled: number } { return this.#device.memory(); }
-  dispose(): void { this.#device.dispose(); }
+  allocate(bytes: number): DeviceBuffer {
+    return this.#device.allocate(bytes);
+  }
+  write(buffer: DeviceBuffer, offset: number, data: Uint8Array): void {
+    this.#device.write(buffer, offset, data);
+  }
+  read(buffer: DeviceBuffer, offset: number, bytes: number): Uint8Array<ArrayBuffer> {
+    return this.#device.read(buffer, offset, bytes);
+  }
+  compile(kernels: readonly Kernel[]): CompiledKernel[] {
+    return this.#device.compile(kernels);
+  }
+  program(launches: readonly Launch[], bindings: number): Program {
+    return this.#device.program(
+      launches.map((launch) => ({ ...launch, grain: 1 })),
+      bindings,
+    );
+  }
+  setThreads(threads: number): void {
+    this.#device.setThreads(threads);
+  }
+  memory(): { readonly used: number; readonly pooled: number } {
+    return this.#device.memory();
+  }
+  dispose(): void {
+    this.#device.dispose();
+  }
 }

@@ -140,6 +140,7 @@ export function setBackwardEngine(engine: BackwardEngine): void {
 export interface Tensor extends TensorMethods {}
 
 // eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging
+/** A tensor: a handle on a value that may not have been computed yet. Operations are its methods; see `opTable` for all of them. */
 export class Tensor {
   readonly storage: Storage;
   viewSteps: readonly ViewStep[];

@@ -83,6 +83,7 @@ interface JsKernel extends CompiledKernel {
   readonly run: JsFunction;
 }
 
+/** Kernels as JavaScript on one thread: the reference. `bounds: true` checks every access. */
 export class JsDevice implements Device {
   readonly name: string = 'js';
   readonly features: DeviceFeatures = {

@@ -55,7 +55,7 @@ class Block extends Module {
 class Gpt extends Module {
   readonly tokens: Embedding;
   readonly positions: Embedding;
-  readonly blocks: ModuleList;
+  readonly blocks: ModuleList<Block>;
   readonly last: LayerNorm;
   readonly head: Linear;
   readonly #where: Tensor;
@@ -97,7 +97,7 @@ class CharLstm extends Module {
   }
 }
 
-function mlp(sizes: readonly number[]): Module {
+function mlp(sizes: readonly number[]): Network {
   return new Sequential(
     ...sizes.slice(1).flatMap((outputs, i) => {
       const layer = new Linear(sizes[i] ?? 0, outputs);
@@ -106,7 +106,7 @@ function mlp(sizes: readonly number[]): Module {
   );
 }
 
-function cnn(): Module {
+function cnn(): Network {
   return new Sequential(
     new Conv2d(1, 6, 5, { padding: 2 }),
     new ReLU(),
@@ -123,8 +123,10 @@ function cnn(): Module {
   );
 }
 
+type Network = Module & { forward(input: Tensor): Tensor };
+
 interface Task {
-  readonly model: Module;
+  readonly model: Network;
   readonly x: Tensor;
   readonly y: Tensor;
 }
@@ -177,7 +179,7 @@ export function stepOf(name: TrainModel | 'tiny' | 'small', captured: boolean): 
   const optimizer = new Adam(model.parameters(), { lr: 1e-3 });
   const step = (input: Tensor, target: Tensor): Tensor => {
     optimizer.zeroGrad();
-    const loss = crossEntropy(model.call(input) as Tensor, target);
+    const loss = crossEntropy(model.call(input), target);
     loss.backward();
     optimizer.step();
     return loss;

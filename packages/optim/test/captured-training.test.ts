@@ -3,7 +3,8 @@ import '@proj/autograd';
 import '@proj/device-native';
 import { attempt } from '@proj/kernel';
 import { Adam, AdamW, SGD } from '@proj/optim';
-import { compile, explain, fromArray, getDevice, rand, manualSeed, Tensor } from '@proj/tensor';
+import type { Tensor } from '@proj/tensor';
+import { compile, explain, fromArray, getDevice, rand, manualSeed } from '@proj/tensor';
 import { describe, expect, it } from 'vitest';
 
 const numbers = (device: string, shape: readonly number[], scale: number): Tensor =>

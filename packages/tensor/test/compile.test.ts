@@ -1,4 +1,6 @@
 /** compile(): captured functions against the same functions run eagerly, bit for bit. */
+import type {
+  Tensor} from '@proj/tensor';
 import {
   arange,
   compile,
@@ -14,7 +16,6 @@ import {
   setDefaultDevice,
   stack,
   tensor,
-  Tensor,
   tidy,
   zeros,
 } from '@proj/tensor';

@@ -1,6 +1,8 @@
 /** Bad input: errors that name the operation, the operands and the cure, thrown where the user wrote them. */
 import { hashKernel, KernelBuilder, verifyKernel } from '@proj/kernel';
 import { NativeDevice } from '@proj/device-native';
+import type {
+  Tensor} from '@proj/tensor';
 import {
   arange,
   cat,
@@ -11,7 +13,6 @@ import {
   ProjError,
   setDefaultDevice,
   tensor,
-  Tensor,
   zeros,
 } from '@proj/tensor';
 import { beforeAll, describe, expect, it } from 'vitest';

@@ -1,5 +1,6 @@
 /** What computing takes: the launches that fusion leaves, told by `explain`. */
-import { cat, explain, fromArray, getDevice, setDefaultDevice, stack, Tensor } from '@proj/tensor';
+import type { Tensor } from '@proj/tensor';
+import { cat, explain, fromArray, getDevice, setDefaultDevice, stack } from '@proj/tensor';
 import { beforeAll, describe, expect, it } from 'vitest';
 
 beforeAll(() => setDefaultDevice(getDevice('js')));

@@ -1,4 +1,6 @@
 /** Type promotion against tables that PyTorch 1.13.1 printed. One letter a dtype, in the order of DTYPES. */
+import type {
+  Tensor} from '@proj/tensor';
 import {
   type DType,
   FloatScalar,
@@ -8,7 +10,6 @@ import {
   promoteTypes,
   resultType,
   setDefaultDevice,
-  Tensor,
   tensor,
 } from '@proj/tensor';
 import { beforeAll, describe, expect, it } from 'vitest';

@@ -1,5 +1,6 @@
 /** tidy(): what is given back, and what outlives the scope. */
-import { fromArray, keep, ones, setDefaultDevice, Tensor, tidy, zeros } from '@proj/tensor';
+import type { Tensor} from '@proj/tensor';
+import { fromArray, keep, ones, setDefaultDevice, tidy, zeros } from '@proj/tensor';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { CountingDevice } from './support/counting-device.ts';
 

@@ -3,7 +3,8 @@ import '@proj/autograd';
 import '@proj/device-native';
 import { registerDevice, WasmDevice } from '@proj/kernel';
 import { Adam } from '@proj/optim';
-import { compile, fromArray, setDefaultDevice, Tensor, tidy } from '@proj/tensor';
+import type { Tensor} from '@proj/tensor';
+import { compile, fromArray, setDefaultDevice, tidy } from '@proj/tensor';
 
 const [device, way, steps] = [process.argv[2], process.argv[3], Number(process.argv[4])];
 registerDevice({ name: 'small-wasm', priority: -1, create: () => new WasmDevice({ maximumBytes: 24 * 2 ** 20 }) });

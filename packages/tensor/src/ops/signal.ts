@@ -123,7 +123,7 @@ interface Frames {
 function frames(
   op: string,
   nFft: number,
-  dtype: DType,
+  { dtype, device }: Tensor,
   { hopLength = null, winLength = null, window = null }: StftOptions,
 ): Frames {
   const length = winLength ?? nFft;
@@ -133,7 +133,7 @@ function frames(
   if (!(hop > 0)) throw new ProjError('invalid-argument', `hopLength ${hop}`, { op });
   if (window !== null && (window.ndim !== 1 || window.shape[0] !== length))
     throw new ProjError('shape-mismatch', `a window of ${length} is needed`, { op, shapes: [window.shape] });
-  const own = window === null ? ones([length], { dtype }) : wrap(castNode(window.node, dtype));
+  const own = window === null ? ones([length], { dtype, device }) : wrap(castNode(window.node, dtype));
   const left = Math.floor((nFft - length) / 2);
   return { hop, window: constantPadNd(own, [left, nFft - length - left]) };
 }
@@ -201,7 +201,7 @@ export function stft(input: Tensor, nFft: number, options: StftOptions = {}): Te
       op: 'stft',
       cure: 'Use returnComplex: false, which gives real and imaginary parts',
     });
-  const { hop, window } = frames('stft', nFft, input.dtype, options);
+  const { hop, window } = frames('stft', nFft, input, options);
   const batch = input.ndim === 1 ? reshape(input, [1, input.shape[0]]) : input;
   const signal = center ? extend(batch, Math.floor(nFft / 2), padMode) : batch;
   const samples = signal.shape[1];
@@ -235,7 +235,7 @@ export function istft(input: Tensor, nFft: number, options: StftOptions = {}): T
       op: 'istft',
       shapes: [input.shape],
     });
-  const { hop, window } = frames('istft', nFft, input.dtype, options);
+  const { hop, window } = frames('istft', nFft, input, options);
   // A real signal is told by the first half of its spectrum; the rest is not looked at.
   const frequencies = half + 1;
   const batch = full.narrow(1, 0, frequencies);

@@ -24,7 +24,8 @@ function hankel(order: number, count: number): number[] {
 /** Coefficients in 1/x² of the two series of J and Y. */
 function hankelPairs(order: number): { p: number[]; q: number[] } {
   const a = hankel(order, 18);
-  const signed = (offset: number): number[] => a.flatMap((x, k) => (k % 2 === offset ? [((k - offset) / 2) % 2 === 0 ? x : -x] : []));
+  const signed = (offset: number): number[] =>
+    a.flatMap((x, k) => (k % 2 === offset ? [((k - offset) / 2) % 2 === 0 ? x : -x] : []));
   return { p: signed(0), q: signed(1) };
 }
 
@@ -34,21 +35,36 @@ function oscillating(x: Tensor, order: 0 | 1, kind: 'J' | 'Y'): Tensor {
   const inverse = x.mul(x).reciprocal();
   const [even, odd] = [polynomial(inverse, p), polynomial(inverse, q).div(x)];
   const phase = x.sub(f((order * Math.PI) / 2 + Math.PI / 4));
-  const wave = kind === 'J' ? even.mul(phase.cos()).sub(odd.mul(phase.sin())) : even.mul(phase.sin()).add(odd.mul(phase.cos()));
+  const wave =
+    kind === 'J' ? even.mul(phase.cos()).sub(odd.mul(phase.sin())) : even.mul(phase.sin()).add(odd.mul(phase.cos()));
   return wave.mul(x.mul(f(Math.PI / 2)).rsqrt());
 }
 const j0Near = (x: Tensor): Tensor => quadrature(x, SINES, EQUAL, (a, s) => a.mul(s).cos());
-const j1Near = (x: Tensor): Tensor => quadrature(x, SINES, EQUAL.map((w, j) => w * SINES[j]), (a, s) => a.mul(s).sin());
+const j1Near = (x: Tensor): Tensor =>
+  quadrature(
+    x,
+    SINES,
+    EQUAL.map((w, j) => w * SINES[j]),
+    (a, s) => a.mul(s).sin(),
+  );
 
 /** Bessel function of the first kind, order 0. */
 export const besselJ0 = inDouble((x) => {
   const size = x.abs();
-  return where(size.eq(Infinity), constant(x, 0), branch(size.gt(FAR), size, [FAR, 0], (a) => oscillating(a, 0, 'J'), j0Near));
+  return where(
+    size.eq(Infinity),
+    constant(x, 0),
+    branch(size.gt(FAR), size, [FAR, 0], (a) => oscillating(a, 0, 'J'), j0Near),
+  );
 });
 /** Bessel function of the first kind, order 1. */
 export const besselJ1 = inDouble((x) => {
   const size = x.abs();
-  return where(size.eq(Infinity), constant(x, 0), branch(size.gt(FAR), size, [FAR, 0], (a) => oscillating(a, 1, 'J'), j1Near).mul(x.sign()));
+  return where(
+    size.eq(Infinity),
+    constant(x, 0),
+    branch(size.gt(FAR), size, [FAR, 0], (a) => oscillating(a, 1, 'J'), j1Near).mul(x.sign()),
+  );
 });
 
 /** Neumann's series Σ (-1)^k J_2k(x) / k as weights of the integrals of J_2k. */
@@ -58,14 +74,34 @@ const NEUMANN = ANGLES.map((angle) => {
   return sum / ANGLES.length;
 });
 const logTerm = (x: Tensor): Tensor => x.mul(f(0.5)).log().add(f(EULER_GAMMA));
-const y0Near = (x: Tensor): Tensor => logTerm(x).mul(j0Near(x)).mul(f(2 / Math.PI)).sub(quadrature(x, SINES, NEUMANN, (a, s) => a.mul(s).cos()).mul(f(4 / Math.PI)));
+const y0Near = (x: Tensor): Tensor =>
+  logTerm(x)
+    .mul(j0Near(x))
+    .mul(f(2 / Math.PI))
+    .sub(quadrature(x, SINES, NEUMANN, (a, s) => a.mul(s).cos()).mul(f(4 / Math.PI)));
 const y1Near = (x: Tensor): Tensor =>
-  logTerm(x).mul(j1Near(x)).sub(j0Near(x).div(x)).mul(f(2 / Math.PI)).sub(quadrature(x, SINES, NEUMANN.map((w, j) => w * SINES[j]), (a, s) => a.mul(s).sin()).mul(f(4 / Math.PI)));
-const secondKind = (order: 0 | 1, near: (x: Tensor) => Tensor): ((input: Tensor) => Tensor) => inDouble((x) => {
-  const positive = where(x.gt(0), x, constant(x, 1));
-  const value = branch(positive.gt(FAR), positive, [FAR, 1], (a) => oscillating(a, order, 'Y'), near);
-  return where(x.gt(0), where(x.eq(Infinity), constant(x, 0), value), where(x.eq(0), constant(x, -Infinity), constant(x, Number.NaN)));
-});
+  logTerm(x)
+    .mul(j1Near(x))
+    .sub(j0Near(x).div(x))
+    .mul(f(2 / Math.PI))
+    .sub(
+      quadrature(
+        x,
+        SINES,
+        NEUMANN.map((w, j) => w * SINES[j]),
+        (a, s) => a.mul(s).sin(),
+      ).mul(f(4 / Math.PI)),
+    );
+const secondKind = (order: 0 | 1, near: (x: Tensor) => Tensor): ((input: Tensor) => Tensor) =>
+  inDouble((x) => {
+    const positive = where(x.gt(0), x, constant(x, 1));
+    const value = branch(positive.gt(FAR), positive, [FAR, 1], (a) => oscillating(a, order, 'Y'), near);
+    return where(
+      x.gt(0),
+      where(x.eq(Infinity), constant(x, 0), value),
+      where(x.eq(0), constant(x, -Infinity), constant(x, Number.NaN)),
+    );
+  });
 /** Bessel function of the second kind, order 0. */
 export const besselY0 = secondKind(0, y0Near);
 /** Bessel function of the second kind, order 1. */
@@ -74,9 +110,16 @@ export const besselY1 = secondKind(1, y1Near);
 /** e^-|x| I_n(x) for |x|. */
 function scaledI(size: Tensor, order: 0 | 1): Tensor {
   const series = hankel(order, 20).map((a, k) => (k % 2 === 0 ? a : -a));
-  return branch(size.gt(30), size, [30, 0],
+  return branch(
+    size.gt(30),
+    size,
+    [30, 0],
     (a) => polynomial(a.reciprocal(), series).mul(a.mul(f(2 * Math.PI)).rsqrt()),
-    (a) => quadrature(a, COSINES, order === 0 ? EQUAL : EQUAL.map((w, j) => w * COSINES[j]), (b, c) => b.mul(c.sub(f(1))).exp()));
+    (a) =>
+      quadrature(a, COSINES, order === 0 ? EQUAL : EQUAL.map((w, j) => w * COSINES[j]), (b, c) =>
+        b.mul(c.sub(f(1))).exp(),
+      ),
+  );
 }
 /** Modified Bessel function of the first kind, order 0, times e^-|x|. */
 export const i0e = inDouble((x) => scaledI(x.abs(), 0));
@@ -92,23 +135,40 @@ function oddI(x: Tensor): Tensor {
   const near = size.le(30);
   const inner = where(near, x, constant(x, 0));
   const outer = where(near, constant(x, 31), size);
-  const integral = quadrature(inner, COSINES, EQUAL.map((w, j) => w * COSINES[j]), (b, c) => b.mul(c).sub(b.abs()).exp());
+  const integral = quadrature(
+    inner,
+    COSINES,
+    EQUAL.map((w, j) => w * COSINES[j]),
+    (b, c) => b.mul(c).sub(b.abs()).exp(),
+  );
   return where(near, integral, scaledI(outer, 1).mul(x.sign()));
 }
 
 /** Steps of the trapezoidal rule for ∫ exp(-x cosh t). */
-const STEP = 0.2;
-const HYPERBOLIC = Array.from({ length: 125 }, (_, j) => Math.cosh(j * STEP));
+const STEP = 0.1;
+const HYPERBOLIC = Array.from({ length: 250 }, (_, j) => Math.cosh(j * STEP));
 const HYPERBOLIC_WEIGHTS = HYPERBOLIC.map((_, j) => (j === 0 ? STEP / 2 : STEP));
-const thirdKind = (order: 0 | 1, scaled: boolean): ((input: Tensor) => Tensor) => inDouble((x) => {
-  const positive = where(x.gt(0), x, constant(x, 1));
-  const weights = order === 0 ? HYPERBOLIC_WEIGHTS : HYPERBOLIC_WEIGHTS.map((w, j) => w * HYPERBOLIC[j]);
-  const integral = quadrature(positive, HYPERBOLIC, weights, (a, c) => a.mul(c.sub(f(1))).neg().exp());
-  const far = positive.gt(100);
-  const series = polynomial(where(far, positive, constant(x, 100)).reciprocal(), hankel(order, 12)).mul(positive.mul(f(2 / Math.PI)).rsqrt());
-  const value = where(far, series, integral);
-  return where(x.gt(0), scaled ? value : value.mul(positive.neg().exp()), where(x.eq(0), constant(x, Infinity), constant(x, Number.NaN)));
-});
+const thirdKind = (order: 0 | 1, scaled: boolean): ((input: Tensor) => Tensor) =>
+  inDouble((x) => {
+    const positive = where(x.gt(0), x, constant(x, 1));
+    const weights = order === 0 ? HYPERBOLIC_WEIGHTS : HYPERBOLIC_WEIGHTS.map((w, j) => w * HYPERBOLIC[j]);
+    const integral = quadrature(positive, HYPERBOLIC, weights, (a, c) =>
+      a
+        .mul(c.sub(f(1)))
+        .neg()
+        .exp(),
+    );
+    const far = positive.gt(50);
+    const series = polynomial(where(far, positive, constant(x, 50)).reciprocal(), hankel(order, 16)).mul(
+      positive.mul(f(2 / Math.PI)).rsqrt(),
+    );
+    const value = where(far, series, integral);
+    return where(
+      x.gt(0),
+      scaled ? value : value.mul(positive.neg().exp()),
+      where(x.eq(0), constant(x, Infinity), constant(x, Number.NaN)),
+    );
+  });
 /** Modified Bessel function of the second kind, order 0. */
 export const modifiedBesselK0 = thirdKind(0, false);
 /** Modified Bessel function of the second kind, order 1. */
@@ -121,7 +181,13 @@ export const scaledModifiedBesselK1 = thirdKind(1, true);
 /** Spherical Bessel function of the first kind, order 0: sin(x) / x. */
 export const sphericalBesselJ0 = inDouble((x) => {
   const small = x.abs().lt(0.5);
-  const value = branch(small, x, [0, 1], (a) => polynomial(a.mul(a), [1, -1 / 6, 1 / 120, -1 / 5040, 1 / 362880, -1 / 39916800]), (a) => a.sin().div(a));
+  const value = branch(
+    small,
+    x,
+    [0, 1],
+    (a) => polynomial(a.mul(a), [1, -1 / 6, 1 / 120, -1 / 5040, 1 / 362880, -1 / 39916800]),
+    (a) => a.sin().div(a),
+  );
   return where(x.abs().eq(Infinity), constant(x, 0), value);
 });
 
@@ -130,28 +196,52 @@ const AIRY_STEP = 0.07;
 const AIRY_NODES = Array.from({ length: 130 }, (_, j) => j * AIRY_STEP);
 const AIRY_WEIGHTS = AIRY_NODES.map((_, j) => (j === 0 ? AIRY_STEP / 2 : AIRY_STEP) / Math.PI);
 /** u_k of DLMF 9.7.2. */
-const AIRY_SERIES = Array.from({ length: 10 }).reduce<number[]>((u, _, i) => (i === 0 ? [1] : [...u, (u[i - 1] * (6 * i - 5) * (6 * i - 3) * (6 * i - 1)) / (216 * i * (2 * i - 1))]), []);
+const AIRY_SERIES = Array.from({ length: 10 }).reduce<number[]>(
+  (u, _, i) => (i === 0 ? [1] : [...u, (u[i - 1] * (6 * i - 5) * (6 * i - 3) * (6 * i - 1)) / (216 * i * (2 * i - 1))]),
+  [],
+);
 /** The Airy function Ai. */
 export const airyAi = inDouble((x) => {
   const far = x.lt(-10);
-  const value = branch(far, x, [-10, 0],
+  const value = branch(
+    far,
+    x,
+    [-10, 0],
     (a) => {
       const size = a.neg();
       const zeta = size.pow(1.5).mul(f(2 / 3));
       const inverse = zeta.mul(zeta).reciprocal();
-      const pick = (offset: number): number[] => AIRY_SERIES.flatMap((u, k) => (k % 2 === offset ? [((k - offset) / 2) % 2 === 0 ? u : -u] : []));
+      const pick = (offset: number): number[] =>
+        AIRY_SERIES.flatMap((u, k) => (k % 2 === offset ? [((k - offset) / 2) % 2 === 0 ? u : -u] : []));
       const phase = zeta.sub(f(Math.PI / 4));
-      const wave = phase.cos().mul(polynomial(inverse, pick(0))).add(phase.sin().mul(polynomial(inverse, pick(1)).div(zeta)));
+      const wave = phase
+        .cos()
+        .mul(polynomial(inverse, pick(0)))
+        .add(phase.sin().mul(polynomial(inverse, pick(1)).div(zeta)));
       return wave.div(size.pow(0.25).mul(f(Math.sqrt(Math.PI))));
     },
     (a) => {
       const shift = a.clamp(f(0.5)).sqrt();
       const integral = quadratureWith(a, shift);
       return integral.mul(shift.pow(3).div(3).sub(a.mul(shift)).exp());
-    });
+    },
+  );
   return where(isnan(x), x, where(x.eq(Infinity), constant(x, 0), value));
 });
 function quadratureWith(x: Tensor, shift: Tensor): Tensor {
   const c = shift.unsqueeze(-1);
-  return quadrature(x, AIRY_NODES, AIRY_WEIGHTS, (a, s) => s.mul(s).mul(c).neg().exp().mul(s.pow(3).div(3).add(a.sub(c.mul(c)).mul(s)).cos()));
+  return quadrature(x, AIRY_NODES, AIRY_WEIGHTS, (a, s) =>
+    s
+      .mul(s)
+      .mul(c)
+      .neg()
+      .exp()
+      .mul(
+        s
+          .pow(3)
+          .div(3)
+          .add(a.sub(c.mul(c)).mul(s))
+          .cos(),
+      ),
+  );
 }

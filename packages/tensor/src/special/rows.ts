@@ -1,3 +1,4 @@
+/* oxlint-disable import/namespace -- rows are made by name */
 /** Rows of the op table for special functions. Few are Tensor methods. */
 import type { Tensor } from '../tensor.ts';
 import { type OpRow, row } from '../ops/table.ts';

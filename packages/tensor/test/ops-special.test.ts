@@ -1,0 +1,154 @@
+/** Special functions against figures of mpmath (40 digits). */
+import * as T from '@proj/tensor';
+import * as special from '@proj/tensor/special';
+import { describe, it } from 'vitest';
+import { expectTensor } from './support/expect-tensor.ts';
+
+const x = T.tensor([0.75, 2, 8.5, 33], { dtype: 'float64' });
+
+describe('special functions', () => {
+  it('Bessel J0', () => {
+    expectTensor(
+      special.besselJ0(x),
+      'float64',
+      [4],
+      [0.864242275166649, 0.223890779141236, 0.0419392518429345, 0.0972706722355095],
+    );
+  });
+  it('Bessel J1', () => {
+    expectTensor(
+      special.besselJ1(x.neg()),
+      'float64',
+      [4],
+      [-0.349243602174862, -0.576724807756873, -0.273121963674054, -0.100619649115117],
+    );
+  });
+  it('Bessel Y0', () => {
+    expectTensor(
+      special.besselY0(x),
+      'float64',
+      [4],
+      [-0.137172769385772, 0.510375672649745, 0.270205105365787, 0.0991348255208795],
+    );
+  });
+  it('Bessel Y1', () => {
+    expectTensor(
+      special.besselY1(x),
+      'float64',
+      [4],
+      [-1.03759455076929, -0.107032431540938, -0.0261686793985375, -0.0957801224197018],
+    );
+  });
+  it('modified Bessel I1', () => {
+    expectTensor(
+      special.i1(x),
+      'float64',
+      [4],
+      [0.401992461580922, 1.59063685463733, 641.619902540067, 14735300419212.2],
+    );
+  });
+  it('scaled modified Bessel I0', () => {
+    expectTensor(
+      special.i0e(x),
+      'float64',
+      [4],
+      [0.541165219203495, 0.308508322553671, 0.139001843054848, 0.0697146260749177],
+    );
+  });
+  it('scaled modified Bessel K0', () => {
+    expectTensor(
+      special.scaledModifiedBesselK0(x),
+      'float64',
+      [4],
+      [1.29260299776396, 0.841568215070771, 0.423935999333698, 0.217361232029731],
+    );
+  });
+  it('scaled modified Bessel K1', () => {
+    expectTensor(
+      special.scaledModifiedBesselK1(x),
+      'float64',
+      [4],
+      [2.01026186433392, 1.03347684706869, 0.448213391563079, 0.220630356740421],
+    );
+  });
+  it('Airy Ai', () => {
+    expectTensor(
+      special.airyAi(x.neg()),
+      'float64',
+      [4],
+      [0.517772575151584, 0.227407428201686, -0.330290237630209, 0.234829518830197],
+    );
+  });
+  it('erfcx', () => {
+    expectTensor(
+      special.erfcx(x),
+      'float64',
+      [4],
+      [0.506937650293145, 0.255395676310506, 0.0659251224999804, 0.0170888151310041],
+    );
+  });
+  it('log of the normal distribution', () => {
+    expectTensor(
+      special.logNdtr(x.neg()),
+      'float64',
+      [4],
+      [-1.48444822991966, -3.78318433368203, -39.1973964282177, -548.916362269738],
+    );
+  });
+  it('normal quantiles', () => {
+    expectTensor(
+      special.ndtri(T.tensor([1e-12, 0.3, 0.999], { dtype: 'float64' })),
+      'float64',
+      [3],
+      [-7.03448382530113, -0.524400512708041, 3.09023230616781],
+    );
+  });
+  it('Hurwitz zeta', () => {
+    expectTensor(
+      special.zeta(T.tensor([2.5], { dtype: 'float64' }), x),
+      'float64',
+      [4],
+      [2.49154238551194, 0.341487257250917, 0.0293913608110869, 0.00359765470101581],
+    );
+  });
+  it('polygamma', () => {
+    expectTensor(
+      special.polygamma(3, x),
+      'float64',
+      [4],
+      [19.7633125348506, 0.493939402266829, 0.0038761403602824, 5.82337088795388e-5],
+    );
+  });
+  it('lower incomplete gamma', () => {
+    expectTensor(
+      special.gammainc(T.tensor([0.5, 2, 9, 40], { dtype: 'float64' }), x),
+      'float64',
+      [4],
+      [0.779328638080153, 0.593994150290162, 0.476894954967113, 0.130224697802875],
+    );
+  });
+  it('upper incomplete gamma', () => {
+    expectTensor(
+      special.gammaincc(T.tensor([0.5, 2, 9, 20], { dtype: 'float64' }), x),
+      'float64',
+      [4],
+      [0.220671361919847, 0.406005849709838, 0.523105045032887, 0.00596194220556152],
+    );
+  });
+  it('Legendre polynomials', () => {
+    expectTensor(
+      special.legendrePolynomialP(T.tensor([0.3], { dtype: 'float64' }), T.tensor([0, 1, 5, 8])),
+      'float64',
+      [4],
+      [1, 0.3, 0.34538625, -0.239074591015625],
+    );
+  });
+  it('Hermite polynomials', () => {
+    expectTensor(
+      special.hermitePolynomialH(T.tensor([0.3], { dtype: 'float64' }), T.tensor([0, 1, 5, 8])),
+      'float64',
+      [4],
+      [1, 0.6, 31.75776, 576.66806016],
+    );
+  });
+});

@@ -1,3 +1,4 @@
+/* oxlint-disable max-lines -- one renderer: every case works on the state of the function that is being written */
 /**
  * The WebAssembly target: kernels as functions of one module, `(args, begin, end, thread)`, all i32. `args` points to 8-byte slots in
  * linear memory, one a parameter: addresses and scalars. The module imports the memory `e.m`, the function table `e.t` (into which it puts

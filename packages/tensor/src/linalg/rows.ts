@@ -1,3 +1,4 @@
+/* oxlint-disable import/namespace -- rows are made by name */
 /** Rows of the op table for linear algebra: torch.linalg's names, and the older ones of torch and Tensor. */
 import { type OpRow, row } from '../ops/table.ts';
 import * as decompositions from './decompositions.ts';

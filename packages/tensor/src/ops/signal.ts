@@ -1,5 +1,5 @@
 /** Windows, and the short-time Fourier transform of real signals in its real form (a last dimension of real and imaginary parts). */
-import { type DType, ProjError } from '@proj/kernel';
+import { ProjError } from '@proj/kernel';
 import { castNode, foldNode, windowNode } from '../graph/build.ts';
 import { getDefaultDtype, isFloatingPoint } from '../promotion.ts';
 import { type Tensor, wrap } from '../tensor.ts';

@@ -9,7 +9,6 @@ const a = T.tensor([
   [-2, 4, 1, 0],
 ]);
 const v = T.tensor([3, -1, 2, 0.5, 2]);
-const n = T.tensor([1, NaN, -2, 5]);
 
 describe('running reductions and differences', () => {
   it('running sums down columns', () => {

@@ -9,7 +9,6 @@ const a = T.tensor([
   [-2, 4, 1, 0],
 ]);
 const v = T.tensor([3, -1, 2, 0.5, 2]);
-const x = T.tensor([0.75, 2, 8.5, 33], { dtype: 'float64' });
 
 describe('shapes', () => {
   it('blocks along a diagonal', () => {

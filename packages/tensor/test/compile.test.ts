@@ -1,6 +1,5 @@
 /** compile(): captured functions against the same functions run eagerly, bit for bit. */
-import type {
-  Tensor} from '@proj/tensor';
+import type { Tensor } from '@proj/tensor';
 import {
   arange,
   compile,

@@ -1,8 +1,7 @@
 /** Bad input: errors that name the operation, the operands and the cure, thrown where the user wrote them. */
 import { hashKernel, KernelBuilder, verifyKernel } from '@proj/kernel';
 import { NativeDevice } from '@proj/device-native';
-import type {
-  Tensor} from '@proj/tensor';
+import type { Tensor } from '@proj/tensor';
 import {
   arange,
   cat,

@@ -1,6 +1,5 @@
 /** Type promotion against tables that PyTorch 1.13.1 printed. One letter a dtype, in the order of DTYPES. */
-import type {
-  Tensor} from '@proj/tensor';
+import type { Tensor } from '@proj/tensor';
 import {
   type DType,
   FloatScalar,

@@ -1,5 +1,5 @@
 /** tidy(): what is given back, and what outlives the scope. */
-import type { Tensor} from '@proj/tensor';
+import type { Tensor } from '@proj/tensor';
 import { fromArray, keep, ones, setDefaultDevice, tidy, zeros } from '@proj/tensor';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { CountingDevice } from './support/counting-device.ts';

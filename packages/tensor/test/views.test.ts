@@ -1,5 +1,5 @@
 /** Views against a plain model of (memory, positions): what they show, and what writing through them does. */
-import type { Tensor} from '@proj/tensor';
+import type { Tensor } from '@proj/tensor';
 import { arange, fromArray, getDevice, setDefaultDevice, tensor, zeros } from '@proj/tensor';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';

@@ -3,7 +3,7 @@ import '@proj/autograd';
 import '@proj/device-native';
 import { registerDevice, WasmDevice } from '@proj/kernel';
 import { Adam } from '@proj/optim';
-import type { Tensor} from '@proj/tensor';
+import type { Tensor } from '@proj/tensor';
 import { compile, fromArray, setDefaultDevice, tidy } from '@proj/tensor';
 
 const [device, way, steps] = [process.argv[2], process.argv[3], Number(process.argv[4])];

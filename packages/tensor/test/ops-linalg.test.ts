@@ -1,7 +1,7 @@
 /** Linear algebra against figures of PyTorch 1.13. */
 import * as T from '@proj/tensor';
 import * as linalg from '@proj/tensor/linalg';
-import { describe, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { expectTensor } from './support/expect-tensor.ts';
 
 const a = T.tensor([
@@ -124,5 +124,42 @@ describe('linear algebra', () => {
       [3, 1],
       [0.995436609, 1.09627759, 0.714336812],
     );
+  });
+});
+
+describe('eigenvalues of general matrices', () => {
+  it('of a quarter turn are ±i', () => {
+    const { eigenvalues } = linalg.eig(T.tensor([[0, 1], [-1, 0]]).float());
+    expect(eigenvalues.dtype).toBe('complex64');
+    expect(Array.from(eigenvalues.toTypedArray(), Number).map((x) => x + 0)).toEqual([0, 1, 0, -1]);
+  });
+
+  it('satisfy A v = λ v for twenty rows', () => {
+    T.manualSeed(1);
+    const n = 20;
+    const A = T.randn(n, n, { dtype: 'float64' });
+    const a = A.toFlatArray();
+    const { eigenvalues, eigenvectors } = linalg.eig(A);
+    const [l, v] = [eigenvalues, eigenvectors].map((x) => Array.from(x.toTypedArray(), Number));
+    for (let k = 0; k < n; k++) {
+      for (let i = 0; i < n; i++) {
+        let [re, im] = [0, 0];
+        for (let j = 0; j < n; j++) {
+          re += a[i * n + j] * v[2 * (j * n + k)];
+          im += a[i * n + j] * v[2 * (j * n + k) + 1];
+        }
+        const [x, y] = [v[2 * (i * n + k)], v[2 * (i * n + k) + 1]];
+        expect(Math.hypot(re - (l[2 * k] * x - l[2 * k + 1] * y), im - (l[2 * k] * y + l[2 * k + 1] * x))).toBeLessThan(1e-11);
+      }
+    }
+  });
+});
+
+describe('symmetric indefinite factors', () => {
+  it('have the pivots and entries of LAPACK', () => {
+    const { LD, pivots } = linalg.ldlFactor(T.tensor([[0, 2, 3], [2, 0, 1], [3, 1, 4]]).float());
+    expect(pivots.toArray()).toEqual([3, 3, 3]);
+    expectTensor(LD, 'float32', [3, 3], [4, 0, 0, 0.25, -2.25, 0, 0.75, -0.555555556, 0.444444444]);
+    expectTensor(linalg.ldlSolve(LD, pivots, T.ones(3, 1)), 'float32', [3, 1], [1, 2, -1]);
   });
 });

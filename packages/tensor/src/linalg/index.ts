@@ -40,6 +40,7 @@ export {
   vander,
   vecdot,
 } from './inverses.ts';
+export { eig, eigvals } from './eigen.ts';
 export { ldlFactor, ldlFactorEx, ldlSolve } from './ldl.ts';
 export { matrixNorm, norm, vectorNorm } from './norms.ts';
 export { solveTriangular } from './solving.ts';

@@ -43,6 +43,8 @@ const SIGNATURES: Record<keyof typeof linalg, string> = {
   norm: 'A, ord=None, dim=None, keepdim=False, *, dtype=None',
   vectorNorm: 'x, ord=2, dim=None, keepdim=False, *, dtype=None',
   solveTriangular: 'A, B, *, upper, left=True, unitriangular=False',
+  eig: 'A',
+  eigvals: 'A',
   ldlFactor: 'A, *, hermitian=False',
   ldlFactorEx: 'A, *, hermitian=False, check_errors=False',
   ldlSolve: 'LD, pivots, B, *, hermitian=False',

@@ -10,7 +10,8 @@ export type KernelArgument =
   | { readonly kind: 'node'; readonly node: AnyNode; readonly offset: number }
   | { readonly kind: 'constant'; readonly node: AnyNode }
   | { readonly kind: 'status' }
-  | { readonly kind: 'workspace' };
+  /** Scratch memory of the group, from byte `offset` on. */
+  | { readonly kind: 'workspace'; readonly offset: number };
 
 export interface LoweredKernel {
   readonly kernel: Kernel;
@@ -108,6 +109,6 @@ export class KernelEnvironment implements Environment {
 
   /** Bindings of a kernel's parameters; those that nobody here declared are the workspace. */
   argumentsOf(kernel: Kernel): KernelArgument[] {
-    return kernel.parameters.map((parameter) => this.#arguments.get(parameter) ?? { kind: 'workspace' });
+    return kernel.parameters.map((parameter) => this.#arguments.get(parameter) ?? { kind: 'workspace', offset: 0 });
   }
 }

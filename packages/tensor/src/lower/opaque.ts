@@ -1,11 +1,19 @@
 /** Lowering of the primitives that are not loops over one expression: products, scatters, running reductions, sorting, joining, custom operations. */
-import { buildKernel, type DeviceFeatures, type KernelBuilder, type Memory, ProjError, type Value } from '@proj/kernel';
+import {
+  buildKernel,
+  type DeviceFeatures,
+  DTYPES,
+  type KernelBuilder,
+  type Memory,
+  ProjError,
+  type Value,
+} from '@proj/kernel';
 import { type AnyNode, elementCount } from '../graph/node.ts';
 import type { CumulateOperation, ScatterMode } from '../graph/primitives.ts';
 import { buildContraction } from '../kernels/contraction.ts';
 import { BINARY, castValue, storeValue } from './elementwise.ts';
 import { Emitter, type Position, scalarOfDType } from './emitter.ts';
-import { KernelEnvironment, type LoweredKernel } from './environment.ts';
+import { type KernelArgument, KernelEnvironment, type LoweredKernel } from './environment.ts';
 import {
   constantIndex,
   flatten,
@@ -229,23 +237,22 @@ export function lowerOpaque(anchor: AnyNode, outputs: readonly AnyNode[], contex
         (_, i) => outputs.find((node) => node.op === 'custom' && node.attr.output === i) ?? null,
       );
       const { launches, workspaceBytes } = operation.launches(anchor.sources, made, options, context.features);
-      const missing = results.indexOf(null);
-      if (missing >= 0)
-        throw new ProjError('kernel-compilation', `output ${missing} of ${operation.name} is not part of the graph`, {
-          op: operation.name,
-        });
-      const bindings = [...inputs, ...(results as AnyNode[])];
+      // An output that nobody reads goes to scratch memory behind the workspace.
+      let scratch = Math.ceil(workspaceBytes / 64) * 64;
+      const place = (node: AnyNode | null, i: number): KernelArgument => {
+        if (node !== null) return { kind: 'node', node, offset: 0 };
+        const offset = scratch;
+        scratch += Math.ceil((elementCount(made[i].shape) * DTYPES[made[i].dtype].bytes) / 64) * 64;
+        return { kind: 'workspace', offset };
+      };
+      const bindings: KernelArgument[] = [...inputs.map((node) => place(node, 0)), ...results.map(place)];
       return {
-        workspaceBytes,
+        workspaceBytes: scratch,
         kernels: launches.map((launch) => ({
           ...launch,
           checks: [],
           inPlace: [],
-          args: launch.kernel.parameters.map((_, i) =>
-            i < bindings.length
-              ? { kind: 'node' as const, node: bindings[i], offset: 0 }
-              : { kind: 'workspace' as const },
-          ),
+          args: launch.kernel.parameters.map((_, i) => bindings[i] ?? { kind: 'workspace' as const, offset: 0 }),
         })),
       };
     }

@@ -185,8 +185,8 @@ export function makePlan(
         return { kind: 'buffer', binding: STATUS, offset: 8 * firstCheck };
       case 'workspace':
         return kept.includes(step)
-          ? { kind: 'buffer', binding: keptBinding(step), offset: 0 }
-          : { kind: 'buffer', binding: ARENA, offset: arena.offsets[temporaries.length + step] };
+          ? { kind: 'buffer', binding: keptBinding(step), offset: argument.offset }
+          : { kind: 'buffer', binding: ARENA, offset: arena.offsets[temporaries.length + step] + argument.offset };
       default:
         return argument satisfies never;
     }

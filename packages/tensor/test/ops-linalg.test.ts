@@ -129,7 +129,12 @@ describe('linear algebra', () => {
 
 describe('eigenvalues of general matrices', () => {
   it('of a quarter turn are ±i', () => {
-    const { eigenvalues } = linalg.eig(T.tensor([[0, 1], [-1, 0]]).float());
+    const { eigenvalues } = linalg.eig(
+      T.tensor([
+        [0, 1],
+        [-1, 0],
+      ]).float(),
+    );
     expect(eigenvalues.dtype).toBe('complex64');
     expect(Array.from(eigenvalues.toTypedArray(), Number).map((x) => x + 0)).toEqual([0, 1, 0, -1]);
   });
@@ -149,7 +154,9 @@ describe('eigenvalues of general matrices', () => {
           im += a[i * n + j] * v[2 * (j * n + k) + 1];
         }
         const [x, y] = [v[2 * (i * n + k)], v[2 * (i * n + k) + 1]];
-        expect(Math.hypot(re - (l[2 * k] * x - l[2 * k + 1] * y), im - (l[2 * k] * y + l[2 * k + 1] * x))).toBeLessThan(1e-11);
+        expect(Math.hypot(re - (l[2 * k] * x - l[2 * k + 1] * y), im - (l[2 * k] * y + l[2 * k + 1] * x))).toBeLessThan(
+          1e-11,
+        );
       }
     }
   });
@@ -157,7 +164,13 @@ describe('eigenvalues of general matrices', () => {
 
 describe('symmetric indefinite factors', () => {
   it('have the pivots and entries of LAPACK', () => {
-    const { LD, pivots } = linalg.ldlFactor(T.tensor([[0, 2, 3], [2, 0, 1], [3, 1, 4]]).float());
+    const { LD, pivots } = linalg.ldlFactor(
+      T.tensor([
+        [0, 2, 3],
+        [2, 0, 1],
+        [3, 1, 4],
+      ]).float(),
+    );
     expect(pivots.toArray()).toEqual([3, 3, 3]);
     expectTensor(LD, 'float32', [3, 3], [4, 0, 0, 0.25, -2.25, 0, 0.75, -0.555555556, 0.444444444]);
     expectTensor(linalg.ldlSolve(LD, pivots, T.ones(3, 1)), 'float32', [3, 1], [1, 2, -1]);

@@ -39,7 +39,10 @@ class Matrix {
     this.entries[i * this.n + j] = value;
   }
   static identity(n: number): Matrix {
-    return new Matrix(n, Array.from({ length: n * n }, (_, i): Complex => [i % (n + 1) === 0 ? 1 : 0, 0]));
+    return new Matrix(
+      n,
+      Array.from({ length: n * n }, (_, i): Complex => [i % (n + 1) === 0 ? 1 : 0, 0]),
+    );
   }
   /** Rows p and q become their rotation. */
   rotateRows(p: number, q: number, { c, s }: Rotation): void {
@@ -89,19 +92,30 @@ function schur(t: Matrix): Matrix {
     t.rotateColumns(p, r, turn);
     q.rotateColumns(p, r, turn);
   };
-  for (let k = 0; k < n - 2; k++) for (let i = n - 1; i > k + 1; i--) if (size(t.get(i, k)) > 0) apply(i - 1, i, rotation(t.get(i - 1, k), t.get(i, k)));
+  for (let k = 0; k < n - 2; k++)
+    for (let i = n - 1; i > k + 1; i--)
+      if (size(t.get(i, k)) > 0) apply(i - 1, i, rotation(t.get(i - 1, k), t.get(i, k)));
   let steps = 0;
-  for (let high = n - 1; high > 0; ) {
+  for (let high = n - 1; high > 0;) {
     let low = high;
-    while (low > 0 && size(t.get(low, low - 1)) > Number.EPSILON * (size(t.get(low - 1, low - 1)) + size(t.get(low, low)))) low--;
+    while (
+      low > 0 &&
+      size(t.get(low, low - 1)) > Number.EPSILON * (size(t.get(low - 1, low - 1)) + size(t.get(low, low)))
+    )
+      low--;
     if (low > 0) t.set(low, low - 1, [0, 0]);
     if (low === high) {
       high--;
       steps = 0;
       continue;
     }
-    if (++steps > LARGEST_NUMBER_OF_STEPS) throw new ProjError('invalid-argument', 'the QR algorithm does not converge', { op: 'eig', cure: 'Check the matrix for NaN and infinities' });
-    const shift: Complex = steps % 10 === 0 ? [size(t.get(high, high - 1)) + t.get(high, high)[0], t.get(high, high)[1]] : shiftOf(t, high);
+    if (++steps > LARGEST_NUMBER_OF_STEPS)
+      throw new ProjError('invalid-argument', 'the QR algorithm does not converge', {
+        op: 'eig',
+        cure: 'Check the matrix for NaN and infinities',
+      });
+    const shift: Complex =
+      steps % 10 === 0 ? [size(t.get(high, high - 1)) + t.get(high, high)[0], t.get(high, high)[1]] : shiftOf(t, high);
     for (let k = low; k <= high; k++) t.set(k, k, sub(t.get(k, k), shift));
     const turns: Rotation[] = [];
     for (let k = low; k < high; k++) {
@@ -131,7 +145,9 @@ function eigenvectorsOf(t: Matrix, q: Matrix): Matrix {
       const gap = sub(t.get(k, k), t.get(i, i));
       x[i] = div(sum, size(gap) < scale ? [scale, 0] : gap);
     }
-    const v = Array.from({ length: n }, (_, i) => x.reduce<Complex>((sum, value, j) => add(sum, mul(q.get(i, j), value)), [0, 0]));
+    const v = Array.from({ length: n }, (_, i) =>
+      x.reduce<Complex>((sum, value, j) => add(sum, mul(q.get(i, j), value)), [0, 0]),
+    );
     const norm = Math.sqrt(v.reduce((sum, z) => sum + z[0] * z[0] + z[1] * z[1], 0));
     v.forEach((z, i) => result.set(i, k, [z[0] / norm, z[1] / norm]));
   }
@@ -142,13 +158,19 @@ const flat = (values: readonly Complex[]): number[] => values.flatMap(([re, im])
 
 /** Eigenvalues and eigenvectors (columns) of general matrices, complex. Reads the matrix; has no gradient. */
 export function eig(A: Tensor): { eigenvalues: Tensor; eigenvectors: Tensor } {
-  if (A.ndim < 2 || rowsOf(A) !== A.shape[A.ndim - 1]) throw new ProjError('shape-mismatch', 'a square matrix is needed', { op: 'eig', shapes: [A.shape] });
+  if (A.ndim < 2 || rowsOf(A) !== A.shape[A.ndim - 1])
+    throw new ProjError('shape-mismatch', 'a square matrix is needed', { op: 'eig', shapes: [A.shape] });
   const { category } = DTYPES[A.dtype];
-  if (category !== 'float' && category !== 'complex') throw new ProjError('dtype', `eig of ${A.dtype}`, { op: 'eig', cure: 'Cast to a float dtype' });
+  if (category !== 'float' && category !== 'complex')
+    throw new ProjError('dtype', `eig of ${A.dtype}`, { op: 'eig', cure: 'Cast to a float dtype' });
   const [n, batch] = [rowsOf(A), batchOf(A)];
   const numbers = Array.from(A.detach().toTypedArray() as Float64Array);
-  const entries: Complex[] = category === 'complex' ? Array.from({ length: numbers.length / 2 }, (_, i) => [numbers[2 * i], numbers[2 * i + 1]]) : numbers.map((x) => [x, 0]);
-  if (!numbers.every(Number.isFinite)) throw new ProjError('invalid-argument', 'the matrix holds NaN or infinities', { op: 'eig', shapes: [A.shape] });
+  const entries: Complex[] =
+    category === 'complex'
+      ? Array.from({ length: numbers.length / 2 }, (_, i) => [numbers[2 * i], numbers[2 * i + 1]])
+      : numbers.map((x) => [x, 0]);
+  if (!numbers.every(Number.isFinite))
+    throw new ProjError('invalid-argument', 'the matrix holds NaN or infinities', { op: 'eig', shapes: [A.shape] });
   const dtype: DType = category === 'complex' ? A.dtype : A.dtype === 'float64' ? 'complex128' : 'complex64';
   const values: number[] = [];
   const vectors: number[] = [];
@@ -159,7 +181,10 @@ export function eig(A: Tensor): { eigenvalues: Tensor; eigenvectors: Tensor } {
     vectors.push(...flat(eigenvectorsOf(t, q).entries));
   }
   const { device } = A;
-  return { eigenvalues: fromArray(values, [...batch, n], dtype, { device }), eigenvectors: fromArray(vectors, [...batch, n, n], dtype, { device }) };
+  return {
+    eigenvalues: fromArray(values, [...batch, n], dtype, { device }),
+    eigenvectors: fromArray(vectors, [...batch, n, n], dtype, { device }),
+  };
 }
 /** Eigenvalues of general matrices, complex. Reads the matrix; has no gradient. */
 export function eigvals(A: Tensor): Tensor {

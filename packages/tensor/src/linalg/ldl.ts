@@ -15,7 +15,7 @@ function factor(a: Float64Array, n: number, pivots: Int32Array): number {
   const swap = (i: number, j: number): void => {
     [a[i], a[j]] = [a[j], a[i]];
   };
-  for (let k = 0; k < n; ) {
+  for (let k = 0; k < n;) {
     const diagonal = Math.abs(a[at(k, k)]);
     let [largest, row] = [0, k];
     for (let i = k + 1; i < n; i++) if (Math.abs(a[at(i, k)]) > largest) [largest, row] = [Math.abs(a[at(i, k)]), i];
@@ -62,13 +62,15 @@ function factor(a: Float64Array, n: number, pivots: Int32Array): number {
 /** Solves with a factored matrix: `b` (n·width) becomes the solution. */
 function substitute(a: Float64Array, n: number, pivots: ArrayLike<number>, b: Float64Array, width: number): void {
   const swapRows = (i: number, j: number): void => {
-    for (let c = 0; c < width && i !== j; c++) [b[i * width + c], b[j * width + c]] = [b[j * width + c], b[i * width + c]];
+    for (let c = 0; c < width && i !== j; c++)
+      [b[i * width + c], b[j * width + c]] = [b[j * width + c], b[i * width + c]];
   };
-  for (let k = 0; k < n; ) {
+  for (let k = 0; k < n;) {
     const step = pivots[k] > 0 ? 1 : 2;
     swapRows(k + step - 1, Math.abs(pivots[k]) - 1);
     for (let c = 0; c < width; c++) {
-      for (let i = k + step; i < n; i++) for (let s = 0; s < step; s++) b[i * width + c] -= a[i * n + k + s] * b[(k + s) * width + c];
+      for (let i = k + step; i < n; i++)
+        for (let s = 0; s < step; s++) b[i * width + c] -= a[i * n + k + s] * b[(k + s) * width + c];
       if (step === 1) b[k * width + c] /= a[k * n + k];
       else {
         const corner = a[(k + 1) * n + k];
@@ -81,9 +83,11 @@ function substitute(a: Float64Array, n: number, pivots: ArrayLike<number>, b: Fl
     }
     k += step;
   }
-  for (let k = n - 1; k >= 0; ) {
+  for (let k = n - 1; k >= 0;) {
     const step = pivots[k] > 0 ? 1 : 2;
-    for (let c = 0; c < width; c++) for (let s = 0; s < step; s++) for (let i = k + 1; i < n; i++) b[(k - s) * width + c] -= a[i * n + k - s] * b[i * width + c];
+    for (let c = 0; c < width; c++)
+      for (let s = 0; s < step; s++)
+        for (let i = k + 1; i < n; i++) b[(k - s) * width + c] -= a[i * n + k - s] * b[i * width + c];
     swapRows(k, Math.abs(pivots[k]) - 1);
     k -= step;
   }
@@ -92,35 +96,55 @@ function substitute(a: Float64Array, n: number, pivots: ArrayLike<number>, b: Fl
 const numbers = (x: Tensor): Float64Array => Float64Array.from(x.toTypedArray() as Float64Array);
 
 /** L and D in one matrix, LAPACK's pivots (negative ones for 2×2 blocks) and an error code. Reads the matrix. */
-export function ldlFactorEx(A: Tensor, _options: { hermitian?: boolean; checkErrors?: boolean } = {}): { LD: Tensor; pivots: Tensor; info: Tensor } {
+export function ldlFactorEx(
+  A: Tensor,
+  _options: { hermitian?: boolean; checkErrors?: boolean } = {},
+): { LD: Tensor; pivots: Tensor; info: Tensor } {
   requireMatrix('ldlFactor', A, true);
   const [n, batch] = [rowsOf(A), batchOf(A)];
   const values = numbers(toKernel(A.tril()));
   const count = n === 0 ? batch.reduce((x, y) => x * y, 1) : values.length / (n * n);
   const pivots = new Int32Array(count * n);
   const info = new Int32Array(count);
-  for (let m = 0; m < count; m++) info[m] = factor(values.subarray(m * n * n, (m + 1) * n * n), n, pivots.subarray(m * n, (m + 1) * n));
+  for (let m = 0; m < count; m++)
+    info[m] = factor(values.subarray(m * n * n, (m + 1) * n * n), n, pivots.subarray(m * n, (m + 1) * n));
   const { device } = A;
-  return { LD: fromArray(values, A.shape, A.dtype, { device }), pivots: fromArray(pivots, [...batch, n], 'int32', { device }), info: fromArray(info, batch, 'int32', { device }) };
+  return {
+    LD: fromArray(values, A.shape, A.dtype, { device }),
+    pivots: fromArray(pivots, [...batch, n], 'int32', { device }),
+    info: fromArray(info, batch, 'int32', { device }),
+  };
 }
 /** As {@link ldlFactorEx}, with an error for a zero pivot. */
 export function ldlFactor(A: Tensor, options: { hermitian?: boolean } = {}): { LD: Tensor; pivots: Tensor } {
   const { LD, pivots, info } = ldlFactorEx(A, options);
   const bad = info.toFlatArray().find((value) => value !== 0);
-  if (bad !== undefined) throw new ProjError('invalid-argument', `pivot ${bad} is zero`, { op: 'ldlFactor', shapes: [A.shape] });
+  if (bad !== undefined)
+    throw new ProjError('invalid-argument', `pivot ${bad} is zero`, { op: 'ldlFactor', shapes: [A.shape] });
   return { LD, pivots };
 }
 /** X with A X = B from the factors of A. Reads its arguments. */
 export function ldlSolve(LD: Tensor, pivots: Tensor, B: Tensor, _options: { hermitian?: boolean } = {}): Tensor {
   requireMatrix('ldlSolve', LD, true);
   requireMatrix('ldlSolve', B);
-  if (rowsOf(B) !== rowsOf(LD)) throw new ProjError('shape-mismatch', 'LD and B have different numbers of rows', { op: 'ldlSolve', shapes: [LD.shape, B.shape] });
+  if (rowsOf(B) !== rowsOf(LD))
+    throw new ProjError('shape-mismatch', 'LD and B have different numbers of rows', {
+      op: 'ldlSolve',
+      shapes: [LD.shape, B.shape],
+    });
   const batch = commonBatch('ldlSolve', LD, B);
   const [n, width] = [rowsOf(LD), columnsOf(B)];
   const factors = numbers(toKernel(LD, batch));
   const solution = numbers(toKernel(B, batch));
   const swaps = pivots.expand([...batch, n]).toFlatArray();
   const count = batch.reduce((x, y) => x * y, 1);
-  for (let m = 0; m < count; m++) substitute(factors.subarray(m * n * n, (m + 1) * n * n), n, swaps.slice(m * n, (m + 1) * n), solution.subarray(m * n * width, (m + 1) * n * width), width);
+  for (let m = 0; m < count; m++)
+    substitute(
+      factors.subarray(m * n * n, (m + 1) * n * n),
+      n,
+      swaps.slice(m * n, (m + 1) * n),
+      solution.subarray(m * n * width, (m + 1) * n * width),
+      width,
+    );
   return wrap(castNode(fromArray(solution, [...batch, n, width], 'float64', { device: B.device }).node, B.dtype));
 }

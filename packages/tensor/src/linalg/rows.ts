@@ -71,10 +71,14 @@ const legacy = (
   torch = [`torch.${snake(name)}`, `Tensor.${snake(name)}`],
 ): OpRow => row(name, fn as never, signature, { method: true, torch });
 
+/** Computed in JavaScript, without a gradient. */
+const ON_THE_HOST: ReadonlySet<string> = new Set(['eig', 'eigvals', 'ldlFactor', 'ldlFactorEx', 'ldlSolve']);
+
 export const LINALG: readonly OpRow[] = [
   ...(Object.keys(SIGNATURES) as (keyof typeof linalg)[]).map((name) =>
     row(`linalg.${name}`, linalg[name] as never, SIGNATURES[name], {
       method: false,
+      differentiable: !ON_THE_HOST.has(name),
       torch: [
         ...(name === 'geqrf' || name === 'ormqr' ? [] : [`torch.linalg.${snake(name)}`]),
         ...(SHARED[name] ?? []),

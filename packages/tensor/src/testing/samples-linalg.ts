@@ -87,6 +87,18 @@ export const LINALG_SAMPLES: Record<string, OpSamples> = {
   'linalg.choleskyEx': solves(['ordinary', (m) => [positive(m)]]),
   choleskyInverse: solves(['ordinary', (m) => [lower(m)]]),
   choleskySolve: solves(['ordinary', (m) => [m.float([3, 2]), lower(m)]]),
+  'linalg.eig': solves(['ordinary', (m) => [regular(m)], NONE], ['batch', (m) => [regular(m, 2, [2])], NONE]),
+  'linalg.eigvals': solves(['ordinary', (m) => [regular(m)], NONE]),
+  'linalg.ldlFactor': solves(
+    ['ordinary', (m) => [symmetric(m)], NONE],
+    ['2 by 2 pivot', (m) => [m.values([0, 2, 2, 0], [2, 2])], NONE],
+  ),
+  'linalg.ldlFactorEx': solves(['ordinary', (m) => [symmetric(m)], NONE]),
+  'linalg.ldlSolve': solves([
+    'ordinary',
+    (m) => [m.values([2, 0, 0.5, 3], [2, 2]), m.integers([1, 2], [2], 'int32'), m.float([2, 1])],
+    NONE,
+  ]),
   'linalg.eigh': solves(['values', (m) => [symmetric(m)], NONE], ['batch', (m) => [symmetric(m, 2, [2])], NONE]),
   'linalg.eigvalsh': solves(
     ['ordinary', (m) => [symmetric(m)], FIRST],

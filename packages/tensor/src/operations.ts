@@ -1,5 +1,6 @@
 /** Every operation as a function. */
 export * from './ops/constants.ts';
+export * from './ops/aliases.ts';
 export * from './ops/arithmetic.ts';
 export * from './ops/conversion.ts';
 export * from './ops/creation.ts';

@@ -25,12 +25,13 @@ async function train(device: string, way: string, steps = 2000): Promise<Report>
 const growth = ({ resident = {} }: Report): number => resident['2000'] / resident['200'];
 
 describe('2,000 training steps', () => {
+  // How much is resident also hangs on when the collector's threads get a turn: a busy machine may try again.
   // The aim is 5 %; the engine's own heap, which grows with its mood, is let have another 10 %.
   it.each([
     ['native', 'sync'],
     ['wasm', 'compile'],
     ['wasm', 'tidy'],
-  ])('on %s (%s) leave the resident size as it was', { timeout: 240_000 }, async (device, way) => {
+  ])('on %s (%s) leave the resident size as it was', { timeout: 240_000, retry: 2 }, async (device, way) => {
     const report = await train(device, way);
     expect(report.error).toBeUndefined();
     expect(growth(report)).toBeLessThan(1.15);

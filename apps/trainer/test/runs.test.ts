@@ -29,12 +29,15 @@ const bitsOf = (out: string): Record<string, number[]> =>
     ]),
   );
 
+/** What a run says on stderr, without the line about a device that this machine does not have. */
+const unexpected = (errors: string): string => errors.replace(/^proj: device "native" is not available:.*\n/m, '');
+
 describe('a run', { timeout: 120_000 }, () => {
   it('learns, and leaves summary, log, event file, curves and checkpoint', async () => {
     const { status, output, errors } = await run(
       tiny('first', '--steps', '60', '--log-every', '10', '--checkpoint-every', '20', '--dropout', '0.1'),
     );
-    expect(errors).toBe('');
+    expect(unexpected(errors)).toBe('');
     expect(status).toBe(0);
     const summary = summaryOf('first');
     expect(summary).toMatchObject({ preset: 'docs-gpt', device: 'js', threads: 1, steps: 60, ended: 'finished' });
@@ -88,7 +91,7 @@ describe('a run', { timeout: 120_000 }, () => {
     expect(at % 7).toBe(0);
     expect(at).toBeLessThan(120);
     const resumed = await run(['train', '--resume', '--out', path('killed')]);
-    expect(resumed.errors).toBe('');
+    expect(unexpected(resumed.errors)).toBe('');
     expect(resumed.output).toContain(`from step ${at}`);
     expect(bitsOf('killed')).toEqual(bitsOf('whole'));
     const steps = readLog(path('killed/log.jsonl'))
@@ -164,7 +167,7 @@ describe('a run', { timeout: 120_000 }, () => {
     expect(step).toBe(30);
     expect(metrics['valLoss']).toBeCloseTo(summaryOf('used').metrics['valLoss'], 10);
     const sampled = await run(['sample', '--out', path('used'), '--prompt', 'the ', '--length', '40', '--seed', '3']);
-    expect(sampled.errors).toBe('');
+    expect(unexpected(sampled.errors)).toBe('');
     expect(sampled.output.trimEnd().length).toBeGreaterThan(4);
     expect(
       (await run(['sample', '--out', path('used'), '--prompt', 'the ', '--length', '40', '--seed', '3'])).output,
@@ -205,7 +208,7 @@ describe('a run', { timeout: 120_000 }, () => {
       '--device',
       'js',
     ]);
-    expect(errors).toBe('');
+    expect(unexpected(errors)).toBe('');
     expect(status).toBe(0);
     expect(summaryOf('bars').metrics['testAccuracy']).toBeGreaterThan(0.95);
     writeFileSync(`${folder}/t10k-labels-idx1-ubyte`, idx([50], new Uint8Array(20)));

@@ -7,7 +7,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { measurePeaks, NativeDevice } from '../src/index.ts';
 import { sealObject } from '../src/object-cache.ts';
 import { sizeClass } from '../src/buffers.ts';
-import { hasLlvm, nativeDevice, runKernel, temporaryFolder } from './support.ts';
+import { describeNative, hasLlvm, nativeDevice, runKernel, temporaryFolder } from './support.ts';
 
 const axpy = (lanes: number): Kernel =>
   buildKernel('axpy', (b) => {
@@ -40,7 +40,7 @@ const codeOf = (run: () => unknown): unknown => {
   }
 };
 
-describe.skipIf(!hasLlvm)('threads', () => {
+describeNative('threads', () => {
   const device = nativeDevice();
 
   test.each([
@@ -164,7 +164,7 @@ describe.skipIf(!hasLlvm)('threads', () => {
   });
 });
 
-describe.skipIf(!hasLlvm)('buffers and programs', () => {
+describeNative('buffers and programs', () => {
   const device = nativeDevice();
 
   test('buffers are aligned, reused by size class, and counted', () => {

@@ -3,7 +3,7 @@ import { buildKernel, math, ProjError, vectorLoop } from '@proj/kernel';
 import { describe, expect, test } from 'vitest';
 import { cpuTarget, findLlvm, hostCpu, LlvmLibrary, renderLlvm, type CompileOptions } from '../src/index.ts';
 import { llvmCandidates } from '../src/llvm-library.ts';
-import { hasLlvm, llvm, nativeDevice } from './support.ts';
+import { describeNative, llvm, nativeDevice } from './support.ts';
 
 const BAD: readonly (readonly [string, string, Partial<CompileOptions>, RegExp])[] = [
   ['no IR', 'oops', {}, /parsing: .*expected top-level entity/],
@@ -23,7 +23,7 @@ const BAD: readonly (readonly [string, string, Partial<CompileOptions>, RegExp])
   ['an empty text', '', {}, /^$/],
 ];
 
-describe.skipIf(!hasLlvm)('compiling', () => {
+describeNative('compiling', () => {
   const library = new LlvmLibrary(llvm.found?.path ?? '');
   const options: CompileOptions = {
     cpu: cpuTarget(

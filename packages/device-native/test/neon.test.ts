@@ -1,13 +1,13 @@
 /** The renderer for AArch64, as far as another processor can test it: everything compiles, to vector instructions and without calls. */
 import { buildKernel, isFloat, math, type ScalarType } from '@proj/kernel';
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { cpuTarget, LlvmLibrary, parseCpuInfo, renderLlvm, type CompileOptions } from '../src/index.ts';
 import { parseObject } from '../src/elf.ts';
-import { hasLlvm, llvm } from './support.ts';
+import { describeNative, llvm } from './support.ts';
 
 const TYPES: readonly ScalarType[] = ['i8', 'u8', 'i16', 'u16', 'i32', 'u32', 'i64', 'f32', 'f64'];
 
-describe.skipIf(!hasLlvm)('AArch64', () => {
+describeNative('AArch64', () => {
   const library = new LlvmLibrary(llvm.found?.path ?? '');
   const options = (features: string): CompileOptions => ({
     cpu: cpuTarget(parseCpuInfo(`Features : ${features}\n`, 'arm64'), undefined),

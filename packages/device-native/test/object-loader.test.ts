@@ -1,11 +1,11 @@
 /** The loader: code that runs, objects that lie, and both processors' relocations. */
 import { ProjError } from '@proj/kernel';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { imageBytes, linkObjects, parseObject } from '../src/elf.ts';
 import { functionAt } from '../src/ffi.ts';
 import { cpuTarget, hostCpu, LlvmLibrary, loadObjects, parseCpuInfo, type CompileOptions } from '../src/index.ts';
 import { loadWithLljit } from '../src/lljit-loader.ts';
-import { hasLlvm, llvm, random } from './support.ts';
+import { describeNative, llvm, random } from './support.ts';
 
 /** Data, constants, calls among functions, calls to the C library, and pointers to functions. */
 const MODULE = `
@@ -22,7 +22,7 @@ define double @scale(double %x) { %y = fmul double %x, 3.25 ret double %y }
 define void @move(ptr %to, ptr %from, i64 %n) { %r = call ptr @memcpy(ptr %to, ptr %from, i64 %n) ret void }
 `;
 
-describe.skipIf(!hasLlvm)('objects of LLVM', () => {
+describeNative('objects of LLVM', () => {
   const library = new LlvmLibrary(llvm.found?.path ?? '');
   const host: CompileOptions = {
     cpu: cpuTarget(

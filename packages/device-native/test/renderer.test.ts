@@ -16,7 +16,7 @@ import {
 } from '@proj/kernel';
 import { describe, expect, test } from 'vitest';
 import type { NativeDevice } from '../src/index.ts';
-import { hasLlvm, levels, nativeDevice, random, runKernel } from './support.ts';
+import { describeNative, hasLlvm, levels, nativeDevice, random, runKernel } from './support.ts';
 
 const COUNT = 64;
 const NUMBERS = ['i8', 'u8', 'i16', 'u16', 'i32', 'u32', 'i64', 'f32', 'f64'] as const;
@@ -182,7 +182,8 @@ function expectSame(
   });
 }
 
-describe.skipIf(!hasLlvm).each(levels)('the llvm target on %s', (level) => {
+if (!hasLlvm) describeNative('the llvm target', () => undefined);
+describe.each(hasLlvm ? levels : [])('the llvm target on %s', (level) => {
   const native = nativeDevice({ PROJ_CPU_FEATURES: level });
   const js = new JsDevice({ mulAdd: native.features.fused ? 'fused' : 'separate' });
 

@@ -1,4 +1,5 @@
 /** What the tests of this package share. */
+import { describe, test } from 'vitest';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,6 +9,12 @@ import { cpuTarget, findLlvm, hostCpu, NativeDevice, type CpuLevel } from '../sr
 export const llvm = findLlvm();
 /** Most tests compile: they are skipped, visibly, where no LLVM is installed. */
 export const hasLlvm = llvm.found !== undefined && process.platform === 'linux';
+
+/** A suite that needs LLVM: without it, it is reported as skipped and its body does not run. */
+export const describeNative = (name: string, body: () => void): void => {
+  if (hasLlvm) describe(name, body);
+  else describe.skip(name, () => test('needs LLVM', () => undefined));
+};
 
 /** The levels that this machine can run, by masking. */
 export const levels: readonly CpuLevel[] = (['avx512', 'avx2', 'baseline', 'neon'] as const).filter(

@@ -2,6 +2,8 @@
  * Lowers a group of fused nodes to one kernel: a parallel range over kept positions; inside it, phase by phase, loops over the reduced
  * positions that accumulate reductions and store full-size results. A map is a nest without reductions; softmax and layer norm are rows of
  * three phases; a sum over leading dimensions is vectorised across the kept ones.
+ *
+ * One file, because analysis, choice of lanes and emission read the same iteration and must agree on it.
  */
 import { type DeviceFeatures, KernelBuilder, type Memory, type Value } from '@proj/kernel';
 import { type AnyNode, elementCount, type Shape } from '../graph/node.ts';

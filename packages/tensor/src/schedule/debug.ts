@@ -1,4 +1,4 @@
-/** `PROJ_DEBUG`: 1 the device chosen, 2 each launch with its time and bytes, 3 the kernels' text, 4 the generated code (where the device shows it). */
+/** `PROJ_DEBUG`: 1 the device chosen, 2 each launch with its time and bytes, 3 the kernels' text. */
 import { type DeviceBuffer, printKernel } from '@proj/kernel';
 import type { Plan } from './plan.ts';
 

@@ -1,0 +1,2 @@
+/** Distillation into few bits through the straight-through estimator. */
+export {};

@@ -1,0 +1,2 @@
+/** The compiler from IL-NN to one program per token step. */
+export {};

@@ -1,0 +1,2 @@
+/** The kernels of every quantiser, in the kernel language. */
+export {};

@@ -305,6 +305,25 @@ describe.each(hasLlvm ? levels : [])('the llvm target on %s', (level) => {
     }
   });
 
+  test('a word broadcast and seen as bytes', () => {
+    const kernel = buildKernel('relane', (b) => {
+      const [x, y, out] = [b.buffer('x', 'u8'), b.buffer('y', 'i32'), b.buffer('out', 'i32', 'write')];
+      const zero = b.splat(b.constant(0, 'i32'), 16);
+      b.for(b.begin, b.end, 1, [], (i) => {
+        const word = b.bitcast(b.splat(b.load(y, i), 16), 'i8');
+        b.store(out, b.mul(i, 16), b.dot4(zero, b.load(x, b.mul(i, 64), 64), word));
+      });
+    });
+    const x = new Uint8Array(256).map((_, i) => i * 37);
+    const y = new Int32Array(4).map((_, i) => i * 1234567891);
+    const [, , out] = runKernel(native, kernel, [x, new Uint8Array(y.buffer), new Uint8Array(256)], [], 4);
+    const bytes = new Int8Array(y.buffer);
+    const expected = Array.from({ length: 64 }, (_, r) =>
+      [0, 1, 2, 3].reduce((sum, k) => sum + (x[r * 4 + k] ?? 0) * (bytes[(r >> 4) * 4 + k] ?? 0), 0),
+    );
+    expect(canonical('i32', out ?? new Uint8Array())).toEqual(expected);
+  });
+
   test.each(['f32', 'f64', 'i32', 'u8', 'i64', 'bool', 'f16'] as const)('masked and gathered access to %s', (type) => {
     for (const lanes of [1, 4, 16]) {
       const kernel = buildKernel(`access ${type} ${lanes}`, (b) => {

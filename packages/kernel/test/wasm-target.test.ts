@@ -288,6 +288,50 @@ describe('the wasm target gives the bits of the js target', () => {
     }
   });
 
+  it('bitcasts between lanes of different widths', () => {
+    const integers = ['i8', 'u8', 'i16', 'u16', 'i32', 'u32'] as const;
+    for (const from of integers) {
+      for (const to of integers) {
+        for (const bytes of [4, 8, 16, 32, 64]) {
+          const [wide, narrow] = [bytes / SCALARS[from].bytes, bytes / SCALARS[to].bytes];
+          if (from === to || wide < 2 || narrow < 2) continue;
+          const kernel = buildKernel('relane', (b) => {
+            const x = b.buffer('x', from);
+            const out = b.buffer('out', to, 'write');
+            b.for(b.begin, b.end, 1, [], (i) =>
+              b.store(out, b.mul(i, narrow), b.bitcast(b.load(x, b.mul(i, wide), wide), to)),
+            );
+          });
+          const random = generator(23);
+          const one = { kernel, data: [elements(from, 4 * wide, random), elements(to, 4 * narrow, random)], end: 4 };
+          expect(difference(js, wasm, one)).toBeNull();
+          expect(difference(js, plain, one)).toBeNull();
+        }
+      }
+    }
+  });
+
+  it('dot4 of bytes and a broadcast word', () => {
+    const kernel = buildKernel('broadcast', (b) => {
+      const acc = b.buffer('acc', 'i32', 'readwrite');
+      const x = b.buffer('x', 'u8');
+      const y = b.buffer('y', 'i32');
+      b.for(b.begin, b.end, 1, [], (i) => {
+        const word = b.bitcast(b.splat(b.load(y, i), 16), 'i8');
+        const low = b.and(b.load(x, b.mul(i, 64), 64), 15);
+        b.store(acc, b.mul(i, 16), b.dot4(b.load(acc, b.mul(i, 16), 16), low, word));
+      });
+    });
+    const random = generator(29);
+    const one = {
+      kernel,
+      data: [elements('i32', 64, random), elements('u8', 256, random), elements('i32', 4, random)],
+      end: 4,
+    };
+    expect(difference(js, wasm, one)).toBeNull();
+    expect(difference(js, plain, one)).toBeNull();
+  });
+
   it('gathers and scatters, masked or not', () => {
     for (const type of [...arithmetic, 'bool', 'f16'] as const) {
       for (const lanes of LANES) {

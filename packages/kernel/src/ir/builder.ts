@@ -22,7 +22,7 @@ import type {
   UnaryOp,
   Value,
 } from './ir.ts';
-import { isFloat, isStorageOnly, type ScalarType, type ValueType, typeName, valueType } from './types.ts';
+import { isFloat, isStorageOnly, SCALARS, type ScalarType, type ValueType, typeName, valueType } from './types.ts';
 
 /** Anything that a builder method takes as an operand: a value, or a constant of the other operand's type. */
 export type Operand = Value | number | bigint | boolean;
@@ -120,9 +120,11 @@ export class KernelBuilder {
       return this.cast(this.cast(x, 'f32'), scalar);
     return this.#emit('cast', valueType(scalar, x.type.lanes), [x]);
   }
-  /** The same bits as another type of the same width and number of lanes. */
+  /** The same bits as another type: of the same width, or, of integer vectors, wider or narrower lanes (the low end of a lane first). */
   bitcast(x: Value, scalar: ScalarType): Value {
-    return x.type.scalar === scalar ? x : this.#emit('bitcast', valueType(scalar, x.type.lanes), [x]);
+    if (x.type.scalar === scalar) return x;
+    const lanes = (x.type.lanes * SCALARS[x.type.scalar].bytes) / SCALARS[scalar].bytes;
+    return this.#emit('bitcast', valueType(scalar, lanes), [x]);
   }
   /** 0, 1, 2 … in the lanes. */
   iota(scalar: ScalarType, lanes: number): Value {

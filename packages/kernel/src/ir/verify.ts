@@ -136,10 +136,15 @@ export function verifyKernel(kernel: Kernel): void {
       }
       case 'bitcast': {
         const from = v.args[0].type;
-        if (from.lanes !== lanes) fail('bitcast changes the number of lanes');
         const loose = (s: typeof scalar): boolean => s === 'bool' || s === 'index';
-        if (SCALARS[from.scalar].bytes !== SCALARS[scalar].bytes || loose(from.scalar) || loose(scalar))
-          fail(`bitcast of ${from.scalar} to ${scalar}`);
+        const splits = (s: typeof scalar): boolean => isInteger(s) && !loose(s) && s !== 'i64';
+        if (
+          SCALARS[from.scalar].bytes * from.lanes !== SCALARS[scalar].bytes * lanes ||
+          loose(from.scalar) ||
+          loose(scalar) ||
+          (from.lanes !== lanes && (from.lanes === 1 || lanes === 1 || !splits(from.scalar) || !splits(scalar)))
+        )
+          fail(`bitcast of ${typeName(from)} to ${typeName(v.type)}`);
         break;
       }
       case 'splat':

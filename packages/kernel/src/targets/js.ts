@@ -426,7 +426,9 @@ class JsRenderer {
       case 'cast':
         return cast(args[0].type.scalar, scalar, arg(0));
       case 'bitcast':
-        return bitcast(args[0].type.scalar, scalar, arg(0));
+        return args[0].type.lanes === value.type.lanes
+          ? bitcast(args[0].type.scalar, scalar, arg(0))
+          : this.#relane(value, lane);
       case 'splat':
         return this.#lane(args[0], 0);
       case 'extract':
@@ -463,6 +465,21 @@ class JsRenderer {
       default:
         return op satisfies never;
     }
+  }
+
+  /** A lane of a bitcast that changes their width: part of a wider lane, or several narrower ones side by side. */
+  #relane(value: Value, lane: number): string {
+    const [x] = value.args;
+    const { scalar } = value.type;
+    const from = SCALARS[x.type.scalar].bytes;
+    const to = SCALARS[scalar].bytes;
+    if (from > to) return wrap(scalar, `${this.#lane(x, Math.floor((lane * to) / from))} >> ${8 * ((lane * to) % from)}`);
+    const mask = 2 ** (8 * from) - 1;
+    const parts = Array.from(
+      { length: to / from },
+      (_, i) => `(${this.#lane(x, (lane * to) / from + i)} & ${mask}) << ${8 * from * i}`,
+    );
+    return wrap(scalar, parts.join(' | '));
   }
 
   #mulAdd(type: ScalarType, a: string, b: string, c: string): string {

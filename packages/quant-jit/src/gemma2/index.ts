@@ -1,2 +1,24 @@
 /** The teacher: Gemma 2 in `@proj/nn` modules, its files, its tokenizer, sampling and generation. */
-export {};
+export { type CacheOptions, KeyValueCache, type LayerCache } from './cache.ts';
+export {
+  gemma2Config,
+  type Gemma2Config,
+  gemma2ConfigJson,
+  type Gemma2Sizes,
+  type LayerType,
+  parseGemma2Config,
+} from './config.ts';
+export {
+  Gemma2Attention,
+  Gemma2DecoderLayer,
+  Gemma2ForCausalLM,
+  type Gemma2ForwardOptions,
+  type Gemma2Hidden,
+  Gemma2Mlp,
+  Gemma2Model,
+  type Gemma2ModelOptions,
+  type Gemma2Output,
+  Gemma2RmsNorm,
+  nextTokenLoss,
+} from './model.ts';
+export { inverseFrequencies } from './rotary.ts';

@@ -1,2 +1,16 @@
 /** The quantisers: 1, 1.58, 4 and 8 bits, calibration, mixes. */
-export {};
+export {
+  ACTIVATIONS,
+  type ActivationScheme,
+  bitsPerWeight,
+  groupColumns,
+  groupCount,
+  type QuantizedMatrix,
+  scheme,
+  type Scheme,
+  type SchemeName,
+  SCHEMES,
+} from './scheme.ts';
+export { type Calibration, dequantize, quantize, type QuantizeOptions } from './quantize.ts';
+export { LINE_BYTES, packedLayout, type PackedLayout, PANEL_ROWS } from './layout.ts';
+export { packedBytes, packedOffsets, packMatrix, unpackMatrix } from './pack.ts';

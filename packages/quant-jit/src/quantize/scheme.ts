@@ -23,18 +23,7 @@ export interface Scheme {
 }
 
 export type SchemeName =
-  | 'f32'
-  | 'q8'
-  | 'q8g32'
-  | 'q4g32'
-  | 'q4g64'
-  | 'q4g128'
-  | 'q4g32a'
-  | 'q4g64a'
-  | 'q4g128a'
-  | 'q158'
-  | 'q1'
-  | 'q1g128';
+  'f32' | 'q8' | 'q8g32' | 'q4g32' | 'q4g64' | 'q4g128' | 'q4g32a' | 'q4g64a' | 'q4g128a' | 'q158' | 'q1' | 'q1g128';
 
 const int8 = { bits: 8, asymmetric: false, lowest: -127, highest: 127, offset: 128 } as const;
 const int4 = { bits: 4, scaleType: 'f16', asymmetric: false, lowest: -8, highest: 7, offset: 8 } as const;
@@ -109,4 +98,6 @@ export interface QuantizedMatrix {
   readonly scales: Float32Array;
   /** As many minimums where the scheme is asymmetric. */
   readonly minimums?: Float32Array;
+  /** The weights themselves, of scheme `f32`, which has no codes and no scales. */
+  readonly values?: Float32Array;
 }

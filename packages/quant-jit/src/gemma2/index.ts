@@ -22,3 +22,14 @@ export {
   nextTokenLoss,
 } from './model.ts';
 export { inverseFrequencies } from './rotary.ts';
+export {
+  checkFinite,
+  checkTensors,
+  expectedTensors,
+  type Gemma2Checkpoint,
+  loadGemma2,
+  loadModel,
+  type LoadModelOptions,
+  openHuggingFace,
+} from './load.ts';
+export type { BlockType, PlainType, RowRange, StoredType, TensorInfo, TensorSource } from './tensor-source.ts';

@@ -73,10 +73,15 @@ export class SafetensorsFile {
     return entry;
   }
 
-  /** The elements of a tensor as stored. */
-  bytes(name: string): Uint8Array {
+  /** The elements of a tensor as stored, or the bytes `from` … `to` of them. Errors: a part that is not there. */
+  bytes(name: string, from = 0, to?: number): Uint8Array {
     const { begin, end } = this.entry(name);
-    return this.#read(this.#dataStart + begin, end - begin);
+    const last = to ?? end - begin;
+    if (!(from >= 0 && from <= last && last <= end - begin))
+      throw new ProjError('invalid-argument', `bytes ${from} … ${last} of the ${end - begin} of tensor "${name}"`, {
+        op: 'safetensors',
+      });
+    return this.#read(this.#dataStart + begin + from, last - from);
   }
 
   /** A tensor by name. */

@@ -50,6 +50,36 @@ describe('lazy evaluation', () => {
     expect(found[2]).toEqual([13.75, 15, 16.25]);
   });
 
+  it('a product is regrouped in its store: two heads of two groups of two batches, capped and masked', () => {
+    const [batch, groups, heads, length] = [2, 2, 4, 6];
+    const each = (heads / groups) * length;
+    const numbers = (n: number): Float32Array => Float32Array.from({ length: n }, (_, i) => Math.sin(i * i));
+    const [q, k] = [numbers(batch * groups * each * 3), numbers(batch * groups * length * 3).reverse()];
+    const scores = fromArray(q, [batch, groups, each, 3], 'float32')
+      .matmul(fromArray(k, [batch, groups, length, 3], 'float32').transpose(2, 3))
+      .mul(0.5)
+      .reshape([batch, heads, length, length]);
+    const mask = fromArray(
+      numbers(batch * length).map((x) => Number(x > 0)),
+      [batch, 1, 1, length],
+      'float32',
+    );
+    const found = scores.mul(mask).toTypedArray();
+    let worst = 0;
+    for (let i = 0; i < found.length; i++) {
+      const [b, h, t, s] = [heads * length * length, length * length, length, 1].map(
+        (step, d) => Math.floor(i / step) % [batch, heads, length, length][d],
+      );
+      const row = (b * groups * each + h * length + t) * 3;
+      const column = ((b * groups + Math.floor((h * groups) / heads)) * length + s) * 3;
+      let sum = 0;
+      for (let j = 0; j < 3; j++) sum += q[row + j] * k[column + j];
+      const expected = Math.sin((b * length + s) ** 2) > 0 ? sum * 0.5 : 0;
+      worst = Math.max(worst, Math.abs(Number(found[i]) - expected));
+    }
+    expect(worst).toBeLessThan(1e-6);
+  });
+
   it('other shapes, dtypes and constants that matter get plans of their own', () => {
     const device = new CountingDevice();
     on(device, [1, 2, 3]).mul(0.3).realize();

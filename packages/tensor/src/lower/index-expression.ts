@@ -158,6 +158,22 @@ function split(e: IndexExpression, by: number): { quotient: IndexExpression; res
   return { quotient: { terms: whole, constant: high }, rest: { terms: parts, constant: e.constant - high * by } };
 }
 
+/** e as factor · high + low with 0 ≤ low < factor, for a factor above 1 that divides `by`; null where there is none. */
+function splitDigits(
+  e: IndexExpression,
+  by: number,
+): { readonly factor: number; readonly high: IndexExpression; readonly low: IndexExpression } | null {
+  for (const [, c] of e.terms) {
+    const factor = gcd(c, by);
+    if (factor === 1 || factor === by) continue;
+    const { quotient: high, rest: low } = split(e, factor);
+    if (high.terms.length === 0) continue;
+    const { min, max } = rangeOf(low);
+    if (min >= 0 && max < factor) return { factor, high, low };
+  }
+  return null;
+}
+
 const gcd = (a: number, b: number): number => (b === 0 ? Math.abs(a) : gcd(b, a % b));
 
 /** floor(e / by), by > 0. */
@@ -175,6 +191,8 @@ export function divIndex(e: IndexExpression, by: number): IndexExpression {
     };
     return addIndex(quotient, divIndex(reduced, by / common));
   }
+  const digits = splitDigits(rest, by);
+  if (digits !== null) return addIndex(quotient, divIndex(digits.high, by / digits.factor));
   if (rest.terms.length === 1 && rest.constant === 0 && rest.terms[0][1] === 1) {
     const inner = rest.terms[0][0].definition;
     if (inner.kind === 'div') return addIndex(quotient, divIndex(inner.of, inner.by * by));
@@ -202,6 +220,9 @@ export function modIndex(e: IndexExpression, by: number): IndexExpression {
       rest.constant - Math.floor(rest.constant / common) * common,
     );
   }
+  const digits = splitDigits(rest, by);
+  if (digits !== null)
+    return addIndex(scaleIndex(modIndex(digits.high, by / digits.factor), digits.factor), digits.low);
   if (rest.terms.length === 1 && rest.constant === 0 && rest.terms[0][1] === 1) {
     const inner = rest.terms[0][0].definition;
     if (inner.kind === 'mod' && inner.by % by === 0) return modIndex(inner.of, by);

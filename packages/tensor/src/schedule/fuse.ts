@@ -3,7 +3,14 @@
  * read the same memory, and elementwise work on a matrix product into its store.
  */
 import { type AnyNode, elementCount } from '../graph/node.ts';
-import { flatten, sameIndex } from '../lower/index-expression.ts';
+import {
+  constantIndex,
+  flatten,
+  loopSymbol,
+  reshapePosition,
+  sameIndex,
+  symbolIndex,
+} from '../lower/index-expression.ts';
 import {
   analyse,
   type Analysis,
@@ -159,6 +166,7 @@ export class Fusion {
       return null;
     const analysis = this.#analysis(consumer);
     if (analysis === null || !this.#readsInPlace(producer, consumer, analysis)) return null;
+    if (!consumer.stores.every(({ node }) => survivesReshape(producer.anchor.shape, node.shape))) return null;
     if (new Set(analysis.reads.map((r) => r.node)).size + producer.stores.length + consumer.stores.length > 10)
       return null;
     return { ...producer, stores: [...producer.stores, ...consumer.stores] };
@@ -309,6 +317,13 @@ export class Fusion {
   reads(group: Group): ReadonlySet<AnyNode> {
     return readsOf(group, this.#graph.stored);
   }
+}
+
+/** Whether a position of `from`, seen as one of `to`, is recognised as itself when it is seen as one of `from` again. */
+function survivesReshape(from: readonly number[], to: readonly number[]): boolean {
+  const position = from.map((size) => (size === 1 ? constantIndex(0) : symbolIndex(loopSymbol(size))));
+  const back = reshapePosition(reshapePosition(position, from, to), to, from);
+  return back.every((e, i) => sameIndex(e, position[i]));
 }
 
 const sameSizes = (a: readonly number[], b: readonly number[]): boolean =>

@@ -1,2 +1,48 @@
 /** IL-NN, the typed program of a converted model: builder, printer, parser, verifier, interpreter, passes. */
-export {};
+export { attributeRules, ATTRIBUTES } from './attributes.ts';
+export { IlBuilder } from './builder.ts';
+export { constantsFrom, joinFloats, joinMatrices, partRow } from './constants.ts';
+export type { ConstantSource, PartRow } from './constants.ts';
+export { buildGemma2, type Gemma2ProgramOptions } from './gemma2.ts';
+export { definitions, Mode, uses, valueTypes } from './il.ts';
+export type {
+  AttentionAttributes,
+  AttributesOf,
+  AttributeValue,
+  CacheScheme,
+  IlOp,
+  Instruction,
+  InstructionOf,
+  LutFunction,
+  Program,
+  Result,
+  RowOrder,
+} from './il.ts';
+export { buildLinear, type LinearProgramOptions } from './linear-example.ts';
+export { NativeCodeILNN, TILE_SIZE } from './native-code-ilnn.ts';
+export type { ConstantDeclaration, NativeCodeILNNConfig } from './native-code-ilnn.ts';
+export { NativeCodeNeuron, neuronsOf, packSigns } from './neuron.ts';
+export { parseText } from './parse.ts';
+export { planMemory, rowBytes } from './passes/memory.ts';
+export type { MemoryOptions, MemoryPlan, Place } from './passes/memory.ts';
+export { fold } from './passes/fold.ts';
+export { fuseGate } from './passes/fuse-gate.ts';
+export { fuseLinear } from './passes/fuse-linear.ts';
+export { fuseNorm } from './passes/fuse-norm.ts';
+export { fuseRows } from './passes/fuse-rows.ts';
+export { optimise, type OptimiseOptions, type PassName, PASSES } from './passes/optimise.ts';
+export { sinkLast } from './passes/sink-last.ts';
+export { printInstruction, printProgram } from './print.ts';
+export { resultTypes, type Rule, RULES } from './rules.ts';
+export {
+  ACTIVATION_GROUPS,
+  activationGroups,
+  dotGroupColumns,
+  dotGroups,
+  isActivation,
+  parseType,
+  sameType,
+  typeText,
+} from './types.ts';
+export type { ActivationType, FloatType, Rows, SumsType, TokensType, ValueType, WeightType } from './types.ts';
+export { verify } from './verify.ts';

@@ -111,20 +111,25 @@ export function fitError(
   importance?: Float32Array,
   column = 0,
 ): number {
+  const { bits, lowest, highest } = scheme;
+  const signs = bits === 1;
   const inverse = inverseOf(scale);
   let sum = 0;
   for (let i = begin; i < end; i++) {
     const x = values[i] - minimum;
-    const difference = x - scale * nearestCode(x * inverse, scheme);
-    const squared = difference * difference;
-    sum += importance === undefined ? squared : squared * importance[column + i - begin];
+    const units = x * inverse;
+    let code = units < lowest ? lowest : units > highest ? highest : units;
+    if (signs) code = units >= 0 ? 1 : -1;
+    else code = (code < 0 ? code - 0.5 : code + 0.5) | 0;
+    const difference = x - scale * code;
+    sum += difference * difference * (importance === undefined ? 1 : importance[column + i - begin]);
   }
   return sum;
 }
 
 /** Scales tried by the search, in units of the rule's. The best one of a Gaussian lies at 1.53 for ternary codes, and below 1 where the rule spans the range. */
-const RANGE_FACTORS = Array.from({ length: 30 }, (_, i) => 0.42 + 0.02 * i);
-const MEAN_FACTORS = Array.from({ length: 24 }, (_, i) => 0.5 + 0.07 * i);
+const RANGE_FACTORS = Array.from({ length: 17 }, (_, i) => 0.55 + 0.03 * i);
+const MEAN_FACTORS = Array.from({ length: 16 }, (_, i) => 0.5 + 0.1 * i);
 const LLOYD_STEPS = 4;
 
 /** The fit of least squared error that a search around the rule's finds; never worse than the rule's. */

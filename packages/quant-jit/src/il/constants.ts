@@ -1,15 +1,15 @@
 /** Where programs find their constants, and how a joined constant is made of its parts. */
 import { ProjError } from '@proj/kernel';
+import { PANEL_ROWS } from '../quantize/layout.ts';
 import type { QuantizedMatrix } from '../quantize/scheme.ts';
 import type { RowOrder } from './il.ts';
-
-/** Rows of a panel of the packed layout. */
-const PANEL = 16;
 
 /** The tensors of a converted file by name: quantised matrices, and floats row by row. */
 export interface ConstantSource {
   matrix(name: string): QuantizedMatrix;
   floats(name: string): Float32Array;
+  /** Whether there is a tensor of this name. Where it says yes to a joined constant, that is read; else its parts are. */
+  has?(name: string): boolean;
 }
 
 /** Where a row of a joined constant comes from. */
@@ -22,8 +22,8 @@ export interface PartRow {
 export function partRow(order: RowOrder, counts: readonly number[], row: number): PartRow {
   switch (order) {
     case 'panels': {
-      const panel = Math.floor(row / PANEL);
-      return { part: panel % 2, row: Math.floor(panel / 2) * PANEL + (row % PANEL) };
+      const panel = Math.floor(row / PANEL_ROWS);
+      return { part: panel % 2, row: Math.floor(panel / 2) * PANEL_ROWS + (row % PANEL_ROWS) };
     }
     case 'stacked': {
       let rest = row;
@@ -98,5 +98,6 @@ export function constantsFrom(tables: {
   return {
     matrix: (name) => find('quantised matrix', tables.matrices, name),
     floats: (name) => find('float tensor', tables.floats, name),
+    has: (name) => tables.matrices?.has(name) === true || tables.floats?.has(name) === true,
   };
 }

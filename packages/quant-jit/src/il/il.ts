@@ -4,6 +4,7 @@
  *
  * Terms: a *step* is one run of the program over T tokens (a chunk of the prompt, or one token of decoding); the *cache* holds keys and values of the steps before.
  */
+import type { LutName } from '../quantize/lut.ts';
 import type { ActivationScheme } from '../quantize/scheme.ts';
 import type { ValueType } from './types.ts';
 
@@ -15,9 +16,6 @@ export const Mode = { Exact: 'exact', Data: 'data', Logic: 'logic' } as const;
 
 /** How the cache holds keys and values: floats, or int8 with one f32 scale for each position and head. */
 export type CacheScheme = 'f32' | 'q8';
-
-/** Functions that a table can hold. */
-export type LutFunction = 'exp' | 'rsqrt' | 'gelu' | 'tanh';
 
 /**
  * How the rows of a joined constant come from its parts: `stacked`, one part after the other; `panels`, 16 rows of the first part, 16 of the second, and
@@ -60,7 +58,7 @@ export interface AttributesOf {
   readonly last: None;
   readonly rope: { readonly heads: number; readonly head_dim: number; readonly theta: number };
   readonly attention: AttentionAttributes;
-  readonly lut: { readonly function: LutFunction; readonly lo: number; readonly hi: number; readonly bits: number };
+  readonly lut: { readonly function: LutName; readonly lo: number; readonly hi: number; readonly bits: number };
   readonly softmax: { readonly mode: Mode };
   readonly linear: None;
   readonly gated_linear: None;

@@ -13,12 +13,33 @@ export type {
   IlOp,
   Instruction,
   InstructionOf,
-  LutFunction,
   Program,
   Result,
   RowOrder,
 } from './il.ts';
+export { Interpreter, type Observer, valuesOf } from './interpret.ts';
+export { ropeFrequency } from './interpreter/attention.ts';
+export { xnorDot } from './interpreter/products.ts';
+export type {
+  ActivationValue,
+  FloatValue,
+  IlValue,
+  SumsValue,
+  TokensValue,
+  WeightValue,
+} from './interpreter/values.ts';
 export { buildLinear, type LinearProgramOptions } from './linear-example.ts';
+export {
+  DATA_TABLES,
+  NORM_FACTOR,
+  NORMALISER,
+  powerOfTwoReciprocal,
+  shiftedExp,
+  SOFTCAP,
+  SOFTMAX_WEIGHT,
+  softmaxRow,
+  tableRsqrt,
+} from './modes.ts';
 export { NativeCodeILNN, TILE_SIZE } from './native-code-ilnn.ts';
 export type { ConstantDeclaration, NativeCodeILNNConfig } from './native-code-ilnn.ts';
 export { NativeCodeNeuron, neuronsOf, packSigns } from './neuron.ts';

@@ -1,10 +1,8 @@
 /** A constant that joins the rows of others: the part that `fuse-rows` and `fuse-gate` share. */
+import { PANEL_ROWS } from '../../quantize/layout.ts';
 import type { InstructionOf, RowOrder } from '../il.ts';
 import { weight, type WeightType } from '../types.ts';
 import type { View } from './rewrite.ts';
-
-/** Rows of a part are a multiple of this, so that parts are whole panels. */
-const PANEL_ROWS = 16;
 
 /** Names with the segments that differ joined by "+": `a.q_proj.weight` and `a.k_proj.weight` give `a.q_proj+k_proj.weight`. */
 export function joinedName(names: readonly string[]): string {

@@ -9,6 +9,25 @@ export {
   parseGemma2Config,
 } from './config.ts';
 export {
+  type Decoder,
+  type FinishReason,
+  generate,
+  type GenerateOptions,
+  generateText,
+  TextStream,
+} from './generate.ts';
+export { type GgufCheckpoint, openGguf } from './gguf.ts';
+export {
+  checkFinite,
+  checkTensors,
+  expectedTensors,
+  type Gemma2Checkpoint,
+  loadGemma2,
+  loadModel,
+  type LoadModelOptions,
+  openHuggingFace,
+} from './load.ts';
+export {
   Gemma2Attention,
   Gemma2DecoderLayer,
   Gemma2ForCausalLM,
@@ -22,14 +41,15 @@ export {
   nextTokenLoss,
 } from './model.ts';
 export { inverseFrequencies } from './rotary.ts';
-export {
-  checkFinite,
-  checkTensors,
-  expectedTensors,
-  type Gemma2Checkpoint,
-  loadGemma2,
-  loadModel,
-  type LoadModelOptions,
-  openHuggingFace,
-} from './load.ts';
+export { argmax, Sampler, sampleToken, type SamplingOptions } from './sample.ts';
+export { saveHuggingFace, type SaveModelOptions } from './save.ts';
+export { TeacherDecoder, type TeacherDecoderOptions } from './teacher-decoder.ts';
 export type { BlockType, PlainType, RowRange, StoredType, TensorInfo, TensorSource } from './tensor-source.ts';
+export { type ChatMessage, GemmaTokenizer, type TokenizerConfig } from './tokenizer.ts';
+export {
+  BYTE_TOKENS,
+  byteIds,
+  byteTokenizer,
+  sentencePieceTokenizer,
+  type SentencePieceVocabulary,
+} from './tokenizer-files.ts';

@@ -1,11 +1,12 @@
 /** Models from Hugging Face folders: `config.json` and one or several safetensors files, in bfloat16, float16, float32 or float64. */
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { noGrad } from '@proj/autograd';
 import { type DType, ProjError } from '@proj/kernel';
 import { fromArray, type Tensor } from '@proj/tensor';
-import { fileError, openSafetensors, type SafetensorsFile, tensorFromBytes } from '@proj/tensor/io';
+import { openSafetensors, type SafetensorsFile, tensorFromBytes } from '@proj/tensor/io';
 import { type Gemma2Config, parseGemma2Config } from './config.ts';
+import { readJson } from './files.ts';
 import { Gemma2ForCausalLM } from './model.ts';
 import {
   isPlain,
@@ -38,25 +39,6 @@ const PLAIN_TYPES: Partial<Record<DType, PlainType>> = {
 const DTYPES: Record<PlainType, DType> = { F64: 'float64', F32: 'float32', F16: 'float16', BF16: 'bfloat16' };
 const ITEM_BYTES: Record<PlainType, number> = { F64: 8, F32: 4, F16: 2, BF16: 2 };
 
-/** JSON from a file. Errors: it cannot be read or parsed, with its path. */
-export function readJson(path: string): unknown {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    throw fileError(OP, 'read', path, error);
-  }
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new ProjError('serialization', `${path} is not JSON (${(error as Error).message})`, {
-      op: OP,
-      cure: 'The file is damaged: fetch it again',
-      cause: error,
-    });
-  }
-}
-
 /** Opened safetensors files with the names that each has. */
 class SafetensorsSource implements TensorSource {
   readonly names: readonly string[];
@@ -75,7 +57,7 @@ class SafetensorsSource implements TensorSource {
         // A base model without its head names its tensors without the prefix.
         const name = /^(embed_tokens|layers|norm)\./.test(key) ? `model.${key}` : key;
         if (type !== undefined) tensors.set(name, { file, key, info: { type, shape, bytes: end - begin, file: path } });
-        else if (/\.weight$/.test(key))
+        else if (key.endsWith('.weight'))
           throw new ProjError('serialization', `${path}: tensor "${key}" is stored as ${dtype}`, {
             op: OP,
             cure: 'Use a checkpoint with float64, float32, float16 or bfloat16 weights',

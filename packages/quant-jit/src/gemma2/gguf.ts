@@ -1,0 +1,285 @@
+/**
+ * Gemma 2 in GGUF files. The header is read by `@huggingface/gguf`; names, shapes and values become those of Hugging Face's files. llama.cpp's converter stores
+ * norms as 1 + w and leaves the rows of the query and key projections in place; dimensions stand in the opposite order.
+ */
+import { closeSync, existsSync, fstatSync, openSync, readSync } from 'node:fs';
+import { gguf, type GGUFParseOutput, GGMLQuantizationType } from '@huggingface/gguf';
+import { ProjError } from '@proj/kernel';
+import { type Gemma2Config, parseGemma2Config } from './config.ts';
+import { BLOCK_FORMATS, decodeBlocks } from './gguf-blocks.ts';
+import { checkTensors, type Gemma2Checkpoint } from './load.ts';
+import {
+  isPlain,
+  noSuchTensor,
+  type PlainType,
+  rowLength,
+  type RowRange,
+  rowRange,
+  type StoredType,
+  type TensorInfo,
+  type TensorSource,
+  widen,
+} from './tensor-source.ts';
+import type { GemmaTokenizer } from './tokenizer.ts';
+import { sentencePieceTokenizer } from './tokenizer-files.ts';
+
+const OP = 'openGguf';
+
+type Metadata = Readonly<Record<string, unknown>>;
+
+/** A checkpoint from a GGUF file. */
+export interface GgufCheckpoint extends Gemma2Checkpoint {
+  /** The tokenizer of the file. Errors: it is not of the sentencepiece kind that Gemma has. */
+  tokenizer(): GemmaTokenizer;
+}
+
+const STORED: Partial<Record<GGMLQuantizationType, StoredType>> = {
+  [GGMLQuantizationType.F64]: 'F64',
+  [GGMLQuantizationType.F32]: 'F32',
+  [GGMLQuantizationType.F16]: 'F16',
+  [GGMLQuantizationType.BF16]: 'BF16',
+  [GGMLQuantizationType.Q4_0]: 'Q4_0',
+  [GGMLQuantizationType.Q4_1]: 'Q4_1',
+  [GGMLQuantizationType.Q8_0]: 'Q8_0',
+  [GGMLQuantizationType.Q6_K]: 'Q6_K',
+};
+const KNOWN_TYPES = Object.values(STORED).join(', ');
+const PLAIN_BYTES: Record<PlainType, number> = { F64: 8, F32: 4, F16: 2, BF16: 2 };
+
+const NAMES: Readonly<Record<string, string>> = {
+  'token_embd.weight': 'model.embed_tokens.weight',
+  'output_norm.weight': 'model.norm.weight',
+  'output.weight': 'lm_head.weight',
+};
+const LAYER_NAMES: Readonly<Record<string, string>> = {
+  attn_norm: 'input_layernorm',
+  post_attention_norm: 'post_attention_layernorm',
+  ffn_norm: 'pre_feedforward_layernorm',
+  post_ffw_norm: 'post_feedforward_layernorm',
+  attn_q: 'self_attn.q_proj',
+  attn_k: 'self_attn.k_proj',
+  attn_v: 'self_attn.v_proj',
+  attn_output: 'self_attn.o_proj',
+  ffn_gate: 'mlp.gate_proj',
+  ffn_up: 'mlp.up_proj',
+  ffn_down: 'mlp.down_proj',
+};
+
+/** The name that Hugging Face's files have for a tensor of a GGUF. */
+function huggingFaceName(name: string): string {
+  const match = /^blk\.(\d+)\.(\w+)\.(weight|bias)$/.exec(name);
+  const layer = match === null ? undefined : LAYER_NAMES[match[2]];
+  return match === null || layer === undefined
+    ? (NAMES[name] ?? name)
+    : `model.layers.${match[1]}.${layer}.${match[3]}`;
+}
+
+const isNorm = (name: string): boolean => name.endsWith('norm.weight');
+
+interface Entry {
+  readonly info: TensorInfo;
+  readonly offset: number;
+}
+
+class GgufSource implements TensorSource {
+  readonly names: readonly string[];
+  readonly #path: string;
+  readonly #entries: ReadonlyMap<string, Entry>;
+  #file: number | null;
+
+  constructor(path: string, file: number, entries: ReadonlyMap<string, Entry>) {
+    this.#path = path;
+    this.#file = file;
+    this.#entries = entries;
+    this.names = [...entries.keys()];
+  }
+
+  #entry(name: string): Entry {
+    const entry = this.#entries.get(name);
+    if (entry === undefined) throw noSuchTensor(name, this.#path, this.names);
+    return entry;
+  }
+
+  info(name: string): TensorInfo {
+    return this.#entry(name).info;
+  }
+
+  readBytes(name: string, rows?: RowRange): Uint8Array {
+    const { info, offset } = this.#entry(name);
+    const { begin, end } = rowRange(name, info, rows);
+    const row = storedBytes(info.type, rowLength(info.shape));
+    const bytes = new Uint8Array((end - begin) * row);
+    if (this.#file === null)
+      throw new ProjError('io', `${this.#path} is closed`, { op: OP, cure: 'Read the tensors before close()' });
+    for (let at = 0; at < bytes.length;) {
+      const position = offset + begin * row + at;
+      const count = readSync(this.#file, bytes, at, Math.min(bytes.length - at, 2 ** 30), position);
+      if (count === 0) throw truncated(this.#path, `it ends at byte ${position}, inside tensor "${name}"`);
+      at += count;
+    }
+    return bytes;
+  }
+
+  read(name: string, rows?: RowRange): Float32Array {
+    const { type } = this.info(name);
+    const bytes = this.readBytes(name, rows);
+    const values = isPlain(type) ? widen(type, bytes) : decodeBlocks(type, bytes);
+    return isNorm(name) ? values.map((value) => value - 1) : values;
+  }
+
+  close(): void {
+    if (this.#file !== null) closeSync(this.#file);
+    this.#file = null;
+  }
+}
+
+const truncated = (path: string, problem: string): ProjError =>
+  new ProjError('serialization', `${path}: ${problem}`, { op: OP, cure: 'The file is incomplete: fetch it again' });
+
+/** Bytes of `count` numbers of one row. */
+const storedBytes = (type: StoredType, count: number): number =>
+  isPlain(type) ? count * PLAIN_BYTES[type] : (count / BLOCK_FORMATS[type].elements) * BLOCK_FORMATS[type].bytes;
+
+function entriesOf(path: string, { tensorInfos, tensorDataOffset }: GGUFParseOutput, size: number): Map<string, Entry> {
+  const entries = new Map<string, Entry>();
+  for (const { name, shape: reversed, dtype, offset } of tensorInfos) {
+    const type = STORED[dtype];
+    if (type === undefined)
+      throw new ProjError(
+        'not-implemented',
+        `${path}: tensor "${name}" is stored as ${GGMLQuantizationType[dtype] ?? dtype}`,
+        {
+          op: OP,
+          cure: `Use a file with ${KNOWN_TYPES} only (llama-quantize makes them)`,
+        },
+      );
+    const shape = reversed.map(Number).reverse();
+    const row = shape[shape.length - 1] ?? 1;
+    if (!isPlain(type) && row % BLOCK_FORMATS[type].elements !== 0)
+      throw truncated(path, `tensor "${name}" has rows of ${row} numbers, which ${type} cannot store`);
+    const bytes = storedBytes(
+      type,
+      shape.reduce((product, n) => product * n, 1),
+    );
+    const begin = Number(tensorDataOffset + offset);
+    if (begin + bytes > size)
+      throw truncated(path, `tensor "${name}" takes bytes ${begin} … ${begin + bytes}, the file has ${size}`);
+    entries.set(huggingFaceName(name), { info: { type, shape, bytes, file: path }, offset: begin });
+  }
+  return entries;
+}
+
+/** The fields of a `config.json` from a GGUF's metadata. */
+function configJson(path: string, metadata: Metadata, vocabulary: number, hasHead: boolean): Record<string, unknown> {
+  const architecture = metadata['general.architecture'];
+  if (architecture !== 'gemma2')
+    throw new ProjError(
+      'serialization',
+      `${path}: "general.architecture" is ${JSON.stringify(architecture)}, not "gemma2"`,
+      {
+        op: OP,
+        cure: 'Point at a GGUF file of a Gemma 2 model',
+      },
+    );
+  const number = (key: string): number | undefined => {
+    const value = metadata[`gemma2.${key}`];
+    return value === undefined ? undefined : Number(value);
+  };
+  const required = (key: string): number => {
+    const value = number(key);
+    if (value === undefined || !Number.isFinite(value))
+      throw new ProjError('serialization', `${path}: the metadata has no "gemma2.${key}"`, {
+        op: OP,
+        cure: 'Convert the model again with a current convert_hf_to_gguf.py',
+      });
+    return value;
+  };
+  const hiddenSize = required('embedding_length');
+  const heads = required('attention.head_count');
+  const layers = required('block_count');
+  const headDim = number('attention.key_length') ?? hiddenSize / heads;
+  const scale = number('attention.scale');
+  const token = (name: string): number | null => {
+    const id = metadata[`tokenizer.ggml.${name}_token_id`];
+    return id === undefined ? null : Number(id);
+  };
+  return {
+    model_type: 'gemma2',
+    vocab_size: vocabulary,
+    hidden_size: hiddenSize,
+    intermediate_size: required('feed_forward_length'),
+    num_hidden_layers: layers,
+    num_attention_heads: heads,
+    num_key_value_heads: number('attention.head_count_kv') ?? heads,
+    head_dim: headDim,
+    // The format has no field for it: llama.cpp knows that the model with 46 layers (27B) divides by the width of a head of the hidden size.
+    query_pre_attn_scalar: scale === undefined ? (layers === 46 ? hiddenSize / heads : headDim) : scale ** -2,
+    max_position_embeddings: number('context_length') ?? 8192,
+    sliding_window: number('attention.sliding_window') ?? 4096,
+    attn_logit_softcapping: number('attn_logit_softcapping') ?? 50,
+    final_logit_softcapping: number('final_logit_softcapping') ?? 30,
+    rms_norm_eps: number('attention.layer_norm_rms_epsilon') ?? 1e-6,
+    rope_theta: number('rope.freq_base') ?? 10_000,
+    tie_word_embeddings: !hasHead,
+    bos_token_id: token('bos'),
+    eos_token_id: [token('eos'), token('eot')].filter((id, i, all) => id !== null && all.indexOf(id) === i),
+    pad_token_id: token('padding'),
+  };
+}
+
+function readTokenizer(path: string, metadata: Metadata): GemmaTokenizer {
+  const get = (name: string): unknown => metadata[`tokenizer.ggml.${name}`];
+  const kind = get('model');
+  const [tokens, scores, types] = ['tokens', 'scores', 'token_type'].map(get);
+  if (kind !== 'llama' || !Array.isArray(tokens) || !Array.isArray(scores) || !Array.isArray(types))
+    throw new ProjError('not-implemented', `${path}: a tokenizer of kind ${JSON.stringify(kind)} is not read`, {
+      op: OP,
+      cure: 'Gemma\'s is of the sentencepiece kind ("llama"); give the model\'s tokenizer.json instead',
+    });
+  const id = (name: string): number | null => {
+    const value = get(`${name}_token_id`);
+    return value === undefined ? null : Number(value);
+  };
+  const template = metadata['tokenizer.chat_template'];
+  return sentencePieceTokenizer({
+    tokens: tokens as string[],
+    scores: scores as number[],
+    types: types as number[],
+    bosId: id('bos'),
+    eosId: id('eos'),
+    padId: id('padding'),
+    unknownId: id('unknown'),
+    addBos: get('add_bos_token') !== false,
+    chatTemplate: typeof template === 'string' ? template : null,
+  });
+}
+
+/** Opens a GGUF file of a Gemma 2 model: reads its header and checks that every weight is there. Errors name the field or the tensor. */
+export async function openGguf(path: string): Promise<GgufCheckpoint> {
+  if (!existsSync(path)) throw new ProjError('io', `there is no file ${path}`, { op: OP, cure: 'Check the path' });
+  let header: GGUFParseOutput;
+  try {
+    header = await gguf(path, { allowLocalFile: true });
+  } catch (error) {
+    throw new ProjError('serialization', `${path}: the header cannot be read (${(error as Error).message})`, {
+      op: OP,
+      cure: 'The file is damaged, incomplete or not a GGUF: fetch it again',
+      cause: error,
+    });
+  }
+  const metadata = header.metadata as unknown as Metadata;
+  const file = openSync(path, 'r');
+  try {
+    const entries = entriesOf(path, header, fstatSync(file).size);
+    const vocabulary = entries.get('model.embed_tokens.weight')?.info.shape[0];
+    if (vocabulary === undefined) throw truncated(path, 'it has no "token_embd.weight"');
+    const json = configJson(path, metadata, vocabulary, entries.has('lm_head.weight'));
+    const config: Gemma2Config = parseGemma2Config(json, path);
+    const source = new GgufSource(path, file, entries);
+    checkTensors(config, source, path);
+    return { path, config, source, tokenizer: () => readTokenizer(path, metadata) };
+  } catch (error) {
+    closeSync(file);
+    throw error;
+  }
+}

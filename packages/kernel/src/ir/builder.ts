@@ -342,8 +342,8 @@ export class KernelBuilder {
       mask: mask === null ? null : this.splat(mask, indices.type.lanes),
     });
   }
-  prefetch(memory: Memory, index: Operand): void {
-    this.#push({ kind: 'prefetch', memory, index: this.#index(index) });
+  prefetch(memory: Memory, index: Operand, level: 1 | 2 = 1): void {
+    this.#push({ kind: 'prefetch', memory, index: this.#index(index), level });
   }
 
   // Control

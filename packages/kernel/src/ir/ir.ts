@@ -108,6 +108,8 @@ export interface Prefetch {
   readonly kind: 'prefetch';
   readonly memory: Memory;
   readonly index: Value;
+  /** Which cache: 1, for soon, or 2, for a long way ahead: that cache can have more lines on their way at a time. */
+  readonly level: 1 | 2;
 }
 
 export interface Carried {

@@ -43,7 +43,7 @@ export function printKernel(kernel: Kernel): string {
         lines.push(`${indent}scatter ${at(s.memory, s.indices)} = ${operand(s.value)}${masked(s.mask)}`);
         return;
       case 'prefetch':
-        lines.push(`${indent}prefetch ${at(s.memory, s.index)}`);
+        lines.push(`${indent}prefetch${s.level === 1 ? '' : s.level} ${at(s.memory, s.index)}`);
         return;
       case 'for': {
         const carried = s.carried.map((c) => `${name(c.inner)}: ${typeName(c.inner.type)} = ${operand(c.initial)}`);

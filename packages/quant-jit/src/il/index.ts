@@ -19,7 +19,6 @@ export type {
 } from './il.ts';
 export { Interpreter, type Observer, valuesOf } from './interpret.ts';
 export { ropeFrequency } from './interpreter/attention.ts';
-export { xnorDot } from './interpreter/products.ts';
 export type {
   ActivationValue,
   FloatValue,
@@ -42,7 +41,7 @@ export {
 } from './modes.ts';
 export { NativeCodeILNN, TILE_SIZE } from './native-code-ilnn.ts';
 export type { ConstantDeclaration, NativeCodeILNNConfig } from './native-code-ilnn.ts';
-export { NativeCodeNeuron, neuronsOf, packSigns } from './neuron.ts';
+export { ConvertedNeuron, neuronsOf } from './neuron.ts';
 export { parseText } from './parse.ts';
 export { planMemory, rowBytes } from './passes/memory.ts';
 export type { MemoryOptions, MemoryPlan, Place } from './passes/memory.ts';

@@ -34,7 +34,7 @@ const LOG2_E = Math.fround(Math.LOG2E);
  */
 export function shiftedExp(x: number): number {
   const t = Math.floor(Math.fround(Math.fround(x * LOG2_E) * 2 ** FRACTION));
-  if (!(t >= -(32 << FRACTION))) return 0;
+  if (!(t >= -(16 << FRACTION))) return 0;
   return (((1 << FRACTION) + (t & ((1 << FRACTION) - 1))) << FRACTION) >> -(t >> FRACTION);
 }
 

@@ -2,7 +2,7 @@
  * `NativeCodeILNN`: a converted model as a program with its configuration; the text form is the serialised form. The names are the seed's: IL-NN, an
  * intermediate language for neural networks, in which a layer is a set of neurons (rows of a weight matrix).
  */
-import { type NativeCodeNeuron, neuronsOf } from './neuron.ts';
+import { type ConvertedNeuron, neuronsOf } from './neuron.ts';
 import type { ConstantSource } from './constants.ts';
 import type { Program, RowOrder } from './il.ts';
 import { parseText } from './parse.ts';
@@ -58,7 +58,7 @@ export class NativeCodeILNN {
   }
 
   /** The neurons of a weight matrix: its rows. */
-  neurons(constant: string, source: ConstantSource): NativeCodeNeuron[] {
+  neurons(constant: string, source: ConstantSource): ConvertedNeuron[] {
     return neuronsOf(source.matrix(constant));
   }
 

@@ -1,8 +1,9 @@
-/** `NativeCodeNeuron`: one row of a quantised matrix, as the seed sees a network: codes, scales, and for 1-bit rows the packed signs. */
+/** The neurons of a converted layer: rows of its matrix. (The neuron that learns is `NativeCodeNeuron` of `quantize/`.) */
+import { signWords } from '../quantize/binary.ts';
 import { groupColumns, type QuantizedMatrix, type Scheme } from '../quantize/scheme.ts';
 
-/** A neuron of a converted layer: a view of one row of its matrix. */
-export class NativeCodeNeuron {
+/** One neuron of a converted layer: a view of one row of its matrix. */
+export class ConvertedNeuron {
   readonly #matrix: QuantizedMatrix;
   readonly row: number;
 
@@ -37,9 +38,9 @@ export class NativeCodeNeuron {
     return this.#matrix.minimums === undefined ? undefined : this.#perGroup(this.#matrix.minimums);
   }
 
-  /** Signs of the codes in 32-bit words: bit `8i + s` of word w is column `32w + 4s + i`, 1 for ≥ 0; columns that do not exist are 0. */
-  get binaryWeights(): Uint32Array {
-    return packSigns(this.codes);
+  /** Signs of the codes in 32-bit words, as `signWords` packs them. */
+  get binaryWeights(): Int32Array {
+    return signWords(Float32Array.from(this.codes));
   }
 
   /** The weights as floats. */
@@ -59,15 +60,5 @@ export class NativeCodeNeuron {
 }
 
 /** All rows of a matrix. */
-export const neuronsOf = (matrix: QuantizedMatrix): NativeCodeNeuron[] =>
-  Array.from({ length: matrix.rows }, (_, row) => new NativeCodeNeuron(matrix, row));
-
-/** Signs of numbers (1 for ≥ 0) in 32-bit words, in the layout of binary activations. */
-export function packSigns(values: ArrayLike<number>): Uint32Array {
-  const words = new Uint32Array(Math.ceil(values.length / 32));
-  for (let column = 0; column < values.length; column++) {
-    const within = column % 32;
-    if (values[column] >= 0) words[(column - within) / 32] |= 1 << (8 * (within % 4) + (within >> 2));
-  }
-  return words;
-}
+export const neuronsOf = (matrix: QuantizedMatrix): ConvertedNeuron[] =>
+  Array.from({ length: matrix.rows }, (_, row) => new ConvertedNeuron(matrix, row));

@@ -1,38 +1,16 @@
 /** Products with weights: integers exactly; scales and minimums in float64, rounded to float32 once. */
+import { signWords, xnorDot } from '../../quantize/binary.ts';
 import { groupColumns } from '../../quantize/scheme.ts';
 import type { QuantizedMatrix } from '../../quantize/scheme.ts';
-import { packSigns } from '../neuron.ts';
 import { ACTIVATION_GROUPS, dotGroupColumns, dotGroups } from '../types.ts';
 import { type ActivationValue, floatsOf, type FloatValue, rowOf, type SumsValue } from './values.ts';
-
-/** ±1 dot product of two rows of signs in words: n − 2 · popcount(a xor b), the tail of the last word masked. */
-export function xnorDot(a: ArrayLike<number>, b: ArrayLike<number>, n: number): number {
-  let differing = 0;
-  for (let w = 0; w * 32 < n; w++) differing += popcount((a[w] ^ b[w]) & tailMask(n - 32 * w));
-  return n - 2 * differing;
-}
-
-/** Bits of a word that hold the first `columns` columns: bit 8i + s is column 4s + i. */
-function tailMask(columns: number): number {
-  if (columns >= 32) return -1;
-  let mask = 0;
-  for (let column = 0; column < columns; column++) mask |= 1 << (8 * (column % 4) + (column >> 2));
-  return mask;
-}
-
-/** Ones of a 32-bit word. */
-function popcount(word: number): number {
-  let x = word - ((word >>> 1) & 0x55555555);
-  x = (x & 0x33333333) + ((x >>> 2) & 0x33333333);
-  return Math.imul((x + (x >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
-}
 
 /** `xnor_dot` of all rows. */
 export function xnorDots({ data: x }: ActivationValue, w: QuantizedMatrix): SumsValue {
   const words = Math.ceil(w.columns / 32);
   const data = new Int32Array(x.tokens * w.rows);
   for (let row = 0; row < w.rows; row++) {
-    const signs = packSigns(w.codes.subarray(row * w.columns, (row + 1) * w.columns));
+    const signs = signWords(Float32Array.from(w.codes.subarray(row * w.columns, (row + 1) * w.columns)));
     for (let t = 0; t < x.tokens; t++)
       data[t * w.rows + row] = xnorDot(x.words.subarray(t * words, (t + 1) * words), signs, w.columns);
   }

@@ -59,6 +59,22 @@ export interface Library extends Reader {
   collect(): void;
 }
 
+/** A Gemma 2 folder under test: ids in, plain numbers out. */
+export interface Gemma2UnderTest {
+  /** [T, vocabulary]. */
+  logits(ids: readonly number[]): TensorData;
+  /** `embeddings`, `after_layer.N`, `attention_probs.N` or `final_norm`, without the batch; null for another name. */
+  hidden(ids: readonly number[], name: string): TensorData | null;
+  /** The most likely continuation, through the cache. */
+  greedy(ids: readonly number[], count: number): Promise<readonly number[]>;
+  /** Logits of the last position of each row of a padded batch. */
+  lastLogits(ids: TensorData, mask: TensorData): TensorData;
+  loss(ids: readonly number[]): { readonly loss: number; readonly gradients: ReadonlyMap<string, TensorData> };
+  encode(text: string, addSpecialTokens: boolean): readonly number[];
+  tokens(text: string): readonly string[];
+  decode(ids: readonly number[], skipSpecialTokens: boolean): string;
+}
+
 /** A record that is under way: the tensors it will read, and the check to run once they are computed. */
 export interface Prepared {
   readonly pending: readonly unknown[];

@@ -4,6 +4,7 @@ import { ProjLibrary } from './adapter.ts';
 import { readCaseFile, readIndex } from './case-files.ts';
 import type { CaseLine } from './case-files.ts';
 import type { IndexEntry } from './families/family.ts';
+import { openGemma2 } from './gemma2-adapter.ts';
 import { runRecords } from './run-records.ts';
 import type { FromWorker, ToWorker } from './pool.ts';
 
@@ -42,7 +43,7 @@ process.on('message', (message: ToWorker) => {
     const outcomes = await runRecords(
       message.family,
       batch,
-      { library, index },
+      { library, index, file: message.file, openGemma2 },
       (line) => send({ kind: 'started', line }),
       message.lenient,
     );

@@ -2,7 +2,7 @@
 import type { Failure } from '../compare.ts';
 import { decodeValue, hasTag } from '../encoded.ts';
 import type { CaseRecord, Decoder, Encoded, Tagged } from '../encoded.ts';
-import type { Library, Prepared } from '../library.ts';
+import type { Gemma2UnderTest, Library, Prepared } from '../library.ts';
 
 /** An entry of `ops/index.json`. */
 export interface IndexEntry {
@@ -20,6 +20,9 @@ export interface Context {
   readonly library: Library;
   /** The entry of the index beside the case file, by `op/variant` and by call. */
   readonly index: ReadonlyMap<string, IndexEntry>;
+  /** The case file, for records that speak of what lies beside it. */
+  readonly file?: string;
+  readonly openGemma2?: (folder: string) => Promise<Gemma2UnderTest>;
 }
 
 /** Starts a record; throws (or returns null for a skipped record). */

@@ -3,6 +3,7 @@ import { basename, dirname } from 'node:path';
 import type { CaseRecord } from '../encoded.ts';
 import { startData } from './dataloader.ts';
 import type { Context, StartRecord } from './family.ts';
+import { startGemma2 } from './gemma2.ts';
 import { startDefaultInit, startModule } from './modules.ts';
 import { startInit, startUtils } from './nn-rest.ts';
 import { startError, startOperation } from './ops.ts';
@@ -11,15 +12,8 @@ import { startProgram } from './programs.ts';
 import { startPromotion } from './promotion.ts';
 import { startObserver } from './quant.ts';
 import { startModuleRandom, startRandom } from './random.ts';
-import { MissingOperation } from '../compare.ts';
 
 const skip: StartRecord = () => null;
-
-const notThere =
-  (what: string): StartRecord =>
-  () => {
-    throw new MissingOperation(`${what} does not exist`);
-  };
 
 const families: Readonly<Record<string, StartRecord>> = {
   'ops/complex': startOperation,
@@ -49,7 +43,7 @@ const families: Readonly<Record<string, StartRecord>> = {
   'optim/schedulers': startScheduler,
   'optim/trajectories': startTrajectory,
   'dataloader/data': startData,
-  gemma2: notThere('the Gemma 2 loader'),
+  gemma2: startGemma2,
 };
 
 /** The family of a case file, told by its folder and name; a lone file by its name, or else by the fields of its records. */

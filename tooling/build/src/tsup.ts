@@ -2,6 +2,7 @@
 // Declarations come from `tsc -p tsconfig.build.json`, since TypeScript 7 offers no compiler API to tsup.
 import { readFileSync } from 'node:fs';
 import { defineConfig } from 'tsup';
+import { mergeChunks } from './merge-chunks.ts';
 
 interface Manifest {
   readonly exports: Readonly<Record<string, string | { readonly source?: string }>>;
@@ -24,6 +25,7 @@ export default defineConfig({
   sourcemap: true,
   splitting: true,
   treeshake: true,
+  plugins: [mergeChunks('dist', 'index', Object.keys(entry))],
   clean: true,
   silent: true,
 });

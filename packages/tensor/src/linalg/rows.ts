@@ -64,12 +64,8 @@ const SHARED: Partial<Record<keyof typeof linalg, readonly string[]>> = {
   ormqr: ['torch.ormqr'],
   multiDot: [],
 };
-const legacy = (
-  name: string,
-  fn: unknown,
-  signature: string,
-  torch = [`torch.${snake(name)}`, `Tensor.${snake(name)}`],
-): OpRow => row(name, fn as never, signature, { method: true, torch });
+const legacy = (name: string, fn: unknown, signature: string, torch?: readonly string[]): OpRow =>
+  row(name, fn as never, signature, { method: true, torch });
 
 /** Computed in JavaScript, without a gradient. */
 const ON_THE_HOST: ReadonlySet<string> = new Set(['eig', 'eigvals', 'ldlFactor', 'ldlFactorEx', 'ldlSolve']);

@@ -53,17 +53,34 @@ export interface RowOptions {
 
 const snake = (name: string): string => name.replace(/[A-Z]/g, (c) => `_${c.toLowerCase()}`);
 
+/** A row whose names in PyTorch are spelled out when they are asked for: the table is built whenever the package is loaded. */
+class TableRow implements OpRow {
+  readonly name: string;
+  readonly fn: AnyFunction;
+  readonly signature: string;
+  readonly method: boolean;
+  readonly inPlace: boolean;
+  readonly differentiable: boolean;
+  readonly samples: readonly Sample[];
+  readonly #torch: readonly string[] | undefined;
+
+  constructor(name: string, fn: AnyFunction, signature: string, options: RowOptions) {
+    this.name = name;
+    this.fn = fn;
+    this.signature = signature;
+    this.method = options.method ?? signature.startsWith('input');
+    this.inPlace = options.inPlace ?? false;
+    this.differentiable = options.differentiable ?? true;
+    this.samples = options.samples ?? [];
+    this.#torch = options.torch;
+  }
+
+  get torch(): readonly string[] {
+    return this.#torch ?? [`torch.${snake(this.name)}`, ...(this.method ? [`Tensor.${snake(this.name)}`] : [])];
+  }
+}
+
 /** A row of the op table. */
 export function row(name: string, fn: AnyFunction, signature: string, options: RowOptions = {}): OpRow {
-  const method = options.method ?? signature.startsWith('input');
-  return {
-    name,
-    fn,
-    signature,
-    method,
-    torch: options.torch ?? [`torch.${snake(name)}`, ...(method ? [`Tensor.${snake(name)}`] : [])],
-    inPlace: options.inPlace ?? false,
-    differentiable: options.differentiable ?? true,
-    samples: options.samples ?? [],
-  };
+  return new TableRow(name, fn, signature, options);
 }

@@ -5,10 +5,12 @@
  * Quantisation: scale = absmax / 127, code = round-half-even(x · (127 / absmax)), all in f32; `a1` takes the signs and the mean absolute value.
  */
 import { buildKernel, type DeviceFeatures, type Kernel, type KernelBuilder, type Memory, type Value } from '@proj/kernel';
+import type { Mode } from '../il/il.ts';
 import { ACTIVATION_GROUP, PANEL_ROWS } from '../quantize/layout.ts';
 import type { ActivationScheme } from '../quantize/scheme.ts';
 import { stepTokens } from './control.ts';
 import { activationColumns, activationScales, activationSums, activationWords } from './linear.ts';
+import { modeTables, normFactor, normTerm } from './modes.ts';
 
 export interface RowShape {
   readonly columns: number;
@@ -21,6 +23,7 @@ export interface RowShape {
   /** The result: as floats, or quantised. `null` where only the residual sum is wanted. */
   readonly output: 'f32' | ActivationScheme | null;
   readonly eps: number;
+  readonly mode: Mode;
   /** Elements between the rows of x and of y, where they are part of something wider. */
   readonly strides?: { readonly x: number; readonly y: number };
 }
@@ -30,7 +33,7 @@ export const rowStride = (columns: number): number => Math.ceil(columns / PANEL_
 
 /**
  * Parameters, those that the shape needs, in this order: x f32, y f32, gain1 f32, sum f32 (written), gain2 f32, and out f32, or codes i8 / signs i32, scales f32, sums i32;
- * control i32. Range: the most tokens of a step, or 1 for the last row.
+ * tables f32 (norms in data mode), control i32. Range: the most tokens of a step, or 1 for the last row.
  */
 export function rowKernel(name: string, shape: RowShape, features: DeviceFeatures): Kernel {
   return buildKernel(name, (b) => {
@@ -42,8 +45,11 @@ export function rowKernel(name: string, shape: RowShape, features: DeviceFeature
     const sum = residual ? b.buffer('sum', 'f32', 'readwrite') : null;
     const gain2 = norm ? b.buffer('gain2', 'f32') : null;
     const sink = output === null ? null : makeSink(b, output, columns, lanes);
+    const tables = residual || norm ? modeTables(b, shape.mode) : null;
     const control = b.buffer('control', 'i32');
     const tokens = stepTokens(b, control);
+    const term = (value: Value): Value => normTerm(b, shape.mode, value);
+    const factorOf = (total: Value): Value => normFactor(b, shape.mode, tables, total, columns, shape.eps);
     const row = (token: Value, result: Value): void => {
       const xs = b.mul(token, shape.strides?.x ?? rowStride(columns));
       const ys = b.mul(token, shape.strides?.y ?? rowStride(columns));
@@ -52,20 +58,19 @@ export function rowKernel(name: string, shape: RowShape, features: DeviceFeature
       let source = (at: Value, mask: Value | null): Value => b.load(x, b.add(xs, at), lanes, mask);
       let squares: Value | null = null;
       if (y !== null && gain1 !== null && sum !== null) {
-        const factor = inverseRms(b, columnsOf.total((at, mask) => square(b, b.load(y, b.add(ys, at), lanes, mask))), shape);
+        const factor = factorOf(columnsOf.total((at, mask) => term(b.load(y, b.add(ys, at), lanes, mask))));
         const read = source;
         squares = columnsOf.total((at, mask) => {
           const scaled = b.mul(b.load(y, b.add(ys, at), lanes, mask), factor);
           const value = b.mulAdd(scaled, b.add(b.load(gain1, at, lanes, mask), 1), read(at, mask));
           b.store(sum, b.add(sums, at), value, mask);
-          return square(b, value);
+          return term(value);
         });
         source = (at, mask) => b.load(sum, b.add(sums, at), lanes, mask);
       }
       if (sink === null) return;
       if (gain2 === null) return sink(columnsOf, result, source);
-      const total = squares ?? columnsOf.total((at, mask) => square(b, source(at, mask)));
-      const factor = inverseRms(b, total, shape);
+      const factor = factorOf(squares ?? columnsOf.total((at, mask) => term(source(at, mask))));
       const plain = source;
       sink(columnsOf, result, (at, mask) =>
         b.mul(b.mul(plain(at, mask), factor), b.add(b.load(gain2, at, lanes, mask), 1)),
@@ -74,13 +79,6 @@ export function rowKernel(name: string, shape: RowShape, features: DeviceFeature
     if (shape.rows === 'last') b.for(b.begin, b.end, 1, [], (r) => row(b.sub(tokens, 1), r));
     else b.for(b.begin, b.end, 1, [], (r) => b.if(b.lt(r, tokens), () => row(r, r)));
   });
-}
-
-const square = (b: KernelBuilder, v: Value): Value => b.mul(v, v);
-
-/** 1 / sqrt(mean + eps) of a sum of squares. */
-function inverseRms(b: KernelBuilder, squares: Value, { columns, eps }: RowShape): Value {
-  return b.div(b.constant(1, 'f32'), b.sqrt(b.add(b.div(squares, columns), eps)));
 }
 
 type Row = (at: Value, mask: Value | null) => Value;

@@ -1,0 +1,337 @@
+/**
+ * Attention over a cache of keys and values, with a causal mask, a sliding window and a soft-cap.
+ *
+ * Keys lie in panels of 16 positions, `[kv head][position / 16][head_dim][16]`, so that scores are computed with positions as lanes and no horizontal
+ * sum; values lie by position, `[kv head][position][head_dim]`, and are added up with columns as lanes. A cache of `q8` holds int8 codes and one f32 scale per
+ * position and head, for keys and for values. One head of a few tokens (a *tile*) is worked on at a time; heads and tiles are split over threads, each with
+ * its own row of scores, so memory grows with the context and not with its square.
+ */
+import { buildKernel, type DeviceFeatures, type Kernel, type KernelBuilder, type Memory, type Value } from '@proj/kernel';
+import type { CacheScheme, Mode } from '../il/il.ts';
+import { PANEL_ROWS } from '../quantize/layout.ts';
+import { stepPosition, stepTokens } from './control.ts';
+import { type ModeTables, modeTables, normaliser, softcap, softmaxWeight } from './modes.ts';
+import { rowStride } from './rows.ts';
+
+/** Sizes of a layer's cache. */
+export interface CacheShape {
+  readonly scheme: CacheScheme;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  /** Positions that it holds, a multiple of 16. */
+  readonly positions: number;
+}
+
+/** Bytes of the parts of a layer's cache: keys, key scales, values, value scales. */
+export function cacheBytes({ scheme, kvHeads, headDim, positions }: CacheShape): readonly [number, number, number, number] {
+  const codes = kvHeads * positions * headDim;
+  return scheme === 'f32' ? [4 * codes, 0, 4 * codes, 0] : [codes, 4 * kvHeads * positions, codes, 4 * kvHeads * positions];
+}
+
+interface CacheParameters {
+  readonly keys: Memory;
+  readonly keyScales: Memory | null;
+  readonly values: Memory;
+  readonly valueScales: Memory | null;
+}
+
+function cacheParameters(b: KernelBuilder, scheme: CacheScheme, access: 'read' | 'write'): CacheParameters {
+  const element = scheme === 'f32' ? 'f32' : 'i8';
+  const scales = (name: string): Memory | null => (scheme === 'f32' ? null : b.buffer(name, 'f32', access));
+  return {
+    keys: b.buffer('keys', element, access),
+    keyScales: scales('keyScales'),
+    values: b.buffer('values', element, access),
+    valueScales: scales('valueScales'),
+  };
+}
+
+export interface AppendShape extends CacheShape {
+  /** Elements between the rows of the step's keys and values. */
+  readonly keyStride: number;
+  readonly valueStride: number;
+}
+
+/**
+ * Puts the step's keys and values into the cache. Parameters: k f32, v f32, keys, [keyScales f32], values, [valueScales f32], control i32. Range: the most tokens of a step.
+ */
+export function appendKernel(name: string, shape: AppendShape, features: DeviceFeatures): Kernel {
+  const { scheme, kvHeads, headDim, positions } = shape;
+  return buildKernel(name, (b) => {
+    const k = b.buffer('k', 'f32');
+    const v = b.buffer('v', 'f32');
+    const cache = cacheParameters(b, scheme, 'write');
+    const control = b.buffer('control', 'i32');
+    const tokens = stepTokens(b, control);
+    const lanes = divisorLanes(headDim, features);
+    b.for(b.begin, b.end, 1, [], (token) =>
+      b.if(b.lt(token, tokens), () => {
+        const position = b.add(stepPosition(b, control), token);
+        b.for(0, kvHeads, 1, [], (head) => {
+          const row = b.add(b.mul(head, positions), position);
+          const put = (
+            source: Memory,
+            stride: number,
+            scales: Memory | null,
+            store: (column: Value, value: Value) => void,
+          ): void => {
+            const from = b.add(b.mul(token, stride), b.mul(head, headDim));
+            if (scales === null)
+              return void b.for(0, headDim, lanes, [], (c) => store(c, b.load(source, b.add(from, c), lanes)));
+            const zero = b.splat(b.constant(0, 'f32'), lanes);
+            const [peak] = b.for(0, headDim, lanes, [zero], (c, most) => [
+              b.max(most, b.abs(b.load(source, b.add(from, c), lanes))),
+            ]);
+            const absmax = b.horizontal('reduceMax', peak);
+            b.store(scales, row, b.div(absmax, 127));
+            const inverse = b.select(b.gt(absmax, 0), b.div(b.constant(127, 'f32'), absmax), b.constant(0, 'f32'));
+            b.for(0, headDim, lanes, [], (c) =>
+              store(c, b.cast(b.cast(b.round(b.mul(b.load(source, b.add(from, c), lanes), inverse)), 'i32'), 'i8')),
+            );
+          };
+          const panel = b.add(b.mul(head, positions / PANEL_ROWS), b.div(position, PANEL_ROWS));
+          const lane = b.rem(position, PANEL_ROWS);
+          put(k, shape.keyStride, cache.keyScales, (column, value) => {
+            for (let i = 0; i < lanes; i++) {
+              const line = b.add(b.mul(panel, headDim), b.add(column, i));
+              b.store(cache.keys, b.add(b.mul(line, PANEL_ROWS), lane), b.extract(value, i));
+            }
+          });
+          put(v, shape.valueStride, cache.valueScales, (column, value) =>
+            b.store(cache.values, b.add(b.mul(row, headDim), column), value),
+          );
+        });
+      }),
+    );
+  });
+}
+
+/** The widest vector that divides a head. */
+function divisorLanes(headDim: number, { vectorBytes }: DeviceFeatures): number {
+  let lanes = Math.max(1, vectorBytes / 4);
+  while (headDim % lanes !== 0) lanes /= 2;
+  return lanes;
+}
+
+export interface AttentionShape extends CacheShape {
+  readonly heads: number;
+  readonly scale: number;
+  /** Soft-cap of the scores; 0: none. */
+  readonly cap: number;
+  /** Positions that a query sees, its own counted; 0: all. */
+  readonly window: number;
+  readonly mode: Mode;
+  /** Tokens that share the cache's loads. */
+  readonly tile: number;
+  /** Tiles of the longest step. */
+  readonly tiles: number;
+}
+
+/** Elements of scores that each thread needs. */
+export const scoreElements = ({ tile, positions }: AttentionShape): number => tile * positions;
+
+/** Accumulators of one pass over the values. */
+const COLUMNS_AT_ONCE = 8;
+
+/**
+ * Parameters: q f32, keys, [keyScales f32], values, [valueScales f32], [tables f32 (data mode): exp, then tanh], scores f32 (scratch, {@link scoreElements} per thread), out f32,
+ * control i32. Range: heads · tiles.
+ */
+export function attentionKernel(name: string, shape: AttentionShape, features: DeviceFeatures): Kernel {
+  return buildKernel(name, (b) => new AttentionBuilder(b, shape, features).build());
+}
+
+class AttentionBuilder {
+  readonly #b: KernelBuilder;
+  readonly #shape: AttentionShape;
+  readonly #lanes: number;
+  readonly #columnLanes: number;
+  readonly #q: Memory;
+  readonly #cache: CacheParameters;
+  readonly #tables: ModeTables | null;
+  readonly #scores: Memory;
+  readonly #out: Memory;
+  readonly #control: Memory;
+
+  constructor(b: KernelBuilder, shape: AttentionShape, features: DeviceFeatures) {
+    this.#b = b;
+    this.#shape = shape;
+    this.#lanes = Math.min(PANEL_ROWS, Math.max(1, features.vectorBytes / 4));
+    this.#columnLanes = divisorLanes(shape.headDim, features);
+    this.#q = b.buffer('q', 'f32');
+    this.#cache = cacheParameters(b, shape.scheme, 'read');
+    this.#tables = modeTables(b, shape.mode);
+    this.#scores = b.buffer('scores', 'f32', 'readwrite');
+    this.#out = b.buffer('out', 'f32', 'write');
+    this.#control = b.buffer('control', 'i32');
+  }
+
+  build(): void {
+    const b = this.#b;
+    const { tile, tiles, heads, kvHeads } = this.#shape;
+    const tokens = stepTokens(b, this.#control);
+    b.for(b.begin, b.end, 1, [], (item) => {
+      const head = b.div(item, tiles);
+      const first = b.mul(b.rem(item, tiles), tile);
+      b.if(b.lt(first, tokens), () => this.#tile(head, b.div(b.mul(head, kvHeads), heads), first, tokens));
+    });
+  }
+
+  #tile(head: Value, kvHead: Value, first: Value, tokens: Value): void {
+    const b = this.#b;
+    const { tile, window, positions } = this.#shape;
+    const position = stepPosition(b, this.#control);
+    const all = b.add(position, tokens);
+    /** Positions that token t sees: from `begin` to `end`. */
+    const ends = Array.from({ length: tile }, (_, t) => b.add(b.add(position, first), t + 1));
+    const end = b.min(ends[tile - 1], all);
+    const begins = ends.map((e) => (window === 0 ? b.index(0) : b.max(b.sub(e, window), b.index(0))));
+    const scores = Array.from({ length: tile }, (_, t) => b.add(b.mul(b.thread, tile * positions), t * positions));
+    const firstPanel = b.div(begins[0], PANEL_ROWS);
+    const lastPanel = b.div(b.add(end, PANEL_ROWS - 1), PANEL_ROWS);
+    const peaks = this.#score(head, kvHead, first, scores, begins, ends, firstPanel, lastPanel);
+    const factors = peaks.map((peak, t) => this.#softmax(scores[t], peak, firstPanel, lastPanel));
+    this.#mix(head, kvHead, first, scores, factors, begins[0], end);
+  }
+
+  /** Scores of the panels from `firstPanel`, −∞ where a token does not see; gives the largest of each token. */
+  #score(
+    head: Value,
+    kvHead: Value,
+    first: Value,
+    scores: readonly Value[],
+    begins: readonly Value[],
+    ends: readonly Value[],
+    firstPanel: Value,
+    lastPanel: Value,
+  ): Value[] {
+    const b = this.#b;
+    const { tile, headDim, positions, scale, cap, mode } = this.#shape;
+    const lanes = this.#lanes;
+    const lowest = b.splat(b.constant(-Infinity, 'f32'), lanes);
+    const queries = Array.from({ length: tile }, (_, t) => this.#row(b.add(first, t), head));
+    const peaks = b.for(
+      firstPanel,
+      lastPanel,
+      1,
+      Array.from({ length: tile }, () => lowest),
+      (panel, ...most) => {
+        let next: readonly Value[] = most;
+        for (let slice = 0; slice < PANEL_ROWS; slice += lanes) {
+          const line = b.mul(b.add(b.mul(kvHead, positions / PANEL_ROWS), panel), headDim);
+          // Two chains of sums for a lone token: one would wait for itself.
+          const chains = tile === 1 && headDim % 2 === 0 ? 2 : 1;
+          const zero = b.splat(b.constant(0, 'f32'), lanes);
+          const sums = b.for(
+            0,
+            headDim,
+            chains,
+            Array.from({ length: tile * chains }, () => zero),
+            (c, ...running) =>
+              running.map((sum, i) => {
+                const column = b.add(c, Math.floor(i / tile));
+                const keys = this.#keys(b.add(b.mul(b.add(line, column), PANEL_ROWS), slice));
+                const query = b.load(this.#q, b.add(queries[i % tile], column));
+                return b.mulAdd(keys, b.splat(query, lanes), sum);
+              }),
+          );
+          const at = b.add(b.mul(panel, PANEL_ROWS), slice);
+          const where = b.add(b.iota('i32', lanes), b.splat(b.cast(at, 'i32'), lanes));
+          next = next.map((peak, t) => {
+            let dot = chains === 1 ? sums[t] : b.add(sums[t], sums[tile + t]);
+            if (this.#cache.keyScales !== null)
+              dot = b.mul(dot, b.load(this.#cache.keyScales, b.add(b.mul(kvHead, positions), at), lanes));
+            const scaled = b.mul(dot, scale);
+            const capped = cap === 0 ? scaled : softcap(b, mode, this.#tables, scaled, cap);
+            const seen = b.and(
+              b.ge(where, b.splat(b.cast(begins[t], 'i32'), lanes)),
+              b.lt(where, b.splat(b.cast(ends[t], 'i32'), lanes)),
+            );
+            const score = b.select(seen, capped, lowest);
+            b.store(this.#scores, b.add(scores[t], at), score);
+            return b.max(score, peak);
+          });
+        }
+        return next;
+      },
+    );
+    return peaks.map((peak) => b.horizontal('reduceMax', peak));
+  }
+
+  /** Turns a token's scores into weights, and gives what they are to be multiplied with. */
+  #softmax(scores: Value, peak: Value, firstPanel: Value, lastPanel: Value): Value {
+    const b = this.#b;
+    const { mode } = this.#shape;
+    const lanes = this.#lanes;
+    const zero = b.splat(b.constant(0, 'f32'), lanes);
+    const [sums] = b.for(b.mul(firstPanel, PANEL_ROWS), b.mul(lastPanel, PANEL_ROWS), lanes, [zero], (i, sum) => {
+      const score = b.load(this.#scores, b.add(scores, i), lanes);
+      const seen = b.ne(score, -Infinity);
+      const below = b.sub(b.select(seen, score, b.splat(peak, lanes)), b.splat(peak, lanes));
+      const weight = b.select(seen, softmaxWeight(b, mode, this.#tables, below), zero);
+      b.store(this.#scores, b.add(scores, i), weight);
+      return [b.add(sum, weight)];
+    });
+    return normaliser(b, mode, b.horizontal('reduceAdd', sums));
+  }
+
+  /** The weighted sum of the values. */
+  #mix(
+    head: Value,
+    kvHead: Value,
+    first: Value,
+    scores: readonly Value[],
+    factors: readonly Value[],
+    begin: Value,
+    end: Value,
+  ): void {
+    const b = this.#b;
+    const { tile, headDim, positions } = this.#shape;
+    const lanes = this.#columnLanes;
+    const { values, valueScales } = this.#cache;
+    for (let column = 0; column < headDim; column += COLUMNS_AT_ONCE * lanes) {
+      const count = Math.min(COLUMNS_AT_ONCE, (headDim - column) / lanes);
+      const zero = b.splat(b.constant(0, 'f32'), lanes);
+      const sums = b.for(
+        begin,
+        end,
+        1,
+        Array.from({ length: tile * count }, () => zero),
+        (p, ...running) => {
+          const row = b.add(b.mul(kvHead, positions), p);
+          const scale = valueScales === null ? null : b.load(valueScales, row);
+          const weights = scores.map((score) => {
+            const weight = b.load(this.#scores, b.add(score, p));
+            return b.splat(scale === null ? weight : b.mul(weight, scale), lanes);
+          });
+          return running.map((sum, i) => {
+            const at = b.add(b.mul(row, headDim), column + (i % count) * lanes);
+            const value = this.#float(b.load(values, at, lanes));
+            return b.mulAdd(value, weights[Math.floor(i / count)], sum);
+          });
+        },
+      );
+      for (let t = 0; t < tile; t++) {
+        const factor = b.splat(factors[t], lanes);
+        for (let i = 0; i < count; i++)
+          b.store(
+            this.#out,
+            b.add(this.#row(b.add(first, t), head), column + i * lanes),
+            b.mul(sums[t * count + i], factor),
+          );
+      }
+    }
+  }
+
+  #keys(at: Value): Value {
+    return this.#float(this.#b.load(this.#cache.keys, at, this.#lanes));
+  }
+  #float(value: Value): Value {
+    return this.#shape.scheme === 'f32' ? value : this.#b.cast(this.#b.cast(value, 'i32'), 'f32');
+  }
+  #row(token: Value, head: Value): Value {
+    const b = this.#b;
+    const { heads, headDim } = this.#shape;
+    return b.add(b.mul(token, rowStride(heads * headDim)), b.mul(head, headDim));
+  }
+}

@@ -18,3 +18,7 @@ export { type GptqOptions, quantizeGptq } from './gptq.ts';
 export { Hessian, type HessianBlock, type HessianOptions } from './hessian.ts';
 export { dequantizeInput, type QuantizedActivations, quantizeInput } from './activations.ts';
 export { createLut, lookUp, type Lut, LUT_FUNCTIONS, type LutFunction, type LutName } from './lut.ts';
+export { signWords, xnorDot, xnorPopcountForward } from './binary.ts';
+export { fakeQuantize, fakeQuantizeInput, straightThroughSign } from './straight-through.ts';
+export { NativeCodeNeuron, type NativeCodeNeuronOptions } from './neuron.ts';
+export { chooseSchemes, measureSensitivity, type MixLayer, type SchemeMix, type Sensitivity } from './mix.ts';

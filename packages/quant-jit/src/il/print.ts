@@ -18,7 +18,11 @@ export function printInstruction(instruction: Instruction): string {
   const { op, results, operands } = instruction;
   const rules = attributeRules(op);
   const left = results.map(({ name, type }) => `%${name}: ${typeText(type)}`).join(', ');
-  const shown = attributeEntries(instruction).filter(([key, value]) => !isDefault(rules[key], value));
+  const given = new Map(attributeEntries(instruction));
+  const shown = [...new Set([...Object.keys(rules), ...given.keys()])].flatMap((key): [string, AttributeValue][] => {
+    const value = given.get(key);
+    return value === undefined || isDefault(rules[key], value) ? [] : [[key, value]];
+  });
   const label = shown.find(([key]) => key === LABEL);
   const braces = shown
     .filter(([key]) => key !== LABEL)

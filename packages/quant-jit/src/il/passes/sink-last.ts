@@ -56,5 +56,23 @@ function sinkOnce(program: Program): Program | undefined {
 export function sinkLast(program: Program): Program {
   let now = fold(program);
   for (let next = sinkOnce(now); next !== undefined; next = sinkOnce(now)) now = fold(next);
-  return now;
+  return plainNames(now);
+}
+
+/** Takes the marks off names that were made while another of the same name was there, where it is gone. */
+function plainNames({ instructions }: Program): Program {
+  const taken = new Set(instructions.flatMap(({ results }) => results.map(({ name }) => name)));
+  const plain = new Map<string, string>();
+  for (const name of [...taken].filter((each) => each.endsWith('.last_'))) {
+    const shorter = name.slice(0, -1);
+    if (!taken.has(shorter)) plain.set(name, shorter);
+  }
+  const rename = (name: string): string => plain.get(name) ?? name;
+  return {
+    instructions: instructions.map((each) => ({
+      ...each,
+      operands: each.operands.map(rename),
+      results: each.results.map(({ name, type }) => ({ name: rename(name), type })),
+    })),
+  };
 }

@@ -13,6 +13,7 @@ import {
   type PassName,
   PASSES,
   planMemory,
+  printLayer,
   printProgram,
   type Program,
   rowBytes,
@@ -189,6 +190,22 @@ describe('one layer of Gemma 2', () => {
       %logits: f32[1, 64] = softcap %raw_logits {cap: 30}
       store %logits"
     `);
+  });
+
+  test('printLayer shows the lines of one layer and no others', () => {
+    const two = buildGemma2({ ...config, numHiddenLayers: 2, layerTypes: ['sliding', 'global'] }, scheme);
+    const lines = [0, 1].map((layer) => printLayer(two.program, layer).split('\n'));
+    expect(lines[0]).toHaveLength(lines[1].length);
+    expect(lines[0].at(-1)).toContain('%after_layer.0: f32[T, 32] = add');
+    expect(lines[1].join()).toBe(
+      lines[0]
+        .join()
+        .replaceAll('layers.0', 'layers.1')
+        .replaceAll('layer.0', 'layer.1')
+        .replaceAll('%embeddings', '%after_layer.0')
+        .replace('layer: 0', 'layer: 1')
+        .replace(', window: 4096', ''),
+    );
   });
 
   test('with logits of all tokens, every layer is row by row and the constants are the same', () => {

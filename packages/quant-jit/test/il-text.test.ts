@@ -1,3 +1,4 @@
+import { attempt } from '@proj/kernel';
 import { describe, expect, test } from 'vitest';
 import { gemma2Config } from '../src/gemma2/config.ts';
 import { buildGemma2, buildLinear, NativeCodeILNN, optimise, RULES } from '../src/il/index.ts';
@@ -176,6 +177,33 @@ const refused: readonly (readonly [what: string, lines: string, message: RegExp]
   ['results', '%y: f32[T, 32], %z: f32[T, 32] = gelu %x\nstore %y', /gelu gives 1 values, not 2/],
   ['table', '%y: f32[T, 32] = lut %x {function: exp, lo: 1, hi: 0, bits: 4}\nstore %y', /Give lo < hi/],
 ];
+
+test('damaged texts are read or refused with a ProjError, never with another error', () => {
+  const text = String(randomProgram(3).model);
+  let state = 12345;
+  const below = (n: number): number => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return Math.floor((state / 2 ** 32) * n);
+  };
+  const lines = text.split('\n');
+  const tokens = text.split(/(?<=\W)|(?=\W)/);
+  for (let i = 0; i < 600; i++) {
+    const at = below(text.length);
+    const damaged = [
+      () => text.slice(0, at) + text.slice(at + 1 + below(8)),
+      () => text.slice(0, at) + tokens[below(tokens.length)] + text.slice(at),
+      () => lines.toSpliced(below(lines.length), 1).join('\n'),
+      () => lines.toSpliced(below(lines.length), 0, lines[below(lines.length)]).join('\n'),
+      () => tokens.with(below(tokens.length), tokens[below(tokens.length)]).join(''),
+    ][i % 5]();
+    const result = attempt(() => String(NativeCodeILNN.parse(damaged)));
+    if (result.ok) expect(String(NativeCodeILNN.parse(result.value))).toBe(result.value);
+    else {
+      expect(['serialization', 'kernel-verification'], result.error.message).toContain(result.error.code);
+      expect(result.error.cure, result.error.message).toBeTruthy();
+    }
+  }
+});
 
 test.each(refused)('the verifier refuses: %s', (_what, lines, message) => {
   expect(() => NativeCodeILNN.parse(start + lines)).toThrow(message);

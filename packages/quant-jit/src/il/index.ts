@@ -52,7 +52,7 @@ export { fuseNorm } from './passes/fuse-norm.ts';
 export { fuseRows } from './passes/fuse-rows.ts';
 export { optimise, type OptimiseOptions, type PassName, PASSES } from './passes/optimise.ts';
 export { sinkLast } from './passes/sink-last.ts';
-export { printInstruction, printProgram } from './print.ts';
+export { printInstruction, printLayer, printProgram } from './print.ts';
 export { resultTypes, type Rule, RULES } from './rules.ts';
 export {
   ACTIVATION_GROUPS,

@@ -37,3 +37,12 @@ export function printInstruction(instruction: Instruction): string {
 
 /** The instructions as text, each on its line. */
 export const printProgram = (program: Program): string => program.instructions.map(printInstruction).join('\n');
+
+/** The lines of one layer of a model that `buildGemma2` made: those whose values or tensors carry its number. */
+export function printLayer(program: Program, layer: number): string {
+  const ofLayer = new RegExp(`(?:^|\\.)layers?\\.${layer}\\.|^after_layer\\.${layer}$`);
+  return program.instructions
+    .filter(({ results }) => results.length > 0 && ofLayer.test(results[0].name))
+    .map(printInstruction)
+    .join('\n');
+}

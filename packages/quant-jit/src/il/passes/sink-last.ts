@@ -3,10 +3,9 @@
  * saves the last layer's feed-forward and output projection for all tokens but one. Attention and rope stay as they are: other rows are keys of later steps.
  */
 import type { IlOp, Instruction, Program } from '../il.ts';
-import type { Result } from '../il.ts';
-import type { ValueType } from '../types.ts';
+import type { TokensType, ValueType, WeightType } from '../types.ts';
 import { fold } from './fold.ts';
-import { View } from './rewrite.ts';
+import { renamed, View } from './rewrite.ts';
 
 /** Operations whose row of the result needs only that row of the operands. */
 const ROW_BY_ROW: ReadonlySet<IlOp> = new Set<IlOp>([
@@ -26,53 +25,68 @@ const ROW_BY_ROW: ReadonlySet<IlOp> = new Set<IlOp>([
   'gated_linear',
 ]);
 
-const oneRow = (type: ValueType): ValueType => ('rows' in type ? { ...type, rows: 1 } : type);
+const hasRows = (type: ValueType | undefined): type is Exclude<ValueType, TokensType | WeightType> =>
+  type !== undefined && 'rows' in type;
 
-function sinkOnce(program: Program): Program | undefined {
-  const view = new View(program);
-  for (const [i, instruction] of program.instructions.entries()) {
-    if (instruction.op !== 'last') continue;
-    const [x] = instruction.operands;
-    const at = program.instructions.findIndex(({ results }) => results.some(({ name }) => name === x));
-    const source = program.instructions[at];
-    if (source === undefined || !ROW_BY_ROW.has(source.op) || !view.usedOnce(x)) continue;
-    const lasts: Instruction[] = [];
-    const operands = source.operands.map((operand): string => {
-      const type = view.type(operand);
-      if (type === undefined || !('rows' in type) || type.rows === 1) return operand;
-      let name = `${operand}.last`;
-      while (view.has(name) || lasts.some(({ results }) => results[0].name === name)) name += '_';
-      lasts.push({ op: 'last', results: [{ name, type: oneRow(type) }], operands: [operand], attributes: {} });
-      return name;
-    });
-    const results: Result[] = [{ name: instruction.results[0].name, type: oneRow(source.results[0].type) }];
-    const moved = [...lasts, { ...source, operands, results } as Instruction];
-    const before = program.instructions.slice(0, i).filter((each) => each !== source);
-    return { instructions: [...before, ...moved, ...program.instructions.slice(i + 1)] };
+/** Instructions of which only the last row is read, by `last` or by others of them. */
+function narrowed(view: View): Set<Instruction> {
+  const found = new Set<Instruction>();
+  for (const instruction of view.program.instructions.toReversed()) {
+    const [result] = instruction.results;
+    if (!ROW_BY_ROW.has(instruction.op) || !hasRows(result.type) || result.type.rows === 1) continue;
+    const readers = view.uses(result.name);
+    if (readers.length > 0 && readers.every((reader) => reader.op === 'last' || found.has(reader)))
+      found.add(instruction);
   }
-  return undefined;
+  return found;
 }
 
 export function sinkLast(program: Program): Program {
-  let now = fold(program);
-  for (let next = sinkOnce(now); next !== undefined; next = sinkOnce(now)) now = fold(next);
-  return plainNames(now);
-}
-
-/** Takes the marks off names that were made while another of the same name was there, where it is gone. */
-function plainNames({ instructions }: Program): Program {
-  const taken = new Set(instructions.flatMap(({ results }) => results.map(({ name }) => name)));
-  const plain = new Map<string, string>();
-  for (const name of [...taken].filter((each) => each.endsWith('.last_'))) {
-    const shorter = name.slice(0, -1);
-    if (!taken.has(shorter)) plain.set(name, shorter);
+  const view = new View(program);
+  const narrow = narrowed(view);
+  const narrowNames = new Set([...narrow].map(({ results }) => results[0].name));
+  const isNarrow = (value: string): boolean => narrowNames.has(value);
+  /** The last row of a value that has all of them. */
+  const lastOf = new Map<string, string>();
+  const instructions: Instruction[] = [];
+  const names = new Map<string, string>();
+  for (const instruction of program.instructions) {
+    if (instruction.op === 'last') {
+      const [x] = instruction.operands;
+      const known = isNarrow(x) ? x : lastOf.get(x);
+      const [{ name }] = instruction.results;
+      if (known !== undefined) names.set(name, known);
+      else {
+        lastOf.set(x, name);
+        instructions.push(instruction);
+      }
+      continue;
+    }
+    if (!narrow.has(instruction)) {
+      instructions.push(instruction);
+      continue;
+    }
+    const operands = instruction.operands.map((operand): string => {
+      const type = view.type(operand);
+      if (!hasRows(type) || type.rows === 1 || isNarrow(operand)) return operand;
+      const known = lastOf.get(operand);
+      if (known !== undefined) return known;
+      let name = `${operand}.last`;
+      while (view.has(name)) name += '_';
+      lastOf.set(operand, name);
+      instructions.push({
+        op: 'last',
+        results: [{ name, type: { ...type, rows: 1 } }],
+        operands: [operand],
+        attributes: {},
+      });
+      return name;
+    });
+    const results = instruction.results.map(({ name, type }) => ({
+      name,
+      type: hasRows(type) ? { ...type, rows: 1 as const } : type,
+    }));
+    instructions.push({ ...instruction, operands, results } as Instruction);
   }
-  const rename = (name: string): string => plain.get(name) ?? name;
-  return {
-    instructions: instructions.map((each) => ({
-      ...each,
-      operands: each.operands.map(rename),
-      results: each.results.map(({ name, type }) => ({ name: rename(name), type })),
-    })),
-  };
+  return fold(renamed({ instructions }, names));
 }

@@ -21,6 +21,8 @@ import {
   quantizeInput,
   type QuantizedMatrix,
   type SchemeName,
+  signWords,
+  xnorDot,
 } from '../src/quantize/index.ts';
 import { gaussian } from './gaussian.ts';
 
@@ -242,4 +244,26 @@ describe('products', () => {
     }
     expect(Math.abs(error / size / expected - 1)).toBeLessThan(0.1);
   });
+});
+
+test('a layer is its neurons: rows with their codes, scales and signs', () => {
+  const [rows, columns] = [16, 70];
+  const input = gaussian(columns, 40);
+  for (const scheme of ['q8', 'q4g32a', 'q1'] as const) {
+    const matrix = quantize(gaussian(rows * columns, 41), rows, columns, scheme);
+    const dense = dequantize(matrix);
+    const linear = buildLinear({ rows, columns, scheme });
+    const neurons = linear.neurons('weight', constantsFrom({ matrices: new Map([['weight', matrix]]) }));
+    expect(neurons).toHaveLength(rows);
+    neurons.forEach((neuron, r) => {
+      const row = dense.subarray(r * columns, (r + 1) * columns);
+      expect(neuron.weights()).toEqual(row);
+      expect(neuron.forward(input)).toBeCloseTo(
+        row.reduce((sum, w, i) => sum + w * input[i], 0),
+        5,
+      );
+      const dot = row.reduce((sum, w, i) => sum + (w >= 0 ? 1 : -1) * (input[i] >= 0 ? 1 : -1), 0);
+      if (scheme === 'q1') expect(xnorDot(neuron.binaryWeights, signWords(input), columns)).toBe(dot);
+    });
+  }
 });

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { gemma2Config } from '../src/gemma2/config.ts';
 import {
@@ -288,16 +289,30 @@ test('panels: 16 rows of gate, 16 of up; stacked: one after the other', () => {
   expect([row(stacked, 31), row(stacked, 32)]).toEqual([row(a, 31), row(b, 0)]);
 });
 
+const big = gemma2Config({
+  vocabSize: 256_000,
+  hiddenSize: 2304,
+  intermediateSize: 9216,
+  numHiddenLayers: 26,
+  numAttentionHeads: 8,
+  numKeyValueHeads: 4,
+  headDim: 256,
+});
+
+test('the layer in docs/brain-blitz.md is what the passes give', () => {
+  const page = readFileSync(new URL('../../../docs/brain-blitz.md', import.meta.url), 'utf8');
+  const [, shown] = /### One layer\n[^`]*(?:`[^`\n]+`[^`]*)*?```\n([^`]*)\n```/.exec(page)!;
+  const { program } = buildGemma2(big, (name) => (name.includes('embed') ? 'q8' : 'q4g32'), { kvCache: 'q8' });
+  const lines = (of: Program): string[] =>
+    printLayer(of, 1)
+      .split('\n')
+      .filter((line) => !line.includes(' = const '));
+  expect(shown.split('\n')).toEqual(lines(optimise(program)));
+  expect(lines(optimise(program))).toHaveLength(14);
+  expect(lines(program)).toHaveLength(29);
+});
+
 test('the program of the 2B shape optimises in well under a second and verifies', () => {
-  const big = gemma2Config({
-    vocabSize: 32_000,
-    hiddenSize: 2304,
-    intermediateSize: 9216,
-    numHiddenLayers: 26,
-    numAttentionHeads: 8,
-    numKeyValueHeads: 4,
-    headDim: 256,
-  });
   const started = performance.now();
   const program = optimise(buildGemma2(big, () => 'q4g32').program);
   expect(performance.now() - started).toBeLessThan(3000);

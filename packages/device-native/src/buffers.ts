@@ -4,7 +4,7 @@
  * Disposed buffers go to a pool of size classes and are handed out again, because touching fresh pages costs more than most kernels.
  * (Size-keyed pools as in MLX.)
  */
-import { ProjError, type Device, type DeviceBuffer } from '@proj/kernel';
+import { MemoryUse, ProjError, type Device, type DeviceBuffer } from '@proj/kernel';
 import { addressOf, cLibrary, type Address } from './ffi.ts';
 
 const ALIGNMENT = 64;
@@ -36,8 +36,6 @@ interface Block {
 export class NativeBuffer implements DeviceBuffer {
   readonly device: Device;
   readonly bytes: number;
-  /** Dies with the buffer. A registry watches it in the buffer's place, because what is watched outlives minor collections. */
-  readonly token = {};
   readonly #pool: BufferPool;
   #block: Block | undefined;
 
@@ -67,7 +65,7 @@ export class NativeBuffer implements DeviceBuffer {
     const block = this.#block;
     if (block === undefined) return;
     this.#block = undefined;
-    this.#pool.giveBack(this, block);
+    this.#pool.giveBack(block);
   }
 
   #live(): Block {
@@ -83,14 +81,11 @@ export class NativeBuffer implements DeviceBuffer {
 /** Hands out blocks and takes them back. */
 export class BufferPool {
   readonly #free = new Map<number, Block[]>();
-  #used = 0;
+  readonly #use = new MemoryUse();
   #pooled = 0;
-  readonly #collected = new FinalizationRegistry<number>((capacity) => {
-    this.#used -= capacity;
-  });
 
   get used(): number {
-    return this.#used;
+    return this.#use.current(this.#pooled);
   }
   get pooled(): number {
     return this.#pooled;
@@ -100,16 +95,14 @@ export class BufferPool {
     if (!Number.isSafeInteger(bytes) || bytes < 0)
       throw new ProjError('invalid-argument', `a buffer of ${bytes} bytes`, { op: 'allocate' });
     const block = this.#take(sizeClass(bytes), bytes);
-    this.#used += block.capacity;
-    const buffer = new NativeBuffer(device, this, block, bytes);
-    this.#collected.register(buffer.token, block.capacity, buffer.token);
-    return buffer;
+    this.#use.add(block.capacity);
+    return new NativeBuffer(device, this, block, bytes);
   }
 
-  giveBack(buffer: NativeBuffer, block: Block): void {
-    this.#collected.unregister(buffer.token);
-    this.#used -= block.capacity;
-    if (this.#pooled + block.capacity > Math.max(POOL_FLOOR, this.#used)) return;
+  giveBack(block: Block): void {
+    this.#use.remove(block.capacity);
+    const pooled = this.#pooled + block.capacity;
+    if (pooled > POOL_FLOOR && pooled > this.used) return;
     const free = this.#free.get(block.capacity);
     if (free === undefined) this.#free.set(block.capacity, [block]);
     else free.push(block);
@@ -132,7 +125,7 @@ export class BufferPool {
       return create(capacity);
     } catch (cause) {
       this.clear();
-      throw new ProjError('out-of-memory', `no room for ${bytes} bytes (${this.#used} are in use)`, {
+      throw new ProjError('out-of-memory', `no room for ${bytes} bytes (${this.used} are in use)`, {
         op: 'allocate',
         cause,
       });

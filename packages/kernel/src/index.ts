@@ -81,6 +81,8 @@ export {
   type JsTypedArray,
 } from './targets/js.ts';
 export { JsBuffer, JsDevice } from './device/js-device.ts';
+export { MemoryUse } from './device/memory-use.ts';
+export { steadyYoungGeneration } from './device/young-generation.ts';
 export { WasmBuffer, WasmDevice, type WasmDeviceOptions } from './device/wasm-device.ts';
 export { renderWasm, type WasmFeatures, type WasmOptions } from './targets/wasm.ts';
 export { bfloatBitsToFloat, floatToBfloatBits, floatToHalfBits, halfBitsToFloat } from './dtypes/half.ts';

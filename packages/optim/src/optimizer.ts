@@ -4,7 +4,7 @@
  */
 import { ProjError } from '@proj/kernel';
 import { evaluate, keep, Tensor, tensor, zerosLike } from '@proj/tensor';
-import { nextNodeId, setGradEnabled } from '@proj/tensor/graph';
+import { inPlaceOperation, nextNodeId, setGradEnabled } from '@proj/tensor/graph';
 import { type Numbers, StepNumbers } from './numbers.ts';
 import { everyStep } from './replay.ts';
 import { camelCase, type PlainValue, snakeCase } from './state-names.ts';
@@ -58,7 +58,7 @@ export function withGradients<T>(enabled: boolean, fn: () => T): T {
 /** Writes `value()` into `target` as one in-place operation. */
 export function write(target: Tensor, value: () => Tensor): void {
   const since = nextNodeId();
-  target.assign(value().node, 'step', since);
+  inPlaceOperation(() => target.assign(value().node, 'step', since));
 }
 
 /** How `step` and the remembered numbers appear in the state dict, as PyTorch 1.13 has them. */

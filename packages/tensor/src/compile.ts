@@ -50,6 +50,8 @@ interface Capture {
     readonly binding: number | null;
     readonly fixed: DeviceBuffer | null;
   }[];
+  /** Bindings that are more than one result or state, or memory from before: nobody may write over them. */
+  readonly sharedBindings: ReadonlySet<number>;
   readonly hooks: readonly (() => void)[];
   /** Constant operands as the program reads them: their kept memory, and of which buffers and versions it was made. */
   readonly constants: { memory: DeviceBuffer[]; sources: readonly DeviceBuffer[]; versions: readonly number[] };
@@ -269,7 +271,9 @@ function record<Args extends readonly unknown[]>(
     const index = argumentOf.get(data);
     if (index !== undefined && (storage === undefined || !changed.has(storage) || wholeArgument(storage) === index))
       return { kind: 'argument', index };
-    return storage === undefined ? { kind: 'fixed', data } : { kind: 'storage', storage };
+    if (storage !== undefined) return { kind: 'storage', storage };
+    order[position].shared = true;
+    return { kind: 'fixed', data };
   });
   const leafCount = leaves.length;
   const bindingOfRoot = (i: number): number | null => plan.rootBindings[i];
@@ -308,6 +312,11 @@ function record<Args extends readonly unknown[]>(
     if (storage.leaf !== null && grad !== null && grad !== undefined && grad.storage.node.data === null)
       storage.leaf.grad = null;
   }
+  const resultBindings = resultTensors.map((tensor, i) => {
+    const binding = bindingOfRoot(i);
+    if (binding === null) tensor.node.shared = true;
+    return binding;
+  });
   // Put the storages back: the replay gives them their new values.
   for (const storage of state) {
     const old = before.get(storage);
@@ -332,6 +341,7 @@ function record<Args extends readonly unknown[]>(
       binding: bindingOfRoot(i),
       fixed: bindingOfRoot(i) === null ? tensor.node.data : null,
     })),
+    sharedBindings: sharedBindings(resultBindings, writes, leafCount),
     hooks: [...replayHooks],
     constants: { memory: [], sources: [], versions: [] },
   };
@@ -354,11 +364,17 @@ function replay(capture: Capture, inputs: readonly Tensor[], first: boolean): un
   const buffers: DeviceBuffer[] = [arena, status];
   for (const source of leaves) buffers.push(leafData(source, inputs));
   const firstOutput = buffers.length;
+  leaves.forEach((source, i) => {
+    if (!capture.sharedBindings.has(2 + i)) return;
+    if (source.kind === 'storage') source.storage.node.shared = true;
+    else if (source.kind === 'argument') inputs[source.index].storage.node.shared = true;
+  });
   const overwritten = new Map<number, number>();
   const storageOf = ({ storage, argument }: Write): Storage => storage ?? inputs[argument].storage;
   for (const write of writes) {
     const storage = storageOf(write);
-    if (write.overLeaf !== null && storage.node.consumers === 0 && storage.owned(storage.node))
+    const { node } = storage;
+    if (write.overLeaf !== null && node.consumers === 0 && storage.owned(node) && !node.shared)
       overwritten.set(write.binding, 2 + write.overLeaf);
   }
   capture.outputBytes.forEach((bytes, i) => {
@@ -370,14 +386,23 @@ function replay(capture: Capture, inputs: readonly Tensor[], first: boolean): un
   checkStatus(plan, device, status);
   for (const write of writes) {
     const { template, binding } = write;
-    storageOf(write).settle(bufferNode(device, template.dtype, template.shape, buffers[binding]));
+    const node = bufferNode(device, template.dtype, template.shape, buffers[binding]);
+    node.shared = capture.sharedBindings.has(binding);
+    storageOf(write).settle(node);
   }
   return rebuildWith(capture.skeleton, (slot) => {
     const { template, binding, fixed } = capture.results[(slot as ResultSlot).index];
     const data = binding === null ? fixed : buffers[binding];
     if (data === null) throw new Error('unreachable: results are outputs');
-    return new Tensor(bufferNode(device, template.dtype, template.shape, data));
+    const node = bufferNode(device, template.dtype, template.shape, data);
+    node.shared = binding === null || capture.sharedBindings.has(binding);
+    return new Tensor(node);
   });
+}
+
+function sharedBindings(results: readonly (number | null)[], writes: readonly Write[], leaves: number): Set<number> {
+  const all = [...results.filter((binding) => binding !== null), ...writes.map((write) => write.binding)];
+  return new Set(all.filter((binding, i) => binding < 2 + leaves || all.indexOf(binding) !== i));
 }
 
 /** Binds the kept memory of constant operands, rearranging those that are new or have another value than before. */

@@ -13,6 +13,12 @@ export function markPending(storage: Storage): void {
 
 export const hasPending = (): boolean => pending.size > 0 || alongside.size > 0;
 
+let sparesForfeited = false;
+/** Says that an uncomputed value was replaced which somebody may still read: it hangs on the values in memory, which stay until it is gone. */
+export function forfeitSpares(): void {
+  sparesForfeited = true;
+}
+
 /** Values that gradients were asked of: computed along with the next evaluation, which needs them anyway, so that reading a loss later costs nothing. */
 const alongside = new Set<AnyNode>();
 
@@ -61,8 +67,14 @@ export function evaluate(tensors: readonly Tensor[]): void {
   if (captured !== null) return;
   const nodes = tensors.map((tensor) => tensor.node);
   nodes.push(...alongside);
+  const spares = new Map<AnyNode, AnyNode>();
   if (hasPending()) {
-    for (const storage of takePending()) nodes.push(storage.node);
+    for (const storage of takePending()) {
+      const spare = storage.takeSpare();
+      if (spare !== null && !sparesForfeited && !storage.node.requiresGrad) spares.set(storage.node, spare);
+      nodes.push(storage.node);
+    }
+    sparesForfeited = false;
   }
-  realize(nodes);
+  realize(nodes, spares);
 }

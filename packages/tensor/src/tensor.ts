@@ -3,9 +3,17 @@
  * every tensor on it sees, which is PyTorch's aliasing made of immutable nodes (functionalisation).
  */
 import { type Device, DTYPES, type DType, ProjError } from '@proj/kernel';
-import { type AnyNode, elementCount, isDifferentiable, isGradEnabled, sameShape, type Shape } from './graph/node.ts';
+import {
+  type AnyNode,
+  elementCount,
+  isDifferentiable,
+  isGradEnabled,
+  keptNodes,
+  sameShape,
+  type Shape,
+} from './graph/node.ts';
 import { castNode, detachNode, expandNode, leafNode } from './graph/build.ts';
-import { evaluate, markPending, noteRead, refuseWhileCapturing } from './evaluate.ts';
+import { evaluate, forfeitSpares, markPending, noteRead, refuseWhileCapturing } from './evaluate.ts';
 import { nextStorageId, noteReplaced } from './tidy.ts';
 import { readElements, type ElementArray } from './io/elements.ts';
 import type { TensorMethods } from './methods.ts';
@@ -22,7 +30,7 @@ export interface ViewStep {
 /** Views of a view share its steps: each is applied once to a base, so that gradients of several views meet at the node that they view. */
 function applyStep(step: ViewStep, base: AnyNode): AnyNode {
   if (step.applied?.base === base) return step.applied.result;
-  const result = step.apply(base);
+  const result = keptNodes(() => step.apply(base));
   if (result !== base) step.applied = { base, result };
   return result;
 }
@@ -35,10 +43,31 @@ export class Storage {
   /** The leaf tensor that requires a gradient, when there is one. */
   leaf: Tensor | null = null;
   #leafNode: AnyNode | null = null;
+  /** The last value in memory, when nothing but the value that waits to be computed reads it: its memory may be taken for that. */
+  #spare: AnyNode | null = null;
+  /** A value that an in-place operation made and handed to nobody else, and how many other handles it had on the way. */
+  #taken: AnyNode | null = null;
+  #takenSharers = 0;
 
   constructor(node: AnyNode) {
     this.node = node;
     this.#own(node);
+  }
+
+  /** Takes the memory that the value to be computed may be written over, if there is such. */
+  takeSpare(): AnyNode | null {
+    const spare = this.#spare;
+    this.#spare = null;
+    return spare;
+  }
+
+  /** Whether only this storage has the value, and only in-place operations read it. */
+  #alone(node: AnyNode): boolean {
+    const only =
+      node === this.#taken
+        ? (node.sharers?.length ?? 0) === this.#takenSharers
+        : this.owned(node) && !node.requiresGrad;
+    return only && !node.shared && !node.readOutside;
   }
 
   #own(node: AnyNode): void {
@@ -64,13 +93,21 @@ export class Storage {
     return this.#leafNode;
   }
 
-  /** `since`: the first node id of the operation that writes; what it reads itself is not overwritten yet. */
-  replace(node: AnyNode, since = node.id): void {
+  /**
+   * `since`: the first node id of the operation that writes; what it reads itself is not overwritten yet. `internal`: all nodes from there on
+   * were made by the operation and are in nobody's hands.
+   */
+  replace(node: AnyNode, since = node.id, internal = false): void {
+    const alone = this.#alone(this.node);
+    if (this.node.data !== null) this.#spare = alone ? this.node : null;
+    else if (!alone) forfeitSpares();
     if (this.owned(this.node)) overwrittenNodes.set(this.node, since);
     if (this.#leafNode !== null) overwrittenNodes.set(this.#leafNode, since);
     noteReplaced(this, this.node);
     this.node = node;
     this.#own(node);
+    this.#taken = internal && node.id >= since && !node.requiresGrad ? node : null;
+    this.#takenSharers = node.sharers?.length ?? 0;
     this.#leafNode = null;
     this.version++;
     markPending(this);
@@ -79,6 +116,7 @@ export class Storage {
   /** Puts an earlier value back, as if the writes since had not happened. */
   restore(node: AnyNode): void {
     this.node = node;
+    this.#spare = this.#taken = null;
     this.#leafNode = null;
   }
 
@@ -92,6 +130,7 @@ export class Storage {
     noteReplaced(this, this.node);
     this.node = node;
     this.#own(node);
+    this.#spare = this.#taken = null;
     this.#leafNode = null;
     this.version++;
   }
@@ -328,7 +367,7 @@ export class Tensor {
   }
 
   /** Replaces the elements seen by this tensor with those of `value`, broadcast and cast as needed. The basis of every in-place operation. */
-  assign(value: AnyNode, op = 'copy_', since = value.id): this {
+  assign(value: AnyNode, op = 'copy_', since?: number): this {
     const { storage } = this;
     if (isGradEnabled() && (this.#detached ? (this.#root ?? this).#requires : storage.leaf !== null)) {
       throw new ProjError('autograd', 'a leaf that requires a gradient cannot be changed in place', {
@@ -356,7 +395,7 @@ export class Tensor {
         dtypes: [dtype, value.dtype],
       });
     const stored = expandNode(castNode(value, dtype), shape);
-    storage.replace(this.#writeThrough(storage.node, stored, 0, op), since);
+    storage.replace(this.#writeThrough(storage.node, stored, 0, op), since ?? value.id, since !== undefined);
     return this;
   }
 

@@ -7,6 +7,7 @@ import type { ScalarType } from '../ir/types.ts';
 import { SCALARS } from '../ir/types.ts';
 import { verifyKernel } from '../ir/verify.ts';
 import { compileJs, type JsArgument, type JsFunction, type JsOptions, type JsTypedArray } from '../targets/js.ts';
+import { MemoryUse } from './memory-use.ts';
 import type { CompiledKernel, Device, DeviceBuffer, DeviceFeatures, Launch, Program } from './device.ts';
 
 type View = (buffer: ArrayBuffer, offset: number, length: number) => JsTypedArray;
@@ -30,8 +31,6 @@ const VIEWS: Record<Exclude<ScalarType, 'index'>, View> = {
 export class JsBuffer implements DeviceBuffer {
   readonly device: JsDevice;
   readonly bytes: number;
-  /** Dies with the buffer. A registry watches it in the buffer's place, because what is watched outlives minor collections. */
-  readonly token = {};
   #memory: ArrayBuffer | null;
   #views = new Map<string, JsTypedArray>();
 
@@ -95,10 +94,7 @@ export class JsDevice implements Device {
   };
   readonly #options: Partial<JsOptions>;
   readonly #compiled = new Map<string, JsKernel>();
-  #used = 0;
-  readonly #collected = new FinalizationRegistry<number>((bytes) => {
-    this.#used -= bytes;
-  });
+  readonly #use = new MemoryUse();
 
   constructor(options: Partial<JsOptions> = {}) {
     this.#options = options;
@@ -113,15 +109,13 @@ export class JsDevice implements Device {
     } catch (cause) {
       throw new ProjError('out-of-memory', `no room for ${bytes} bytes`, { op: 'allocate', cause });
     }
-    this.#used += bytes;
-    this.#collected.register(buffer.token, bytes, buffer.token);
+    this.#use.add(bytes);
     return buffer;
   }
 
   /** Called by a buffer that was disposed of. */
   released(buffer: JsBuffer): void {
-    this.#used -= buffer.bytes;
-    this.#collected.unregister(buffer.token);
+    this.#use.remove(buffer.bytes);
   }
 
   write(buffer: DeviceBuffer, offset: number, data: Uint8Array): void {
@@ -169,7 +163,7 @@ export class JsDevice implements Device {
   }
 
   memory(): { readonly used: number; readonly pooled: number } {
-    return { used: this.#used, pooled: 0 };
+    return { used: this.#use.current(), pooled: 0 };
   }
 
   dispose(): void {

@@ -1,7 +1,7 @@
 /** Node constructors: one for each primitive, with its shape and dtype rule. Arguments are normalised (dims are non-negative) by the ops above. */
 import { type Device, type DeviceBuffer, type DType, ProjError } from '@proj/kernel';
 import { requireDType } from '../promotion.ts';
-import { type AnyNode, elementCount, makeNode, Node, sameShape, type Shape } from './node.ts';
+import { type AnyNode, elementCount, keptNodes, makeNode, Node, sameShape, type Shape } from './node.ts';
 import {
   type Attributes,
   type BinaryPrimitive,
@@ -75,13 +75,12 @@ export function contiguousNode(x: AnyNode): AnyNode {
 
 export function detachNode(x: AnyNode): AnyNode {
   if (!x.requiresGrad) return x;
-  const node = new Node('detach', x.device, x.dtype, x.shape, [x], null, false) as AnyNode;
-  return node;
+  return keptNodes(() => new Node('detach', x.device, x.dtype, x.shape, [x], null, false) as AnyNode);
 }
 
 /** `x` as a leaf that requires a gradient. */
 export function leafNode(x: AnyNode): AnyNode {
-  return new Node('leaf', x.device, x.dtype, x.shape, [x], null, true) as AnyNode;
+  return keptNodes(() => new Node('leaf', x.device, x.dtype, x.shape, [x], null, true) as AnyNode);
 }
 
 export function reshapeNode(x: AnyNode, shape: Shape): AnyNode {

@@ -4,6 +4,7 @@ export {
   type AnyNode,
   isDifferentiable,
   isGradEnabled,
+  inPlaceOperation,
   nextNodeId,
   Node,
   sameShape,

@@ -8,6 +8,21 @@ let created = 0;
 /** The id that the next node will have. */
 export const nextNodeId = (): number => created;
 
+let insideOperation = false;
+function inside<T>(is: boolean, body: () => T): T {
+  const before = insideOperation;
+  insideOperation = is;
+  try {
+    return body();
+  } finally {
+    insideOperation = before;
+  }
+}
+/** Runs the body of an in-place operation: the nodes that it makes serve the value that is written, and are in nobody's hands. */
+export const inPlaceOperation = <T>(body: () => T): T => inside(true, body);
+/** Builds nodes that are kept for later readers, in-place operation or not. */
+export const keptNodes = <T>(body: () => T): T => inside(false, body);
+
 export class Node<P extends Primitive = Primitive> {
   readonly id = created++;
   readonly op: P;
@@ -22,8 +37,12 @@ export class Node<P extends Primitive = Primitive> {
   readonly requiresGrad: boolean;
   /** A backward pass has gone through it and will not again: its sources may be dropped once it is realised, although it requires a gradient. */
   released = false;
-  /** Unrealised nodes that were built on this one; a hint for reusing memory in place. */
+  /** Nodes that were built on this one; a hint for reusing memory in place. */
   consumers = 0;
+  /** Whether one of them was built outside in-place operations, so that somebody may have it in hands. */
+  readOutside = false;
+  /** Its memory is that of another node too. */
+  shared = false;
   /** The storage (by its id) whose value it is, -1 for none; copies are free, so that several may share it. */
   owner = -1;
   sharers: number[] | null = null;
@@ -31,6 +50,9 @@ export class Node<P extends Primitive = Primitive> {
   overwrittenSince: number | undefined = undefined;
   /** The tensor that a leaf of the gradient graph belongs to. What is kept on nodes rather than in tables of weak keys dies young. */
   leafOf: object | undefined = undefined;
+  /** Scratch of whoever walks the graph: when it was seen last, and its place in the order that is being looked at. */
+  mark = 0;
+  position = 0;
 
   constructor(
     op: P,
@@ -48,7 +70,10 @@ export class Node<P extends Primitive = Primitive> {
     this.sources = sources;
     this.attr = attr;
     this.requiresGrad = requiresGrad;
-    for (const source of sources) source.consumers++;
+    for (const source of sources) {
+      source.consumers++;
+      if (!insideOperation) source.readOutside = true;
+    }
   }
 }
 
@@ -89,5 +114,15 @@ export function makeNode<P extends Primitive>(
   return new Node(op, device, dtype, shape, sources, attr, requiresGrad && gradEnabled && FLOATS.has(dtype)) as AnyNode;
 }
 
-export const elementCount = (shape: Shape): number => shape.reduce((product, size) => product * size, 1);
-export const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length && a.every((size, i) => size === b[i]);
+export function elementCount(shape: Shape): number {
+  let count = 1;
+  for (let i = 0; i < shape.length; i++) count *= shape[i];
+  return count;
+}
+
+export function sameShape(a: Shape, b: Shape): boolean {
+  if (a === b) return true;
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}

@@ -1,9 +1,9 @@
 /** Runs plans: finds or makes the plan for the pending nodes, gives it memory, and hands the results to the nodes. */
-import { type Device, type DeviceBuffer, ProjError } from '@proj/kernel';
+import { type Device, type DeviceBuffer, ProjError, steadyYoungGeneration } from '@proj/kernel';
 import type { AnyNode } from '../graph/node.ts';
 import { allocate } from '../tidy.ts';
 import { announcePlan, debugLevel, runTimed } from './debug.ts';
-import { makePlan, type Plan, planKey, topologicalOrder } from './plan.ts';
+import { makePlan, overwriteKey, type Plan, planKey, topologicalOrder } from './plan.ts';
 
 interface DeviceState {
   readonly plans: Map<string, Plan>;
@@ -79,8 +79,13 @@ export function checkStatus(plan: Pick<Plan, 'checks'>, device: Device, status: 
   });
 }
 
+let runs = 0;
+/** Between looks at the engine's heap. */
+const HEAP_CHECK_RUNS = 32;
+
 /** Runs a plan's program, timed launch by launch where `PROJ_DEBUG` asks for it. */
 export function runProgram(plan: Plan, buffers: readonly DeviceBuffer[], scalars: readonly (number | bigint)[]): void {
+  if (runs++ % HEAP_CHECK_RUNS === 0) steadyYoungGeneration();
   if (debugLevel >= 2) runTimed(plan, buffers, scalars);
   else plan.program.run(buffers, scalars);
 }
@@ -124,8 +129,34 @@ export function scalarsOf(plan: Plan, order: readonly AnyNode[]): (number | bigi
   });
 }
 
-/** Computes the nodes that have no memory yet; all of one device at once. */
-export function realize(nodes: readonly AnyNode[]): void {
+/** For outputs that may be written over the memory of a value which nothing else will read (`spares`, by the node that replaces it): that memory. */
+function spareMemory(
+  plan: Plan,
+  order: readonly AnyNode[],
+  roots: readonly AnyNode[],
+  spares: ReadonlyMap<AnyNode, AnyNode>,
+): (DeviceBuffer | undefined)[] {
+  const found: (DeviceBuffer | undefined)[] = [];
+  if (spares.size === 0) return found;
+  const leafOf = new Map(plan.leaves.map((position, leaf) => [order[position], leaf]));
+  roots.forEach((root, i) => {
+    const spare = spares.get(root);
+    const output = (plan.rootBindings[i] ?? 0) - 2 - plan.leaves.length;
+    const leaf = spare === undefined ? undefined : leafOf.get(spare);
+    if (spare === undefined || spare.data === null || spare.data.disposed || output < 0) return;
+    // What is not read at all may be written at any time.
+    if (
+      leaf === undefined
+        ? spare.data.bytes === plan.outputs[output].bytes
+        : plan.overwritable.has(overwriteKey(leaf, output))
+    )
+      found[output] ??= spare.data;
+  });
+  return found;
+}
+
+/** Computes the nodes that have no memory yet; all of one device at once. `spares`: see {@link spareMemory}. */
+export function realize(nodes: readonly AnyNode[], spares: ReadonlyMap<AnyNode, AnyNode> = new Map()): void {
   const byDevice = new Map<Device, AnyNode[]>();
   for (const node of new Set(nodes)) {
     if (node.data !== null) continue;
@@ -136,15 +167,18 @@ export function realize(nodes: readonly AnyNode[]): void {
   for (const [device, roots] of byDevice) {
     const order = topologicalOrder(roots);
     const plan = planFor(order, roots, device);
-    const outputs = plan.outputs.map(({ bytes }) => allocate(device, bytes));
+    const taken = spareMemory(plan, order, roots, spares);
+    const outputs = plan.outputs.map(({ bytes }, i) => taken[i] ?? allocate(device, bytes));
     runPlan(plan, order, outputs);
     plan.outputs.forEach(({ position }, i) => settle(order[position], outputs[i]));
     roots.forEach((root, i) => {
       const binding = plan.rootBindings[i];
       if (binding === null || root.data !== null) return;
       const leaf = binding - 2;
+      root.shared = true;
       settle(root, leaf < plan.leaves.length ? order[plan.leaves[leaf]].data : outputs[leaf - plan.leaves.length]);
     });
+    for (const [root, spare] of spares) if (root.device === device && spare.data !== root.data) spare.data?.dispose();
   }
 }
 

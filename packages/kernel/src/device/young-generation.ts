@@ -1,0 +1,36 @@
+/**
+ * Keeps V8's young generation at one size. A step of training makes a few hundred kilobytes of short-lived nodes; what happens to be alive
+ * at each collection adds up, and whenever the sum passes the size of the young generation V8 doubles it, to 128 MB and more in a loop that
+ * never needs them. It also learns early on, while plans are made, that some literals live long, and puts those into the old generation ever
+ * after, where each of them keeps a dead graph alive. So it goes to 8 MiB at once, stays there, and puts nothing into the old
+ * generation untried. These are settings of the whole process: none is made where the process was started with its own, or where
+ * `PROJ_HEAP=engine` leaves the heap to the engine.
+ */
+
+/** Bytes of both halves: some twenty steps of a small network. */
+const WANTED_BYTES = 16 * 2 ** 20;
+
+type Engine = Pick<typeof import('node:v8'), 'setFlagsFromString' | 'getHeapSpaceStatistics'>;
+
+let engine: Engine | null | undefined;
+
+function findEngine(): Engine | null {
+  const { process } = globalThis;
+  if (process?.versions?.['v8'] === undefined || process.env['PROJ_HEAP'] === 'engine') return null;
+  if (/semi.space|pretenuring/.test([...process.execArgv, process.env['NODE_OPTIONS'] ?? ''].join(' '))) return null;
+  return process.getBuiltinModule?.('node:v8') ?? null;
+}
+
+/** To be called now and then while the young generation may still grow. */
+export function steadyYoungGeneration(): void {
+  if (engine === null) return;
+  if (engine === undefined) {
+    engine = findEngine();
+    engine?.setFlagsFromString('--no-allocation-site-pretenuring');
+  }
+  const size = engine?.getHeapSpaceStatistics().find(({ space_name }) => space_name === 'new_space')?.space_size;
+  if (engine === null || size === undefined) return;
+  const factor = Math.max(1, Math.round(WANTED_BYTES / size));
+  engine.setFlagsFromString(`--semi-space-growth-factor=${factor}`);
+  if (factor === 1) engine = null;
+}

@@ -1,2 +1,3 @@
-/** The compiler from IL-NN to one program per token step. */
-export {};
+/** The compiler: a program of a converted model as one call into a device for each step. */
+export { CompiledNativeILNN, type CompileOptions, type CompileReport } from './compiled.ts';
+export { constantBytes, type ModelWeights, packConstant, packWeights, type WeightPlace } from './weights.ts';

@@ -6,7 +6,14 @@
  * position and head, for keys and for values. One head of a few tokens (a *tile*) is worked on at a time; heads and tiles are split over threads, each with
  * its own row of scores, so memory grows with the context and not with its square.
  */
-import { buildKernel, type DeviceFeatures, type Kernel, type KernelBuilder, type Memory, type Value } from '@proj/kernel';
+import {
+  buildKernel,
+  type DeviceFeatures,
+  type Kernel,
+  type KernelBuilder,
+  type Memory,
+  type Value,
+} from '@proj/kernel';
 import type { CacheScheme, Mode } from '../il/il.ts';
 import { PANEL_ROWS } from '../quantize/layout.ts';
 import { stepPosition, stepTokens } from './control.ts';
@@ -23,9 +30,16 @@ export interface CacheShape {
 }
 
 /** Bytes of the parts of a layer's cache: keys, key scales, values, value scales. */
-export function cacheBytes({ scheme, kvHeads, headDim, positions }: CacheShape): readonly [number, number, number, number] {
+export function cacheBytes({
+  scheme,
+  kvHeads,
+  headDim,
+  positions,
+}: CacheShape): readonly [number, number, number, number] {
   const codes = kvHeads * positions * headDim;
-  return scheme === 'f32' ? [4 * codes, 0, 4 * codes, 0] : [codes, 4 * kvHeads * positions, codes, 4 * kvHeads * positions];
+  return scheme === 'f32'
+    ? [4 * codes, 0, 4 * codes, 0]
+    : [codes, 4 * kvHeads * positions, codes, 4 * kvHeads * positions];
 }
 
 interface CacheParameters {

@@ -21,14 +21,23 @@ const sumColumns = ({ scheme, activation, columns }: DotShape): number =>
   Math.min(scheme.group === 'row' ? columns : scheme.group, activation === 'a8g32' ? ACTIVATION_GROUP : columns);
 
 /** The signed code of a weight. */
-function codeAt(b: KernelBuilder, codes: Memory, { scheme, rows, columns }: DotShape, row: Value, column: Value): Value {
+function codeAt(
+  b: KernelBuilder,
+  codes: Memory,
+  { scheme, rows, columns }: DotShape,
+  row: Value,
+  column: Value,
+): Value {
   const { linesPerPanel } = packedLayout(scheme, rows, columns);
   const perLine = 32 / scheme.bits;
   const line = b.add(b.mul(b.div(row, PANEL_ROWS), linesPerPanel), b.div(column, perLine));
   const within = b.rem(column, perLine);
   const byte = b.add(b.mul(b.rem(row, PANEL_ROWS), 4), b.rem(within, 4));
   const shift = b.cast(b.mul(b.div(within, 4), scheme.bits), 'i32');
-  const u = b.and(b.shr(b.cast(b.load(codes, b.add(b.mul(line, LINE_BYTES), byte)), 'i32'), shift), 2 ** scheme.bits - 1);
+  const u = b.and(
+    b.shr(b.cast(b.load(codes, b.add(b.mul(line, LINE_BYTES), byte)), 'i32'), shift),
+    2 ** scheme.bits - 1,
+  );
   return scheme.bits === 1 ? b.sub(b.add(u, u), 1) : b.sub(u, scheme.offset);
 }
 
@@ -45,7 +54,8 @@ export function dotKernel(name: string, shape: DotShape): Kernel {
     const width = sumColumns(shape);
     const groups = Math.ceil(columns / width);
     const inputAt = (token: Value, column: Value): Value => {
-      if (activation !== 'a1') return b.cast(b.load(input, b.add(b.mul(token, activationColumns(columns)), column)), 'i32');
+      if (activation !== 'a1')
+        return b.cast(b.load(input, b.add(b.mul(token, activationColumns(columns)), column)), 'i32');
       const word = b.add(b.mul(token, activationWords('a1', columns)), b.div(column, 32));
       const within = b.rem(column, 32);
       const bit = b.cast(b.add(b.mul(b.rem(within, 4), 8), b.div(within, 4)), 'i32');

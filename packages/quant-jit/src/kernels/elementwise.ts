@@ -1,5 +1,14 @@
 /** Kernels that work element by element over rows of floats, and row by row: what is left when the passes have fused what they can. */
-import { buildKernel, type DeviceFeatures, type Kernel, type KernelBuilder, math, type Memory, type Value, vectorLoop } from '@proj/kernel';
+import {
+  buildKernel,
+  type DeviceFeatures,
+  type Kernel,
+  type KernelBuilder,
+  math,
+  type Memory,
+  type Value,
+  vectorLoop,
+} from '@proj/kernel';
 import type { Mode } from '../il/il.ts';
 import type { Lut } from '../quantize/lut.ts';
 import { stepTokens } from './control.ts';
@@ -49,7 +58,7 @@ export function elementwiseKernel(name: string, shape: ElementwiseShape, feature
 /** A value of a table, at the centre of the cell of x; beyond its ends as at them. */
 export function lookUpLut(b: KernelBuilder, table: Memory, lut: Lut, x: Value): Value {
   const cell = b.cast(b.floor(b.div(b.sub(x, lut.lo), Math.fround(lut.cell))), 'i32');
-  return b.gather(table, b.min(b.max(cell, 0), lut.table.length - 1));
+  return b.gather(table, b.cast(b.min(b.max(cell, 0), lut.table.length - 1), 'index'));
 }
 
 /** Softmax of each row. Parameters: x f32, [tables f32 (data mode)], out f32, control i32. Range: the most tokens of a step. */

@@ -43,8 +43,7 @@ export function embedKernel(name: string, shape: EmbedShape): Kernel {
         const fields = 8 / scheme.bits;
         const perLine = 4 * fields;
         const groupColumns = scheme.group === 'row' ? layout.columns : scheme.group;
-        const at = (group: Value): Value =>
-          b.add(b.mul(b.add(b.mul(panel, layout.groups), group), PANEL_ROWS), lane);
+        const at = (group: Value): Value => b.add(b.mul(b.add(b.mul(panel, layout.groups), group), PANEL_ROWS), lane);
         const lines = b.add(b.mul(panel, layout.linesPerPanel * (LINE_BYTES / 4)), lane);
         b.for(0, layout.groups, 1, [], (group) => {
           const scale = b.mul(b.cast(b.load(scales, at(group)), 'f32'), factor);

@@ -28,9 +28,11 @@ export interface LinearShape {
   readonly columns: number;
   /** Tokens that share each load of the weights. */
   readonly tile: number;
+  /** Bits of a row that one turn of the inner loop takes (`TILE_SIZE`, default 32: one line). It changes no result. */
+  readonly tileSize?: number;
   /** Whether the number of tokens is element 0 of the parameter `control`; else it is `tile`. */
   readonly counted: boolean;
-  /** `gated`: panels come in pairs, gate and up, and `join(gate, up)` is stored in half as many rows. */
+  /** Panels come in pairs, gate and up, and `join(gate, up)` is stored in half as many rows. */
   readonly join?: (b: KernelBuilder, gate: Value, up: Value) => Value;
 }
 
@@ -143,10 +145,9 @@ class LinearBuilder {
     // Where activations have one scale, sums of integers reach over the whole group.
     const parts = activation === 'a8g32' ? columns / ACTIVATION_GROUP : 1;
     const zero = b.splat(b.constant(0, 'f32'), this.#lanes);
-    const flat = b.for(
-      0,
+    const flat = this.#unrolled(
       this.#layout.columns / columns,
-      1,
+      (columns * scheme.bits) / 32,
       grid(tile, this.#slices, () => zero).flat(),
       (group, ...carried) => {
         let partial: Grid | null = null;
@@ -164,7 +165,8 @@ class LinearBuilder {
           });
         }
         const scaled = partial ?? [];
-        if (scheme.group === 'row') return scaled.flatMap((row, t) => row.map((v, s) => b.add(v, carried[t * this.#slices + s])));
+        if (scheme.group === 'row')
+          return scaled.flatMap((row, t) => row.map((v, s) => b.add(v, carried[t * this.#slices + s])));
         const at = b.mul(b.add(b.mul(panel, this.#layout.groups), group), PANEL_ROWS);
         const scales = this.#slice((s) => b.cast(b.load(this.#scales, b.add(at, s * this.#lanes), this.#lanes), 'f32'));
         const next = scaled.map((row, t) => row.map((v, s) => b.mulAdd(v, scales[s], carried[t * this.#slices + s])));
@@ -255,9 +257,10 @@ class LinearBuilder {
     const { linesPerPanel } = this.#layout;
     const first = b.mul(panel, linesPerPanel);
     // A chain of dependent sums is slow; a tile of tokens is several chains already.
-    const chains = tile * this.#slices >= 4 ? 1 : 4;
+    const chains = tile * this.#slices >= 4 || linesPerPanel % 4 !== 0 ? 1 : 4;
     const start = Array.from({ length: chains }, () => grid(tile, this.#slices, () => this.#zero()));
-    const flat = b.for(0, linesPerPanel, chains, start.flat(2), (line, ...carried) => {
+    const flat = this.#unrolled(linesPerPanel / chains, chains, start.flat(2), (turn, ...carried) => {
+      const line = b.mul(turn, chains);
       const at = this.#ungroup(carried, chains);
       return at
         .map((sums, c) => this.#line(sums, b.add(b.add(first, line), c), token, b.mul(b.add(line, c), 8 / scheme.bits)))
@@ -280,21 +283,26 @@ class LinearBuilder {
     const offset = scheme.bits === 1 ? 1 : scheme.offset;
     if (tile === 1) {
       const count = 8 / scheme.bits;
-      const flat = b.for(
-        0,
+      const flat = this.#unrolled(
         linesPerPanel,
         1,
         Array.from({ length: count }, () => this.#zeros()).flat(),
         (line, ...carried) => {
-          const planes = Array.from({ length: count }, (_, p) => carried.slice(p * this.#slices, (p + 1) * this.#slices));
+          const planes = Array.from({ length: count }, (_, p) =>
+            carried.slice(p * this.#slices, (p + 1) * this.#slices),
+          );
           return this.#planes(planes, b.add(first, line), 1, token, b.mul(line, count)).flat();
         },
       );
       const planes = Array.from({ length: count }, (_, p) => flat.slice(p * this.#slices, (p + 1) * this.#slices));
       return this.#finishRow(this.#joinPlanes(planes, [this.#total(token, 0, -offset)]), panel, token);
     }
-    const flat = b.for(0, linesPerPanel, 1, grid(tile, this.#slices, () => this.#zero()).flat(), (line, ...carried) =>
-      this.#line(this.#ungroup(carried, 1)[0], b.add(first, line), token, b.mul(line, 8 / scheme.bits)).flat(),
+    const flat = this.#unrolled(
+      linesPerPanel,
+      1,
+      grid(tile, this.#slices, () => this.#zero()).flat(),
+      (line, ...carried) =>
+        this.#line(this.#ungroup(carried, 1)[0], b.add(first, line), token, b.mul(line, 8 / scheme.bits)).flat(),
     );
     const sums = this.#ungroup(flat, 1)[0].map((row, t) =>
       row.map((v) => b.add(scheme.bits === 1 ? b.add(v, v) : v, this.#totals(token, t, -offset))),
@@ -335,14 +343,19 @@ class LinearBuilder {
     const { tile, columns } = this.#shape;
     const { linesPerPanel } = this.#layout;
     const first = b.mul(panel, linesPerPanel);
-    const flat = b.for(0, linesPerPanel, 1, grid(tile, this.#slices, () => this.#zero()).flat(), (line, ...carried) => {
-      const slices = this.#slice((s) => b.bitcast(this.#load(b.add(first, line), s), 'i32'));
-      return carried.map((count, i) => {
-        const [t, s] = [Math.floor(i / this.#slices), i % this.#slices];
-        const word = b.splat(this.#word(token, t, line), this.#lanes);
-        return b.add(count, b.popcount(b.xor(slices[s], word)));
-      });
-    });
+    const flat = this.#unrolled(
+      linesPerPanel,
+      1,
+      grid(tile, this.#slices, () => this.#zero()).flat(),
+      (line, ...carried) => {
+        const slices = this.#slice((s) => b.bitcast(this.#load(b.add(first, line), s), 'i32'));
+        return carried.map((count, i) => {
+          const [t, s] = [Math.floor(i / this.#slices), i % this.#slices];
+          const word = b.splat(this.#word(token, t, line), this.#lanes);
+          return b.add(count, b.popcount(b.xor(slices[s], word)));
+        });
+      },
+    );
     const dots = this.#ungroup(flat, 1)[0].map((row) =>
       row.map((differ) => b.sub(b.splat(b.constant(columns, 'i32'), this.#lanes), b.add(differ, differ))),
     );
@@ -367,6 +380,23 @@ class LinearBuilder {
     return sums.map((row, t) => {
       const scale = b.splat(this.#activationScale(token, t, b.index(0)), this.#lanes);
       return row.map((v) => b.mul(v, scale));
+    });
+  }
+
+  /** A loop over `count` items of `lines` lines each, several to a turn. */
+  #unrolled(
+    count: number,
+    lines: number,
+    initial: readonly Value[],
+    body: (item: Value, ...carried: Value[]) => readonly Value[],
+  ): Value[] {
+    const b = this.#b;
+    let items = Math.max(1, Math.floor((this.#shape.tileSize ?? 32) / 32 / lines));
+    while (count % items !== 0) items--;
+    return b.for(0, count, items, initial, (first, ...carried) => {
+      let values: readonly Value[] = carried;
+      for (let i = 0; i < items; i++) values = body(b.add(first, i), ...values);
+      return values;
     });
   }
 

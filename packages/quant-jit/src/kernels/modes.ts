@@ -33,7 +33,7 @@ function lookUp(b: KernelBuilder, tables: ModeTables | null, lut: Lut, x: Value)
   }
   const cell = b.cast(b.mul(b.sub(x, lut.lo), 1 / lut.cell), 'i32');
   const inside = b.min(b.max(cell, 0), lut.table.length - 1);
-  return b.gather(tables, b.add(inside, offset));
+  return b.gather(tables, b.cast(b.add(inside, offset), 'index'));
 }
 
 /** cap · tanh(x / cap), or what stands for it. */

@@ -4,7 +4,14 @@
  *
  * Quantisation: scale = absmax / 127, code = round-half-even(x · (127 / absmax)), all in f32; `a1` takes the signs and the mean absolute value.
  */
-import { buildKernel, type DeviceFeatures, type Kernel, type KernelBuilder, type Memory, type Value } from '@proj/kernel';
+import {
+  buildKernel,
+  type DeviceFeatures,
+  type Kernel,
+  type KernelBuilder,
+  type Memory,
+  type Value,
+} from '@proj/kernel';
 import type { Mode } from '../il/il.ts';
 import { ACTIVATION_GROUP, PANEL_ROWS } from '../quantize/layout.ts';
 import type { ActivationScheme } from '../quantize/scheme.ts';
@@ -96,7 +103,14 @@ class Columns {
   }
 
   /** Folds a row into carried values; `body` gets the group and the vectors of it. */
-  fold(initial: readonly Value[], body: (group: Value, parts: readonly (readonly [Value, Value | null])[], carried: readonly Value[]) => readonly Value[]): Value[] {
+  fold(
+    initial: readonly Value[],
+    body: (
+      group: Value,
+      parts: readonly (readonly [Value, Value | null])[],
+      carried: readonly Value[],
+    ) => readonly Value[],
+  ): Value[] {
     const b = this.#b;
     const whole = Math.floor(this.#columns / ACTIVATION_GROUP);
     const parts = (group: Value, tail: boolean): (readonly [Value, Value | null])[] =>
@@ -123,7 +137,9 @@ class Columns {
     const b = this.#b;
     const count = ACTIVATION_GROUP / this.lanes;
     const zeros = Array.from({ length: count }, () => b.splat(b.constant(0, 'f32'), this.lanes));
-    const sums = this.fold(zeros, (_, parts, carried) => parts.map(([at, mask], p) => b.add(carried[p], value(at, mask))));
+    const sums = this.fold(zeros, (_, parts, carried) =>
+      parts.map(([at, mask], p) => b.add(carried[p], value(at, mask))),
+    );
     return b.horizontal(
       'reduceAdd',
       sums.reduce((x, y) => b.add(x, y)),
@@ -164,7 +180,13 @@ const inverseOf = (b: KernelBuilder, absmax: Value): Value =>
   b.select(b.gt(absmax, 0), b.div(b.constant(127, 'f32'), absmax), b.constant(0, 'f32'));
 
 /** Stores codes and gives their sum. */
-function encode(b: KernelBuilder, codes: Memory, at: readonly Value[], values: readonly Value[], inverse: Value): Value {
+function encode(
+  b: KernelBuilder,
+  codes: Memory,
+  at: readonly Value[],
+  values: readonly Value[],
+  inverse: Value,
+): Value {
   const numbers = values.map((v) => b.cast(b.round(b.mul(v, inverse)), 'i32'));
   numbers.forEach((n, p) => b.store(codes, at[p], b.cast(n, 'i8')));
   return b.horizontal(
@@ -183,7 +205,13 @@ function grouped(b: KernelBuilder, codes: Memory, scales: Memory, sums: Memory, 
       const values = parts.map(([at, mask]) => value(at, mask));
       const absmax = largest(b, values);
       b.store(scales, b.add(scaleRow, group), b.div(absmax, 127));
-      const sum = encode(b, codes, parts.map(([at]) => b.add(first, at)), values, inverseOf(b, absmax));
+      const sum = encode(
+        b,
+        codes,
+        parts.map(([at]) => b.add(first, at)),
+        values,
+        inverseOf(b, absmax),
+      );
       b.store(sums, b.add(sumRow, group), sum);
       return [b.add(running, sum)];
     });
@@ -214,7 +242,13 @@ function whole(b: KernelBuilder, codes: Memory, scales: Memory, sums: Memory, co
     b.store(scales, row, b.div(absmax, 127));
     const [total] = of.fold([b.constant(0, 'i32')], (group, parts, [running]) => {
       const values = parts.map(([at, mask]) => value(at, mask));
-      const sum = encode(b, codes, parts.map(([at]) => b.add(first, at)), values, inverse);
+      const sum = encode(
+        b,
+        codes,
+        parts.map(([at]) => b.add(first, at)),
+        values,
+        inverse,
+      );
       b.store(sums, b.add(sumRow, group), sum);
       return [b.add(running, sum)];
     });
@@ -241,10 +275,16 @@ function signs(b: KernelBuilder, codes: Memory, scales: Memory, columns: number,
         const set = b.select(positive, weight, zero);
         return mask === null ? set : b.select(mask, set, zero);
       });
-      b.store(codes, b.add(words, group), b.horizontal('reduceAdd', bits.reduce((x, y) => b.add(x, y))));
+      b.store(
+        codes,
+        b.add(words, group),
+        b.horizontal(
+          'reduceAdd',
+          bits.reduce((x, y) => b.add(x, y)),
+        ),
+      );
       return [];
     });
     of.padding((group) => b.store(codes, b.add(words, group), b.constant(0, 'i32')));
   };
 }
-

@@ -3,7 +3,7 @@
  * of one row share the fixed arena. A place is used again after the last reader. Greedy by size (largest first, lowest offset that is free for its lifetime),
  * the planner of Pisarchyk and Lee 2020, arXiv 2001.03288.
  */
-import type { Program } from '../il.ts';
+import type { IlOp, Program } from '../il.ts';
 import { activationGroups, type ValueType } from '../types.ts';
 
 /** Where a value lies. */
@@ -29,6 +29,8 @@ export interface MemoryOptions {
   readonly bytes?: (type: ValueType) => number;
   /** Offsets and sizes are multiples of this (default 64). */
   readonly align?: number;
+  /** Operations whose result is a view of their first operand and needs no place of its own (default: none). */
+  readonly views?: readonly IlOp[];
 }
 
 /** Bytes of one row: floats and sums 4 each; int8 codes padded to 32 with a scale and a sum for each group; signs 32 a word, and a scale. */
@@ -60,16 +62,26 @@ interface Lifetime {
   readonly last: number;
 }
 
-function lifetimes({ instructions }: Program, bytes: (type: ValueType) => number, align: number): Lifetime[] {
+function lifetimes(
+  { instructions }: Program,
+  bytes: (type: ValueType) => number,
+  align: number,
+  views: readonly IlOp[],
+): Lifetime[] {
+  // A view lives in what it looks at.
+  const root = new Map<string, string>();
+  const rootOf = (name: string): string => root.get(name) ?? name;
+  for (const { op, results, operands } of instructions)
+    if (views.includes(op)) for (const { name } of results) root.set(name, rootOf(operands[0]));
   const lastUse = new Map<string, number>();
   instructions.forEach(({ op, operands }, i) => {
     // A stored value is read after the step.
-    for (const operand of operands) lastUse.set(operand, op === 'store' ? instructions.length : i);
+    for (const operand of operands) lastUse.set(rootOf(operand), op === 'store' ? instructions.length : i);
   });
-  const stored = new Set(instructions.flatMap(({ op, operands }) => (op === 'store' ? operands : [])));
+  const stored = new Set(instructions.flatMap(({ op, operands }) => (op === 'store' ? operands.map(rootOf) : [])));
   return instructions.flatMap(({ results }, first) =>
     results.flatMap(({ name, type }): Lifetime[] => {
-      if (type.kind === 'weight') return [];
+      if (type.kind === 'weight' || root.has(name)) return [];
       const arena = 'rows' in type && type.rows === 1 ? 'fixed' : 'step';
       const last = stored.has(name) ? instructions.length : (lastUse.get(name) ?? first);
       return [{ name, arena, bytes: Math.ceil(bytes(type) / align) * align, first, last }];
@@ -78,11 +90,14 @@ function lifetimes({ instructions }: Program, bytes: (type: ValueType) => number
 }
 
 /** Places for all values, such that no two that live at the same time overlap. An instruction's results do not take the place of its operands. */
-export function planMemory(program: Program, { bytes = rowBytes, align = 64 }: MemoryOptions = {}): MemoryPlan {
+export function planMemory(
+  program: Program,
+  { bytes = rowBytes, align = 64, views = [] }: MemoryOptions = {},
+): MemoryPlan {
   const places = new Map<string, Place>();
   const sizes = { step: 0, fixed: 0 };
   const placed: { life: Lifetime; offset: number }[] = [];
-  const bySize = lifetimes(program, bytes, align).toSorted((a, b) => b.bytes - a.bytes || a.first - b.first);
+  const bySize = lifetimes(program, bytes, align, views).toSorted((a, b) => b.bytes - a.bytes || a.first - b.first);
   for (const life of bySize) {
     let offset = 0;
     const taken = placed

@@ -1,0 +1,644 @@
+/**
+ * Lowers an IL-NN program to launches: one table row an operation. A program is lowered twice, for one token (*decode*) and for a chunk of the prompt (*chunk*),
+ * over the same memory.
+ *
+ * Terms: a *slot* is a device buffer that a step's program binds; a *place* is where a value lies in one; the values of T rows have room for `tokens` rows.
+ * Kernels that work on one row (after `last`) read a second control block, which says one token at the last position.
+ */
+import {
+  type Argument,
+  type Device,
+  type DeviceBuffer,
+  type DeviceFeatures,
+  type Kernel,
+  type KernelBuilder,
+  ProjError,
+  type Value,
+} from '@proj/kernel';
+import { ropeFrequency } from '../il/interpreter/attention.ts';
+import type { AttributesOf, IlOp, Instruction, Result } from '../il/il.ts';
+import type { NativeCodeILNN } from '../il/native-code-ilnn.ts';
+import { planMemory } from '../il/passes/memory.ts';
+import type { ActivationType, Rows, ValueType, WeightType } from '../il/types.ts';
+import { type AttentionShape, appendKernel, attentionKernel, cacheBytes, scoreElements } from '../kernels/attention.ts';
+import { CONTROL } from '../kernels/control.ts';
+import { dotKernel, scaleKernel } from '../kernels/dots.ts';
+import { elementwiseKernel, type ElementwiseShape, gelu, lookUpLut, softmaxKernel } from '../kernels/elementwise.ts';
+import { embedKernel } from '../kernels/embed.ts';
+import { floatLinearKernel } from '../kernels/float-linear.ts';
+import { activationColumns, activationScales, activationSums, linearKernel } from '../kernels/linear.ts';
+import { softcap, tableData } from '../kernels/modes.ts';
+import { angleKernel, ropeKernel } from '../kernels/rope.ts';
+import { rowKernel, type RowShape, rowStride } from '../kernels/rows.ts';
+import { PANEL_ROWS, packedLayout } from '../quantize/layout.ts';
+import { createLut } from '../quantize/lut.ts';
+import { type ActivationScheme, SCHEMES } from '../quantize/scheme.ts';
+import type { ModelWeights } from './weights.ts';
+
+/** Tokens that share a load of weights in a chunk, and of keys and values. */
+const LINEAR_TILE = 8;
+const ATTENTION_TILE = 4;
+/** Work below this many bytes of weights is not worth another thread. */
+const GRAIN_BYTES = 16384;
+/** Threads that scores have room for. */
+const MOST_THREADS = 64;
+
+/** A kernel with where its arguments lie. */
+export interface Step {
+  readonly kernel: Kernel;
+  readonly args: readonly Argument[];
+  readonly begin: number;
+  readonly end: number;
+  readonly grain: number;
+  /** The value that it computes, for reports. */
+  readonly value: string;
+}
+
+interface At {
+  readonly slot: number;
+  /** In bytes. */
+  readonly offset: number;
+}
+interface FloatPlace extends At {
+  readonly kind: 'f32';
+  readonly rows: Rows;
+  readonly columns: number;
+  /** Elements between rows. */
+  readonly stride: number;
+}
+interface ActivationPlace {
+  readonly kind: ActivationScheme;
+  readonly rows: Rows;
+  readonly columns: number;
+  readonly codes: At;
+  readonly scales: At;
+  readonly sums: At;
+}
+interface SumsPlace extends At {
+  readonly kind: 'i32';
+  readonly rows: Rows;
+  readonly columns: number;
+  readonly groups: number;
+}
+interface TokensPlace extends At {
+  readonly kind: 'tokens';
+}
+interface WeightValue extends At {
+  readonly kind: 'weight';
+  readonly type: WeightType;
+}
+export type ValuePlace = FloatPlace | ActivationPlace | SumsPlace | TokensPlace | WeightValue;
+
+/** Device memory of a compiled program; what both lowerings share. */
+export class StepMemory {
+  readonly device: Device;
+  /** Buffers in the order of their bindings. */
+  readonly slots: DeviceBuffer[] = [];
+  /** Most tokens of a step. */
+  readonly tokens: number;
+  /** Positions of the caches, a multiple of 16. */
+  readonly positions: number;
+  readonly control: At;
+  readonly #made = new Map<string, At>();
+  readonly #weights: ModelWeights;
+
+  constructor(device: Device, il: NativeCodeILNN, weights: ModelWeights, tokens: number) {
+    this.device = device;
+    this.#weights = weights;
+    this.tokens = Math.ceil(tokens / PANEL_ROWS) * PANEL_ROWS;
+    this.positions = Math.max(PANEL_ROWS, Math.ceil(il.config.positions / PANEL_ROWS) * PANEL_ROWS);
+    this.control = this.allocate('control', 2 * CONTROL.elements * 4);
+  }
+
+  /** The buffer of a name, zeroed when it is made. */
+  allocate(name: string, bytes: number): At {
+    const found = this.#made.get(name);
+    if (found !== undefined) return found;
+    const buffer = this.device.allocate(Math.max(64, Math.ceil(bytes / 64) * 64));
+    const zeros = new Uint8Array(Math.min(buffer.bytes, 1 << 20));
+    for (let at = 0; at < buffer.bytes; at += zeros.length)
+      this.device.write(buffer, at, zeros.subarray(0, Math.min(zeros.length, buffer.bytes - at)));
+    const place = { slot: this.#slot(buffer), offset: 0 };
+    this.#made.set(name, place);
+    return place;
+  }
+
+  /** A buffer with these numbers. */
+  constant(name: string, data: Float32Array): At {
+    const known = this.#made.has(name);
+    const place = this.allocate(name, data.byteLength);
+    if (!known)
+      this.device.write(this.slots[place.slot], 0, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    return place;
+  }
+
+  weight(name: string): At {
+    const { buffer, offset } = this.#weights.place(name);
+    return { slot: this.#slot(buffer), offset };
+  }
+
+  #slot(buffer: DeviceBuffer): number {
+    const found = this.slots.indexOf(buffer);
+    return found >= 0 ? found : this.slots.push(buffer) - 1;
+  }
+}
+
+/** Bytes of a row of a value, as kernels lay it out. */
+function rowBytes(type: ValueType): number {
+  switch (type.kind) {
+    case 'tokens':
+      return 4;
+    case 'f32':
+      return 4 * rowStride(type.columns);
+    case 'i32':
+      return 4 * type.columns * type.groups;
+    case 'a8g32':
+    case 'a8':
+      return (
+        activationColumns(type.columns) + 4 * (activationScales(type.kind, type.columns) + activationSums(type.columns))
+      );
+    case 'a1':
+      return activationColumns(type.columns) / 8 + 4;
+    case 'weight':
+      return 0;
+    default:
+      return type satisfies never;
+  }
+}
+
+/** Steps of a program, and where values lie. */
+export interface Lowered {
+  readonly steps: readonly Step[];
+  readonly places: ReadonlyMap<string, ValuePlace>;
+  /** Values that the program stores. */
+  readonly stored: readonly FloatPlace[];
+}
+
+/** Lowers a program for steps of at most `memory.tokens` tokens, or of one. */
+export function lower(il: NativeCodeILNN, memory: StepMemory, chunk: boolean, kernels: Map<string, Kernel>): Lowered {
+  return new Lowering(il, memory, chunk, kernels).run();
+}
+
+type LowerOp<Op extends IlOp> = (
+  at: Lowering,
+  operands: readonly ValuePlace[],
+  attributes: AttributesOf[Op],
+  results: readonly Result[],
+) => void;
+
+class Lowering {
+  readonly memory: StepMemory;
+  readonly chunk: boolean;
+  readonly tileSize: number;
+  readonly stored: FloatPlace[] = [];
+  /** Angles that the steps so far have computed. */
+  readonly angles = new Set<string>();
+  readonly #il: NativeCodeILNN;
+  readonly #steps: Step[] = [];
+  readonly #places = new Map<string, ValuePlace>();
+  readonly #kernels: Map<string, Kernel>;
+  readonly #allocate: (name: string) => { readonly step: boolean; readonly offset: number };
+  readonly #arenas: { readonly step: At; readonly fixed: At };
+
+  constructor(il: NativeCodeILNN, memory: StepMemory, chunk: boolean, kernels: Map<string, Kernel>) {
+    this.#il = il;
+    this.memory = memory;
+    this.chunk = chunk;
+    this.tileSize = il.config.tileSize;
+    this.#kernels = kernels;
+    const plan = planMemory(il.program, { bytes: rowBytes, views: chunk ? ['slice'] : ['slice', 'last'] });
+    this.#arenas = {
+      step: memory.allocate('step arena', plan.bytesPerToken * memory.tokens),
+      fixed: memory.allocate('fixed arena', plan.fixedBytes),
+    };
+    this.#allocate = (name) => {
+      const place = plan.places.get(name);
+      if (place === undefined)
+        throw new ProjError('kernel-compilation', `value %${name} has no place`, { op: 'lower' });
+      return { step: place.arena === 'step', offset: place.offset };
+    };
+  }
+
+  run(): Lowered {
+    for (const instruction of this.#il.program.instructions) this.#instruction(instruction);
+    return { steps: this.#steps, places: this.#places, stored: this.stored };
+  }
+
+  get features(): DeviceFeatures {
+    return this.memory.device.features;
+  }
+
+  /** Rows that a value of this kind has room for. */
+  capacity(rows: Rows): number {
+    return rows === 'T' && this.chunk ? this.memory.tokens : 1;
+  }
+  control(rows: Rows): At {
+    return { slot: this.memory.control.slot, offset: rows === 'T' ? 0 : CONTROL.elements * 4 };
+  }
+
+  /** The kernel of a key, built once. */
+  kernel(key: string, build: (name: string) => Kernel): Kernel {
+    const found = this.#kernels.get(key);
+    if (found !== undefined) return found;
+    const kernel = build(key);
+    this.#kernels.set(key, kernel);
+    return kernel;
+  }
+
+  launch(kernel: Kernel, args: readonly At[], end: number, grain: number, value: string): void {
+    const buffers = args.map(({ slot, offset }): Argument => ({ kind: 'buffer', binding: slot, offset }));
+    this.#steps.push({ kernel, args: buffers, begin: 0, end, grain, value });
+  }
+
+  place(name: string): ValuePlace {
+    const found = this.#places.get(name);
+    if (found === undefined) throw new ProjError('kernel-verification', `there is no value %${name}`, { op: 'lower' });
+    return found;
+  }
+  alias(result: Result, place: ValuePlace): void {
+    this.#places.set(result.name, place);
+  }
+
+  floats({ name, type }: Result): FloatPlace {
+    if (type.kind !== 'f32') throw wrongKind('f32', type.kind);
+    const at = this.#at(name);
+    const place: FloatPlace = { ...type, ...at, stride: rowStride(type.columns) };
+    this.#places.set(name, place);
+    return place;
+  }
+  activation({ name, type }: Result): ActivationPlace {
+    if (type.kind !== 'a8g32' && type.kind !== 'a8' && type.kind !== 'a1') throw wrongKind('activations', type.kind);
+    const { slot, offset } = this.#at(name);
+    const place = activationPlace(type, slot, offset, type.rows === 'T' ? this.memory.tokens : 1);
+    this.#places.set(name, place);
+    return place;
+  }
+  sums({ name, type }: Result): SumsPlace {
+    if (type.kind !== 'i32') throw wrongKind('i32', type.kind);
+    const place: SumsPlace = { ...type, ...this.#at(name) };
+    this.#places.set(name, place);
+    return place;
+  }
+
+  #at(name: string): At {
+    const { step, offset } = this.#allocate(name);
+    return step
+      ? { slot: this.#arenas.step.slot, offset: offset * this.memory.tokens }
+      : { slot: this.#arenas.fixed.slot, offset };
+  }
+
+  #instruction(instruction: Instruction): void {
+    const operands = instruction.operands.map((name) => this.place(name));
+    const op: LowerOp<IlOp> = LOWER[instruction.op] as LowerOp<IlOp>;
+    op(this, operands, instruction.attributes as AttributesOf[IlOp], instruction.results);
+  }
+}
+
+function activationPlace(
+  { kind, rows, columns }: ActivationType,
+  slot: number,
+  offset: number,
+  room: number,
+): ActivationPlace {
+  const scales = offset + room * (kind === 'a1' ? activationColumns(columns) / 8 : activationColumns(columns));
+  const sums = scales + room * 4 * activationScales(kind, columns);
+  const at = (where: number): At => ({ slot, offset: where });
+  return { kind, rows, columns, codes: at(offset), scales: at(scales), sums: at(sums) };
+}
+
+const wrongKind = (wanted: string, found: string): ProjError =>
+  new ProjError('kernel-verification', `a value is ${found}, not ${wanted}`, {
+    op: 'lower',
+    cure: 'Verify the program',
+  });
+
+function asFloats(place: ValuePlace | undefined): FloatPlace {
+  if (place?.kind !== 'f32') throw wrongKind('f32', place?.kind ?? 'missing');
+  return place;
+}
+function asActivation(place: ValuePlace | undefined): ActivationPlace {
+  if (place?.kind === 'a8g32' || place?.kind === 'a8' || place?.kind === 'a1') return place;
+  throw wrongKind('activations', place?.kind ?? 'missing');
+}
+function asSums(place: ValuePlace | undefined): SumsPlace {
+  if (place?.kind !== 'i32') throw wrongKind('i32', place?.kind ?? 'missing');
+  return place;
+}
+function asWeight(place: ValuePlace | undefined): WeightValue {
+  if (place?.kind !== 'weight') throw wrongKind('a weight', place?.kind ?? 'missing');
+  return place;
+}
+
+/** Codes, scales and minimums of a packed matrix. */
+function weightParts({ slot, offset, type }: WeightValue): { codes: At; scales: At; minimums: readonly At[] } {
+  const scheme = SCHEMES[type.scheme];
+  const layout = packedLayout(scheme, type.shape[0], type.shape[1]);
+  return {
+    codes: { slot, offset },
+    scales: { slot, offset: offset + layout.scales },
+    minimums: scheme.asymmetric ? [{ slot, offset: offset + layout.minimums }] : [],
+  };
+}
+
+/** Norm, residual sum and quantisation, as one kernel. */
+function rows(
+  at: Lowering,
+  shape: Omit<RowShape, 'rows' | 'strides'>,
+  x: FloatPlace,
+  y: FloatPlace | null,
+  gains: readonly WeightValue[],
+  sum: FloatPlace | null,
+  out: FloatPlace | ActivationPlace,
+  value: string,
+): void {
+  const full: RowShape = { ...shape, rows: 'each', strides: { x: x.stride, y: y?.stride ?? 0 } };
+  const kernel = at.kernel(`rows ${JSON.stringify(full)}`, (name) => rowKernel(name, full, at.features));
+  const output: At[] =
+    out.kind === 'f32' ? [out] : out.kind === 'a1' ? [out.codes, out.scales] : [out.codes, out.scales, out.sums];
+  const [gain1, gain2] = shape.residual ? gains : [undefined, gains[0]];
+  const args = [
+    x,
+    ...(y === null || gain1 === undefined || sum === null ? [] : [y, gain1, sum]),
+    ...(gain2 === undefined ? [] : [gain2]),
+    ...(shape.output === null ? [] : output),
+    ...(shape.mode === 'data' && (shape.residual || shape.norm)
+      ? [at.memory.constant('mode tables', tableData())]
+      : []),
+    at.control(x.rows),
+  ];
+  at.launch(kernel, args, at.capacity(x.rows), 4, value);
+}
+
+function elementwise(
+  at: Lowering,
+  key: string,
+  operands: readonly FloatPlace[],
+  result: FloatPlace,
+  apply: ElementwiseShape['apply'],
+  value: string,
+  table?: At,
+  last = false,
+): void {
+  const { columns } = result;
+  const strides = operands.map(({ stride }) => stride);
+  const shape: ElementwiseShape = { columns, strides, apply, last, table: table !== undefined };
+  const kernel = at.kernel(`${key} ${columns} ${strides.join(' ')}${last ? ' last' : ''}`, (name) =>
+    elementwiseKernel(name, shape, at.features),
+  );
+  const args = [...operands, ...(table === undefined ? [] : [table]), result, at.control(operands[0].rows)];
+  at.launch(kernel, args, last ? 1 : at.capacity(result.rows), 8, value);
+}
+
+function linear(at: Lowering, operands: readonly ValuePlace[], result: Result, gated: boolean): void {
+  const w = asWeight(operands[1]);
+  const [rowCount, columns] = w.type.shape;
+  const join = gated ? (b: KernelBuilder, gate: Value, up: Value): Value => b.mul(gelu(b, gate), up) : undefined;
+  const input = operands[0];
+  const out = at.floats(result);
+  if (input.kind === 'f32') {
+    const shape = { rows: rowCount, columns, stride: input.stride, ...(join === undefined ? {} : { join }) };
+    const kernel = at.kernel(`float linear ${gated} ${rowCount} ${columns} ${input.stride}`, (name) =>
+      floatLinearKernel(name, shape, at.features),
+    );
+    const grain = Math.ceil(GRAIN_BYTES / (4 * columns));
+    at.launch(kernel, [w, input, out, at.control(input.rows)], gated ? rowCount / 2 : rowCount, grain, result.name);
+    return;
+  }
+  const x = asActivation(input);
+  const scheme = SCHEMES[w.type.scheme];
+  const layout = packedLayout(scheme, rowCount, columns);
+  const counted = at.chunk && x.rows === 'T';
+  const key = `linear ${scheme.name} ${x.kind} ${rowCount}x${columns}${gated ? ' gated' : ''}${counted ? ' chunk' : ''} ${at.tileSize}`;
+  const kernel = at.kernel(key, (name) =>
+    linearKernel(
+      name,
+      {
+        scheme,
+        activation: x.kind,
+        rows: rowCount,
+        columns,
+        tile: counted ? LINEAR_TILE : 1,
+        counted,
+        tileSize: at.tileSize,
+        ...(join === undefined ? {} : { join }),
+      },
+      at.features,
+    ),
+  );
+  const { codes, scales, minimums } = weightParts(w);
+  const args = [
+    codes,
+    scales,
+    ...minimums,
+    x.codes,
+    x.scales,
+    ...(x.kind === 'a1' ? [] : [x.sums]),
+    out,
+    ...(counted ? [at.control(x.rows)] : []),
+  ];
+  const panelBytes = layout.bytes / layout.panels;
+  const grain = Math.max(1, Math.ceil(GRAIN_BYTES / panelBytes / (counted ? LINEAR_TILE : 1)));
+  at.launch(kernel, args, gated ? layout.panels / 2 : layout.panels, grain, result.name);
+}
+
+/** Angles of the step, computed where they are first needed. */
+function angles(at: Lowering, headDim: number, theta: number, x: FloatPlace): At {
+  const name = `angles ${headDim} ${theta} ${x.rows} ${at.chunk}`;
+  const { memory } = at;
+  const place = memory.allocate(`${name}`, 4 * headDim * (x.rows === 'T' ? memory.tokens : 1));
+  if (at.angles.has(name)) return place;
+  at.angles.add(name);
+  const frequencies = Float32Array.from({ length: headDim / 2 }, (_, i) => ropeFrequency(i, headDim, theta));
+  const kernel = at.kernel(`angles ${headDim}`, (key) => angleKernel(key, headDim, at.features));
+  const args = [memory.constant(`frequencies ${headDim} ${theta}`, frequencies), place, at.control(x.rows)];
+  at.launch(kernel, args, at.capacity(x.rows), 16, name);
+  return place;
+}
+
+function dots(at: Lowering, operands: readonly ValuePlace[], result: Result): void {
+  const x = asActivation(operands[0]);
+  const w = asWeight(operands[1]);
+  const [rowCount, columns] = w.type.shape;
+  const shape = { scheme: SCHEMES[w.type.scheme], activation: x.kind, rows: rowCount, columns };
+  const kernel = at.kernel(`dot ${w.type.scheme} ${x.kind} ${rowCount}x${columns}`, (name) => dotKernel(name, shape));
+  at.launch(kernel, [weightParts(w).codes, x.codes, at.sums(result), at.control(x.rows)], rowCount, 16, result.name);
+}
+
+/** Copies the last row of floats. */
+const identity: ElementwiseShape['apply'] = (_, [x]) => x;
+
+/** How each operation becomes launches. */
+const LOWER: { readonly [Op in IlOp]: LowerOp<Op> } = {
+  load_input: (at, _, { columns }, [result]) => {
+    const bytes = 4 * at.memory.tokens * (columns === 0 ? 1 : rowStride(columns));
+    const place = at.memory.allocate('input', bytes);
+    if (columns === 0) at.alias(result, { kind: 'tokens', ...place });
+    else at.alias(result, { kind: 'f32', rows: 'T', columns, stride: rowStride(columns), ...place });
+  },
+  const: (at, _, { name }, [result]) => {
+    if (result.type.kind !== 'weight') throw wrongKind('a weight', result.type.kind);
+    at.alias(result, { kind: 'weight', type: result.type, ...at.memory.weight(name) });
+  },
+  embed: (at, [table, tokens], { scale }, [result]) => {
+    const w = asWeight(table);
+    const [rowCount, columns] = w.type.shape;
+    const scheme = SCHEMES[w.type.scheme];
+    const shape = { scheme, rows: rowCount, columns, factor: scale };
+    const kernel = at.kernel(`embed ${scheme.name} ${rowCount}x${columns} ${scale}`, (name) =>
+      embedKernel(name, shape),
+    );
+    if (tokens.kind !== 'tokens') throw wrongKind('tokens', tokens.kind);
+    const { codes, scales, minimums } = weightParts(w);
+    const weights = scheme.bits === 32 ? [codes] : [codes, scales, ...minimums];
+    at.launch(kernel, [...weights, tokens, at.floats(result), at.control('T')], at.capacity('T'), 4, result.name);
+  },
+  norm: (at, [x, gain], { eps, mode }, [result]) => {
+    const input = asFloats(x);
+    const shape = { columns: input.columns, residual: false, norm: true, output: 'f32', eps, mode } as const;
+    rows(at, shape, input, null, [asWeight(gain)], null, at.floats(result), result.name);
+  },
+  quantize: (at, [x], { scheme }, [result]) => {
+    const input = asFloats(x);
+    const shape = {
+      columns: input.columns,
+      residual: false,
+      norm: false,
+      output: scheme,
+      eps: 0,
+      mode: 'exact',
+    } as const;
+    rows(at, shape, input, null, [], null, at.activation(result), result.name);
+  },
+  int_dot: (at, operands, _, [result]) => dots(at, operands, result),
+  xnor_dot: (at, operands, _, [result]) => dots(at, operands, result),
+  scale: (at, [acc, xq, w], _, [result]) => {
+    const [sums, x, matrix] = [asSums(acc), asActivation(xq), asWeight(w)];
+    const [rowCount, columns] = matrix.type.shape;
+    const shape = { scheme: SCHEMES[matrix.type.scheme], activation: x.kind, rows: rowCount, columns };
+    const key = `scale ${matrix.type.scheme} ${x.kind} ${rowCount}x${columns}`;
+    const { scales, minimums } = weightParts(matrix);
+    const corrections = minimums.length === 0 ? [] : [...minimums, x.sums];
+    const args = [sums, scales, ...corrections, x.scales, at.floats(result), at.control(x.rows)];
+    at.launch(
+      at.kernel(key, (name) => scaleKernel(name, shape)),
+      args,
+      rowCount,
+      16,
+      result.name,
+    );
+  },
+  add: (at, [a, b], _, [result]) =>
+    elementwise(at, 'add', [asFloats(a), asFloats(b)], at.floats(result), (k, [x, y]) => k.add(x, y), result.name),
+  mul: (at, [a, b], _, [result]) =>
+    elementwise(at, 'mul', [asFloats(a), asFloats(b)], at.floats(result), (k, [x, y]) => k.mul(x, y), result.name),
+  gelu: (at, [x], _, [result]) =>
+    elementwise(at, 'gelu', [asFloats(x)], at.floats(result), (k, [v]) => gelu(k, v), result.name),
+  softcap: (at, [x], { cap }, [result]) =>
+    elementwise(
+      at,
+      `softcap ${cap}`,
+      [asFloats(x)],
+      at.floats(result),
+      (k, [v]) => softcap(k, 'exact', null, v, cap),
+      result.name,
+    ),
+  slice: (at, [x], { begin, end }, [result]) => {
+    const whole = asFloats(x);
+    at.alias(result, { ...whole, offset: whole.offset + 4 * begin, columns: end - begin });
+  },
+  last: (at, [x], _, [result]) => {
+    // In a step of one token the last row is the only one.
+    if (!at.chunk) return at.alias(result, { ...x, rows: 1 } as ValuePlace);
+    const place = at.floats(result);
+    elementwise(at, 'copy', [asFloats(x)], place, identity, result.name, undefined, true);
+  },
+  rope: (at, [x], { heads, head_dim: headDim, theta }, [result]) => {
+    const input = asFloats(x);
+    const shape = { heads, headDim, stride: input.stride };
+    const kernel = at.kernel(`rope ${heads} ${headDim} ${input.stride}`, (name) =>
+      ropeKernel(name, shape, at.features),
+    );
+    const turned = angles(at, headDim, theta, input);
+    at.launch(
+      kernel,
+      [input, turned, at.floats(result), at.control(input.rows)],
+      at.capacity(input.rows),
+      8,
+      result.name,
+    );
+  },
+  attention: (at, [q, k, v], attributes, [result]) => {
+    const { layer, heads, kv_heads: kvHeads, head_dim: headDim, scale, cap, window, cache: scheme, mode } = attributes;
+    const [queries, keys, values] = [asFloats(q), asFloats(k), asFloats(v)];
+    const { positions } = at.memory;
+    const cache = { scheme, kvHeads, headDim, positions };
+    const parts = cacheBytes(cache).map((bytes, part) =>
+      bytes === 0 ? null : at.memory.allocate(`cache ${layer} ${part}`, bytes),
+    );
+    const places = parts.filter((part) => part !== null);
+    const append = { ...cache, keyStride: keys.stride, valueStride: values.stride };
+    at.launch(
+      at.kernel(`append ${JSON.stringify(append)}`, (name) => appendKernel(name, append, at.features)),
+      [keys, values, ...places, at.control('T')],
+      at.capacity('T'),
+      8,
+      `${result.name}.append`,
+    );
+    const many = at.chunk && queries.rows === 'T';
+    const tile = many ? ATTENTION_TILE : 1;
+    const tiles = Math.ceil(at.capacity(queries.rows) / tile);
+    const shape: AttentionShape = { ...cache, heads, scale, cap, window, mode, tile, tiles };
+    const scores = at.memory.allocate('scores', 4 * ATTENTION_TILE * positions * MOST_THREADS);
+    if (scoreElements(shape) * 4 * MOST_THREADS > at.memory.slots[scores.slot].bytes)
+      throw new ProjError('kernel-compilation', 'scores have no room', { op: 'attention' });
+    const tables = mode === 'data' ? [at.memory.constant('mode tables', tableData())] : [];
+    at.launch(
+      at.kernel(`attention ${JSON.stringify(shape)}`, (name) => attentionKernel(name, shape, at.features)),
+      [queries, ...places, ...tables, scores, at.floats(result), at.control(queries.rows)],
+      heads * tiles,
+      1,
+      result.name,
+    );
+  },
+  lut: (at, [x], { function: name, lo, hi, bits }, [result]) => {
+    const lut = createLut(name, lo, hi, bits);
+    const key = `lut ${name} ${lo} ${hi} ${bits}`;
+    const table = at.memory.constant(key, lut.table);
+    const apply: ElementwiseShape['apply'] = (b, [value], memory) =>
+      memory === null ? value : lookUpLut(b, memory, lut, value);
+    elementwise(at, key, [asFloats(x)], at.floats(result), apply, result.name, table);
+  },
+  softmax: (at, [x], { mode }, [result]) => {
+    const input = asFloats(x);
+    const shape = { columns: input.columns, stride: input.stride, mode };
+    const kernel = at.kernel(`softmax ${JSON.stringify(shape)}`, (name) => softmaxKernel(name, shape));
+    const tables = mode === 'data' ? [at.memory.constant('mode tables', tableData())] : [];
+    at.launch(
+      kernel,
+      [input, ...tables, at.floats(result), at.control(input.rows)],
+      at.capacity(input.rows),
+      4,
+      result.name,
+    );
+  },
+  linear: (at, operands, _, [result]) => linear(at, operands, result, false),
+  gated_linear: (at, operands, _, [result]) => linear(at, operands, result, true),
+  norm_quantize: (at, [x, gain], { eps, scheme, mode }, [result]) => {
+    const input = asFloats(x);
+    const shape = { columns: input.columns, residual: false, norm: true, output: scheme, eps, mode } as const;
+    rows(at, shape, input, null, [asWeight(gain)], null, at.activation(result), result.name);
+  },
+  add_norm: (at, [x, y, gain], { eps, mode }, [result]) => {
+    const input = asFloats(x);
+    const shape = { columns: input.columns, residual: true, norm: false, output: null, eps, mode } as const;
+    const sum = at.floats(result);
+    rows(at, shape, input, asFloats(y), [asWeight(gain)], sum, sum, result.name);
+  },
+  add_norm_quantize: (at, [x, y, gain, next], { eps, scheme, mode }, [sum, result]) => {
+    const input = asFloats(x);
+    const shape = { columns: input.columns, residual: true, norm: true, output: scheme, eps, mode } as const;
+    const gains = [asWeight(gain), asWeight(next)];
+    rows(at, shape, input, asFloats(y), gains, at.floats(sum), at.activation(result), result.name);
+  },
+  store: (at, [x]) => void at.stored.push(asFloats(x)),
+};

@@ -1,0 +1,73 @@
+/** Where the constants of a program lie on a device. */
+import { type Device, type DeviceBuffer, ProjError } from '@proj/kernel';
+import { type ConstantSource, joinFloats, joinMatrices } from '../il/constants.ts';
+import type { ConstantDeclaration, NativeCodeILNN } from '../il/native-code-ilnn.ts';
+import { packedLayout } from '../quantize/layout.ts';
+import { packMatrix } from '../quantize/pack.ts';
+import { SCHEMES } from '../quantize/scheme.ts';
+
+/** A constant in device memory: a packed matrix, or floats. */
+export interface WeightPlace {
+  readonly buffer: DeviceBuffer;
+  /** In bytes, a multiple of 64. */
+  readonly offset: number;
+}
+
+/** The constants of a program by name. */
+export interface ModelWeights {
+  /** @throws ProjError `invalid-argument` for a name that is not there. */
+  place(name: string): WeightPlace;
+}
+
+/** Bytes of a constant in device memory. */
+export function constantBytes({ type: { scheme, shape } }: ConstantDeclaration): number {
+  const [rows, columns] = shape.length === 1 ? [1, shape[0]] : shape;
+  return packedLayout(SCHEMES[scheme], rows, columns).bytes;
+}
+
+/** The bytes of a constant, joined and packed. */
+export function packConstant({ name, parts, rows, type }: ConstantDeclaration, source: ConstantSource): Uint8Array {
+  const whole = parts.length === 0 || source.has?.(name) === true;
+  if (type.scheme === 'f32') {
+    const floats = whole
+      ? source.floats(name)
+      : joinFloats(
+          parts.map((part) => source.floats(part)),
+          type.shape[1],
+          rows,
+        );
+    return new Uint8Array(floats.buffer, floats.byteOffset, floats.byteLength);
+  }
+  return packMatrix(
+    whole
+      ? source.matrix(name)
+      : joinMatrices(
+          parts.map((part) => source.matrix(part)),
+          rows,
+        ),
+  );
+}
+
+/** Packs all constants of a program into one buffer of the device. */
+export function packWeights(device: Device, il: NativeCodeILNN, source: ConstantSource): ModelWeights {
+  const offsets = new Map<string, number>();
+  let bytes = 0;
+  for (const constant of il.constants) {
+    offsets.set(constant.name, bytes);
+    bytes += constantBytes(constant);
+  }
+  const buffer = device.allocate(Math.max(bytes, 64));
+  for (const constant of il.constants)
+    device.write(buffer, offsets.get(constant.name) ?? 0, packConstant(constant, source));
+  return {
+    place(name) {
+      const offset = offsets.get(name);
+      if (offset === undefined)
+        throw new ProjError('invalid-argument', `the program has no constant "${name}"`, {
+          op: 'weights',
+          cure: 'Pack the weights for the program that is compiled',
+        });
+      return { buffer, offset };
+    },
+  };
+}

@@ -169,8 +169,7 @@ function entriesOf(path: string, { tensorInfos, tensorDataOffset }: GGUFParseOut
   return entries;
 }
 
-/** The fields of a `config.json` from a GGUF's metadata. */
-function configJson(path: string, metadata: Metadata, vocabulary: number, hasHead: boolean): Record<string, unknown> {
+function checkArchitecture(path: string, metadata: Metadata): void {
   const architecture = metadata['general.architecture'];
   if (architecture !== 'gemma2')
     throw new ProjError(
@@ -181,6 +180,10 @@ function configJson(path: string, metadata: Metadata, vocabulary: number, hasHea
         cure: 'Point at a GGUF file of a Gemma 2 model',
       },
     );
+}
+
+/** The fields of a `config.json` from a GGUF's metadata. */
+function configJson(path: string, metadata: Metadata, vocabulary: number, hasHead: boolean): Record<string, unknown> {
   const number = (key: string): number | undefined => {
     const value = metadata[`gemma2.${key}`];
     return value === undefined ? undefined : Number(value);
@@ -270,7 +273,11 @@ export async function openGguf(path: string): Promise<GgufCheckpoint> {
   const metadata = header.metadata as unknown as Metadata;
   const file = openSync(path, 'r');
   try {
-    const entries = entriesOf(path, header, fstatSync(file).size);
+    checkArchitecture(path, metadata);
+    const { size } = fstatSync(file);
+    // The library reads zeros beyond the end of a file.
+    if (Number(header.tensorDataOffset) > size) throw truncated(path, 'it ends inside its header');
+    const entries = entriesOf(path, header, size);
     const vocabulary = entries.get('model.embed_tokens.weight')?.info.shape[0];
     if (vocabulary === undefined) throw truncated(path, 'it has no "token_embd.weight"');
     const json = configJson(path, metadata, vocabulary, entries.has('lm_head.weight'));

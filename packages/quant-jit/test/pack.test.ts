@@ -6,6 +6,7 @@ import {
   packedBytes,
   packedOffsets,
   packMatrix,
+  packRows,
   quantize,
   type Scheme,
   type SchemeName,
@@ -115,4 +116,22 @@ it('wrong sizes are refused', () => {
   const matrix = quantize(gaussian(64, 2), 2, 32, 'q8g32');
   expect(() => packMatrix({ ...matrix, scales: new Float32Array(3) })).toThrow(/3 scales/);
   expect(() => packMatrix({ ...matrix, scales: new Float32Array([0.1, 0.2]) })).toThrow(/no f16/);
+});
+
+it.each(names)('%s: packed in blocks of rows it is what it is in one go', (name) => {
+  const [rows, columns] = [75, 200];
+  const w = gaussian(rows * columns, 12);
+  const whole = packMatrix(quantize(w, rows, columns, name));
+  const blocks = new Uint8Array(whole.length).fill(0);
+  for (const [begin, end] of [
+    [48, 75],
+    [0, 16],
+    [16, 48],
+  ])
+    packRows(blocks, rows, quantize(w.subarray(begin * columns, end * columns), end - begin, columns, name), begin);
+  expect(blocks).toEqual(whole);
+  const block = quantize(w.subarray(0, 20 * columns), 20, columns, name);
+  expect(() => packRows(blocks, rows, block, 0)).toThrow(/rows 0 … 20 of 75/);
+  expect(() => packRows(blocks, rows, block, 8)).toThrow(/multiples of 16/);
+  expect(() => packRows(blocks.subarray(64), rows, block, 0)).toThrow(/for a packed matrix of/);
 });

@@ -13,7 +13,7 @@ export {
 } from './scheme.ts';
 export { type Calibration, dequantize, quantize, type QuantizeOptions } from './quantize.ts';
 export { LINE_BYTES, packedLayout, type PackedLayout, PANEL_ROWS } from './layout.ts';
-export { packedBytes, packedOffsets, packMatrix, unpackMatrix } from './pack.ts';
+export { packedBytes, packedOffsets, packMatrix, packRows, unpackMatrix } from './pack.ts';
 export { type GptqOptions, quantizeGptq } from './gptq.ts';
 export { Hessian, type HessianBlock, type HessianOptions } from './hessian.ts';
 export { dequantizeInput, type QuantizedActivations, quantizeInput } from './activations.ts';

@@ -27,51 +27,69 @@ export function packedOffsets(
 
 /** A quantised matrix in the layout of the kernels. Padded rows and columns have code 0 (bit 0 where codes are signs) and scale 0. */
 export function packMatrix(matrix: QuantizedMatrix): Uint8Array {
-  const { scheme, rows, columns, codes, scales, minimums, values } = matrix;
+  const bytes = new Uint8Array(packedBytes(matrix.scheme, matrix.rows, matrix.columns));
+  packRows(bytes, matrix.rows, matrix, 0);
+  return bytes;
+}
+
+/**
+ * Writes some rows of a packed matrix of `rows` rows, so that a large one need not be in memory at once: `block` holds the rows from `firstRow` on, a multiple
+ * of 16, and has a multiple of 16 rows itself unless it is the last.
+ */
+export function packRows(bytes: Uint8Array, rows: number, block: QuantizedMatrix, firstRow: number): void {
+  const op = 'packRows';
+  const { scheme, columns, codes, scales, minimums, values } = block;
   const layout = packedLayout(scheme, rows, columns);
-  const bytes = new Uint8Array(layout.bytes);
+  const end = firstRow + block.rows;
+  if (bytes.length !== layout.bytes || bytes.byteOffset % 4 !== 0)
+    throw new ProjError('shape-mismatch', `${bytes.length} bytes for a packed matrix of ${layout.bytes}`, {
+      op,
+      cure: 'Give an array of packedBytes() that begins at a multiple of 4 bytes',
+    });
+  if (firstRow % PANEL_ROWS !== 0 || end > rows || (end < rows && end % PANEL_ROWS !== 0))
+    throw new ProjError('shape-mismatch', `rows ${firstRow} … ${end} of ${rows}`, {
+      op,
+      cure: `Begin and end at multiples of ${PANEL_ROWS}, or at the last row`,
+    });
   if (scheme.bits === 32) {
-    checkMatrix('packMatrix', values?.length ?? 0, rows, columns);
-    if (values !== undefined) new Float32Array(bytes.buffer).set(values);
-    return bytes;
+    checkMatrix(op, values?.length ?? 0, block.rows, columns);
+    if (values !== undefined)
+      new Float32Array(bytes.buffer, bytes.byteOffset, rows * columns).set(values, firstRow * columns);
+    return;
   }
-  checkMatrix('packMatrix', codes.length, rows, columns);
-  if (scales.length !== rows * layout.groups || (minimums?.length ?? 0) !== (scheme.asymmetric ? scales.length : 0))
+  checkMatrix(op, codes.length, block.rows, columns);
+  if (
+    scales.length !== block.rows * layout.groups ||
+    (minimums?.length ?? 0) !== (scheme.asymmetric ? scales.length : 0)
+  )
     throw new ProjError(
       'shape-mismatch',
-      `${scales.length} scales and ${minimums?.length ?? 0} minimums for ${rows} rows of ${layout.groups} groups`,
-      {
-        op: 'packMatrix',
-        cure: 'Scheme and scales must come from the same quantisation',
-      },
+      `${scales.length} scales and ${minimums?.length ?? 0} minimums for ${block.rows} rows of ${layout.groups} groups`,
+      { op, cure: 'Scheme and scales must come from the same quantisation' },
     );
-  packCodes(bytes, codes, rows, columns, scheme, layout);
-  packScales(bytes, layout.scales, scales, rows, scheme, layout);
-  if (minimums !== undefined) packScales(bytes, layout.minimums, minimums, rows, scheme, layout);
-  return bytes;
+  packCodes(bytes, block, firstRow, layout);
+  packScales(bytes, layout.scales, scales, block, firstRow, layout);
+  if (minimums !== undefined) packScales(bytes, layout.minimums, minimums, block, firstRow, layout);
 }
 
 function packCodes(
   bytes: Uint8Array,
-  codes: Int8Array,
-  rows: number,
-  columns: number,
-  scheme: Scheme,
+  { scheme, rows, columns, codes }: QuantizedMatrix,
+  firstRow: number,
   layout: PackedLayout,
 ): void {
   const { bits, offset } = scheme;
   const { linesPerPanel, columns: paddedColumns } = layout;
-  const paddedRows = layout.panels * PANEL_ROWS;
-  const packed = new Uint32Array(bytes.buffer, 0, paddedRows * linesPerPanel);
+  const packed = new Uint32Array(bytes.buffer, bytes.byteOffset, layout.panels * PANEL_ROWS * linesPerPanel);
   const row = new Uint8Array(paddedColumns).fill(offset);
   const words = new Uint32Array(row.buffer);
   const signs = bits === 1;
-  for (let r = 0; r < paddedRows; r++) {
+  for (let r = 0; r < Math.ceil(rows / PANEL_ROWS) * PANEL_ROWS; r++) {
     const begin = r * columns;
     if (r >= rows) row.fill(offset);
     else if (signs) for (let c = 0; c < columns; c++) row[c] = (codes[begin + c] + 1) >> 1;
     else for (let c = 0; c < columns; c++) row[c] = codes[begin + c] + offset;
-    let at = Math.floor(r / PANEL_ROWS) * linesPerPanel * PANEL_ROWS + (r % PANEL_ROWS);
+    let at = Math.floor((firstRow + r) / PANEL_ROWS) * linesPerPanel * PANEL_ROWS + (r % PANEL_ROWS);
     for (let word = 0; word < words.length; at += PANEL_ROWS) {
       let line = words[word++];
       for (let shift = bits; shift < 8; shift += bits) line |= words[word++] << shift;
@@ -84,25 +102,30 @@ function packScales(
   bytes: Uint8Array,
   offset: number,
   scales: Float32Array,
-  rows: number,
-  scheme: Scheme,
+  { scheme, rows }: QuantizedMatrix,
+  firstRow: number,
   layout: PackedLayout,
 ): void {
-  const { groups } = layout;
+  const { groups, panels } = layout;
+  const start = bytes.byteOffset + offset;
   if (scheme.scaleType === 'f32') {
-    new Float32Array(bytes.buffer, offset, rows).set(scales);
+    new Float32Array(bytes.buffer, start, panels * PANEL_ROWS).set(scales, firstRow);
     return;
   }
-  const halves = new Uint16Array(bytes.buffer, offset, layout.panels * PANEL_ROWS * groups);
+  const halves = new Uint16Array(bytes.buffer, start, panels * PANEL_ROWS * groups);
   for (let r = 0, at = 0; r < rows; r++)
     for (let g = 0; g < groups; g++, at++) {
       const bits = floatToHalfBits(scales[at]);
       if (halfBitsToFloat(bits) !== scales[at])
-        throw new ProjError('invalid-argument', `the scale ${scales[at]} of row ${r}, group ${g} is no f16`, {
-          op: 'packMatrix',
-          cure: 'Round scales to the type of the scheme before packing, as quantize() does',
-        });
-      halves[scaleIndex(r, g, groups)] = bits;
+        throw new ProjError(
+          'invalid-argument',
+          `the scale ${scales[at]} of row ${firstRow + r}, group ${g} is no f16`,
+          {
+            op: 'packRows',
+            cure: 'Round scales to the type of the scheme before packing, as quantize() does',
+          },
+        );
+      halves[scaleIndex(firstRow + r, g, groups)] = bits;
     }
 }
 

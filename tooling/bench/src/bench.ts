@@ -20,6 +20,8 @@ import type { Turn } from './statistics.ts';
 export interface Contender {
   readonly id: string;
   readonly install: string;
+  /** Why it cannot be had, where that is known before it is started. */
+  readonly unavailable?: string;
   readonly serve: ProcessSpec;
   readonly coldStart?: ProcessSpec;
 }
@@ -31,7 +33,8 @@ export interface Effort {
 }
 
 const MAX_RUNS = 2000;
-const PREPARE_MS = 240_000;
+/** Making a model of gigabytes is part of it. */
+const PREPARE_MS = 900_000;
 const RUN_MS = 600_000;
 /** A runner that has used this much of a case's time, twice at least, sits out the rest. */
 const BUDGET_MS = 15_000;
@@ -46,7 +49,11 @@ export class Pool {
   async get(contender: Contender): Promise<Started> {
     const known = await this.#started.get(contender.id);
     if (known !== undefined && (!known.ok || known.process.alive)) return known;
-    const started = RunnerProcess.start(contender.id, contender.serve);
+    const { unavailable } = contender;
+    const started =
+      unavailable === undefined
+        ? RunnerProcess.start(contender.id, contender.serve)
+        : Promise.resolve({ ok: false, reason: unavailable } as const);
     this.#started.set(contender.id, started);
     return started;
   }

@@ -2,6 +2,8 @@
  * What is measured. A *suite* is a list of *cases*; a case is a name and a *spec*, plain data that every runner (a TypeScript or Python
  * process) understands. Work in floating-point operations and bytes moved is stated here once, so that every runner's rate is computed alike.
  */
+import { LOW_BIT_SCHEMES, MATVEC_SIZE } from './low-bit.ts';
+import type { LowBitScheme } from './low-bit.ts';
 
 /** The work of one case, as sent to the runners. */
 export type CaseSpec =
@@ -19,7 +21,19 @@ export type CaseSpec =
   | { readonly kind: 'tiny-graph' }
   | { readonly kind: 'cold-start' }
   | { readonly kind: 'memory-steps'; readonly mode: LoopMode; readonly early: number; readonly late: number }
-  | { readonly kind: 'memory-gpt'; readonly steps: number };
+  | { readonly kind: 'memory-gpt'; readonly steps: number }
+  | { readonly kind: 'read-peak'; readonly bytes: number }
+  | { readonly kind: 'decode'; readonly scheme: LowBitScheme; readonly tokens: number }
+  | { readonly kind: 'prompt'; readonly scheme: LowBitScheme; readonly tokens: number }
+  | MatvecSpec;
+
+/** Products of quantised square matrices with a vector, so many different matrices that each comes from memory and not from a cache. */
+export interface MatvecSpec {
+  readonly kind: 'matvec';
+  readonly scheme: LowBitScheme;
+  readonly size: number;
+  readonly copies: number;
+}
 
 /** A forward convolution over NCHW inputs with square kernels. */
 export interface ConvSpec {
@@ -42,7 +56,18 @@ export type LoopMode = 'sync' | 'await' | 'captured';
 
 export type CaseKind = CaseSpec['kind'];
 
-export const SUITES = ['gemm', 'elementwise', 'reduce', 'conv', 'train', 'overhead', 'memory'] as const;
+export const SUITES = [
+  'gemm',
+  'elementwise',
+  'reduce',
+  'conv',
+  'train',
+  'overhead',
+  'memory',
+  'decode',
+  'prompt',
+  'matvec',
+] as const;
 export type Suite = (typeof SUITES)[number];
 
 export interface BenchCase {
@@ -53,6 +78,8 @@ export interface BenchCase {
   readonly flops?: number;
   /** Bytes that one run has to read and write, where a rate in GB/s says something. */
   readonly bytes?: number;
+  /** Tokens of one unit of work, where tokens a second say something. */
+  readonly tokens?: number;
 }
 
 const MEGABYTE = 1 << 20;
@@ -96,6 +123,25 @@ function conv(name: string, spec: Omit<ConvSpec, 'kind'>): BenchCase {
 function memorySteps(mode: LoopMode): BenchCase {
   return { suite: 'memory', name: `2000 steps, ${mode}`, spec: { kind: 'memory-steps', mode, early: 200, late: 2000 } };
 }
+
+/** The name of the case that measures how fast memory can be read. */
+export const READ_PEAK = 'DRAM read';
+
+function readPeak(suite: Suite): BenchCase {
+  return { suite, name: READ_PEAK, spec: { kind: 'read-peak', bytes: 1 << 30 }, bytes: 1 << 30 };
+}
+
+/** Weights of a `matvec` case together: more than a last-level cache holds. */
+const MATVEC_BYTES = 768 * MEGABYTE;
+const MATVEC_BITS: Record<LowBitScheme, number> = { q4: 4, q8: 8, q158: 2, q1: 1 };
+
+function matvec(scheme: LowBitScheme): BenchCase {
+  const copies = Math.ceil(MATVEC_BYTES / ((MATVEC_SIZE ** 2 * MATVEC_BITS[scheme]) / 8));
+  return { suite: 'matvec', name: scheme, spec: { kind: 'matvec', scheme, size: MATVEC_SIZE, copies } };
+}
+
+const DECODED = 32;
+const PROMPT = 128;
 
 const ROWS = 4096;
 const COLUMNS = 1024;
@@ -220,6 +266,22 @@ export const CASES: Record<Suite, readonly BenchCase[]> = {
     memorySteps('captured'),
     { suite: 'memory', name: 'GPT step, peak', spec: { kind: 'memory-gpt', steps: 5 } },
   ],
+  decode: [
+    readPeak('decode'),
+    ...LOW_BIT_SCHEMES.map((scheme): BenchCase => ({
+      suite: 'decode',
+      name: scheme,
+      spec: { kind: 'decode', scheme, tokens: DECODED },
+      tokens: 1,
+    })),
+  ],
+  prompt: LOW_BIT_SCHEMES.map((scheme) => ({
+    suite: 'prompt',
+    name: scheme,
+    spec: { kind: 'prompt', scheme, tokens: PROMPT },
+    tokens: PROMPT,
+  })),
+  matvec: [readPeak('matvec'), ...LOW_BIT_SCHEMES.map(matvec)],
 };
 
 /** Whether a name is that of a suite. */

@@ -1,26 +1,63 @@
 /** `pnpm bench`: measures the chosen suites, prints as it goes, writes the rows. */
-import { renameSync, writeFileSync } from 'node:fs';
+import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import { attempt } from '@proj/kernel';
 import { Pool, measureCase } from './bench.ts';
 import type { Contender } from './bench.ts';
 import { CASES } from './cases.ts';
-import type { CaseSpec } from './cases.ts';
+import type { BenchCase, CaseSpec, Suite } from './cases.ts';
 import { acquire } from './lock.ts';
 import { describeMachine } from './machine.ts';
 import { HELP, parseOptions } from './options.ts';
 import type { Options } from './options.ts';
+import { modelFolder } from './peers/cache.ts';
 import { RUNNERS, runnersFor } from './registry.ts';
+import type { RunnerId } from './registry.ts';
 import { caseText, machineText, summaryText } from './report.ts';
 import { withCeilings } from './rows.ts';
 import type { Row } from './rows.ts';
 
-function contendersFor(spec: CaseSpec, threads: number, options: Options): Contender[] {
-  return runnersFor(spec)
-    .filter((id) => options.runners.includes(id))
-    .map((id) => {
-      const { install, serve, coldStart } = RUNNERS[id];
-      return { id, install, serve: serve(threads), ...(coldStart === undefined ? {} : { coldStart: coldStart() }) };
-    });
+function contendersFor(
+  spec: CaseSpec,
+  threads: number,
+  options: Options,
+  unavailable: ReadonlyMap<RunnerId, string>,
+): Contender[] {
+  return chosenFor(spec, options).map((id) => {
+    const { install, serve, coldStart } = RUNNERS[id];
+    const why = unavailable.get(id);
+    return {
+      id,
+      install,
+      serve: serve(threads),
+      ...(why === undefined ? {} : { unavailable: why }),
+      ...(coldStart === undefined ? {} : { coldStart: coldStart() }),
+    };
+  });
+}
+
+function chosenFor(spec: CaseSpec, options: Options): readonly RunnerId[] {
+  return runnersFor(spec).filter((id) => options.runners.includes(id));
+}
+
+function casesOf(suite: Suite, options: Options): readonly BenchCase[] {
+  return CASES[suite].filter(({ name }) => name.includes(options.only));
+}
+
+/** Sets up the peers that take it, before anything is timed; the reasons of those that cannot be had. */
+async function setUpPeers(options: Options): Promise<ReadonlyMap<RunnerId, string>> {
+  const wanted = new Set(
+    options.suites.flatMap((suite) => casesOf(suite, options)).flatMap(({ spec }) => chosenFor(spec, options)),
+  );
+  const unavailable = new Map<RunnerId, string>();
+  for (const id of wanted) {
+    const { setUp } = RUNNERS[id];
+    try {
+      await setUp?.((text) => console.log(text));
+    } catch (error) {
+      unavailable.set(id, (error as Error).message);
+    }
+  }
+  return unavailable;
 }
 
 /** Whole or not at all, so that a reader never sees half a file. */
@@ -32,12 +69,13 @@ function writeRows(path: string, rows: readonly Row[]): void {
 async function run(options: Options): Promise<Row[]> {
   const rows: Row[] = [];
   const versions = new Map<string, string>();
+  const unavailable = await setUpPeers(options);
   for (const suite of options.suites) {
     for (const threads of options.threads) {
       const pool = new Pool();
       try {
-        for (const bench of CASES[suite].filter(({ name }) => name.includes(options.only))) {
-          const contenders = contendersFor(bench.spec, threads, options);
+        for (const bench of casesOf(suite, options)) {
+          const contenders = contendersFor(bench.spec, threads, options, unavailable);
           if (contenders.length === 0) continue;
           const lock =
             options.lock === undefined
@@ -70,6 +108,10 @@ if (!options.ok) {
   console.log(HELP);
 } else {
   console.log(`${machineText(describeMachine())}\n`);
+  const { keep } = options.value;
+  // Also when it is interrupted: the models are gigabytes.
+  process.once('exit', () => keep || rmSync(modelFolder(), { recursive: true, force: true }));
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
   const rows = await run(options.value);
   console.log(summaryText(rows));
   if (options.value.json !== undefined) writeRows(options.value.json, rows);

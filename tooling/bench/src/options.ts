@@ -22,6 +22,8 @@ export interface Options {
   readonly patience: number;
   /** Lock file, or undefined for none. */
   readonly lock: string | undefined;
+  /** Leave the models that were made for the run in the cache. */
+  readonly keep: boolean;
   readonly help: boolean;
 }
 
@@ -39,6 +41,7 @@ suites: ${SUITES.join(', ')} (all of them when none is named)
   --patience N       more rounds at most, while others use the machine (default 3)
   --json FILE        write [{ suite, case, threads, runner, version, medianMs, minMs, runs, extra }]
   --lock FILE        lock held while a case is timed (default ${'${TMPDIR}'}/bench.lock, as flock(1) takes it); 'none' for none
+  --keep             leave the models made for decode and prompt (gigabytes) in the cache, for the next run
   --help             this text
 `;
 
@@ -58,6 +61,7 @@ export function parseOptions(args: readonly string[]): Options {
     turnMs: count('--turn', values.turn, 1, 600_000),
     patience: count('--patience', values.patience, 0, 1000),
     lock: values.lock === 'none' ? undefined : (values.lock ?? DEFAULT_LOCK),
+    keep: values.keep,
     help: values.help,
   };
 }
@@ -76,6 +80,7 @@ function parse(args: readonly string[]) {
         turn: { type: 'string', default: '200' },
         patience: { type: 'string', default: '3' },
         lock: { type: 'string' },
+        keep: { type: 'boolean', default: false },
         help: { type: 'boolean', default: false, short: 'h' },
       },
     });

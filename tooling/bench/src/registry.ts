@@ -3,7 +3,10 @@ import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { CaseKind, CaseSpec, LoopMode } from './cases.ts';
 import type { ProcessSpec } from './driver.ts';
+import type { LowBitScheme } from './low-bit.ts';
 import { hasAvx512 } from './machine.ts';
+import { setUpLlamaCpp } from './peers/llama-cpp.ts';
+import type { LlamaFlavour } from './peers/llama-cpp.ts';
 
 export const RUNNER_IDS = [
   'ours:native',
@@ -15,13 +18,15 @@ export const RUNNER_IDS = [
   'pytorch',
   'tfjs',
   'jax-js',
+  'llama.cpp',
+  'llama.cpp:prebuilt',
   'libc',
   'libc:streaming',
   'node',
 ] as const;
 
 /**
- * `libc` is memcpy as it comes, `libc:streaming` the same with stores past the caches from 4 MB on (glibc decides by the size of a cache that
+ * `llama.cpp` is built for the machine, `llama.cpp:prebuilt` the libraries that npm has. `libc` is memcpy as it comes, `libc:streaming` the same with stores past the caches from 4 MB on (glibc decides by the size of a cache that
  * a virtual machine may overstate), `node` an empty Node process: the yardsticks of bandwidth and of cold start.
  */
 export type RunnerId = (typeof RUNNER_IDS)[number];
@@ -29,6 +34,8 @@ export type RunnerId = (typeof RUNNER_IDS)[number];
 export interface RunnerDescriptor {
   /** How to make it available, in words or as a command. */
   readonly install: string;
+  /** Fetches and builds the peer where that is not done yet; throws the reason when it cannot be had. */
+  readonly setUp?: (say: (text: string) => void) => Promise<void>;
   /** The process that answers requests. */
   readonly serve: (threads: number) => ProcessSpec;
   /** A process that imports the library, adds two small tensors, prints the result and ends. */
@@ -39,7 +46,7 @@ const OURS = ['ours:native', 'ours:wasm', 'ours:js'] as const;
 const EVERYONE_TRAINS = [...OURS, 'pytorch', 'tfjs', 'jax-js'] as const;
 
 /** Who can do what. `onnxruntime-*` run inference only; OpenBLAS only multiplies. */
-const CAN: Record<Exclude<CaseKind, 'memory-steps'>, readonly RunnerId[]> = {
+const CAN: Record<Exclude<CaseKind, 'memory-steps' | 'matvec'>, readonly RunnerId[]> = {
   matmul: [...OURS, 'onnxruntime-node', 'onnxruntime-web', 'openblas', 'pytorch', 'tfjs', 'jax-js'],
   'fma-peak': ['ours:native', 'ours:wasm'],
   chain: [...OURS, 'onnxruntime-node', 'pytorch', 'tfjs', 'jax-js'],
@@ -54,6 +61,17 @@ const CAN: Record<Exclude<CaseKind, 'memory-steps'>, readonly RunnerId[]> = {
   'tiny-graph': EVERYONE_TRAINS,
   'cold-start': ['ours:native', 'ours:wasm', 'node', 'pytorch', 'tfjs', 'jax-js'],
   'memory-gpt': [...OURS, 'pytorch', 'tfjs', 'jax-js'],
+  'read-peak': ['ours:native'],
+  decode: ['ours:native', 'ours:wasm', 'llama.cpp', 'llama.cpp:prebuilt'],
+  prompt: ['ours:native', 'ours:wasm', 'llama.cpp', 'llama.cpp:prebuilt'],
+};
+
+/** ONNX Runtime multiplies with matrices of four and of eight bits. */
+const MATVEC: Record<LowBitScheme, readonly RunnerId[]> = {
+  q4: ['ours:native', 'ours:wasm', 'onnxruntime-node'],
+  q8: ['ours:native', 'ours:wasm', 'onnxruntime-node'],
+  q158: ['ours:native', 'ours:wasm'],
+  q1: ['ours:native', 'ours:wasm'],
 };
 
 /** Loops that each can run: jax-js reads asynchronously, the others' loops are synchronous; our `wasm` needs turns or a captured step. */
@@ -65,7 +83,8 @@ const LOOPS: Record<LoopMode, readonly RunnerId[]> = {
 
 /** The runners that can do a case, in the order in which they take turns. */
 export function runnersFor(spec: CaseSpec): readonly RunnerId[] {
-  return spec.kind === 'memory-steps' ? LOOPS[spec.mode] : CAN[spec.kind];
+  if (spec.kind === 'memory-steps') return LOOPS[spec.mode];
+  return spec.kind === 'matvec' ? MATVEC[spec.scheme] : CAN[spec.kind];
 }
 
 /** Whether a name is that of a runner. */
@@ -143,6 +162,14 @@ function npmPeer(
   };
 }
 
+function llama(flavour: LlamaFlavour): RunnerDescriptor {
+  return {
+    install: `the bench does it, into its cache: npm, and ${flavour === 'built' ? 'git, cmake and a C++ compiler' : 'nothing else'}`,
+    setUp: setUpLlamaCpp,
+    serve: (threads) => node('runners/llama-cpp.ts', [flavour, String(threads)]),
+  };
+}
+
 function memcpy(env: Readonly<Record<string, string>>): RunnerDescriptor {
   return {
     install: 'pnpm install (koffi), on a system whose C library koffi can load',
@@ -167,6 +194,8 @@ export const RUNNERS: Record<RunnerId, RunnerDescriptor> = {
   },
   tfjs: npmPeer('runners/tfjs.ts', (threads) => [String(threads)], 'cold-start/tfjs.mjs'),
   'jax-js': npmPeer('runners/jax.ts', (threads) => [String(threads)], 'cold-start/jax.mjs'),
+  'llama.cpp': llama('built'),
+  'llama.cpp:prebuilt': llama('prebuilt'),
   libc: memcpy({}),
   'libc:streaming': memcpy({ GLIBC_TUNABLES: `glibc.cpu.x86_non_temporal_threshold=${4 << 20}` }),
   node: {

@@ -38,7 +38,8 @@ function time(ms: number): string {
 }
 
 function rate({ extra, suite }: Row): string {
-  const { gflops, gbPerSecond } = extra;
+  const { gflops, gbPerSecond, tokensPerSecond } = extra;
+  if (typeof tokensPerSecond === 'number') return `${tokensPerSecond.toPrecision(4)} tok/s`;
   if (typeof gflops === 'number' && (suite === 'gemm' || suite === 'conv')) return `${gflops.toFixed(1)} GF/s`;
   return typeof gbPerSecond === 'number' ? `${gbPerSecond.toFixed(1)} GB/s` : '';
 }
@@ -47,6 +48,10 @@ function notes({ extra }: Row): string {
   const found: string[] = [];
   if (extra['differsFrom'] !== undefined) found.push(`OUTPUT DIFFERS from ${extra['differsFrom']}`);
   if (extra['backend'] === 'cpu') found.push('cpu backend');
+  const { gbPerSecond, ofRead, loadMs } = extra;
+  if (typeof ofRead === 'number' && typeof gbPerSecond === 'number')
+    found.push(`${gbPerSecond.toFixed(1)} GB/s, ${(100 * ofRead).toFixed(0)} % of the read rate`);
+  if (typeof loadMs === 'number') found.push(`loads in ${loadMs.toFixed(0)} ms`);
   if (typeof extra['earlyMB'] === 'number')
     found.push(`${megabytes(extra['earlyMB'])} -> ${megabytes(extra['lateMB'])} (${percent(extra['growth'])})`);
   if (typeof extra['peakMB'] === 'number') found.push(`peak ${megabytes(extra['peakMB'])}`);

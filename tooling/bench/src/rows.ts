@@ -1,4 +1,5 @@
 /** One result: the row that `--json` writes. */
+import { READ_PEAK } from './cases.ts';
 import type { BenchCase } from './cases.ts';
 import type { Scalars } from './protocol.ts';
 import { agrees } from './statistics.ts';
@@ -59,7 +60,9 @@ export function rowOf(
     dropped,
   };
   if (flops !== undefined) extra['gflops'] = round(flops / medianMs / 1e6);
-  if (bench.bytes !== undefined) extra['gbPerSecond'] = round(bench.bytes / medianMs / 1e6);
+  const bytes = typeof detail['bytes'] === 'number' ? detail['bytes'] : bench.bytes;
+  if (bytes !== undefined) extra['gbPerSecond'] = round(bytes / medianMs / 1e6);
+  if (bench.tokens !== undefined) extra['tokensPerSecond'] = round((1000 * bench.tokens) / medianMs);
   return {
     suite: bench.suite,
     case: bench.name,
@@ -95,7 +98,10 @@ export function disagreements(checks: ReadonlyMap<string, readonly number[]>): {
   };
 }
 
-/** Adds what only the whole run can tell: the share of the FMA peak and of memcpy's bandwidth, both measured in the same run. */
+/** Suites whose work is bound by how fast weights come from memory. */
+const STREAMING: readonly string[] = ['decode', 'matvec'];
+
+/** Adds what only the whole run can tell: the share of the FMA peak, of memcpy's bandwidth and of memory's read rate, measured in the same run. */
 export function withCeilings(rows: readonly Row[]): Row[] {
   const rate = (name: string, runner: string, threads: number, unit: 'gflops' | 'gbPerSecond'): number | undefined => {
     const value = rows.find((row) => row.case === name && row.runner === runner && row.threads === threads)?.extra[
@@ -112,6 +118,14 @@ export function withCeilings(rows: readonly Row[]): Row[] {
       extra['ofPeak'] = round(gflops / peak);
     if (row.suite === 'elementwise' && memcpy !== undefined && typeof gbPerSecond === 'number')
       extra['ofMemcpy'] = round(gbPerSecond / memcpy);
+    const read = rate(READ_PEAK, 'ours:native', row.threads, 'gbPerSecond');
+    if (
+      STREAMING.includes(row.suite) &&
+      row.case !== READ_PEAK &&
+      read !== undefined &&
+      typeof gbPerSecond === 'number'
+    )
+      extra['ofRead'] = round(gbPerSecond / read);
     return { ...row, extra };
   });
 }

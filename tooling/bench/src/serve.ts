@@ -2,6 +2,7 @@
  * The runner's side of the wire: answers the driver's requests with a peer's (or our) code. A runner only says how to prepare a case and how
  * to run it once; warming up, batching short runs and timing are the same for all and live here.
  */
+import { readFileSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import { createInterface } from 'node:readline';
 import type { CaseSpec } from './cases.ts';
@@ -18,14 +19,24 @@ export interface Prepared {
   /** What else is worth knowing after the runs: losses, resident size, the backend used. */
   detail?(): Scalars;
   dispose?(): void;
+  /** Units of work in one run, where times are told of one of them. Default 1. */
+  readonly units?: number;
   /** Run once only, without warming up: the run is itself a measurement over many steps. */
   readonly single?: boolean;
+}
+
+/** A case of a peer that brings a benchmark of its own: its times are taken as it tells them. */
+export interface SelfTimed {
+  /** Runs the peer's measurement; milliseconds of each unit of work. */
+  samples(): Promise<readonly number[]>;
+  detail?(): Scalars;
+  dispose?(): void;
 }
 
 export interface LoadedRunner {
   readonly version: string;
   readonly detail?: Scalars;
-  prepare(spec: CaseSpec): Prepared | Promise<Prepared>;
+  prepare(spec: CaseSpec): Prepared | SelfTimed | Promise<Prepared | SelfTimed>;
 }
 
 /** Runs shorter than this are timed in batches. */
@@ -48,7 +59,7 @@ export async function serve(load: () => LoadedRunner | Promise<LoadedRunner>): P
     return;
   }
   send({ op: 'hello', version: runner.version, detail: runner.detail ?? {} });
-  let current: { prepared: Prepared; batch: number } | undefined;
+  let current: { prepared: Prepared | SelfTimed; batch: number } | undefined;
   for await (const line of createInterface({ input: process.stdin })) {
     const request = decodeRequest(line);
     if (request === undefined) continue;
@@ -88,7 +99,8 @@ export async function serve(load: () => LoadedRunner | Promise<LoadedRunner>): P
   process.exit(0);
 }
 
-async function warmUp(prepared: Prepared): Promise<{ reply: PrepareReply; batch: number }> {
+async function warmUp(prepared: Prepared | SelfTimed): Promise<{ reply: PrepareReply; batch: number }> {
+  if ('samples' in prepared) return { reply: { check: [], firstMs: 0, detail: prepared.detail?.() ?? {} }, batch: 1 };
   if (prepared.single === true) return { reply: { check: [], firstMs: 0, detail: {} }, batch: 1 };
   const began = performance.now();
   await prepared.run();
@@ -103,14 +115,40 @@ async function warmUp(prepared: Prepared): Promise<{ reply: PrepareReply; batch:
   return { reply: { check, firstMs, detail: prepared.detail?.() ?? {} }, batch };
 }
 
-async function measure(prepared: Prepared, batch: number, minMs: number, maxRuns: number): Promise<RunReply> {
+async function measure(
+  prepared: Prepared | SelfTimed,
+  batch: number,
+  minMs: number,
+  maxRuns: number,
+): Promise<RunReply> {
   const times: number[] = [];
-  const cpuBefore = process.cpuUsage();
-  const began = performance.now();
-  do times.push((await timeBatch(prepared, batch)) / batch);
-  while (prepared.single !== true && times.length < maxRuns && performance.now() - began < minMs);
-  const cpu = process.cpuUsage(cpuBefore);
-  return { times, batch, cpuMs: (cpu.user + cpu.system) / 1000, detail: prepared.detail?.() ?? {} };
+  const cpuBefore = processorMs();
+  if ('samples' in prepared) times.push(...(await prepared.samples()));
+  else {
+    const began = performance.now();
+    const units = batch * (prepared.units ?? 1);
+    do times.push((await timeBatch(prepared, batch)) / units);
+    while (prepared.single !== true && times.length < maxRuns && performance.now() - began < minMs);
+  }
+  return { times, batch, cpuMs: processorMs() - cpuBefore, detail: prepared.detail?.() ?? {} };
+}
+
+const TICK_MS = 10;
+
+/** Milliseconds of processor time that this process and the children it waited for have used; of children only where the system tells (Linux). */
+function processorMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000 + childrenMs();
+}
+
+function childrenMs(): number {
+  try {
+    // After the name, which may hold anything: fields 3 and on, of which 16 and 17 are the children's user and system time.
+    const fields = readFileSync('/proc/self/stat', 'utf8').split(') ').at(-1)?.split(' ') ?? [];
+    return (Number(fields[13]) + Number(fields[14])) * TICK_MS;
+  } catch {
+    return 0;
+  }
 }
 
 /** Milliseconds for `batch` runs. A synchronous run is not awaited, so that it does not pay for a microtask. */

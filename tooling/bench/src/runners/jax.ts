@@ -120,6 +120,10 @@ await serve(async () => {
         return memoryPeak(step, spec.steps, before.now);
       }
       case 'fma-peak':
+      case 'read-peak':
+      case 'decode':
+      case 'prompt':
+      case 'matvec':
       case 'memcpy':
       case 'cold-start':
         throw new RangeError(`jax-js has no '${spec.kind}'`);

@@ -35,9 +35,17 @@ export interface OnnxCase {
 /** Integer attributes of a node; every attribute that the cases need is one or a list. */
 type Attributes = Readonly<Record<string, number | readonly number[]>>;
 
-function node(opType: string, input: readonly string[], output: string, attributes: Attributes = {}) {
+/** A node; `domain` where the operator is not one of ONNX itself. */
+export function node(
+  opType: string,
+  input: readonly string[],
+  output: string,
+  attributes: Attributes = {},
+  domain = '',
+) {
   return create(NodeProtoSchema, {
     opType,
+    domain,
     input: [...input],
     output: [output],
     attribute: Object.entries(attributes).map(([name, value]) =>
@@ -62,25 +70,27 @@ function valueInfo({ name, dims, data }: ModelValue) {
   });
 }
 
-interface Weight {
+/** A constant of a model. */
+export interface Weight {
   readonly name: string;
   readonly dims: readonly number[];
-  readonly data: Float32Array;
+  readonly data: Float32Array | Uint8Array;
 }
 
-/** A constant of the model: onnxruntime lays such weights out for its kernels when the session is made. */
+/** Weights: onnxruntime lays them out for its kernels when the session is made. */
 function initializer({ name, dims, data }: Weight) {
   const bytes = new Uint8Array(data.byteLength);
   bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
   return create(TensorProtoSchema, {
     name,
     dims: dims.map(BigInt),
-    dataType: TensorProto_DataType.FLOAT,
+    dataType: data instanceof Uint8Array ? TensorProto_DataType.UINT8 : TensorProto_DataType.FLOAT,
     rawData: bytes,
   });
 }
 
-function assemble(
+/** A model of nodes in order. */
+export function assemble(
   nodes: readonly ReturnType<typeof node>[],
   inputs: readonly Required<ModelValue>[],
   output: ModelValue,
@@ -88,7 +98,10 @@ function assemble(
 ): OnnxCase {
   const model = create(ModelProtoSchema, {
     irVersion: 8n,
-    opsetImport: [create(OperatorSetIdProtoSchema, { domain: '', version: 17n })],
+    opsetImport: [
+      create(OperatorSetIdProtoSchema, { domain: '', version: 17n }),
+      create(OperatorSetIdProtoSchema, { domain: 'com.microsoft', version: 1n }),
+    ],
     graph: create(GraphProtoSchema, {
       name: 'case',
       node: [...nodes],

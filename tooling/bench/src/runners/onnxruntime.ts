@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import type { CaseSpec } from '../cases.ts';
 import { serve } from '../serve.ts';
 import type { LoadedRunner, Prepared } from '../serve.ts';
+import { matvecCase } from './onnx-low-bit.ts';
 import { onnxCase } from './onnx-models.ts';
 
 interface Runtime {
@@ -52,7 +53,8 @@ function versionOf(name: string): string {
 }
 
 async function prepare(runtime: Runtime, options: InferenceSession.SessionOptions, spec: CaseSpec): Promise<Prepared> {
-  const built = onnxCase(spec);
+  const low = spec.kind === 'matvec' ? matvecCase(spec) : undefined;
+  const built = low ?? onnxCase(spec);
   if (built === undefined) throw new RangeError(`onnxruntime has no '${spec.kind}'`);
   const session = await runtime.InferenceSession.create(built.model, options);
   const feeds: Record<string, Tensor> = {};
@@ -73,6 +75,9 @@ async function prepare(runtime: Runtime, options: InferenceSession.SessionOption
             last = (await session.run(feeds))[built.output.name];
           }
         : () => session.run(feeds, fetches),
+    ...(low === undefined || spec.kind !== 'matvec'
+      ? {}
+      : { units: spec.copies, detail: () => ({ bytes: low.weightBytes }) }),
     output: () => (last ?? target).data as Float32Array,
     dispose: () => void session.release(),
   };

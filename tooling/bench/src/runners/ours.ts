@@ -1,6 +1,7 @@
 /** Our devices: `ours.ts native|wasm|js THREADS`. Written as a user would write it; a step is captured with `compile` but for the eager cases. */
 import { getDevice, setDefaultDevice } from '@proj/kernel';
 import { compile, fromArray } from '@proj/tensor';
+import type { Device } from '@proj/kernel';
 import type { Tensor } from '@proj/tensor';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -9,6 +10,7 @@ import { labels, uniform } from '../inputs.ts';
 import { residentMegabytes, serve } from '../serve.ts';
 import type { Prepared } from '../serve.ts';
 import { fmaPeak } from './fma-peak.ts';
+import { readPeak } from './read-peak.ts';
 
 const [, , deviceName = 'js', threadsText = '1'] = process.argv;
 
@@ -20,7 +22,7 @@ await serve(async () => {
   return {
     version: versionOf(),
     detail: { features: device.features.description },
-    prepare: (spec) => (spec.kind === 'fma-peak' ? fmaPeak(device, Number(threadsText)) : prepare(spec)),
+    prepare: (spec) => prepare(spec, device),
   };
 });
 
@@ -57,8 +59,17 @@ function models(): Promise<typeof import('./ours-models.ts')> {
   return import('./ours-models.ts');
 }
 
-async function prepare(spec: CaseSpec): Promise<Prepared> {
+async function prepare(spec: CaseSpec, device: Device): Promise<Prepared> {
+  const threads = Number(threadsText);
   switch (spec.kind) {
+    case 'fma-peak':
+      return fmaPeak(device, threads);
+    case 'read-peak':
+      return readPeak(device, threads, spec.bytes);
+    case 'decode':
+    case 'prompt':
+    case 'matvec':
+      return (await import('./ours-low-bit.ts')).prepareLowBit(spec, device, threads);
     case 'matmul': {
       const [a, b] = [input(1, [spec.m, spec.k]), input(2, [spec.k, spec.n])];
       return forward(() => a.matmul(b));
@@ -120,7 +131,6 @@ async function prepare(spec: CaseSpec): Promise<Prepared> {
         detail: () => detail,
       };
     }
-    case 'fma-peak':
     case 'memcpy':
     case 'cold-start':
       throw new RangeError(`'${spec.kind}' is not measured here`);

@@ -136,6 +136,10 @@ function make(spec: CaseSpec): Prepared {
       };
     }
     case 'fma-peak':
+    case 'read-peak':
+    case 'decode':
+    case 'prompt':
+    case 'matvec':
     case 'memcpy':
     case 'cold-start':
       throw new RangeError(`TensorFlow.js has no '${spec.kind}'`);

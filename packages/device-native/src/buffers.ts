@@ -24,7 +24,7 @@ export function sizeClass(bytes: number): number {
 }
 
 /** A piece of memory, aligned, with its address looked up once. */
-interface Block {
+export interface Block {
   readonly memory: ArrayBuffer;
   readonly address: Address;
   /** First aligned byte in `memory`. */
@@ -32,17 +32,22 @@ interface Block {
   readonly capacity: number;
 }
 
+/** Where a buffer's memory goes when it is disposed of. */
+export interface BlockOwner {
+  giveBack(block: Block): void;
+}
+
 /** A buffer of the native device. */
 export class NativeBuffer implements DeviceBuffer {
   readonly device: Device;
   readonly bytes: number;
-  readonly #pool: BufferPool;
+  readonly #owner: BlockOwner;
   #block: Block | undefined;
 
-  constructor(device: Device, pool: BufferPool, block: Block, bytes: number) {
+  constructor(device: Device, owner: BlockOwner, block: Block, bytes: number) {
     this.device = device;
     this.bytes = bytes;
-    this.#pool = pool;
+    this.#owner = owner;
     this.#block = block;
   }
 
@@ -65,7 +70,7 @@ export class NativeBuffer implements DeviceBuffer {
     const block = this.#block;
     if (block === undefined) return;
     this.#block = undefined;
-    this.#pool.giveBack(block);
+    this.#owner.giveBack(block);
   }
 
   #live(): Block {

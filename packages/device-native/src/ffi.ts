@@ -59,6 +59,7 @@ export function messageOf(error: unknown): string {
 /** Protection bits of `mprotect`. */
 export const PROTECTION = { read: 1, write: 2, execute: 4 } as const;
 
+const MAP_SHARED = 0x01;
 const MAP_PRIVATE = 0x02;
 const MAP_ANONYMOUS = process.platform === 'darwin' ? 0x1000 : 0x20;
 const MADV_HUGEPAGE = 14;
@@ -67,6 +68,8 @@ const MADV_HUGEPAGE = 14;
 export interface CLibrary {
   /** Fresh zeroed pages, readable and writable. */
   map(bytes: number): Address;
+  /** A file's bytes, read-only. */
+  mapFile(file: number, bytes: number): Address;
   unmap(address: Address, bytes: number): void;
   /** Gives pages another protection; false when the system refuses. */
   protect(address: Address, bytes: number, protection: number): boolean;
@@ -103,6 +106,15 @@ export function cLibrary(): CLibrary {
       if (address === -1)
         throw new ProjError('out-of-memory', `mmap of ${bytes} bytes failed (errno ${ffi.errno()})`, {
           op: 'native device',
+        });
+      return address;
+    },
+    mapFile(file, bytes) {
+      const address = Number(mmap(0, bytes, PROTECTION.read, MAP_SHARED, file, 0));
+      if (address === -1)
+        throw new ProjError('out-of-memory', `mmap of a file of ${bytes} bytes failed (errno ${ffi.errno()})`, {
+          op: 'native device',
+          cure: 'Put the file on a local disk, or use another device',
         });
       return address;
     },

@@ -15,6 +15,7 @@ import { cpuTarget, hostCpu, type CpuTarget } from './cpu.ts';
 import { koffi, type Address } from './ffi.ts';
 import { findLlvm, LlvmLibrary, type LlvmSearch } from './llvm-library.ts';
 import { fuses } from './llvm-operations.ts';
+import { mapFile } from './mapped-file.ts';
 import { NativeProgram } from './native-program.ts';
 import { cacheFolder, ObjectCache } from './object-cache.ts';
 import { defaultThreads, Runtime, SPIN } from './runtime.ts';
@@ -82,6 +83,10 @@ export class NativeDevice implements Device {
 
   allocate(bytes: number): NativeBuffer {
     return this.#buffers.allocate(this, bytes);
+  }
+
+  mapFile(path: string): NativeBuffer {
+    return mapFile(this, path);
   }
 
   write(buffer: DeviceBuffer, offset: number, data: Uint8Array): void {

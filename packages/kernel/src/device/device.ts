@@ -68,6 +68,8 @@ export interface Device {
   /** Compiles kernels, all at once. Equal kernels (by hash) are compiled once per device. */
   compile(kernels: readonly Kernel[]): CompiledKernel[];
   program(launches: readonly Launch[], bindings: number): Program;
+  /** A file as memory that kernels read, without a copy, where the device can; its bytes must not change. */
+  mapFile?(path: string): DeviceBuffer;
   /** Limits the threads of later launches (1 … available cores). */
   setThreads(threads: number): void;
   /** Bytes that its buffers hold now, pooled free memory apart. */

@@ -18,6 +18,24 @@ import { rowStride } from '../kernels/rows.ts';
 import { lower, type Lowered, StepMemory } from './lower.ts';
 import type { ModelWeights } from './weights.ts';
 
+/** What runs steps of a program and remembers the tokens: compiled code, or the interpreter. */
+export interface StepModel {
+  readonly il: NativeCodeILNN;
+  /** Position of the next token. */
+  readonly position: number;
+  /** Positions that the caches hold; Infinity for a program without attention. */
+  readonly maxLength: number;
+  /** Forgets everything after `position`. */
+  rewind(position?: number): void;
+  /** Forgets all tokens. */
+  reset(): void;
+  /** Takes more tokens and gives the logits of the last. */
+  feed(ids: ArrayLike<number>): Float32Array;
+  /** Takes more tokens, or rows of floats where the program loads those, and gives what it stores. */
+  call(input: ArrayLike<number>): readonly Float32Array[];
+  dispose(): void;
+}
+
 export interface CompileOptions {
   readonly device: Device;
   readonly weights: ModelWeights;
@@ -42,7 +60,7 @@ interface StepProgram {
 }
 
 /** A program compiled for a device. Holds the caches of one sequence. */
-export class CompiledNativeILNN {
+export class CompiledNativeILNN implements StepModel {
   readonly il: NativeCodeILNN;
   readonly device: Device;
   readonly maxTokens: number;
@@ -50,6 +68,9 @@ export class CompiledNativeILNN {
   readonly #kernels = new Map<string, Kernel>();
   readonly #compiled = new Map<Kernel, CompiledKernel>();
   readonly #columns: number;
+  readonly #vocabulary: number;
+  readonly #weights: ModelWeights;
+  readonly #unsubscribe: (() => void) | undefined;
   #decode: StepProgram | undefined;
   #chunk: StepProgram | undefined;
   #compileMs = 0;
@@ -65,15 +86,16 @@ export class CompiledNativeILNN {
       (each): each is Extract<Instruction, { op: 'load_input' }> => each.op === 'load_input',
     );
     this.#columns = input?.attributes.columns ?? 0;
+    this.#vocabulary = vocabularyOf(il);
+    this.#weights = weights;
+    this.#unsubscribe = weights.subscribe?.((old, fresh) => this.#rebind(old, fresh));
     this.#decode = this.#compile(false);
   }
 
-  /** Position of the next token. */
   get position(): number {
     return this.#position;
   }
 
-  /** Positions that the caches hold; Infinity for a program without attention. */
   get maxLength(): number {
     return this.il.config.positions === 0 ? Infinity : this.il.config.positions;
   }
@@ -89,7 +111,6 @@ export class CompiledNativeILNN {
     };
   }
 
-  /** Forgets everything after `position`. */
   rewind(position = 0): void {
     if (!Number.isSafeInteger(position) || position < 0 || position > this.#position)
       throw new ProjError('index-out-of-range', `position ${position} of ${this.#position}`, {
@@ -99,13 +120,11 @@ export class CompiledNativeILNN {
     this.#position = position;
   }
 
-  /** Forgets all tokens. */
   reset(): void {
     this.rewind(0);
   }
 
-  /** Takes more tokens and gives the logits of the last (or of all, if the program stores those of all and they fit one step). */
-  feed(ids: readonly number[] | Int32Array): Float32Array {
+  feed(ids: ArrayLike<number>): Float32Array {
     return this.call(ids)[0];
   }
 
@@ -151,8 +170,7 @@ export class CompiledNativeILNN {
     return this.#read(place, place.rows === 'T' ? tokens : 1);
   }
 
-  /** Puts another buffer in the place of one that is bound, such as a copy of the weights in better memory. */
-  rebind(old: DeviceBuffer, fresh: DeviceBuffer): void {
+  #rebind(old: DeviceBuffer, fresh: DeviceBuffer): void {
     this.#memory.slots.forEach((buffer, slot) => {
       if (buffer === old) this.#memory.slots[slot] = fresh;
     });
@@ -164,11 +182,14 @@ export class CompiledNativeILNN {
   }
 
   dispose(): void {
+    this.#unsubscribe?.();
+    this.#memory.dispose();
     this.#decode?.program.dispose();
     this.#chunk?.program.dispose();
   }
 
   #step(input: ArrayLike<number>, first: number, count: number): StepProgram {
+    this.#weights.advance?.();
     const step = count === 1 ? (this.#decode ??= this.#compile(false)) : (this.#chunk ??= this.#compile(true));
     this.#write(input, first, count);
     const control = this.#control;
@@ -223,18 +244,6 @@ export class CompiledNativeILNN {
         });
   }
 
-  get #vocabulary(): number {
-    const table = this.il.program.instructions.find(({ op }) => op === 'embed')?.operands[0];
-    const type = this.il.constants.length === 0 || table === undefined ? undefined : this.#weightType(table);
-    return type ?? Infinity;
-  }
-
-  #weightType(value: string): number | undefined {
-    for (const { results } of this.il.program.instructions)
-      for (const { name, type } of results) if (name === value && type.kind === 'weight') return type.shape[0];
-    return undefined;
-  }
-
   #compile(chunk: boolean): StepProgram {
     const start = performance.now();
     const lowered = lower(this.il, this.#memory, chunk, this.#kernels);
@@ -252,4 +261,12 @@ export class CompiledNativeILNN {
     this.#compileMs += performance.now() - start;
     return { lowered, program };
   }
+}
+
+/** Rows of the embedding. */
+function vocabularyOf({ program }: NativeCodeILNN): number {
+  const table = program.instructions.find(({ op }) => op === 'embed')?.operands[0];
+  for (const { results } of program.instructions)
+    for (const { name, type } of results) if (name === table && type.kind === 'weight') return type.shape[0];
+  return Infinity;
 }

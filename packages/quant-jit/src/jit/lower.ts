@@ -137,6 +137,11 @@ export class StepMemory {
     return { slot: this.#slot(buffer), offset };
   }
 
+  /** Gives back what was allocated here; the weights stay. */
+  dispose(): void {
+    for (const { slot } of this.#made.values()) this.slots[slot].dispose();
+  }
+
   #slot(buffer: DeviceBuffer): number {
     const found = this.slots.indexOf(buffer);
     return found >= 0 ? found : this.slots.push(buffer) - 1;

@@ -17,6 +17,10 @@ export interface WeightPlace {
 export interface ModelWeights {
   /** @throws ProjError `invalid-argument` for a name that is not there. */
   place(name: string): WeightPlace;
+  /** Called before each step; weights that are on their way to better memory go on. */
+  advance?(): void;
+  /** Tells of a buffer that has taken another's place; gives what ends that. */
+  subscribe?(listener: (old: DeviceBuffer, fresh: DeviceBuffer) => void): () => void;
 }
 
 /** Bytes of a constant in device memory. */

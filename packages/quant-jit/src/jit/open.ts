@@ -1,0 +1,141 @@
+/** Opens a converted model: header, program, device, weights, code. */
+import { type Device, ProjError } from '@proj/kernel';
+import { type ModelFile, openModelFile, type OpenOptions } from '../file/reader.ts';
+import { NativeCodeILNN } from '../il/native-code-ilnn.ts';
+import { chooseDevice, type DeviceChoice, type DeviceName } from './choose.ts';
+import { CompiledNativeILNN, type StepModel } from './compiled.ts';
+import { fileConstants, InterpretedNativeILNN } from './interpreted.ts';
+import { FileWeights, type Residence } from './residence.ts';
+
+export interface OpenModelOptions extends OpenOptions {
+  /** Device, or its name (default `auto`: the fastest that works). */
+  readonly device?: DeviceName | Device;
+  readonly threads?: number;
+  /** Most tokens of one step (default 128). */
+  readonly maxTokens?: number;
+  /** Positions that the caches hold, at most those of the model (default: all). */
+  readonly positions?: number;
+  readonly residence?: Residence;
+  /** Hears of devices that were not taken, and why. */
+  readonly log?: (message: string) => void;
+}
+
+/** How long opening took, in milliseconds. */
+export interface LoadTimes {
+  /** Header, and checksums where they were due. */
+  readonly file: number;
+  /** Program, device and weights. */
+  readonly weights: number;
+  /** Kernels built, compiled or taken from the cache, and bound. */
+  readonly compile: number;
+}
+
+/** A converted model, ready to run. Sequences share its weights. */
+export class LoadedModel {
+  readonly file: ModelFile;
+  readonly il: NativeCodeILNN;
+  readonly choice: DeviceChoice;
+  readonly times: LoadTimes;
+  readonly #make: () => StepModel;
+  readonly #weights: FileWeights | null;
+  #first: StepModel | null;
+
+  constructor(parts: {
+    readonly file: ModelFile;
+    readonly il: NativeCodeILNN;
+    readonly choice: DeviceChoice;
+    readonly times: LoadTimes;
+    readonly weights: FileWeights | null;
+    readonly first: StepModel;
+    readonly make: () => StepModel;
+  }) {
+    this.file = parts.file;
+    this.il = parts.il;
+    this.choice = parts.choice;
+    this.times = parts.times;
+    this.#weights = parts.weights;
+    this.#first = parts.first;
+    this.#make = parts.make;
+  }
+
+  /** A sequence with caches of its own. */
+  sequence(): StepModel {
+    const first = this.#first;
+    this.#first = null;
+    return first ?? this.#make();
+  }
+
+  /** Moves what is left of the weights into memory of the device, so that no later step waits for it. */
+  settle(): void {
+    this.#weights?.settle();
+  }
+
+  /** Whether the weights lie where they are to stay. */
+  get settled(): boolean {
+    return this.#weights?.settled ?? true;
+  }
+
+  dispose(): void {
+    this.#first?.dispose();
+    this.#weights?.dispose();
+  }
+}
+
+/**
+ * Opens a converted model and compiles its program.
+ *
+ * @throws ProjError `io`, `serialization` (see `openModelFile`), `device-unavailable` for a device asked for by name, `out-of-memory` with what is needed.
+ */
+export async function openModel(path: string, options: OpenModelOptions = {}): Promise<LoadedModel> {
+  const { device: wanted = 'auto', threads, maxTokens, residence = 'auto', log = () => {} } = options;
+  const started = performance.now();
+  const file = await openModelFile(path, options);
+  const opened = performance.now();
+  const il = shortened(NativeCodeILNN.parse(file.il), options.positions);
+  let weights: FileWeights | null = null;
+  let first: CompiledNativeILNN | null = null;
+  let compileStart = opened;
+  const choice = chooseDevice(wanted, log, (device) => {
+    if (threads !== undefined) device.setThreads(threads);
+    const placed = new FileWeights(device, file, residence);
+    compileStart = performance.now();
+    try {
+      first = new CompiledNativeILNN(il, {
+        device,
+        weights: placed,
+        ...(maxTokens === undefined ? {} : { maxTokens }),
+      });
+      weights = placed;
+    } catch (error) {
+      placed.dispose();
+      throw error;
+    }
+  });
+  const { device } = choice;
+  const placed: FileWeights | null = weights;
+  const make = (): StepModel => {
+    if (device === null || placed === null) return new InterpretedNativeILNN(il, fileConstants(file));
+    return new CompiledNativeILNN(il, { device, weights: placed, ...(maxTokens === undefined ? {} : { maxTokens }) });
+  };
+  const done = performance.now();
+  return new LoadedModel({
+    file,
+    il,
+    choice,
+    times: { file: opened - started, weights: compileStart - opened, compile: done - compileStart },
+    weights: placed,
+    first: first ?? make(),
+    make,
+  });
+}
+
+/** The program with a shorter context. */
+function shortened(il: NativeCodeILNN, positions: number | undefined): NativeCodeILNN {
+  if (positions === undefined || positions >= il.config.positions) return il;
+  if (!Number.isSafeInteger(positions) || positions < 1)
+    throw new ProjError('invalid-argument', `a context of ${positions} positions`, {
+      op: 'openModel',
+      cure: `Give 1 … ${il.config.positions}`,
+    });
+  return new NativeCodeILNN({ ...il.config, positions }, il.program);
+}

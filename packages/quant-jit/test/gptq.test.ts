@@ -161,6 +161,14 @@ describe('quantizeGptq', () => {
     const alone = quantizeGptq(first, 2, 128, 'q4g32', { hessian: part });
     expect(whole.codes.subarray(0, 128)).toEqual(alone.codes.subarray(0, 128));
   });
+  it('the error of the output follows from the Hessian', () => {
+    const rounded = dequantize(quantize(weights, ROWS, COLUMNS, 'q4g32'));
+    const found = hessian.outputError(weights, rounded);
+    const expected = outputError(inputs, weights, rounded, COLUMNS);
+    expect(found / expected).toBeCloseTo(1, 6);
+    expect(hessian.outputError(weights, weights)).toBe(0);
+    expect(hessian.outputError(weights, rounded, 4) / expected).toBeCloseTo(1, 0);
+  });
   it('refuses what does not fit', () => {
     expect(() => quantizeGptq(weights, ROWS, COLUMNS, 'q8', { hessian: new Hessian(64) })).toThrow(
       /64 columns for a matrix of 96/,

@@ -128,7 +128,7 @@ export function fitError(
 }
 
 /** Scales tried by the search, in units of the rule's. The best one of a Gaussian lies at 1.53 for ternary codes, and below 1 where the rule spans the range. */
-const RANGE_FACTORS = Array.from({ length: 17 }, (_, i) => 0.55 + 0.03 * i);
+const RANGE_FACTORS = Array.from({ length: 9 }, (_, i) => 0.55 + 0.06 * i);
 const MEAN_FACTORS = Array.from({ length: 16 }, (_, i) => 0.5 + 0.1 * i);
 const LLOYD_STEPS = 4;
 

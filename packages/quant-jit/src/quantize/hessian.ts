@@ -79,6 +79,46 @@ export class Hessian {
       for (let i = begin; i < end; i++) result[i] = matrix[(i - begin) * (end - begin + 1)] / Math.max(1, this.#tokens);
     return result;
   }
+
+  /**
+   * Relative squared error of a layer's outputs over the calibration inputs, with `rounded` in place of `weights` (both `[rows, columns]`): what
+   * `measureSensitivity` can go by without running the model. At most `sample` rows are looked at, evenly spaced.
+   */
+  outputError(weights: Float32Array, rounded: Float32Array, sample = 64): number {
+    const rows = weights.length / this.columns;
+    if (!Number.isSafeInteger(rows) || rounded.length !== weights.length)
+      throw new ProjError(
+        'shape-mismatch',
+        `${weights.length} weights and ${rounded.length} rounded ones for ${this.columns} columns`,
+        { op: 'Hessian.outputError' },
+      );
+    const every = Math.max(1, Math.floor(rows / sample));
+    let error = 0;
+    let power = 0;
+    for (const block of this.blocks)
+      for (let row = 0; row < rows; row += every) {
+        const from = row * this.columns + block.begin;
+        const exact = Float64Array.from(weights.subarray(from, from + block.end - block.begin));
+        error += quadraticForm(
+          block,
+          exact.map((w, i) => w - rounded[from + i]),
+        );
+        power += quadraticForm(block, exact);
+      }
+    return error === 0 ? 0 : error / power;
+  }
+}
+
+/** vᵀ H v of a block. */
+function quadraticForm({ begin, end, matrix }: HessianBlock, v: Float64Array): number {
+  const n = end - begin;
+  let sum = 0;
+  for (let i = 0; i < n; i++) {
+    let row = 0.5 * matrix[i * n + i] * v[i];
+    for (let j = i + 1; j < n; j++) row += matrix[i * n + j] * v[j];
+    sum += 2 * v[i] * row;
+  }
+  return sum;
 }
 
 function addProducts(

@@ -1,7 +1,7 @@
 /** Normalising arguments: numbers to tensors, negative dims, shapes, dtypes, operands broadcast and promoted. Errors name the operation. */
 import { type Device, defaultDevice, type DType, getDevice, isDType, ProjError } from '@proj/kernel';
 import { castNode, constantNode, expandNode } from '../graph/build.ts';
-import type { AnyNode, Shape } from '../graph/node.ts';
+import { type AnyNode, sameShape, type Shape } from '../graph/node.ts';
 import { isScalar, type Promotable, resultType, type Scalar, scalarDType, scalarValue } from '../promotion.ts';
 import { Tensor } from '../tensor.ts';
 
@@ -33,8 +33,10 @@ export function normalizeDims(dims: number | readonly number[] | null | undefine
 
 /** The shape that both broadcast to. */
 export function broadcastShapes(op: string, ...shapes: readonly Shape[]): number[] {
-  const result: number[] = [];
-  for (const shape of shapes) {
+  const result: number[] = shapes.length === 0 ? [] : [...shapes[0]];
+  for (let s = 1; s < shapes.length; s++) {
+    const shape = shapes[s];
+    if (sameShape(shape, result)) continue;
     for (let i = 1; i <= shape.length; i++) {
       const size = shape[shape.length - i];
       const known = result[result.length - i];
@@ -102,9 +104,29 @@ export function deviceOf(op: string, ...operands: readonly TensorLike[]): Device
 
 /** Operands as nodes of one dtype and shape. `dtype` overrides promotion. */
 export function unify(op: string, operands: readonly TensorLike[], dtype?: DType): AnyNode[] {
-  const device = deviceOf(op, ...operands);
-  const type = dtype ?? promotedType(...operands);
-  const nodes = operands.map((x) => nodeOf(x, device, type));
+  const nodes = ofOneType(operands, dtype) ?? promoted(op, operands, dtype);
+  const [{ shape: first }] = nodes;
+  if (nodes.every((node) => sameShape(node.shape, first))) return nodes;
   const shape = broadcastShapes(op, ...nodes.map((node) => node.shape));
   return nodes.map((node) => expandNode(node, shape));
+}
+
+/** The nodes of tensors that all have one dtype, which need no promotion; null for others. */
+function ofOneType(operands: readonly TensorLike[], dtype: DType | undefined): AnyNode[] | null {
+  const nodes: AnyNode[] = [];
+  let type = dtype;
+  for (const x of operands) {
+    if (!(x instanceof Tensor)) return null;
+    const { node } = x;
+    type ??= node.dtype;
+    if (node.dtype !== type) return null;
+    nodes.push(node);
+  }
+  return nodes.length === 0 ? null : nodes;
+}
+
+function promoted(op: string, operands: readonly TensorLike[], dtype: DType | undefined): AnyNode[] {
+  const device = deviceOf(op, ...operands);
+  const type = dtype ?? promotedType(...operands);
+  return operands.map((x) => nodeOf(x, device, type));
 }

@@ -34,22 +34,26 @@ export interface Graph {
   readonly groups: Group[];
 }
 
+/** Each walk marks the nodes that it has opened with a number of its own, and those that it is done with by the next. */
+let walk = 0;
+
 /** Sources before consumers, without recursion. */
 export function topologicalOrder(roots: readonly AnyNode[]): AnyNode[] {
   const order: AnyNode[] = [];
-  const state = new Map<AnyNode, 'open' | 'done'>();
-  const stack: AnyNode[] = [...roots].reverse();
+  const stack: AnyNode[] = [];
+  const [open, done] = [(walk += 2), walk + 1];
+  for (let i = roots.length - 1; i >= 0; i--) stack.push(roots[i]);
   while (stack.length > 0) {
     const node = stack[stack.length - 1];
-    const seen = state.get(node);
-    if (seen === undefined) {
-      state.set(node, 'open');
+    if (node.mark < open) {
+      node.mark = open;
+      const { sources } = node;
       if (node.data === null)
-        for (let i = node.sources.length - 1; i >= 0; i--) if (!state.has(node.sources[i])) stack.push(node.sources[i]);
+        for (let i = sources.length - 1; i >= 0; i--) if (sources[i].mark < open) stack.push(sources[i]);
     } else {
       stack.pop();
-      if (seen === 'open') {
-        state.set(node, 'done');
+      if (node.mark === open) {
+        node.mark = done;
         order.push(node);
       }
     }

@@ -13,7 +13,6 @@ import {
   ProjError,
 } from '@proj/kernel';
 import { type AnyNode, elementCount } from '../graph/node.ts';
-import { isStructuralConstant } from '../lower/emitter.ts';
 import type { KernelArgument, LoweredKernel } from '../lower/environment.ts';
 import { lowerLoops } from '../lower/loop-nest.ts';
 import { lowerContract, type Lowered, lowerOpaque } from '../lower/opaque.ts';
@@ -36,7 +35,8 @@ export interface PlannedLaunch {
 }
 
 export interface Plan {
-  readonly key: string;
+  /** Of the graphs that it serves. */
+  readonly structure: readonly number[];
   readonly device: Device;
   readonly program: Program;
   readonly launches: readonly PlannedLaunch[];
@@ -62,32 +62,6 @@ export interface Plan {
 
 export const overwriteKey = (leaf: number, output: number): string => `${leaf}>${output}`;
 
-/** Describes the structure of the graph below `roots`: equal texts mean that one plan serves both. */
-export function planKey(order: readonly AnyNode[], roots: readonly AnyNode[]): string {
-  const position = new Map<AnyNode, number>();
-  const parts: string[] = [];
-  order.forEach((node, i) => {
-    position.set(node, i);
-    if (node.data !== null) {
-      parts.push(`@${node.dtype}[${node.shape}]`);
-      return;
-    }
-    let text: string = node.op;
-    if (node.op === 'constant')
-      text +=
-        node.attr.provider === null && isStructuralConstant(node.attr.value)
-          ? `=${typeof node.attr.value}${String(node.attr.value)}`
-          : '?';
-    else if (node.op === 'custom')
-      text += `${node.attr.operation.name}:${node.attr.operation.key(node.attr.options)}:${node.attr.output}`;
-    else if (node.attr !== null) text += JSON.stringify(node.attr);
-    text += `${node.dtype}[${node.shape}]`;
-    for (const source of node.sources) text += `,${position.get(source)}`;
-    parts.push(text);
-  });
-  return `${parts.join(';')}>${roots.map((root) => position.get(root)).join(',')}`;
-}
-
 interface Step extends Lowered {
   readonly group: Group;
 }
@@ -98,7 +72,7 @@ const nodesRead = (step: Step): AnyNode[] =>
 
 /** `constants`: realised nodes whose memory stays the same between runs of the program. */
 export function makePlan(
-  key: string,
+  structure: readonly number[],
   roots: readonly AnyNode[],
   device: Device,
   constants: ReadonlySet<AnyNode> = new Set(),
@@ -234,7 +208,7 @@ export function makePlan(
           leaves: kept.flatMap((i) => steps[i].prepacked?.source ?? []).map((node) => leaves.indexOf(node)),
         };
   return {
-    key,
+    structure,
     device,
     program,
     launches,

@@ -3,10 +3,12 @@ import { type Device, type DeviceBuffer, ProjError, steadyYoungGeneration } from
 import type { AnyNode } from '../graph/node.ts';
 import { allocate } from '../tidy.ts';
 import { announcePlan, debugLevel, runTimed } from './debug.ts';
-import { makePlan, overwriteKey, type Plan, planKey, topologicalOrder } from './plan.ts';
+import { makePlan, overwriteKey, type Plan, topologicalOrder } from './plan.ts';
+import { hashStructure, sameStructure, structureOf } from './structure.ts';
 
 interface DeviceState {
-  readonly plans: Map<string, Plan>;
+  /** By the hash of their structure, or the next free number. */
+  readonly plans: Map<number, Plan>;
   arena: DeviceBuffer | null;
   status: DeviceBuffer | null;
 }
@@ -30,15 +32,15 @@ export function planFor(
   constants: ReadonlySet<AnyNode> = new Set(),
 ): Plan {
   const { plans } = stateOf(device);
-  const fixed = constants.size === 0 ? '' : order.flatMap((node, i) => (constants.has(node) ? [i] : [])).join(',');
-  const key = `${device.features.threads}|${fixed}|${planKey(order, roots)}`;
-  const known = plans.get(key);
-  if (known !== undefined) {
+  const structure = structureOf(order, roots, device.features.threads, constants);
+  let key = hashStructure(structure);
+  for (let known = plans.get(key); known !== undefined; known = plans.get(++key)) {
+    if (!sameStructure(known.structure, structure)) continue;
     plans.delete(key);
     plans.set(key, known);
     return known;
   }
-  const plan = makePlan(key, roots, device, constants);
+  const plan = makePlan(structure, roots, device, constants);
   plans.set(key, plan);
   announcePlan(plan);
   if (plans.size > MAX_PLANS) {

@@ -5,3 +5,4 @@ export { fileConstants, InterpretedNativeILNN } from './interpreted.ts';
 export { LoadedModel, type LoadTimes, openModel, type OpenModelOptions } from './open.ts';
 export { FileWeights, type Residence } from './residence.ts';
 export { constantBytes, type ModelWeights, packConstant, packWeights, type WeightPlace } from './weights.ts';
+export { type SyntheticOptions, writeSyntheticModel } from './synthetic.ts';

@@ -58,6 +58,10 @@ class Renderer implements Emitter {
   readonly cpu: CpuTarget;
   readonly #kernel: Kernel;
   readonly #live: ReadonlyMap<Value, number>;
+  /** Loads that become the memory operand of a multiply-add. */
+  readonly #absorbed: ReadonlySet<Value>;
+  /** Addresses in the current LLVM block that instruction selection takes as they are. */
+  readonly #registers = new Map<string, string>();
   readonly #names = new Map<Value, string>();
   readonly #declarations = new Map<string, string>();
   readonly #lines: string[] = [];
@@ -69,6 +73,7 @@ class Renderer implements Emitter {
     this.#kernel = kernel;
     this.cpu = cpu;
     this.#live = liveValues(kernel);
+    this.#absorbed = cpu.architecture === 'x64' ? absorbedLoads(this.#live) : new Set();
   }
 
   module(): string {
@@ -173,6 +178,7 @@ class Renderer implements Emitter {
   #start(label: string): void {
     this.#lines.push(`${label}:`);
     this.#label = label;
+    this.#registers.clear();
   }
 
   #block(block: Block): void {
@@ -205,7 +211,7 @@ class Renderer implements Emitter {
         this.call('void', 'llvm.prefetch.p0', [
           ['ptr', this.#pointer(s.memory, this.operand(s.index))],
           ['i32', '0'],
-          ['i32', s.level === 1 ? '3' : '2'],
+          ['i32', '3'],
           ['i32', '1'],
         ]);
         return;
@@ -379,6 +385,26 @@ class Renderer implements Emitter {
     );
   }
 
+  /**
+   * A pointer that is one register and a constant. x86-64 splits a multiply-add whose memory operand has two registers in two operations,
+   * which would halve how far the processor looks ahead in a matrix product. The empty assembly keeps LLVM from rearranging the address.
+   */
+  #plainPointer(memory: Memory, index: Value): string {
+    const [varying, constant] = index.args;
+    const apart = index.op === 'add' && varying !== undefined && constant?.op === 'const';
+    const from = this.operand(apart ? varying : index);
+    const key = `${this.#base(memory)} ${from}`;
+    let register = this.#registers.get(key);
+    if (register === undefined) {
+      register = this.define(`call ptr asm "", "=r,0"(ptr ${this.#pointer(memory, from)})`);
+      this.#registers.set(key, register);
+    }
+    if (!apart) return register;
+    return this.define(
+      `getelementptr inbounds ${memoryType(valueType(memory.element))}, ptr ${register}, i64 ${this.operand(constant)}`,
+    );
+  }
+
   #pointers(memory: Memory, indices: Value): string {
     return this.define(
       `getelementptr inbounds ${memoryType(valueType(memory.element))}, ptr ${this.#base(memory)}, ${llvmType(indices.type)} ${this.operand(indices)}`,
@@ -412,7 +438,9 @@ class Renderer implements Emitter {
         ]),
       );
     }
-    const pointer = this.#pointer(memory, this.operand(index));
+    const pointer = this.#absorbed.has(value)
+      ? this.#plainPointer(memory, index)
+      : this.#pointer(memory, this.operand(index));
     if (mask === undefined)
       return this.#fromMemory(type, this.define(`load ${elements}, ptr ${pointer}, align ${align}`));
     if (type.lanes > 1) {
@@ -473,4 +501,17 @@ class Renderer implements Emitter {
       ? this.define(`zext ${llvmType(value.type)} ${x} to ${memoryType(value.type)}`)
       : x;
   }
+}
+
+/** Loads, broadcast or not, that nothing but one multiply-add reads. */
+function absorbedLoads(live: ReadonlyMap<Value, number>): Set<Value> {
+  const loads = new Set<Value>();
+  for (const value of live.keys()) {
+    if (value.op !== 'mulAdd') continue;
+    for (const arg of value.args) {
+      const load = arg.op === 'splat' && live.get(arg) === 1 ? arg.args[0] : arg;
+      if (load?.op === 'load' && load.args.length === 1 && live.get(load) === 1) loads.add(load);
+    }
+  }
+  return loads;
 }

@@ -305,6 +305,58 @@ describe.each(hasLlvm ? levels : [])('the llvm target on %s', (level) => {
     }
   });
 
+  test('multiply-adds with an operand in memory address it by one register', () => {
+    const [rows, depth] = [6, 40];
+    const kernel = buildKernel('column', (b) => {
+      const [x, y, out] = [b.buffer('x', 'f32'), b.buffer('y', 'f32'), b.buffer('out', 'f32', 'write')];
+      const zero = b.splat(b.constant(0, 'f32'), 16);
+      b.for(b.begin, b.end, 1, [], (n) => {
+        const sums = b.for(
+          0,
+          depth,
+          2,
+          Array.from({ length: rows }, () => zero),
+          (k, ...entering) => {
+            let current: Value[] = entering;
+            for (let u = 0; u < 2; u++) {
+              const vector = b.load(y, b.add(b.mul(b.add(b.mul(n, depth), k), 16), u * 16), 16);
+              const row = b.mul(b.add(b.mul(n, depth), k), rows);
+              current = current.map((sum, i) =>
+                b.mulAdd(b.splat(b.load(x, b.add(row, u * rows + i)), 16), vector, sum),
+              );
+            }
+            return current;
+          },
+        );
+        sums.forEach((sum, i) => b.store(out, b.add(b.mul(n, 16 * rows), i * 16), sum));
+      });
+    });
+    const x = new Float32Array(2 * depth * rows).map((_, i) => (i % 13) - 6);
+    const y = new Float32Array(2 * depth * 16).map((_, i) => (i % 7) - 3);
+    const [, , out] = runKernel(
+      native,
+      kernel,
+      [new Uint8Array(x.buffer), new Uint8Array(y.buffer), new Uint8Array(2 * rows * 16 * 4)],
+      [],
+      2,
+    );
+    const expected = Array.from({ length: 2 * rows * 16 }, (_, at) => {
+      const [n, i, lane] = [Math.floor(at / (16 * rows)), Math.floor(at / 16) % rows, at % 16];
+      let sum = 0;
+      for (let k = 0; k < depth; k++)
+        sum += (x[(n * depth + k) * rows + i] ?? 0) * (y[(n * depth + k) * 16 + lane] ?? 0);
+      return sum;
+    });
+    expect(canonical('f32', out ?? new Uint8Array())).toEqual(
+      canonical('f32', new Uint8Array(Float32Array.from(expected).buffer)),
+    );
+    if (level === 'avx512') {
+      const { assembly } = native.inspect(kernel);
+      expect(assembly).toMatch(/vfmadd\w+\s+-?\d*\(%\w+\)\{1to16\}/);
+      expect(assembly).not.toMatch(/vfmadd\w+\s+-?\d*\(%\w+,%\w+/);
+    }
+  });
+
   test('a word broadcast and seen as bytes', () => {
     const kernel = buildKernel('relane', (b) => {
       const [x, y, out] = [b.buffer('x', 'u8'), b.buffer('y', 'i32'), b.buffer('out', 'i32', 'write')];

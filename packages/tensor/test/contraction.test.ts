@@ -281,6 +281,8 @@ const LARGE: readonly Case[] = [
   { rows: 300, columns: 400, depth: 600, leftTransposed: true },
   { rows: 2100, columns: 70, depth: 300, leftTransposed: true },
   { rows: 16, columns: 1000, depth: 700, prepackRight: true },
+  { rows: 16, columns: 900, depth: 701, prepackRight: true },
+  { rows: 3, columns: 70, depth: 8196, prepackRight: true },
   { rows: 1, columns: 1000, depth: 700 },
   { rows: 1, columns: 1000, depth: 700, rightTransposed: true },
   { rows: 50, columns: 70, depth: 5001 },

@@ -5,7 +5,7 @@ import { packPanels, packRows } from './contraction-pack.ts';
 import type { OuterPlan } from './contraction-plan.ts';
 import { firstRow, multiplyTile, type PanelSource, storeTile, type TileRequest } from './contraction-tile.ts';
 import type { ContractionDeclaration, ContractionSpec } from './contraction-types.ts';
-import { packsRowsOnce, rowsOfBlock, type Workspace } from './contraction-workspace.ts';
+import { packsRowsOnce, rowsOfBlock, rowStride, type Workspace } from './contraction-workspace.ts';
 
 /** Copies the right operand into panels, for plans with `right: 'shared'`. Its range counts panels of all batches. */
 export function packKernel(spec: ContractionSpec, plan: OuterPlan, workspace: Workspace): Kernel {
@@ -284,13 +284,15 @@ class OuterBuilder {
     const b = this.#b;
     const { rows } = this.#spec;
     const { tileRows, lanes } = this.#plan;
-    const stride = rowsOfBlock(this.#plan, rows);
-    const first = b.min(b.mul(firstTile, tileRows), rows - stride);
+    const count = rowsOfBlock(this.#plan, rows);
+    const stride = rowStride(this.#spec, this.#plan);
+    const first = b.min(b.mul(firstTile, tileRows), rows - count);
     const at = b.add(this.#own, this.#workspace.ownRows);
     packRows(b, {
       source: left,
       first,
-      rows: stride,
+      rows: count,
+      stride,
       lanes,
       depthBegin: from,
       depthEnd: to,

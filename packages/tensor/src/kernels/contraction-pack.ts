@@ -104,6 +104,8 @@ export interface RowPackRequest {
   readonly source: OperandAt;
   readonly first: Value;
   readonly rows: number;
+  /** Elements from one depth to the next in the copy. */
+  readonly stride: number;
   readonly lanes: number;
   readonly depthBegin: Value;
   readonly depthEnd: Value;
@@ -111,13 +113,13 @@ export interface RowPackRequest {
   readonly at: Value;
 }
 
-/** Some rows of the left operand as `[depth][rows]`. */
+/** Some rows of the left operand as `[depth][stride]`. */
 export function packRows(
   b: KernelBuilder,
-  { source, first, rows, lanes, depthBegin, depthEnd, target, at }: RowPackRequest,
+  { source, first, rows, stride, lanes, depthBegin, depthEnd, target, at }: RowPackRequest,
 ): void {
   b.for(depthBegin, depthEnd, 1, [], (k) => {
-    const place = b.add(at, b.mul(b.sub(k, depthBegin), rows));
+    const place = b.add(at, b.mul(b.sub(k, depthBegin), stride));
     if (!isContiguous(source.operand, 'outer')) {
       b.for(0, rows, 1, [], (i) => b.store(target, b.add(place, i), fetch(b, source, b.add(first, i), k, 'outer', 1)));
       return;

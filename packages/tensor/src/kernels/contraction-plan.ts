@@ -48,7 +48,11 @@ export interface OuterPlan {
   readonly group: number;
   /** Depth that is summed in registers before partial sums go to memory. */
   readonly depthBlock: number;
+  /** Depths that a pass of the innermost loop does. */
   readonly unroll: number;
+  /** Places of the depth, `streamDepth` apart, that are read in turns: memory answers several streams sooner than one. */
+  readonly streams: number;
+  readonly streamDepth: number;
   readonly left: Exclude<OperandSource, 'shared'>;
   /** Row tiles whose rows are packed together; all of them: once for all panels. */
   readonly rowBlock: number;
@@ -89,10 +93,11 @@ const FMA_LATENCY = 4;
 /** Depth up to which sums stay in registers. */
 const DEPTH_BLOCK = 4096;
 const SCATTERED_DEPTH = 256;
-/** Few rows: the right operand passes but once. Depths that are read together, and bytes ahead in packed panels. */
+/** Few rows: the right operand passes but once. Depths of it that are read together in place; streams of packed panels, and bytes ahead in each. */
 const STREAMING_ROWS = 32;
 const STREAMING_DEPTH = 16;
-const STREAMING_AHEAD = 16 * 1024;
+const STREAMS = 4;
+const STREAMING_AHEAD = 2 * 1024;
 
 const up = (x: number, multiple: number): number => Math.ceil(x / multiple) * multiple;
 
@@ -179,8 +184,14 @@ function planOuter(shape: ContractionShape): { plan: OuterPlan; cost: number } {
   // Rows that are far apart along depth touch a page for each step: short pieces of the depth keep those pages at hand, if sums do too.
   const scattered = left === null || (left.depth !== 1 && left.depth * bytes >= 1024);
   const short = scattered && panels > 1 && rows * width * bytes <= groupBytes;
-  // A right operand that streams in place is read a few whole rows at a time, which is what the processor fetches ahead.
-  const longest = streaming && rightSource === 'direct' ? STREAMING_DEPTH : short ? SCATTERED_DEPTH : DEPTH_BLOCK;
+  // A right operand that streams in place is read a few whole rows at a time, which is what the processor fetches ahead; packed panels all along.
+  const longest = streaming
+    ? rightSource === 'direct'
+      ? STREAMING_DEPTH
+      : depth
+    : short
+      ? SCATTERED_DEPTH
+      : DEPTH_BLOCK;
   const parts = rightSource === 'shared' ? 1 : partsOf(batch * rowTiles * panels, depth);
   const partDepth = up(Math.ceil(depth / parts), parts === 1 ? 1 : unroll);
   const depthBlock = Math.min(partDepth, up(Math.ceil(partDepth / Math.ceil(partDepth / longest)), unroll));
@@ -200,6 +211,7 @@ function planOuter(shape: ContractionShape): { plan: OuterPlan; cost: number } {
     Math.floor(ROW_BLOCK_BYTES / (tileRows * depthBlock * bytes)),
   );
   const packing = rightSource === 'direct' ? 0 : columns * depth * (right?.outer === 1 ? 0.15 : 0.6);
+  const streams = streaming && rightSource === 'shared' && depth % STREAMS === 0 ? STREAMS : 1;
   const plan: OuterPlan = {
     kind: 'outer',
     lanes,
@@ -210,6 +222,8 @@ function planOuter(shape: ContractionShape): { plan: OuterPlan; cost: number } {
     rowTiles,
     group,
     unroll,
+    streams,
+    streamDepth: depth / streams,
     left: copyRows ? 'local' : 'direct',
     rowBlock: rows <= STREAMING_ROWS ? rowTiles : Math.min(rowTiles, Math.max(1, rowsTogether)),
     right: rightSource,

@@ -40,9 +40,12 @@ export function multiplyTile(b: KernelBuilder, request: TileRequest, initial: re
   const whole = columns % width === 0;
   const starts = Array.from({ length: tileVectors }, (_, v) => firstColumn(b, panel, whole ? 0 : v, plan, columns));
   const offset = (v: number): number => (whole ? v * lanes : 0);
-  return b.for(request.begin, request.end, plan.unroll, initial, (k, ...entering) => {
+  const { streams, streamDepth } = plan;
+  const end = streams === 1 ? request.end : b.add(request.begin, streamDepth);
+  return b.for(request.begin, end, plan.unroll / streams, initial, (k, ...entering) => {
     let sums = entering;
-    for (let u = 0; u < plan.unroll; u++) {
+    for (let step = 0; step < plan.unroll; step++) {
+      const u = Math.floor(step / streams) + (step % streams) * streamDepth;
       const vectors: Value[] = [];
       for (let v = 0; v < tileVectors; v++) {
         if (right.kind === 'packed') {

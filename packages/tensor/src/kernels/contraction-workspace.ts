@@ -1,4 +1,5 @@
 /** The workspace of a contraction: what lies where in it. */
+import { SCALARS } from '@proj/kernel';
 import type { ContractionPlan, OuterPlan } from './contraction-plan.ts';
 import type { ContractionSpec } from './contraction-types.ts';
 
@@ -17,6 +18,8 @@ export interface Workspace {
   readonly total: number;
 }
 
+const CACHE_LINE = 64;
+
 const aligned = (elements: number): number => Math.ceil(elements / 64) * 64;
 
 /** Few rows are packed before the panels, for the whole depth. */
@@ -25,6 +28,12 @@ export const packsRowsOnce = (plan: OuterPlan): boolean => plan.left === 'local'
 /** Rows that are packed together. */
 export const rowsOfBlock = ({ rowBlock, tileRows }: OuterPlan, rows: number): number =>
   Math.min(rows, rowBlock * tileRows);
+
+/** Elements from one depth of packed rows to the next. Streams whole cache lines apart would compete for the same sets. */
+export function rowStride({ rows, element }: ContractionSpec, plan: OuterPlan): number {
+  const count = rowsOfBlock(plan, rows);
+  return plan.streams > 1 && (count * SCALARS[element].bytes) % CACHE_LINE === 0 ? count + 1 : count;
+}
 
 export function layoutWorkspace(spec: ContractionSpec, plan: ContractionPlan): Workspace {
   const { batch, rows, columns, depth, features } = spec;
@@ -44,7 +53,7 @@ export function layoutWorkspace(spec: ContractionSpec, plan: ContractionPlan): W
   const own = total;
   const ownPanels = region(plan.right === 'local' ? group * width * depthBlock : 0) - own;
   const ownRows =
-    region(plan.left === 'local' ? rowsOfBlock(plan, rows) * (packsRowsOnce(plan) ? partDepth : depthBlock) : 0) - own;
+    region(plan.left === 'local' ? rowStride(spec, plan) * (packsRowsOnce(plan) ? partDepth : depthBlock) : 0) - own;
   const ownSums = region(depthBlock < partDepth ? group * rowTiles * tileRows * width : 0) - own;
   const ownSize = total - own;
   region(ownSize * (features.threads - 1));

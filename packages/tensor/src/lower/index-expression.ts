@@ -85,17 +85,23 @@ export function addIndex(a: IndexExpression, b: IndexExpression): IndexExpressio
   return rejoin({ terms, constant: a.constant + b.constant });
 }
 
-/** c·k·(e div k) + c·(e mod k) is c·e. */
+/** c·k·(e div k) + c·(e mod k) is c·e, and c·k·((e div k) mod n) + c·(e mod k) is c·(e mod k·n). */
 function rejoin(e: IndexExpression): IndexExpression {
   for (const [symbol, c] of e.terms) {
     const mod = symbol.definition;
     if (mod.kind !== 'mod') continue;
     const quotient = divIndex(mod.of, mod.by);
-    if (quotient.terms.length !== 1 || quotient.constant !== 0 || quotient.terms[0][1] !== 1) continue;
-    const partner = e.terms.find(([other, k]) => other === quotient.terms[0][0] && k === c * mod.by);
-    if (partner !== undefined) {
-      const rest = { terms: e.terms.filter(([s]) => s !== symbol && s !== partner[0]), constant: e.constant };
-      return addIndex(rest, scaleIndex(mod.of, c));
+    for (const [other, k] of e.terms) {
+      if (k !== c * mod.by) continue;
+      const above = other.definition;
+      const joined = sameIndex(quotient, symbolIndex(other))
+        ? mod.of
+        : above.kind === 'mod' && sameIndex(quotient, above.of)
+          ? modIndex(mod.of, mod.by * above.by)
+          : null;
+      if (joined === null) continue;
+      const rest = { terms: e.terms.filter(([s]) => s !== symbol && s !== other), constant: e.constant };
+      return addIndex(rest, scaleIndex(joined, c));
     }
   }
   return e;

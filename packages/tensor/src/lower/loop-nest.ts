@@ -349,12 +349,28 @@ function spillable(group: LoopGroup, phaseOf: (node: AnyNode) => number): AnyNod
     .slice(0, Math.max(1, Math.floor((3 * MAX_SPILL_ELEMENTS) / Math.max(1, rowSize) / 2)));
 }
 
+/** The kernel of a group. Adjacent dimensions that all accesses step through together become one loop, if reductions are still recognised then. */
 export function lowerLoops(group: LoopGroup, features: DeviceFeatures): LoweredKernel {
   const analysis = analyse(group);
+  const { accesses, it } = analysis;
+  try {
+    const kept = mergeDimensions(it.kept, accesses);
+    return lowerNest(group, features, analysis, kept, mergeDimensions(it.reduced, accesses));
+  } catch (error) {
+    if (!(error instanceof NotFusable)) throw error;
+    return lowerNest(group, features, analysis, group.kept, group.reduced);
+  }
+}
+
+function lowerNest(
+  group: LoopGroup,
+  features: DeviceFeatures,
+  analysis: Analysis,
+  mergedKept: readonly number[],
+  mergedReduced: readonly number[],
+): LoweredKernel {
   const { accesses } = analysis;
   const phaseOf = phases(group);
-  const mergedKept = mergeDimensions(analysis.it.kept, accesses);
-  const mergedReduced = mergeDimensions(analysis.it.reduced, accesses);
   resetSymbols();
   const baseLanes = Math.max(1, Math.floor(features.vectorBytes / 4));
   const hasRows = group.reductions.length > 0;

@@ -40,6 +40,7 @@ export {
   Gemma2RmsNorm,
   nextTokenLoss,
 } from './model.ts';
+export { openCheckpoint, type OpenedCheckpoint, stopTokens } from './open.ts';
 export { inverseFrequencies } from './rotary.ts';
 export { argmax, Sampler, sampleToken, type SamplingOptions } from './sample.ts';
 export { saveHuggingFace, type SaveModelOptions } from './save.ts';

@@ -1,0 +1,74 @@
+/** The command line: commands and options, and errors as one line. */
+import { toProjError } from '@proj/kernel';
+import { SCHEMES } from '@proj/quant-jit/quantize';
+import { Command, CommanderError } from 'commander';
+import { runConvert } from './commands/convert.ts';
+import { runRun } from './commands/run.ts';
+import type { Flags } from './options.ts';
+
+const withDevice = (command: Command): Command =>
+  command
+    .option('--device <name>', 'native, wasm or js (default: the fastest that works)')
+    .option('--threads <n>', 'threads (default: all cores)');
+
+/** Runs a command line (without the program's name); gives the exit status. */
+export async function main(args: readonly string[]): Promise<number> {
+  let status = 0;
+  const program = new Command('gemma2-converter')
+    .description('Converts Gemma 2 models to 1, 1.58, 4 and 8 bits, runs, compares and serves them.')
+    .exitOverride()
+    .showHelpAfterError('(--help lists the options)');
+  const schemes = Object.keys(SCHEMES).join(', ');
+
+  program
+    .command('convert')
+    .description('convert a model; a conversion that was stopped goes on with the same command')
+    .argument('<model>', 'Hugging Face folder, or GGUF file')
+    .requiredOption('-o, --output <file>', 'the converted file')
+    .option('--scheme <name>', `how weights are stored: ${schemes} (default: q4g32)`)
+    .option('--embedding-scheme <name>', 'of the embedding table (default: as --scheme, q8 where that has less than 4 bits)')
+    .option('--mix <bits>', 'bits per weight; each tensor gets the scheme that serves it best (needs --text)')
+    .option('--calibration <method>', 'absmax, mse or gptq (needs --text) (default: absmax)')
+    .option('--text <file>', 'text to calibrate on; the teacher is in memory while it is read')
+    .option('--calibration-tokens <n>', 'tokens of it (default: 2048)')
+    .option('--kv <scheme>', 'cache of keys and values: f32 or q8 (default: f32)')
+    .option('--mode <mode>', 'norms and attention: exact, data (tables) or logic (integer shortcuts) (default: exact)')
+    .option('--activation <scheme>', 'activations where the weights take it: a8g32, a8 or a1')
+    .option('--context <n>', "longest context (default: the model's)")
+    .option('--overwrite', 'replace a file that is there')
+    .option('--restart', 'do not go on with a conversion that was stopped')
+    .action(async (model: string, flags: Flags) => {
+      status = await runConvert(model, flags);
+    });
+
+  withDevice(
+    program
+      .command('run')
+      .description('continue a prompt; the text streams to stdout, the times go to stderr')
+      .argument('<file>', 'converted file')
+      .argument('[prompt...]', 'text to continue (default: stdin)')
+      .option('--max-tokens <n>', 'tokens to make at most (default: 256)')
+      .option('--temperature <t>', '0: always the likeliest token (default: 0.8)')
+      .option('--top-k <k>', 'only the k likeliest tokens; 0: all (default: 0)')
+      .option('--top-p <p>', 'only the likeliest tokens that together reach p (default: 1)')
+      .option('--repetition-penalty <r>', 'above 1: tokens that are there become less likely (default: 1)')
+      .option('--seed <n>', 'the same seed gives the same text (default: 0)')
+      .option('--context <n>', 'positions to make room for (default: as converted)')
+      .option('--chat', "the prompt is a user's message, through the model's chat template")
+      .option('--quiet', 'no times'),
+  ).action(async (file: string, prompt: string[], flags: Flags) => {
+    status = await runRun(file, prompt, flags);
+  });
+
+  try {
+    // pnpm passes the `--` before the arguments on.
+    await program.parseAsync(args[0] === '--' ? args.slice(1) : args, { from: 'user' });
+    return status;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    const { message, code, stack } = toProjError(error);
+    process.stderr.write(`error: ${message}\n`);
+    if (process.env['PROJ_DEBUG'] !== undefined) process.stderr.write(`${stack ?? ''}\n`);
+    return code === 'invalid-argument' ? 2 : 1;
+  }
+}

@@ -1,0 +1,27 @@
+/** How commands talk, and how Ctrl-C reaches them. */
+
+/** Exit status of what was interrupted. */
+export const EXIT_INTERRUPTED = 130;
+/** A result. */
+export const print = (text: string): void => void process.stdout.write(`${text}\n`);
+/** What goes on. */
+export const say = (text: string): void => void process.stderr.write(`${text}\n`);
+
+/** A signal that Ctrl-C (or SIGTERM) aborts; the second one ends the program. */
+export function stopSignal(message: string): { readonly signal: AbortSignal; release(): void } {
+  const controller = new AbortController();
+  const stop = (): void => {
+    if (controller.signal.aborted) process.exit(EXIT_INTERRUPTED);
+    controller.abort();
+    say(`\n${message}; press Ctrl-C again to stop at once`);
+  };
+  process.on('SIGINT', stop);
+  process.on('SIGTERM', stop);
+  return {
+    signal: controller.signal,
+    release: () => {
+      process.off('SIGINT', stop);
+      process.off('SIGTERM', stop);
+    },
+  };
+}

@@ -11,7 +11,7 @@ export function markPending(storage: Storage): void {
   pending.add(storage);
 }
 
-export const hasPending = (): boolean => pending.size > 0 || alongside.size > 0;
+export const hasPending = (): boolean => pending.size > 0 || alongside.length > 0;
 
 let sparesForfeited = false;
 /** Says that an uncomputed value was replaced which somebody may still read: it hangs on the values in memory, which stay until it is gone. */
@@ -20,17 +20,17 @@ export function forfeitSpares(): void {
 }
 
 /** Values that gradients were asked of: computed along with the next evaluation, which needs them anyway, so that reading a loss later costs nothing. */
-const alongside = new Set<AnyNode>();
+let alongside: AnyNode[] = [];
 
 export function evaluateAlongside(node: AnyNode): void {
-  alongside.add(node);
+  alongside.push(node);
 }
 
 /** Takes the set of pending storages (a capture does, to make them outputs). */
 export function takePending(): ReadonlySet<Storage> {
   const taken = pending;
   pending = new Set();
-  alongside.clear();
+  alongside = [];
   return taken;
 }
 

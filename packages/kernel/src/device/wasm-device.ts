@@ -18,6 +18,7 @@ import type { DeviceFactory } from './registry.ts';
 import { wasmApi, type WasmMemory, type WasmTable } from './wasm-api.ts';
 import { detectFeatures } from './wasm-features.ts';
 import { MemoryPool } from './wasm-pool.ts';
+import { Residence, type Slot } from './wasm-residence.ts';
 import { WasmProgram } from './wasm-program.ts';
 import { encodeRunner, MAX_THREADS, type RunnerExports, SHARED, STACK_BYTES, STACK_START } from './wasm-runner.ts';
 import { availableThreads, mayWait, WorkerThreads } from './wasm-threads.ts';
@@ -45,25 +46,33 @@ export interface WasmKernel extends CompiledKernel {
   readonly index: number;
 }
 
-/** Memory of the `wasm` device: a block of its linear memory. */
+/** Memory of the `wasm` device: a block of its linear memory, or outside while no program needs it. */
 export class WasmBuffer implements DeviceBuffer {
   readonly device: WasmDevice;
   readonly bytes: number;
-  readonly address: number;
+  readonly #slot: Slot;
   #disposed = false;
 
-  constructor(device: WasmDevice, bytes: number, address: number) {
+  constructor(device: WasmDevice, bytes: number, slot: Slot) {
     this.device = device;
     this.bytes = bytes;
-    this.address = address;
+    this.#slot = slot;
   }
   get disposed(): boolean {
     return this.#disposed;
   }
+  /** Where its bytes are; those that are outside come back. */
+  get address(): number {
+    return this.device.addressOfSlot(this.#slot);
+  }
+  /** Its bytes where they are outside. */
+  get away(): Uint8Array<ArrayBuffer> | null {
+    return this.#slot.away;
+  }
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    this.device.release(this, this.address);
+    this.device.releaseSlot(this.#slot);
   }
 }
 
@@ -79,9 +88,10 @@ export class WasmDevice implements Device {
   readonly #runner: RunnerExports;
   readonly #workers: WorkerThreads | null;
   readonly #pool: MemoryPool;
+  readonly #residence: Residence;
   readonly #kernels = new Map<string, WasmKernel>();
   readonly #available: number;
-  readonly #collected: FinalizationRegistry<number>;
+  readonly #collected: FinalizationRegistry<{ readonly address: number; readonly bytes: number }>;
   #functions = 0;
   #threads: number;
   #pieces = 0;
@@ -112,7 +122,12 @@ export class WasmDevice implements Device {
       .exports as unknown as RunnerExports;
     this.#workers = this.#shared ? new WorkerThreads(this.#memory, runner) : null;
     this.#pool = new MemoryPool(STACK_START + STACK_BYTES, (end) => this.#grow(end));
-    this.#collected = new FinalizationRegistry((address) => this.#pool.free(address));
+    this.#residence = new Residence(this.#pool, {
+      byteLength: () => this.#memory.buffer.byteLength,
+      copyOut: (address, bytes) => this.#copyOut(address, bytes),
+      copyIn: (address, data) => this.#fresh().#bytes.set(data, address),
+    });
+    this.#collected = new FinalizationRegistry(({ address, bytes }) => this.#pool.free(address, bytes));
     const limit = Number(globalThis.process?.env?.['PROJ_NUM_THREADS'] ?? Infinity);
     const most = options.threads ?? Math.min(availableThreads(), limit >= 1 ? Math.floor(limit) : Infinity);
     this.#available = this.#shared ? Math.max(1, Math.min(most, MAX_THREADS)) : 1;
@@ -139,21 +154,20 @@ export class WasmDevice implements Device {
   allocate(bytes: number): WasmBuffer {
     if (!Number.isSafeInteger(bytes) || bytes < 0)
       throw new ProjError('invalid-argument', `a buffer of ${bytes} bytes`, { op: 'allocate' });
-    const address = this.reserve(bytes);
-    const buffer = new WasmBuffer(this, bytes, address);
-    this.#collected.register(buffer, address, buffer);
-    return buffer;
+    this.#requireAlive('allocate');
+    const slot = this.#residence.allocate(bytes);
+    return slot === null ? this.#noRoom(bytes) : new WasmBuffer(this, bytes, slot);
   }
 
   write(buffer: DeviceBuffer, offset: number, data: Uint8Array): void {
-    this.#fresh().#bytes.set(data, this.#range(buffer, offset, data.byteLength, 'write'));
+    const own = this.#range(buffer, offset, data.byteLength, 'write');
+    if (own.away !== null) own.away.set(data, offset);
+    else this.#fresh().#bytes.set(data, own.address + offset);
   }
 
   read(buffer: DeviceBuffer, offset: number, bytes: number): Uint8Array<ArrayBuffer> {
-    const address = this.#range(buffer, offset, bytes, 'read');
-    const copy = new Uint8Array(bytes);
-    copy.set(this.#fresh().#bytes.subarray(address, address + bytes));
-    return copy;
+    const own = this.#range(buffer, offset, bytes, 'read');
+    return own.away !== null ? own.away.slice(offset, offset + bytes) : this.#copyOut(own.address + offset, bytes);
   }
 
   compile(kernels: readonly Kernel[]): WasmKernel[] {
@@ -192,8 +206,8 @@ export class WasmDevice implements Device {
   program(launches: readonly Launch[], bindings: number): Program {
     this.#requireAlive('program');
     const kernels = launches.map((launch) => this.#compiled(launch.kernel.kernel));
-    return new WasmProgram(this, launches, kernels, bindings, (program, table) =>
-      this.#collected.register(program, table, program),
+    return new WasmProgram(this, launches, kernels, bindings, (program, address, bytes) =>
+      this.#collected.register(program, { address, bytes }, program),
     );
   }
 
@@ -224,23 +238,55 @@ export class WasmDevice implements Device {
   /** The address of a block of at least `bytes` bytes. */
   reserve(bytes: number): number {
     this.#requireAlive('allocate');
-    const address = this.#pool.allocate(bytes, this.#memory.buffer.byteLength);
-    if (address !== null) return address;
+    return this.#residence.room(bytes) ?? this.#noRoom(bytes);
+  }
+
+  /** The address of a buffer's bytes, which come back from outside if need be. */
+  addressOfSlot(slot: Slot): number {
+    return this.#residence.touch(slot) ?? this.#noRoom(slot.bytes);
+  }
+
+  releaseSlot(slot: Slot): void {
+    this.#residence.release(slot);
+  }
+
+  /** Runs `body`, which asks for the addresses of the buffers that a program needs, all at once, and then runs it. */
+  withBuffers(body: () => void): void {
+    this.#residence.beginRun();
+    try {
+      body();
+    } finally {
+      this.#residence.endRun();
+    }
+  }
+
+  #copyOut(address: number, bytes: number): Uint8Array<ArrayBuffer> {
+    let copy: Uint8Array<ArrayBuffer>;
+    try {
+      copy = new Uint8Array(bytes);
+    } catch (cause) {
+      throw new ProjError('out-of-memory', `no room for ${bytes} bytes outside the WebAssembly memory`, { cause });
+    }
+    copy.set(this.#fresh().#bytes.subarray(address, address + bytes));
+    return copy;
+  }
+
+  #noRoom(bytes: number): never {
     const inUse = Math.round(this.#pool.used / 2 ** 20);
     throw new ProjError(
       'out-of-memory',
       `no room for ${bytes} bytes: ${inUse} MiB of at most ${Math.round(this.#maximum / 2 ** 20)} MiB are in use`,
       {
         op: 'allocate',
-        cure: 'Values that nobody needs are given back when the event loop turns: await now and then in a long loop, or use tidy() or dispose(); compile() keeps the memory of a training step constant; the native device has no such limit',
+        cure: 'What one evaluation reads and writes must fit: evaluate in smaller pieces (smaller batches, realize() in between), give values back early with tidy() or dispose(), or capture the step with compile(), which updates in place; the native device has no such limit',
       },
     );
   }
 
   /** Gives a block back; `owner` was registered for it. */
-  release(owner: object, address: number): void {
+  release(owner: object, address: number, bytes: number): void {
     this.#collected.unregister(owner);
-    this.#pool.free(address);
+    this.#pool.free(address, bytes);
   }
 
   /** A view of the whole memory. */
@@ -330,7 +376,7 @@ export class WasmDevice implements Device {
     return false;
   }
 
-  #range(buffer: DeviceBuffer, offset: number, bytes: number, op: string): number {
+  #range(buffer: DeviceBuffer, offset: number, bytes: number, op: string): WasmBuffer {
     if (!(buffer instanceof WasmBuffer) || buffer.device !== this)
       throw new ProjError(
         'invalid-argument',
@@ -346,7 +392,7 @@ export class WasmDevice implements Device {
       throw new ProjError('index-out-of-range', `bytes ${offset} to ${offset + bytes} of a buffer of ${buffer.bytes}`, {
         op,
       });
-    return buffer.address + offset;
+    return buffer;
   }
 
   #requireAlive(op: string): void {

@@ -15,8 +15,6 @@ export function blockSize(bytes: number): number {
 
 export class MemoryPool {
   readonly #ensure: (end: number) => boolean;
-  /** Sizes of all blocks in use, by address. */
-  readonly #inUse = new Map<number, number>();
   /** Addresses of free blocks, by size. */
   readonly #free = new Map<number, number[]>();
   /** Nothing above was ever given out. */
@@ -62,16 +60,14 @@ export class MemoryPool {
     return this.#give(address, size);
   }
 
-  free(address: number): void {
-    const size = this.#inUse.get(address);
-    if (size === undefined) return;
-    this.#inUse.delete(address);
+  /** Takes a block back that was asked for with so many bytes. */
+  free(address: number, bytes: number): void {
+    const size = blockSize(bytes);
     this.#used -= size;
     this.#keep(address, size);
   }
 
   #give(address: number, size: number): number {
-    this.#inUse.set(address, size);
     this.#used += size;
     return address;
   }

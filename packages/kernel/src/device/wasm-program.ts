@@ -58,6 +58,7 @@ function writeScalar(view: DataView, slot: number, type: ScalarType, value: numb
 export class WasmProgram implements Program {
   readonly #device: WasmDevice;
   readonly #table: number;
+  readonly #bytes: number;
   readonly #count: number;
   readonly #bindings: BindingSlots[];
   readonly #scalars: ScalarSlots[] = [];
@@ -71,14 +72,15 @@ export class WasmProgram implements Program {
     launches: readonly Launch[],
     kernels: readonly WasmKernel[],
     bindings: number,
-    release: (program: WasmProgram, table: number) => void,
+    register: (program: WasmProgram, table: number, bytes: number) => void,
   ) {
     this.#device = device;
     this.#count = launches.length;
     this.#bindings = Array.from({ length: bindings }, () => ({ slots: [], offsets: [], address: -1 }));
     const slots = launches.reduce((sum, launch) => sum + launch.args.length, 0);
-    this.#table = device.reserve(launches.length * RECORD_BYTES + 8 * slots);
-    release(this, this.#table);
+    this.#bytes = launches.length * RECORD_BYTES + 8 * slots;
+    this.#table = device.reserve(this.#bytes);
+    register(this, this.#table, this.#bytes);
     this.#parallel = launches.some(({ begin, end, grain }) => end - begin >= 2 * Math.max(1, grain));
     const view = device.view();
     let args = this.#table + launches.length * RECORD_BYTES;
@@ -128,13 +130,19 @@ export class WasmProgram implements Program {
 
   run(buffers: readonly DeviceBuffer[], scalars: readonly (number | bigint)[]): void {
     if (this.#disposed) throw new ProjError('invalid-argument', 'the program was disposed of', { op: 'run' });
-    const view = this.#device.view();
+    this.#device.withBuffers(() => this.#runWith(buffers, scalars));
+  }
+
+  #runWith(buffers: readonly DeviceBuffer[], scalars: readonly (number | bigint)[]): void {
+    let view = this.#device.view();
     for (let i = 0; i < this.#bindings.length; i++) {
       const binding = this.#bindings[i];
       if (binding.slots.length === 0) continue;
       const address = this.#device.addressOf(buffers[i], i);
       if (address === binding.address) continue;
       binding.address = address;
+      // A buffer that came back may have made the memory grow.
+      view = this.#device.view();
       for (let k = 0; k < binding.slots.length; k++)
         view.setInt32(binding.slots[k], address + binding.offsets[k], true);
     }
@@ -151,6 +159,6 @@ export class WasmProgram implements Program {
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    this.#device.release(this, this.#table);
+    this.#device.release(this, this.#table, this.#bytes);
   }
 }

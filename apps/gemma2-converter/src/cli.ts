@@ -2,6 +2,7 @@
 import { toProjError } from '@proj/kernel';
 import { SCHEMES } from '@proj/quant-jit/quantize';
 import { Command, CommanderError } from 'commander';
+import { runCompare } from './commands/compare.ts';
 import { runConvert } from './commands/convert.ts';
 import { runRun } from './commands/run.ts';
 import type { Flags } from './options.ts';
@@ -26,7 +27,10 @@ export async function main(args: readonly string[]): Promise<number> {
     .argument('<model>', 'Hugging Face folder, or GGUF file')
     .requiredOption('-o, --output <file>', 'the converted file')
     .option('--scheme <name>', `how weights are stored: ${schemes} (default: q4g32)`)
-    .option('--embedding-scheme <name>', 'of the embedding table (default: as --scheme, q8 where that has less than 4 bits)')
+    .option(
+      '--embedding-scheme <name>',
+      'of the embedding table (default: as --scheme, q8 where that has less than 4 bits)',
+    )
     .option('--mix <bits>', 'bits per weight; each tensor gets the scheme that serves it best (needs --text)')
     .option('--calibration <method>', 'absmax, mse or gptq (needs --text) (default: absmax)')
     .option('--text <file>', 'text to calibrate on; the teacher is in memory while it is read')
@@ -58,6 +62,24 @@ export async function main(args: readonly string[]): Promise<number> {
       .option('--quiet', 'no times'),
   ).action(async (file: string, prompt: string[], flags: Flags) => {
     status = await runRun(file, prompt, flags);
+  });
+
+  withDevice(
+    program
+      .command('compare')
+      .description('measure converted models against their teacher, and against an n-gram model of the text')
+      .argument('<teacher>', 'Hugging Face folder, or GGUF file')
+      .argument('<files...>', 'converted files')
+      .option('--text <file>', "text whose last tenth is measured on (default: the repository's own)")
+      .option('--tokens <n>', 'tokens to measure on (default: 2048)')
+      .option('--window <n>', 'tokens of a window (default: 128)')
+      .option('--generations <n>', 'texts that each model writes, for BLEU (default: 8)')
+      .option('--generated <n>', 'tokens of each (default: 64)')
+      .option('--prompt <n>', 'tokens of their prompts (default: 32)')
+      .option('--plot <file>', 'write the errors by layer as SVG')
+      .option('--json', 'print JSON'),
+  ).action(async (teacher: string, files: string[], flags: Flags) => {
+    status = await runCompare(teacher, files, flags);
   });
 
   try {

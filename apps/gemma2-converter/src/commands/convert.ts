@@ -35,7 +35,9 @@ export function readTextFile(option: string, path: string): string {
   try {
     return readFileSync(userPath(path), 'utf8');
   } catch (error) {
-    throw new ProjError('io', `${option}: cannot read ${path}: ${(error as Error).message}`, { cure: 'Check the path' });
+    throw new ProjError('io', `${option}: cannot read ${path}: ${(error as Error).message}`, {
+      cure: 'Check the path',
+    });
   }
 }
 

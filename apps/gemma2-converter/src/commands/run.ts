@@ -3,7 +3,17 @@ import { text as readAll } from 'node:stream/consumers';
 import { generate, TextStream } from '@proj/quant-jit/gemma2';
 import { ProjError } from '@proj/kernel';
 import { makeDecoder, openConverted } from '../model/open.ts';
-import { count, countOrZero, deviceShape, flag, type Flags, notNegative, readOptions, share, userPath } from '../options.ts';
+import {
+  count,
+  countOrZero,
+  deviceShape,
+  flag,
+  type Flags,
+  notNegative,
+  readOptions,
+  share,
+  userPath,
+} from '../options.ts';
 import { EXIT_INTERRUPTED, say, stopSignal } from './terminal.ts';
 
 const shape = {
@@ -31,7 +41,9 @@ export async function runRun(file: string, promptWords: readonly string[], flags
   const { tokenizer, record, device, loadMs } = model;
   const ids = options.chat ? tokenizer.encodeChat([{ role: 'user', content: prompt }]) : tokenizer.encode(prompt);
   if (ids.length === 0)
-    throw new ProjError('invalid-argument', 'the prompt is empty', { cure: 'Give a prompt as an argument or on stdin' });
+    throw new ProjError('invalid-argument', 'the prompt is empty', {
+      cure: 'Give a prompt as an argument or on stdin',
+    });
   const decoder = makeDecoder(model, { positions: options.context });
   if (ids.length > 1) decoder.prepare();
   const { signal, release } = stopSignal('stopping');

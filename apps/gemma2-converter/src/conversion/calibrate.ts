@@ -99,7 +99,8 @@ export class Calibrator {
     const seen = new Map<string, Tensor>();
     const hooks = GATHERED.map((name) => {
       const module = modules.get(`model.layers.${layer}.${name}`);
-      if (module === undefined) throw new ProjError('invalid-argument', `there is no module of ${name}`, { op: 'calibrate' });
+      if (module === undefined)
+        throw new ProjError('invalid-argument', `there is no module of ${name}`, { op: 'calibrate' });
       return (module as Module).registerForwardPreHook((_, [input]) => void seen.set(name, input as Tensor));
     });
     try {

@@ -105,8 +105,11 @@ function rowQuantizer(settings: ConversionSettings, il: NativeCodeILNN, calibrat
       };
     case 'gptq': {
       if (calibrator === null)
-        throw new ProjError('invalid-argument', '--calibration gptq needs a text', { cure: 'Give one with --text FILE' });
-      return (tensor, values, rows, columns) => calibrator.round(tensor, values, rows, columns, SCHEMES[schemeOf(tensor)]);
+        throw new ProjError('invalid-argument', '--calibration gptq needs a text', {
+          cure: 'Give one with --text FILE',
+        });
+      return (tensor, values, rows, columns) =>
+        calibrator.round(tensor, values, rows, columns, SCHEMES[schemeOf(tensor)]);
     }
     default:
       return settings.calibration satisfies never;
@@ -193,7 +196,9 @@ export async function convert(
         path: output,
         bytes: writer.bytes,
         weights,
-        bitsPerWeight: (8 * plan.tensors.reduce((sum, { scheme, rows, columns }) => sum + packedBytes(scheme, rows, columns), 0)) / weights,
+        bitsPerWeight:
+          (8 * plan.tensors.reduce((sum, { scheme, rows, columns }) => sum + packedBytes(scheme, rows, columns), 0)) /
+          weights,
         seconds: (performance.now() - started) / 1000,
         resumed,
         interrupted: false,

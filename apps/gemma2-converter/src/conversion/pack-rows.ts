@@ -54,7 +54,15 @@ function* bands(
 }
 
 /** Where a band of panels goes in the whole. */
-function place(whole: Uint8Array, band: Uint8Array, scheme: Scheme, row: number, rows: number, columns: number, total: number): void {
+function place(
+  whole: Uint8Array,
+  band: Uint8Array,
+  scheme: Scheme,
+  row: number,
+  rows: number,
+  columns: number,
+  total: number,
+): void {
   if (scheme.bits === 32) {
     whole.set(band.subarray(0, 4 * rows * columns), 4 * row * columns);
     return;
@@ -119,7 +127,9 @@ export async function packConstantByRows(
     await onRead?.(rows * columns);
   }
   if (row !== total)
-    throw new ProjError('shape-mismatch', `"${declaration.name}" has ${row} rows, ${total} were planned`, { op: 'convert' });
+    throw new ProjError('shape-mismatch', `"${declaration.name}" has ${row} rows, ${total} were planned`, {
+      op: 'convert',
+    });
   return whole;
 }
 

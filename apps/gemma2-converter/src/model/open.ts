@@ -104,7 +104,10 @@ function readWeights(device: Device, file: ModelFile): ModelWeights {
     place(name) {
       const record = file.tensors.get(name);
       if (record === undefined)
-        throw new ProjError('serialization', `${file.path} has no tensor "${name}"`, { op: 'open', cure: 'Convert the model again' });
+        throw new ProjError('serialization', `${file.path} has no tensor "${name}"`, {
+          op: 'open',
+          cure: 'Convert the model again',
+        });
       return { buffer, offset: record.offset - file.dataStart };
     },
   };

@@ -4,7 +4,7 @@ import '@proj/device-native';
 import { registerDevice, WasmDevice } from '@proj/kernel';
 import { Adam } from '@proj/optim';
 import type { Tensor } from '@proj/tensor';
-import { compile, fromArray, setDefaultDevice, tidy } from '@proj/tensor';
+import { compile, fromArray, ones, setDefaultDevice, tidy } from '@proj/tensor';
 
 const [device, way, steps] = [process.argv[2], process.argv[3], Number(process.argv[4])];
 registerDevice({ name: 'small-wasm', priority: -1, create: () => new WasmDevice({ maximumBytes: 24 * 2 ** 20 }) });
@@ -32,9 +32,17 @@ const captured = compile(step);
 const run =
   way === 'compile' ? captured : way === 'tidy' ? (x: Tensor, y: Tensor): Tensor => tidy(() => step(x, y)) : step;
 
+/** Megabytes around a step: the median of the steps before it, because the collector takes memory and gives it back. */
+const SAMPLES = 20;
+const samples: number[] = [];
 const resident: Record<number, number> = {};
 const losses: number[] = [];
 try {
+  if (way === 'large')
+    ones([16, 2 ** 20])
+      .mul(ones([16, 2 ** 20]))
+      .exp()
+      .realize();
   for (let k = 1; k <= steps; k++) {
     const [x, y] = [
       fromArray(
@@ -46,11 +54,10 @@ try {
         [16, 8],
       ),
     ];
-    losses.push(run(x, y).item());
-    if (k % 200 === 0) resident[k] = process.memoryUsage().rss;
-    if (way === 'await') await new Promise((resolve) => setImmediate(resolve));
-    // A scope can only give back what was made inside.
-    if (way === 'tidy' || way === 'compile') [x, y].forEach((t) => t.dispose());
+    const loss = run(x, y);
+    losses.push(way === 'await' ? Number((await loss.read())[0]) : loss.item());
+    samples.push(process.memoryUsage.rss() / 2 ** 20);
+    if (k % 200 === 0) resident[k] = samples.slice(-SAMPLES).toSorted((a, b) => a - b)[SAMPLES / 2];
   }
   console.log(JSON.stringify({ resident, first: losses[0], last: losses.at(-1) }));
 } catch (error) {

@@ -72,12 +72,17 @@ export function quantize(
   if (importance !== undefined && importance.length !== columns)
     throw new ProjError('shape-mismatch', `${importance.length} importances for ${columns} columns`, { op });
   if (target.bits === 32) {
-    const bad = matrix.findIndex((x) => !Number.isFinite(x));
-    if (bad >= 0) throw notFiniteWeight(op, matrix[bad], bad, columns);
+    let total = 0;
+    for (let i = 0; i < matrix.length; i++) total += Math.abs(matrix[i]);
+    if (!(total < Infinity)) {
+      const bad = matrix.findIndex((x) => !Number.isFinite(x));
+      throw notFiniteWeight(op, matrix[bad], bad, columns);
+    }
     return { scheme: target, rows, columns, codes: new Int8Array(0), scales: new Float32Array(0), values: matrix };
   }
   const width = groupColumns(target, columns);
   const groups = groupCount(target, columns);
+  const bits = new Int32Array(matrix.buffer, matrix.byteOffset, matrix.length);
   const codes = new Int8Array(rows * columns);
   const scales = new Float32Array(rows * groups);
   const minimums = target.asymmetric ? new Float32Array(rows * groups) : undefined;
@@ -90,7 +95,7 @@ export function quantize(
           calibration === 'mse'
             ? fitBySearch(matrix, begin, end, target, importance, column)
             : fitByRule(matrix, begin, end, target);
-        encodeGroup(matrix, begin, end, target, fit, codes, begin);
+        encodeGroup(matrix, bits, begin, end, target, fit, codes, begin);
         scales[at] = fit.scale;
         if (minimums !== undefined) minimums[at] = fit.minimum;
       }

@@ -170,6 +170,18 @@ export class CompiledNativeILNN implements StepModel {
     return this.#read(place, place.rows === 'T' ? tokens : 1);
   }
 
+  /** The integer sums of a value of the last step, `[token][column][group]`; as `value`. */
+  integers(name: string, tokens: number): Int32Array {
+    const place = (tokens === 1 ? this.#decode : this.#chunk)?.lowered.places.get(name);
+    if (place?.kind !== 'i32')
+      throw new ProjError('invalid-argument', `there are no integers %${name}`, {
+        op: 'integers',
+        cure: 'Ask for a result of int_dot or xnor_dot, in a program whose passes have not joined it',
+      });
+    const count = (place.rows === 'T' ? tokens : 1) * place.columns * place.groups;
+    return new Int32Array(this.device.read(this.#memory.slots[place.slot], place.offset, 4 * count).buffer);
+  }
+
   #rebind(old: DeviceBuffer, fresh: DeviceBuffer): void {
     this.#memory.slots.forEach((buffer, slot) => {
       if (buffer === old) this.#memory.slots[slot] = fresh;

@@ -1,6 +1,6 @@
 /**
  * Lowers an IL-NN program to launches: one table row an operation. A program is lowered twice, for one token (*decode*) and for a chunk of the prompt (*chunk*),
- * over the same memory.
+ * over the same caches.
  *
  * Terms: a *slot* is a device buffer that a step's program binds; a *place* is where a value lies in one; the values of T rows have room for `tokens` rows.
  * Kernels that work on one row (after `last`) read a second control block, which says one token at the last position.
@@ -23,10 +23,23 @@ import type { ActivationType, Rows, ValueType, WeightType } from '../il/types.ts
 import { type AttentionShape, appendKernel, attentionKernel, cacheBytes, scoreElements } from '../kernels/attention.ts';
 import { CONTROL } from '../kernels/control.ts';
 import { dotKernel, scaleKernel } from '../kernels/dots.ts';
-import { elementwiseKernel, type ElementwiseShape, gelu, lookUpLut, softmaxKernel } from '../kernels/elementwise.ts';
+import {
+  elementwiseKernel,
+  type ElementwiseShape,
+  gelu,
+  lastRowKernel,
+  lookUpLut,
+  softmaxKernel,
+} from '../kernels/elementwise.ts';
 import { embedKernel } from '../kernels/embed.ts';
 import { floatLinearKernel } from '../kernels/float-linear.ts';
-import { activationColumns, activationScales, activationSums, linearKernel } from '../kernels/linear.ts';
+import {
+  activationColumns,
+  activationScales,
+  activationSums,
+  activationWords,
+  linearKernel,
+} from '../kernels/linear.ts';
 import { softcap, tableData } from '../kernels/modes.ts';
 import { angleKernel, ropeKernel } from '../kernels/rope.ts';
 import { rowKernel, type RowShape, rowStride } from '../kernels/rows.ts';
@@ -212,9 +225,10 @@ class Lowering {
     this.tileSize = il.config.tileSize;
     this.#kernels = kernels;
     const plan = planMemory(il.program, { bytes: rowBytes, views: chunk ? ['slice'] : ['slice', 'last'] });
+    const which = chunk ? 'chunk' : 'decode';
     this.#arenas = {
-      step: memory.allocate('step arena', plan.bytesPerToken * memory.tokens),
-      fixed: memory.allocate('fixed arena', plan.fixedBytes),
+      step: memory.allocate(`step arena, ${which}`, plan.bytesPerToken * this.capacity('T')),
+      fixed: memory.allocate(`fixed arena, ${which}`, plan.fixedBytes),
     };
     this.#allocate = (name) => {
       const place = plan.places.get(name);
@@ -274,7 +288,7 @@ class Lowering {
   activation({ name, type }: Result): ActivationPlace {
     if (type.kind !== 'a8g32' && type.kind !== 'a8' && type.kind !== 'a1') throw wrongKind('activations', type.kind);
     const { slot, offset } = this.#at(name);
-    const place = activationPlace(type, slot, offset, type.rows === 'T' ? this.memory.tokens : 1);
+    const place = activationPlace(type, slot, offset, this.capacity(type.rows));
     this.#places.set(name, place);
     return place;
   }
@@ -288,7 +302,7 @@ class Lowering {
   #at(name: string): At {
     const { step, offset } = this.#allocate(name);
     return step
-      ? { slot: this.#arenas.step.slot, offset: offset * this.memory.tokens }
+      ? { slot: this.#arenas.step.slot, offset: offset * this.capacity('T') }
       : { slot: this.#arenas.fixed.slot, offset };
   }
 
@@ -382,16 +396,15 @@ function elementwise(
   apply: ElementwiseShape['apply'],
   value: string,
   table?: At,
-  last = false,
 ): void {
   const { columns } = result;
   const strides = operands.map(({ stride }) => stride);
-  const shape: ElementwiseShape = { columns, strides, apply, last, table: table !== undefined };
-  const kernel = at.kernel(`${key} ${columns} ${strides.join(' ')}${last ? ' last' : ''}`, (name) =>
+  const shape: ElementwiseShape = { columns, strides, apply, table: table !== undefined };
+  const kernel = at.kernel(`${key} ${columns} ${strides.join(' ')}`, (name) =>
     elementwiseKernel(name, shape, at.features),
   );
   const args = [...operands, ...(table === undefined ? [] : [table]), result, at.control(operands[0].rows)];
-  at.launch(kernel, args, last ? 1 : at.capacity(result.rows), 8, value);
+  at.launch(kernel, args, at.capacity(result.rows), 8, value);
 }
 
 function linear(at: Lowering, operands: readonly ValuePlace[], result: Result, gated: boolean): void {
@@ -450,7 +463,7 @@ function linear(at: Lowering, operands: readonly ValuePlace[], result: Result, g
 function angles(at: Lowering, headDim: number, theta: number, x: FloatPlace): At {
   const name = `angles ${headDim} ${theta} ${x.rows} ${at.chunk}`;
   const { memory } = at;
-  const place = memory.allocate(`${name}`, 4 * headDim * (x.rows === 'T' ? memory.tokens : 1));
+  const place = memory.allocate(name, 4 * headDim * at.capacity(x.rows));
   if (at.angles.has(name)) return place;
   at.angles.add(name);
   const frequencies = Float32Array.from({ length: headDim / 2 }, (_, i) => ropeFrequency(i, headDim, theta));
@@ -469,8 +482,30 @@ function dots(at: Lowering, operands: readonly ValuePlace[], result: Result): vo
   at.launch(kernel, [weightParts(w).codes, x.codes, at.sums(result), at.control(x.rows)], rowCount, 16, result.name);
 }
 
-/** Copies the last row of floats. */
-const identity: ElementwiseShape['apply'] = (_, [x]) => x;
+interface RowPart {
+  readonly from: At;
+  readonly to: At;
+  readonly words: number;
+  /** Words between rows. */
+  readonly stride: number;
+}
+
+/** What a row of a value is made of, and where it goes in a value of one row. */
+function rowParts(at: Lowering, x: ValuePlace, result: Result): readonly RowPart[] {
+  if (x.kind === 'f32') return [{ from: x, to: at.floats(result), words: x.columns, stride: x.stride }];
+  if (x.kind === 'i32') {
+    const words = x.columns * x.groups;
+    return [{ from: x, to: at.sums(result), words, stride: words }];
+  }
+  const { codes, scales, sums, kind, columns } = asActivation(x);
+  const to = at.activation(result);
+  const part = (from: At, target: At, words: number): RowPart => ({ from, to: target, words, stride: words });
+  return [
+    part(codes, to.codes, activationWords(kind, columns)),
+    part(scales, to.scales, activationScales(kind, columns)),
+    ...(kind === 'a1' ? [] : [part(sums, to.sums, activationSums(columns))]),
+  ];
+}
 
 /** How each operation becomes launches. */
 const LOWER: { readonly [Op in IlOp]: LowerOp<Op> } = {
@@ -554,8 +589,10 @@ const LOWER: { readonly [Op in IlOp]: LowerOp<Op> } = {
   last: (at, [x], _, [result]) => {
     // In a step of one token the last row is the only one.
     if (!at.chunk) return at.alias(result, { ...x, rows: 1 } as ValuePlace);
-    const place = at.floats(result);
-    elementwise(at, 'copy', [asFloats(x)], place, identity, result.name, undefined, true);
+    for (const { from, to, words, stride } of rowParts(at, x, result)) {
+      const kernel = at.kernel(`last ${words} ${stride}`, (name) => lastRowKernel(name, { words, stride }));
+      at.launch(kernel, [from, to, at.control('T')], 1, 1, result.name);
+    }
   },
   rope: (at, [x], { heads, head_dim: headDim, theta }, [result]) => {
     const input = asFloats(x);

@@ -28,29 +28,39 @@ export interface ElementwiseShape {
   readonly columns: number;
   /** Elements between the rows of each operand. */
   readonly strides: readonly number[];
-  /** Row 0 of the result is the last row of the operands. */
-  readonly last?: boolean;
   readonly table?: boolean;
   readonly apply: (b: KernelBuilder, operands: readonly Value[], table: Memory | null) => Value;
 }
 
 /** Parameters: the operands f32, [table f32], out f32, control i32. Range: the most tokens of a step. */
 export function elementwiseKernel(name: string, shape: ElementwiseShape, features: DeviceFeatures): Kernel {
-  const { columns, strides, last = false, table = false, apply } = shape;
+  const { columns, strides, table = false, apply } = shape;
   return buildKernel(name, (b) => {
     const operands = strides.map((_, i) => b.buffer(`x${i}`, 'f32'));
     const values = table ? b.buffer('table', 'f32') : null;
     const out = b.buffer('out', 'f32', 'write');
     const control = b.buffer('control', 'i32');
     const tokens = stepTokens(b, control);
-    const row = (token: Value, result: Value): void =>
-      vectorLoop(b, 0, columns, Math.max(1, features.vectorBytes / 4), (i, lanes) => {
-        const loaded = operands.map((operand, o) => b.load(operand, b.add(b.mul(token, strides[o]), i), lanes));
-        b.store(out, b.add(b.mul(result, rowStride(columns)), i), apply(b, loaded, values));
-      });
-    b.for(b.begin, b.end, 1, [], (r) => {
-      if (last) row(b.sub(tokens, 1), r);
-      else b.if(b.lt(r, tokens), () => row(r, r));
+    b.for(b.begin, b.end, 1, [], (row) =>
+      b.if(b.lt(row, tokens), () =>
+        vectorLoop(b, 0, columns, Math.max(1, features.vectorBytes / 4), (i, lanes) => {
+          const loaded = operands.map((operand, o) => b.load(operand, b.add(b.mul(row, strides[o]), i), lanes));
+          b.store(out, b.add(b.mul(row, rowStride(columns)), i), apply(b, loaded, values));
+        }),
+      ),
+    );
+  });
+}
+
+/** The last row of anything, as words. Parameters: from i32, out i32, control i32. Range: 1. */
+export function lastRowKernel(name: string, shape: { readonly words: number; readonly stride: number }): Kernel {
+  return buildKernel(name, (b) => {
+    const from = b.buffer('from', 'i32');
+    const out = b.buffer('out', 'i32', 'write');
+    const tokens = stepTokens(b, b.buffer('control', 'i32'));
+    b.for(b.begin, b.end, 1, [], () => {
+      const first = b.mul(b.sub(tokens, 1), shape.stride);
+      b.for(0, shape.words, 1, [], (i) => b.store(out, i, b.load(from, b.add(first, i))));
     });
   });
 }

@@ -10,7 +10,14 @@ export {
 } from './attention.ts';
 export { CONTROL, stepPosition, stepTokens } from './control.ts';
 export { dotKernel, type DotShape, scaleKernel } from './dots.ts';
-export { elementwiseKernel, type ElementwiseShape, gelu, lookUpLut, softmaxKernel } from './elementwise.ts';
+export {
+  elementwiseKernel,
+  type ElementwiseShape,
+  gelu,
+  lastRowKernel,
+  lookUpLut,
+  softmaxKernel,
+} from './elementwise.ts';
 export { embedKernel, type EmbedShape } from './embed.ts';
 export { floatLinearKernel, type FloatLinearShape } from './float-linear.ts';
 export {

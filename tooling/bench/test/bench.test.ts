@@ -46,7 +46,13 @@ describe('measuring a case', () => {
     const rows = await measureCase(
       CASE,
       2,
-      [contender('A', 'missing'), contender('B'), absent, contender('D', 'crash-at-start')],
+      [
+        contender('A', 'missing'),
+        contender('B'),
+        absent,
+        contender('D', 'crash-at-start'),
+        { ...contender('E'), unavailable: 'no compiler' },
+      ],
       pool,
       EFFORT,
     );
@@ -55,9 +61,11 @@ describe('measuring a case', () => {
       ['B', 3, 'ok'],
       ['C', null, 'missing'],
       ['D', null, 'missing'],
+      ['E', null, 'missing'],
     ]);
     expect(rows[0]?.extra['reason']).toBe('library not found; to install: install A');
     expect(rows[2]?.extra['reason']).toMatch(/ENOENT.*install C/);
+    expect(rows[4]?.extra['reason']).toBe('no compiler; to install: install E');
     expect(rows[3]?.extra['reason']).toMatch(/code 3.*cannot load.*install D/);
   });
 

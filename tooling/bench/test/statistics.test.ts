@@ -69,6 +69,14 @@ describe('rows', () => {
     expect(row.extra).toMatchObject({ status: 'ok', gflops: 2, gbPerSecond: 4, firstMs: 7 });
   });
 
+  test('tokens a second follow from the tokens of a unit, and a runner may know its bytes', () => {
+    const spec = { kind: 'decode', scheme: 'q4', tokens: 32 } as const;
+    const row = rowOf({ suite: 'decode', name: 'q4', spec, tokens: 1 }, 1, 'llama.cpp', '1', summary, { bytes: 6e6 });
+    expect(row.extra).toMatchObject({ tokensPerSecond: 500, gbPerSecond: 3 });
+    const read = { ...row, case: 'DRAM read', runner: 'ours:native', extra: { gbPerSecond: 4 } };
+    expect(withCeilings([read, row]).map(({ extra }) => extra['ofRead'])).toEqual([undefined, 0.75]);
+  });
+
   test('shares of the ceilings come from the same run and thread count', () => {
     const row = (name: string, suite: string, threads: number, runner: string, extra: Row['extra']): Row => {
       return { suite, case: name, threads, runner, version: '', medianMs: 1, minMs: 1, runs: 1, extra };

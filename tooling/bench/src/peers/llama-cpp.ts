@@ -117,7 +117,10 @@ async function build(): Promise<void> {
   }
   const ninja = spawnSync('ninja', ['--version'], { stdio: 'ignore' }).status === 0;
   await call('cmake', [
-    ...['-S', source, '-B', join(folder(), 'build')],
+    '-S',
+    source,
+    '-B',
+    join(folder(), 'build'),
     ...(ninja ? ['-G', 'Ninja'] : []),
     '-DCMAKE_BUILD_TYPE=Release',
     `-DCMAKE_CXX_FLAGS=-include ${fileURLToPath(new URL('amx-intrinsics.h', import.meta.url))}`,

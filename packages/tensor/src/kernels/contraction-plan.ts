@@ -81,8 +81,10 @@ export interface InnerPlan {
 export type ContractionPlan = OuterPlan | InnerPlan;
 
 const L1_BYTES = 32 * 1024;
-/** What a group of panels may take of the second-level cache, for each byte of a vector register. */
-const GROUP_BYTES = 16 * 1024;
+/** What a group of panels may take of the second-level cache, for each byte of a vector register: rows and results pass through it too. */
+const GROUP_BYTES = 8 * 1024;
+/** What the second-level cache holds at least, for each byte of a vector register. */
+const NEAR_BYTES = 16 * 1024;
 /** A right operand up to this size is read in place when its columns are contiguous. */
 const DIRECT_BYTES = 320 * 1024;
 /** Rows, and bytes of them, that are packed together. */
@@ -169,10 +171,10 @@ function planOuter(shape: ContractionShape): { plan: OuterPlan; cost: number } {
   const lanes = lanesOf(element, features);
   const vectors = Math.ceil(columns / lanes);
   const unroll = depth % 4 === 0 ? 4 : depth % 2 === 0 ? 2 : 1;
-  const groupBytes = GROUP_BYTES * features.vectorBytes;
+  const nearBytes = NEAR_BYTES * features.vectorBytes;
   const rightBytes = depth * columns * bytes;
   const contiguous = right !== null && right.outer === 1 && columns >= lanes;
-  const streaming = rows <= STREAMING_ROWS && rightBytes > groupBytes && (prepackRight || contiguous);
+  const streaming = rows <= STREAMING_ROWS && rightBytes > nearBytes && (prepackRight || contiguous);
   const tile = streaming ? streamingTile(rows, vectors, features) : chooseTile(rows, vectors, depth, features);
   const { rows: tileRows, vectors: tileVectors } = tile;
   const width = tileVectors * lanes;
@@ -183,7 +185,7 @@ function planOuter(shape: ContractionShape): { plan: OuterPlan; cost: number } {
   const rightSource: OperandSource = prepackRight ? 'shared' : inPlace ? 'direct' : 'local';
   // Rows that are far apart along depth touch a page for each step: short pieces of the depth keep those pages at hand, if sums do too.
   const scattered = left === null || (left.depth !== 1 && left.depth * bytes >= 1024);
-  const short = scattered && panels > 1 && rows * width * bytes <= groupBytes;
+  const short = scattered && panels > 1 && rows * width * bytes <= nearBytes;
   // A right operand that streams in place is read a few whole rows at a time, which is what the processor fetches ahead; packed panels all along.
   const longest = streaming
     ? rightSource === 'direct'

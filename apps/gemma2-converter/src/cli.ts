@@ -9,7 +9,7 @@ import type { Flags } from './options.ts';
 
 const withDevice = (command: Command): Command =>
   command
-    .option('--device <name>', 'native, wasm or js (default: the fastest that works)')
+    .option('--device <name>', 'native, wasm, js or interpreter (default: the fastest that works)')
     .option('--threads <n>', 'threads (default: all cores)');
 
 /** Runs a command line (without the program's name); gives the exit status. */

@@ -24,7 +24,7 @@ export const scheme = z.enum(Object.keys(SCHEMES) as [SchemeName, ...SchemeName[
 
 /** What every command that runs a model takes. */
 export const deviceShape = {
-  device: z.enum(['native', 'wasm', 'js']).optional(),
+  device: z.enum(['native', 'wasm', 'js', 'interpreter']).optional(),
   threads: count.optional(),
 } as const;
 

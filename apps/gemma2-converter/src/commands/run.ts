@@ -2,7 +2,7 @@
 import { text as readAll } from 'node:stream/consumers';
 import { generate, TextStream } from '@proj/quant-jit/gemma2';
 import { ProjError } from '@proj/kernel';
-import { makeDecoder, openConverted } from '../model/open.ts';
+import { openConverted, prepare, recordOf, tokenizerOf } from '../model/open.ts';
 import {
   count,
   countOrZero,
@@ -36,16 +36,18 @@ export async function runRun(file: string, promptWords: readonly string[], flags
   const model = await openConverted(userPath(file), {
     device: options.device,
     threads: options.threads,
+    positions: options.context,
     onMessage: say,
   });
-  const { tokenizer, record, device, loadMs } = model;
+  const tokenizer = tokenizerOf(model);
+  const { stopTokens } = recordOf(model);
   const ids = options.chat ? tokenizer.encodeChat([{ role: 'user', content: prompt }]) : tokenizer.encode(prompt);
   if (ids.length === 0)
     throw new ProjError('invalid-argument', 'the prompt is empty', {
       cure: 'Give a prompt as an argument or on stdin',
     });
-  const decoder = makeDecoder(model, { positions: options.context });
-  if (ids.length > 1) decoder.prepare();
+  const decoder = model.loaded.sequence();
+  if (ids.length > 1) prepare(decoder);
   const { signal, release } = stopSignal('stopping');
   const stream = new TextStream(tokenizer);
   const started = performance.now();
@@ -60,7 +62,7 @@ export async function runRun(file: string, promptWords: readonly string[], flags
       topP: options.topP,
       repetitionPenalty: options.repetitionPenalty,
       seed: options.seed,
-      stopIds: record.stopTokens,
+      stopIds: stopTokens,
       signal,
     });
     for (;;) {
@@ -80,7 +82,7 @@ export async function runRun(file: string, promptWords: readonly string[], flags
     const seconds = (performance.now() - first) / 1000;
     const rate = (tokens: number, over: number): string => (over > 0 ? (tokens / over).toFixed(1) : '–');
     say(
-      `${device.features.description}; loaded in ${loadMs.toFixed(1)} ms, code in ${decoder.report.compileMs.toFixed(0)} ms; ` +
+      `${model.deviceText}; loaded in ${model.loadMs.toFixed(1)} ms, of which ${model.compileMs.toFixed(1)} ms for code; ` +
         `prompt ${ids.length} tokens, ${rate(ids.length, (first - started) / 1000)} tokens/s; ` +
         `${made} tokens, ${rate(made - 1, seconds)} tokens/s (${ended})`,
     );

@@ -20,7 +20,7 @@ import {
   topOneAgreement,
 } from '@proj/quant-jit/metrics';
 import { compile, fromArray, type Tensor } from '@proj/tensor';
-import { makeDecoder, type OpenedModel } from '../model/open.ts';
+import { type OpenedModel, prepare, recordOf, tensorBytes } from '../model/open.ts';
 import type { TextSample } from './sample.ts';
 import { Student } from './student.ts';
 
@@ -294,8 +294,8 @@ export async function compareModels(
   const reference = await write(new TeacherDecoder(model), sample, stopTokens, signal);
   const figures: ModelFigures[] = [];
   for (const [i, { name, model: student }] of students.entries()) {
-    const room = sample.settings.prompt + sample.settings.generated;
-    const decoder = makeDecoder(student, { positions: Math.min(student.il.config.positions, room) });
+    const decoder = student.loaded.sequence();
+    prepare(decoder);
     const written = await write(decoder, sample, stopTokens, signal);
     decoder.dispose();
     figures.push({
@@ -328,8 +328,5 @@ export async function compareModels(
 }
 
 /** Bits for each weight of the model, scales and padding counted. */
-export function packedBits({ file, record }: Pick<OpenedModel, 'file' | 'record'>): number {
-  let bytes = 0;
-  for (const tensor of file.tensors.values()) bytes += tensor.bytes;
-  return (8 * bytes) / record.weights;
-}
+export const packedBits = (model: Pick<OpenedModel, 'file'>): number =>
+  (8 * tensorBytes(model.file)) / recordOf(model).weights;

@@ -1,12 +1,11 @@
 /** A converted model as comparisons see it: the residual stream after each layer, and the logits of every token. */
-import { type Gemma2Config } from '@proj/quant-jit/gemma2';
 import { expectedTensors } from '@proj/quant-jit/gemma2';
 import { buildGemma2, type Instruction, type NativeCodeILNN, optimise } from '@proj/quant-jit/il';
 import { CompiledNativeILNN, packWeights } from '@proj/quant-jit/jit';
 import type { SchemeName } from '@proj/quant-jit/quantize';
 import type { ConversionRecord } from '../conversion/convert.ts';
 import { FileConstants } from '../model/constants.ts';
-import type { OpenedModel } from '../model/open.ts';
+import { type OpenedModel, recordOf } from '../model/open.ts';
 
 /** The schemes that a converted program has, by tensor of the model. */
 export function schemesOfProgram(il: NativeCodeILNN): (tensor: string) => SchemeName {
@@ -18,8 +17,7 @@ export function schemesOfProgram(il: NativeCodeILNN): (tensor: string) => Scheme
 
 /** The program of a converted model, before the passes. */
 export function unfusedProgram(
-  config: Gemma2Config,
-  il: NativeCodeILNN,
+  { config, il }: Pick<OpenedModel, 'config' | 'il'>,
   { kvCache, mode, activation }: ConversionRecord,
   logits: 'all' | 'last' = 'last',
 ): NativeCodeILNN {
@@ -42,8 +40,9 @@ export interface StudentValues {
 export class Student {
   readonly #compiled: CompiledNativeILNN;
 
-  constructor({ config, il, record, file, device }: OpenedModel, window: number) {
-    const base = unfusedProgram(config, il, record, 'all');
+  constructor(model: OpenedModel, window: number) {
+    const { config, il, file, device } = model;
+    const base = unfusedProgram(model, recordOf(model), 'all');
     const instructions = base.program.instructions.flatMap((instruction): readonly Instruction[] => {
       const stores = instruction.results
         .filter(({ name }) => /^after_layer\.\d+$/.test(name))

@@ -1,10 +1,10 @@
-/** A converted file, opened to run: its program, tokenizer and weights, and decoders that share the weights. */
-import { closeSync, openSync, readSync } from 'node:fs';
-import { type Device, defaultDevice, type DeviceBuffer, ProjError, setDefaultDevice } from '@proj/kernel';
-import { type ModelFile, openModelFile, readTextAttachment } from '@proj/quant-jit/file';
+/** A converted file, opened: what it says of itself, and sequences that share its weights. */
+import { availableParallelism } from 'node:os';
+import { type Device, defaultDevice, ProjError, setDefaultDevice } from '@proj/kernel';
+import { type ModelFile, readModelHeader, readTextAttachment } from '@proj/quant-jit/file';
 import { type Gemma2Config, GemmaTokenizer, parseGemma2Config, type TokenizerConfig } from '@proj/quant-jit/gemma2';
 import { NativeCodeILNN } from '@proj/quant-jit/il';
-import { CompiledNativeILNN, type ModelWeights } from '@proj/quant-jit/jit';
+import { CompiledNativeILNN, type LoadedModel, openModel, type StepModel } from '@proj/quant-jit/jit';
 import type { ConversionRecord } from '../conversion/convert.ts';
 import { bytesText } from '../reporting/table.ts';
 
@@ -13,133 +13,131 @@ export interface Description {
   readonly file: ModelFile;
   readonly config: Gemma2Config;
   readonly il: NativeCodeILNN;
-  readonly record: ConversionRecord;
-  readonly tokenizer: GemmaTokenizer;
 }
 
 /** A description with the weights on a device. */
 export interface OpenedModel extends Description {
+  readonly loaded: LoadedModel;
+  /** The device that compiled code runs on; the default one where the interpreter runs the model. */
   readonly device: Device;
-  readonly weights: ModelWeights;
-  /** From the call to weights in place, checks counted. */
+  /** What it runs on, for people. */
+  readonly deviceText: string;
+  /** From the call to a model that can be fed, in milliseconds, code included; `compileMs` is that of the code. */
   readonly loadMs: number;
+  readonly compileMs: number;
 }
 
 /** Where and how a model runs. */
 export interface OpenSettings {
-  readonly device?: string | undefined;
+  readonly device?: 'native' | 'wasm' | 'js' | 'interpreter' | undefined;
   readonly threads?: number | undefined;
+  /** Longest context (default: as converted). */
+  readonly positions?: number | undefined;
+  /** Tokens of a prompt that are taken in one step. */
+  readonly maxTokens?: number | undefined;
+  /** Sequences there must be room for (default 1). */
+  readonly sequences?: number;
   readonly onMessage?: (text: string) => void;
 }
 
-/** Reads what a converted file says of itself, every checksum checked the first time that this machine sees it. */
-export async function describe(path: string, onMessage?: (text: string) => void): Promise<Description> {
-  let told = false;
-  const file = await openModelFile(path, {
-    onProgress: () => {
-      if (!told) onMessage?.('checking the file, as it is the first time here');
-      told = true;
-    },
-  });
+/** The header of a converted file. */
+export function describe(path: string): Description {
+  const file = readModelHeader(path);
+  return { file, config: parseGemma2Config(file.config, path), il: NativeCodeILNN.parse(file.il) };
+}
+
+/** The tokenizer inside a converted file. @throws ProjError `serialization` for a file without one. */
+export function tokenizerOf({ file }: Pick<Description, 'file'>): GemmaTokenizer {
   const json = (name: string): unknown => JSON.parse(readTextAttachment(file, name));
-  const tokenizer = new GemmaTokenizer(
-    json('tokenizer.json') as object,
-    json('tokenizer_config.json') as TokenizerConfig,
-  );
+  return new GemmaTokenizer(json('tokenizer.json') as object, json('tokenizer_config.json') as TokenizerConfig);
+}
+
+/** How a file was converted. @throws ProjError `serialization` for a file of other origin. */
+export function recordOf({ file }: Pick<Description, 'file'>): ConversionRecord {
   const { conversion } = file.metadata;
   if (conversion === undefined)
-    throw new ProjError('serialization', `${path}: it does not say how it was converted`, {
+    throw new ProjError('serialization', `${file.path}: it does not say how it was converted`, {
       op: 'open',
       cure: 'Convert the model with this program',
     });
-  return {
-    file,
-    config: parseGemma2Config(file.config, path),
-    il: NativeCodeILNN.parse(file.il),
-    record: JSON.parse(conversion) as ConversionRecord,
-    tokenizer,
-  };
+  return JSON.parse(conversion) as ConversionRecord;
 }
 
-/** Makes the named device the default, with the threads asked for. */
+/** Makes the named device the default one of tensors, with the threads asked for. */
 export function useDevice({ device, threads }: OpenSettings): Device {
-  if (device !== undefined) setDefaultDevice(device);
+  if (device !== undefined && device !== 'interpreter') setDefaultDevice(device);
   const chosen = defaultDevice();
   if (threads !== undefined) chosen.setThreads(threads);
   return chosen;
 }
 
-/** Opens a converted file to run. */
+/** Opens a converted file to run. @throws ProjError `out-of-memory` with what is needed and what there is. */
 export async function openConverted(path: string, settings: OpenSettings = {}): Promise<OpenedModel> {
+  const { device, threads, positions, maxTokens, sequences = 1, onMessage } = settings;
   const started = performance.now();
-  const description = await describe(path, settings.onMessage);
-  const device = useDevice(settings);
-  const weights = readWeights(device, description.file);
-  return { ...description, device, weights, loadMs: performance.now() - started };
+  const description = describe(path);
+  const { il } = description;
+  checkSettings(settings, il);
+  checkMemory(description, sequences, positions);
+  let told = false;
+  const loaded = await openModel(path, {
+    device: device ?? 'auto',
+    ...(threads === undefined ? {} : { threads }),
+    ...(positions === undefined ? {} : { positions }),
+    ...(maxTokens === undefined ? {} : { maxTokens }),
+    log: (message) => onMessage?.(message),
+    onProgress: () => {
+      if (!told) onMessage?.('checking every byte, as the file is new here');
+      told = true;
+    },
+  });
+  const { device: chosen } = loaded.choice;
+  return {
+    ...description,
+    il: loaded.il,
+    loaded,
+    device: chosen ?? defaultDevice(),
+    deviceText: chosen === null ? 'the interpreter' : `${chosen.name}: ${chosen.features.description}`,
+    loadMs: performance.now() - started,
+    compileMs: loaded.times.compile,
+  };
 }
 
-function readWeights(device: Device, file: ModelFile): ModelWeights {
-  const needed = file.bytes - file.dataStart;
+function checkSettings({ positions, threads }: OpenSettings, il: NativeCodeILNN): void {
+  if (positions !== undefined && positions > il.config.positions)
+    throw new ProjError(
+      'invalid-argument',
+      `--context: ${positions} positions, the file was converted for ${il.config.positions}`,
+      {
+        cure: 'Give at most that, or convert the model with a longer --context',
+      },
+    );
+  const most = availableParallelism();
+  if (threads !== undefined && threads > most)
+    throw new ProjError('invalid-argument', `--threads: ${threads}, this machine has ${most}`, {
+      cure: 'Give at most that',
+    });
+}
+
+/** Weights in the system's cache of the file can be given up by it; caches of sequences cannot. */
+function checkMemory({ file, il }: Description, sequences: number, positions: number | undefined): void {
+  const caches = sequences * cacheBytes(il, positions);
+  const needed = caches + (file.bytes - file.dataStart);
   const available = process.availableMemory();
   if (needed > available)
     throw new ProjError(
       'out-of-memory',
-      `${file.path} needs ${bytesText(needed)} for its weights, ${bytesText(available)} are available`,
-      { op: 'open', cure: 'Close other programs, or convert the model to fewer bits' },
+      `${file.path} needs ${bytesText(needed)} (${bytesText(caches)} for the caches of ${sequences} ${sequences === 1 ? 'sequence' : 'sequences'}), ${bytesText(available)} are available`,
+      {
+        op: 'open',
+        cure: 'Give a smaller --context, fewer --slots, or convert the model to fewer bits or with --kv q8',
+      },
     );
-  const buffer: DeviceBuffer = device.allocate(needed);
-  const descriptor = openSync(file.path, 'r');
-  try {
-    const part = new Uint8Array(Math.min(needed, 16 << 20));
-    for (let at = 0; at < needed;) {
-      const count = readSync(descriptor, part, 0, Math.min(part.length, needed - at), file.dataStart + at);
-      if (count === 0) throw new ProjError('io', `${file.path} became shorter while it was read`, { op: 'open' });
-      device.write(buffer, at, part.subarray(0, count));
-      at += count;
-    }
-  } finally {
-    closeSync(descriptor);
-  }
-  return {
-    place(name) {
-      const record = file.tensors.get(name);
-      if (record === undefined)
-        throw new ProjError('serialization', `${file.path} has no tensor "${name}"`, {
-          op: 'open',
-          cure: 'Convert the model again',
-        });
-      return { buffer, offset: record.offset - file.dataStart };
-    },
-  };
 }
 
-/** What a decoder is made for. */
-export interface DecoderSettings {
-  /** Longest context (default: the model's). */
-  readonly positions?: number | undefined;
-  /** Tokens of a prompt that are taken at once. */
-  readonly maxTokens?: number | undefined;
-}
-
-/** The program with room for fewer positions. */
-export function withPositions(il: NativeCodeILNN, positions: number | undefined): NativeCodeILNN {
-  if (positions === undefined || positions === il.config.positions) return il;
-  if (positions > il.config.positions)
-    throw new ProjError(
-      'invalid-argument',
-      `--context: ${positions} positions, the file was converted for ${il.config.positions}`,
-      { cure: 'Give at most that, or convert the model with a longer --context' },
-    );
-  return new NativeCodeILNN({ ...il.config, positions }, il.program);
-}
-
-/** Compiled code with caches of its own, for one sequence at a time. */
-export function makeDecoder(
-  { il, device, weights }: OpenedModel,
-  { positions, maxTokens = 128 }: DecoderSettings = {},
-): CompiledNativeILNN {
-  const program = withPositions(il, positions);
-  return new CompiledNativeILNN(program, { device, weights, maxTokens: Math.min(maxTokens, program.config.positions) });
+/** Makes the code for prompts now, which the first prompt would else wait for. */
+export function prepare(sequence: StepModel): void {
+  if (sequence instanceof CompiledNativeILNN) sequence.prepare();
 }
 
 /** Bytes that the caches of one sequence take. */
@@ -149,4 +147,11 @@ export function cacheBytes({ program, config }: NativeCodeILNN, positions = conf
     const { kv_heads: heads, head_dim: width, cache } = instruction.attributes;
     return sum + 2 * positions * heads * (cache === 'f32' ? 4 * width : width + 4);
   }, 0);
+}
+
+/** Bytes of all tensors. */
+export function tensorBytes({ tensors }: ModelFile): number {
+  let sum = 0;
+  for (const { bytes } of tensors.values()) sum += bytes;
+  return sum;
 }

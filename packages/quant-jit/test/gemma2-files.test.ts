@@ -99,6 +99,7 @@ describe('a folder', () => {
       type: 'BF16',
       shape: [24, 40],
       bytes: 24 * 40 * 2,
+      add: 0,
       file: join(folder, 'model.safetensors'),
     });
     const all = source.read(name);

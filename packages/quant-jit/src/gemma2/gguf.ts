@@ -74,8 +74,6 @@ function huggingFaceName(name: string): string {
     : `model.layers.${match[1]}.${layer}.${match[3]}`;
 }
 
-const isNorm = (name: string): boolean => name.endsWith('norm.weight');
-
 interface Entry {
   readonly info: TensorInfo;
   readonly offset: number;
@@ -121,10 +119,10 @@ class GgufSource implements TensorSource {
   }
 
   read(name: string, rows?: RowRange): Float32Array {
-    const { type } = this.info(name);
+    const { type, add } = this.info(name);
     const bytes = this.readBytes(name, rows);
     const values = isPlain(type) ? widen(type, bytes) : decodeBlocks(type, bytes);
-    return isNorm(name) ? values.map((value) => value - 1) : values;
+    return add === 0 ? values : values.map((value) => value + add);
   }
 
   close(): void {
@@ -164,7 +162,8 @@ function entriesOf(path: string, { tensorInfos, tensorDataOffset }: GGUFParseOut
     const begin = Number(tensorDataOffset + offset);
     if (begin + bytes > size)
       throw truncated(path, `tensor "${name}" takes bytes ${begin} … ${begin + bytes}, the file has ${size}`);
-    entries.set(huggingFaceName(name), { info: { type, shape, bytes, file: path }, offset: begin });
+    const add = name.endsWith('norm.weight') ? -1 : 0;
+    entries.set(huggingFaceName(name), { info: { type, shape, bytes, add, file: path }, offset: begin });
   }
   return entries;
 }

@@ -56,7 +56,8 @@ class SafetensorsSource implements TensorSource {
         const type = PLAIN_TYPES[dtype];
         // A base model without its head names its tensors without the prefix.
         const name = /^(embed_tokens|layers|norm)\./.test(key) ? `model.${key}` : key;
-        if (type !== undefined) tensors.set(name, { file, key, info: { type, shape, bytes: end - begin, file: path } });
+        if (type !== undefined)
+          tensors.set(name, { file, key, info: { type, shape, bytes: end - begin, add: 0, file: path } });
         else if (key.endsWith('.weight'))
           throw new ProjError('serialization', `${path}: tensor "${key}" is stored as ${dtype}`, {
             op: OP,
@@ -273,7 +274,7 @@ function readTensor(
   { device = null, checkFinite: check = false }: LoadModelOptions,
 ): Tensor {
   const info = source.info(name);
-  if (check || !isPlain(info.type)) {
+  if (check || info.add !== 0 || !isPlain(info.type)) {
     const values = source.read(name);
     if (check) checkFinite(name, values, info);
     return fromArray(values, info.shape, 'float32', { device });

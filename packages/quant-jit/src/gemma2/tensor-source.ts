@@ -19,6 +19,8 @@ export interface TensorInfo {
   readonly shape: readonly number[];
   /** Bytes in the file. */
   readonly bytes: number;
+  /** What is to be added to the stored numbers: -1 for the norms of GGUF files, which hold 1 + w; otherwise 0. {@link TensorSource.read} has added it. */
+  readonly add: number;
   /** The file that has it, for messages. */
   readonly file: string;
 }

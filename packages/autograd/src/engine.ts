@@ -117,7 +117,7 @@ function leadsTo(wanted: ReadonlySet<AnyNode>): (node: AnyNode) => boolean {
 function checkNumbers(gradient: AnyNode, node: AnyNode): void {
   const value = wrap(gradient);
   evaluate([value]);
-  if (value.ne(value).any().item() !== 0) {
+  if (value.ne(value).any().item<boolean>()) {
     throw new ProjError(
       'autograd',
       `the gradient of a ${node.op === 'unary' || node.op === 'binary' ? node.attr.fn : node.op} is NaN`,

@@ -448,8 +448,11 @@ export class Tensor {
   tolist(): NestedArray {
     return this.toArray();
   }
-  /** The only element as a number (true/false for bool). Errors: more or fewer elements than one. */
-  item(): number {
+  /**
+   * The only element: a number, or true or false of a bool tensor (`item<boolean>()` says so to the compiler). Errors: more or fewer elements
+   * than one; an int64 beyond 2^53.
+   */
+  item<T extends number | boolean = number>(): T {
     if (this.numel() !== 1)
       throw new ProjError('shape-mismatch', 'item() needs exactly one element', {
         op: 'item',
@@ -457,7 +460,8 @@ export class Tensor {
         dtypes: [this.dtype],
         cure: 'Use toArray()',
       });
-    return this.toFlatArray()[0];
+    const [value] = this.toFlatArray();
+    return (this.dtype === 'bool' ? value !== 0 : value) as T;
   }
   /** As {@link toTypedArray}, for asynchronous devices too; gives the event loop a turn, so that unused memory can be freed. */
   async read(): Promise<ElementArray> {
@@ -494,19 +498,23 @@ function formatTensor(t: Tensor): string {
   const { shape, dtype } = t;
   const suffix = `${dtype === 'float32' || dtype === 'int64' || dtype === 'bool' ? '' : `, dtype=${dtype}`}${t.requiresGrad ? ', requiresGrad' : ''}`;
   if (t.numel() > 1000) return `tensor([${shape.join(', ')}] ${dtype}${suffix})`;
-  const show = (x: NestedArray, indent: number): string => {
-    if (!Array.isArray(x))
-      return typeof x === 'boolean'
-        ? String(x)
-        : Number.isInteger(x)
-          ? DTYPES[dtype].category === 'float'
-            ? `${x}.`
-            : String(x)
-          : x.toPrecision(4);
-    const inner = x.map((y) => show(y, indent + 1));
-    return `[${inner.join(Array.isArray(x[0]) ? `,\n${' '.repeat(indent + 1)}` : ', ')}]`;
+  const elements = t.toTypedArray();
+  const one = (i: number): string => {
+    const x = elements[i];
+    const { category } = DTYPES[dtype];
+    if (category === 'complex')
+      return `${elements[2 * i]}${Number(elements[2 * i + 1]) < 0 ? '' : '+'}${elements[2 * i + 1]}j`;
+    if (category === 'bool') return String(x !== 0);
+    if (typeof x === 'bigint' || category === 'integer') return String(x);
+    return Number.isInteger(x) ? `${Object.is(x, -0) ? '-0' : x}.` : x.toPrecision(4);
   };
-  return `tensor(${show(t.toArray(), 7)}${suffix})`;
+  let at = 0;
+  const show = (dims: Shape, indent: number): string => {
+    if (dims.length === 0) return one(at++);
+    const inner = Array.from({ length: dims[0] }, () => show(dims.slice(1), indent + 1));
+    return `[${inner.join(dims.length > 1 ? `,\n${' '.repeat(indent + 1)}` : ', ')}]`;
+  };
+  return `tensor(${show(shape, 7)}${suffix})`;
 }
 
 export { sameShape };

@@ -283,7 +283,7 @@ export function isclose(
 }
 /** Whether all elements are close. Reads both tensors. */
 export function allclose(input: Tensor, other: Tensor, options: CloseOptions = {}): boolean {
-  return Boolean(all(isclose(input, other, options)).item());
+  return all(isclose(input, other, options)).item<boolean>();
 }
 const infinite =
   (sign: 1 | -1) =>

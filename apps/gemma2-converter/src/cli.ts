@@ -5,6 +5,7 @@ import { Command, CommanderError } from 'commander';
 import { runCompare } from './commands/compare.ts';
 import { runConvert } from './commands/convert.ts';
 import { runRun } from './commands/run.ts';
+import { runServe } from './commands/serve.ts';
 import type { Flags } from './options.ts';
 
 const withDevice = (command: Command): Command =>
@@ -80,6 +81,25 @@ export async function main(args: readonly string[]): Promise<number> {
       .option('--json', 'print JSON'),
   ).action(async (teacher: string, files: string[], flags: Flags) => {
     status = await runCompare(teacher, files, flags);
+  });
+
+  withDevice(
+    program
+      .command('serve')
+      .description(
+        "serve a model over HTTP: OpenAI's /v1/chat/completions and /v1/completions, /v1/models, /health, /metrics",
+      )
+      .argument('<file>', 'converted file')
+      .option('--host <address>', 'address to listen on (default: 127.0.0.1)')
+      .option('--port <n>', 'port; 0: any that is free (default: 8080)')
+      .option('--slots <n>', 'requests that run at the same time (default: 4)')
+      .option('--queue <n>', 'requests that may wait; more are answered with 429 (default: 16)')
+      .option('--context <n>', 'positions of each slot (default: as converted, 4096 at most)')
+      .option('--name <name>', "the model's name (default: that of the file)")
+      .option('--max-body <bytes>', 'largest body of a request (default: 1048576)')
+      .option('--grace <seconds>', 'how long running requests may go on after Ctrl-C (default: 10)'),
+  ).action(async (file: string, flags: Flags) => {
+    status = await runServe(file, flags);
   });
 
   try {

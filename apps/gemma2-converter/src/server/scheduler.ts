@@ -1,0 +1,193 @@
+/**
+ * Who runs when: sequences are *slots*, requests wait in a queue of limited length, and the active ones take turns, one token each (or one part of the prompt).
+ * Between two steps the event loop has its turn, so that clients are heard while the model works.
+ */
+import { type ProjError, toProjError } from '@proj/kernel';
+import { type FinishReason, Sampler, type SamplingOptions } from '@proj/quant-jit/gemma2';
+import type { StepModel } from '@proj/quant-jit/jit';
+
+/** A text to be written. */
+export interface Job extends SamplingOptions {
+  readonly prompt: readonly number[];
+  readonly maxNewTokens: number;
+  readonly stopIds: ReadonlySet<number>;
+  /** Whether whoever reads it keeps up; a job that is not ready misses its turn. */
+  ready(): boolean;
+  /** The next token. `true` ends the text. */
+  onToken(id: number): boolean;
+  /** The last call, unless the job is cancelled. */
+  onEnd(reason: FinishReason): void;
+  onError(error: ProjError): void;
+}
+
+/** A job that was taken. */
+export interface Ticket {
+  /** Takes the job out, wherever it is; its slot is free for the next one. */
+  cancel(): void;
+}
+
+/** What the scheduler is doing. */
+export interface Load {
+  readonly slots: number;
+  readonly active: number;
+  readonly waiting: number;
+}
+
+/** Times and counts of the work, for metrics. */
+export interface SchedulerEvents {
+  readonly onStep?: (seconds: number, promptTokens: number) => void;
+}
+
+interface Run {
+  readonly job: Job;
+  readonly sampler: Sampler;
+  readonly seen: number[] | null;
+  /** Tokens of the prompt that were fed. */
+  fed: number;
+  made: number;
+  last: number;
+}
+
+interface Slot {
+  readonly sequence: StepModel;
+  run: Run | null;
+}
+
+/** Tokens of a prompt that one turn takes. */
+const PROMPT_TURN = 64;
+/** How long to wait for readers when none of them keeps up. */
+const PAUSE_MS = 5;
+
+const immediate = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** Shares sequences among jobs. */
+export class Scheduler {
+  readonly #slots: readonly Slot[];
+  readonly #limit: number;
+  readonly #events: SchedulerEvents;
+  readonly #waiting: Run[] = [];
+  readonly #idle = new Set<() => void>();
+  #running = false;
+
+  /** `limit` is how many jobs may wait. */
+  constructor(sequences: readonly StepModel[], limit: number, events: SchedulerEvents = {}) {
+    this.#slots = sequences.map((sequence) => ({ sequence, run: null }));
+    this.#limit = limit;
+    this.#events = events;
+  }
+
+  get load(): Load {
+    const active = this.#slots.filter(({ run }) => run !== null).length;
+    return { slots: this.#slots.length, active, waiting: this.#waiting.length };
+  }
+
+  /** Tokens that a sequence holds. */
+  get maxLength(): number {
+    return this.#slots[0].sequence.maxLength;
+  }
+
+  /** Takes a job, or gives null when all slots are taken and the queue is full. */
+  submit(job: Job): Ticket | null {
+    if (this.#waiting.length >= this.#limit && this.#slots.every(({ run }) => run !== null)) return null;
+    const penalised = job.repetitionPenalty !== undefined && job.repetitionPenalty !== 1;
+    const { temperature, topK, topP, repetitionPenalty, seed } = job;
+    const run: Run = {
+      job,
+      sampler: new Sampler({ temperature, topK, topP, repetitionPenalty, seed }),
+      seen: penalised ? [...job.prompt] : null,
+      fed: 0,
+      made: 0,
+      last: -1,
+    };
+    this.#waiting.push(run);
+    this.#admit();
+    if (!this.#running) void this.#loop();
+    return { cancel: () => this.#remove(run) };
+  }
+
+  /** Resolves when nothing runs and nothing waits. */
+  whenIdle(): Promise<void> {
+    if (!this.#running) return Promise.resolve();
+    return new Promise((resolve) => this.#idle.add(resolve));
+  }
+
+  /** Ends all jobs as aborted. */
+  abortAll(): void {
+    const runs = [...this.#slots.flatMap(({ run }) => (run === null ? [] : [run])), ...this.#waiting];
+    for (const run of runs) {
+      this.#remove(run);
+      run.job.onEnd('aborted');
+    }
+  }
+
+  #remove(run: Run): void {
+    const waiting = this.#waiting.indexOf(run);
+    if (waiting >= 0) this.#waiting.splice(waiting, 1);
+    for (const slot of this.#slots) if (slot.run === run) slot.run = null;
+    this.#admit();
+  }
+
+  /** Gives free slots to those who wait longest. */
+  #admit(): void {
+    for (const slot of this.#slots) {
+      if (slot.run !== null) continue;
+      const next = this.#waiting.shift();
+      if (next === undefined) return;
+      slot.sequence.reset();
+      slot.run = next;
+    }
+  }
+
+  async #loop(): Promise<void> {
+    this.#running = true;
+    // Whoever submits has its say before the first token.
+    await immediate();
+    while (this.#slots.some(({ run }) => run !== null)) {
+      let stepped = false;
+      for (const slot of this.#slots) {
+        const { run } = slot;
+        if (run === null || !run.job.ready()) continue;
+        stepped = true;
+        this.#turn(slot, run);
+        await immediate();
+      }
+      if (!stepped) await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    }
+    this.#running = false;
+    for (const resolve of this.#idle) resolve();
+    this.#idle.clear();
+  }
+
+  #turn(slot: Slot, run: Run): void {
+    const { job } = run;
+    try {
+      const ended = this.#step(slot.sequence, run);
+      if (ended === null) return;
+      this.#remove(run);
+      job.onEnd(ended);
+    } catch (error) {
+      this.#remove(run);
+      job.onError(toProjError(error));
+    }
+  }
+
+  /** One step of a job; gives why it ends, if it does. */
+  #step(sequence: StepModel, run: Run): FinishReason | null {
+    const { job } = run;
+    const part = run.fed < job.prompt.length ? job.prompt.slice(run.fed, run.fed + PROMPT_TURN) : [run.last];
+    if (sequence.position + part.length > sequence.maxLength) return 'length';
+    const started = performance.now();
+    const logits = sequence.feed(part);
+    const ofPrompt = run.fed < job.prompt.length ? part.length : 0;
+    this.#events.onStep?.((performance.now() - started) / 1000, ofPrompt);
+    run.fed += ofPrompt;
+    if (run.fed < job.prompt.length) return null;
+    const token = run.sampler.next(logits, run.seen ?? []);
+    if (job.stopIds.has(token)) return 'stop';
+    run.last = token;
+    run.made++;
+    run.seen?.push(token);
+    if (job.onToken(token)) return 'stop';
+    return run.made >= job.maxNewTokens ? 'length' : null;
+  }
+}

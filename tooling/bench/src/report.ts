@@ -2,7 +2,7 @@
 import { RUNNER_IDS } from './registry.ts';
 import type { Machine } from './machine.ts';
 import type { Row } from './rows.ts';
-import { geometricMean } from './statistics.ts';
+import { geometricMean, minimum } from './statistics.ts';
 
 /** Two lines about the machine. */
 export function machineText({ cpu, cores, memoryGiB, vectors, platform, node }: Machine): string {
@@ -78,6 +78,7 @@ export function summaryText(rows: readonly Row[]): string {
       );
     }
   }
+  lines.push(...loadingText(rows));
   const absent = new Map(
     rows
       .filter(({ extra }) => extra['status'] === 'missing')
@@ -87,6 +88,33 @@ export function summaryText(rows: readonly Row[]): string {
   for (const { runner, suite, case: name, extra } of rows)
     if (extra['status'] === 'failed') lines.push(`failed: ${runner} on ${suite} ${name}: ${extra['reason']}`);
   return lines.join('\n');
+}
+
+/** How long our models take to load, and to the first token, as a share of the best peer's time. */
+function loadingText(rows: readonly Row[]): string[] {
+  const lines: string[] = [];
+  for (const what of ['loadMs', 'firstTokenMs'] as const) {
+    const groups = Map.groupBy(
+      rows.filter(({ extra }) => typeof extra[what] === 'number'),
+      ({ threads }) => threads,
+    );
+    for (const [threads, group] of groups) {
+      const shares = [...Map.groupBy(group, (row) => row.case)].flatMap(([name, cases]) => {
+        const times = (ours: boolean): number[] =>
+          cases
+            .filter(({ runner }) => runner.startsWith('ours:native') === ours)
+            .map(({ extra }) => Number(extra[what]));
+        const [mine, best] = [minimum(times(true)), minimum(times(false))];
+        return Number.isFinite(mine / best) ? [`${name} ${(mine / best).toFixed(2)}`] : [];
+      });
+      const title = what === 'loadMs' ? 'time to load' : 'time to the first token';
+      if (shares.length > 0)
+        lines.push(
+          `${title}, ${threads} thread${threads === 1 ? '' : 's'}: ours:native / best peer: ${shares.join(', ')}`,
+        );
+    }
+  }
+  return lines;
 }
 
 /** WebAssembly and JavaScript are compared with their kind. */

@@ -123,7 +123,7 @@ async function build(): Promise<void> {
     join(folder(), 'build'),
     ...(ninja ? ['-G', 'Ninja'] : []),
     '-DCMAKE_BUILD_TYPE=Release',
-    `-DCMAKE_CXX_FLAGS=-include ${fileURLToPath(new URL('amx-intrinsics.h', import.meta.url))}`,
+    `-DCMAKE_CXX_FLAGS=-include "${fileURLToPath(new URL('amx-intrinsics.h', import.meta.url))}"`,
     '-DBUILD_SHARED_LIBS=ON',
     '-DGGML_NATIVE=ON',
     ...['TESTS', 'SERVER', 'EXAMPLES', 'APP'].map((part) => `-DLLAMA_BUILD_${part}=OFF`),

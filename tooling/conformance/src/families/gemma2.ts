@@ -1,6 +1,6 @@
 // `gemma2`: recorded answers of a reference Gemma 2 for Hugging Face folders beside the case file. Tolerances are absolute (conformance.md): logits
 // 2e-3, hidden states 1e-4, greedy ids exactly. For gradients, which it leaves open: 1e-3 of the largest.
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { Failure } from '../compare.ts';
 import { decodeTensorData, isPlainObject, isTagged } from '../encoded.ts';
@@ -15,9 +15,16 @@ const GRADIENT = 1e-3;
 
 const isModel = (folder: string): boolean => existsSync(join(folder, 'config.json'));
 
+/** The configuration of a model folder in one form, to tell whether two folders hold one model. */
+function configOf(folder: string): string {
+  const config = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8')) as Readonly<Record<string, unknown>>;
+  const entries = Object.entries(config).filter(([key]) => key !== 'transformers_version' && key !== '_name_or_path');
+  return JSON.stringify(entries.sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
 /**
- * The model folders that the records of a case file are about. `reference_NAME` speaks of the folder NAME and of folders NAME-… that have no
- * reference of their own (the same weights in another form); `tokenizer_cases` of all folders with a tokenizer; either, inside a model's
+ * The model folders that the records of a case file are about. `reference_NAME` speaks of the folder NAME and of folders NAME-… with the same
+ * configuration and no reference of their own (the same weights in another form); `tokenizer_cases` of all folders with a tokenizer; either, inside a model's
  * folder or without a folder of its name, of the models that are there.
  */
 export function modelFolders(file: string): string[] {
@@ -31,9 +38,11 @@ export function modelFolders(file: string): string[] {
   if (wanted !== undefined) {
     const hasOwn = (name: string): boolean =>
       readdirSync(here).some((entry) => /^(?:reference|tokenizer_cases)[_-]/.test(entry) && entry.includes(`${name}.`));
+    const own = models.find((folder) => basename(folder) === wanted);
     const named = models.filter((folder) => {
       const name = basename(folder);
-      return name === wanted || (name.startsWith(`${wanted}-`) && !hasOwn(name));
+      if (own === undefined || folder === own) return folder === own;
+      return name.startsWith(`${wanted}-`) && !hasOwn(name) && configOf(folder) === configOf(own);
     });
     if (named.length > 0) return named;
   }

@@ -2,10 +2,13 @@
 import { toProjError } from '@proj/kernel';
 import { SCHEMES } from '@proj/quant-jit/quantize';
 import { Command, CommanderError } from 'commander';
+import { runBench } from './commands/bench.ts';
 import { runCompare } from './commands/compare.ts';
 import { runConvert } from './commands/convert.ts';
 import { runRun } from './commands/run.ts';
 import { runServe } from './commands/serve.ts';
+import { runShow } from './commands/show.ts';
+import { runStart } from './commands/start.ts';
 import type { Flags } from './options.ts';
 
 const withDevice = (command: Command): Command =>
@@ -100,6 +103,53 @@ export async function main(args: readonly string[]): Promise<number> {
       .option('--grace <seconds>', 'how long running requests may go on after Ctrl-C (default: 10)'),
   ).action(async (file: string, flags: Flags) => {
     status = await runServe(file, flags);
+  });
+
+  withDevice(
+    program
+      .command('bench')
+      .description('measure prompt and decode rates, and what of the memory bandwidth is used')
+      .argument('<file>', 'converted file')
+      .option('--prompt-tokens <n>', 'tokens of the prompt (default: 128)')
+      .option('--tokens <n>', 'tokens to decode (default: 32)')
+      .option('--runs <n>', 'how often (default: 3)')
+      .option('--context <n>', 'positions to make room for (default: as converted)')
+      .option('--json', 'print JSON')
+      .addHelpText('after', '\nSide by side with llama.cpp and onnxruntime: pnpm bench decode prompt'),
+  ).action(async (file: string, flags: Flags) => {
+    status = await runBench(file, flags);
+  });
+
+  program
+    .command('show')
+    .description('what is in a converted file; with --layer the program, with --machine-code what becomes of it')
+    .argument('<file>', 'converted file')
+    .option('--layer <n>', 'the program of this layer before and after the passes')
+    .option('--machine-code', "kernel and assembly of the layer's first product")
+    .option('--json', 'print JSON')
+    .action((file: string, flags: Flags) => {
+      status = runShow(file, flags);
+    });
+
+  withDevice(
+    program
+      .command('start', { isDefault: true })
+      .description(
+        'the default, which needs no model: train a small teacher on the text of this repository, convert it to 8, 4 and 1 bits, compare',
+      )
+      .option('--out <folder>', 'where all of it goes (default: runs/gemma2)')
+      .option('--text <file>', "another text than the repository's")
+      .option('--steps <n>', 'training steps (default: 600)')
+      .option('--width <n>', 'width of the teacher (default: 128)')
+      .option('--layers <n>', 'layers of the teacher (default: 4)')
+      .option('--heads <n>', 'attention heads of the teacher (default: 4)')
+      .option('--context <n>', 'positions of the teacher (default: 256)')
+      .option('--batch <n>', 'windows of a training step (default: 16)')
+      .option('--lr <rate>', 'peak learning rate (default: 0.004)')
+      .option('--seed <n>', 'seed of the training (default: 1)')
+      .option('--retrain', 'train a teacher even where there is one'),
+  ).action(async (flags: Flags) => {
+    status = await runStart(flags);
   });
 
   try {

@@ -1,0 +1,120 @@
+/**
+ * `start`, what happens without a command: nothing is downloaded. A small teacher learns the repository's own text in about a minute, is converted to 8, 4 and 1
+ * bits, and the table says what was lost and won.
+ */
+import { existsSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { byteTokenizer, saveHuggingFace } from '@proj/quant-jit/gemma2';
+import type { SchemeName } from '@proj/quant-jit/quantize';
+import { z } from 'zod';
+import { compareModels, type NamedStudent } from '../comparison/compare.ts';
+import { comparisonLegend, comparisonTable } from '../comparison/report.ts';
+import { sampleText } from '../comparison/sample.ts';
+import { convert } from '../conversion/convert.ts';
+import { repositoryText } from '../corpus.ts';
+import { openConverted, useDevice } from '../model/open.ts';
+import { count, countOrZero, deviceShape, flag, type Flags, positive, readOptions, userPath } from '../options.ts';
+import { createProgress } from '../reporting/progress.ts';
+import { type TeacherSettings, trainTeacher } from '../teacher/train.ts';
+import { openTeacher, plotLayers } from './compare.ts';
+import { readTextFile, summaryText } from './convert.ts';
+import { EXIT_INTERRUPTED, print, say, stopSignal } from './terminal.ts';
+
+const shape = {
+  ...deviceShape,
+  out: z.string().min(1).default('runs/gemma2'),
+  text: z.string().optional(),
+  steps: count.default(600),
+  width: count.default(128),
+  layers: count.default(4),
+  heads: count.default(4),
+  context: count.default(256),
+  batch: count.default(16),
+  lr: positive.default(0.004),
+  seed: countOrZero.default(1),
+  retrain: flag,
+} as const;
+
+const CONVERSIONS: readonly SchemeName[] = ['q8', 'q4g32', 'q1'];
+const TEACHER = 'teacher';
+
+export async function runStart(flags: Flags): Promise<number> {
+  const options = readOptions(shape, flags);
+  useDevice(options);
+  const folder = userPath(options.out);
+  const teacherFolder = join(folder, TEACHER);
+  const text = options.text === undefined ? repositoryText() : readTextFile('--text', options.text);
+  const { signal, release } = stopSignal('stopping; what is finished stays');
+  try {
+    mkdirSync(folder, { recursive: true });
+    // The configuration is written last: where it is, the teacher is whole.
+    if (!options.retrain && existsSync(join(teacherFolder, 'config.json')))
+      say(`the teacher of an earlier run is in ${teacherFolder}; --retrain trains another`);
+    else await makeTeacher(teacherFolder, text, options, signal);
+    signal.throwIfAborted();
+
+    const students: NamedStudent[] = [];
+    for (const scheme of CONVERSIONS) {
+      const path = join(folder, `${scheme}.gemma2`);
+      const result = await convert(
+        teacherFolder,
+        path,
+        { scheme, calibration: 'absmax', kvCache: 'f32', mode: 'exact', overwrite: true },
+        { signal },
+      );
+      signal.throwIfAborted();
+      say(summaryText(result));
+      students.push({
+        name: scheme,
+        model: await openConverted(path, { device: options.device, threads: options.threads }),
+      });
+    }
+    const teacher = await openTeacher(teacherFolder);
+    const context = teacher.model.config.maxPositionEmbeddings;
+    const sample = sampleText(text, teacher.tokenizer, {
+      tokens: 4096,
+      window: Math.floor(context / 2),
+      generations: 8,
+      generated: Math.min(96, Math.floor(context / 2)),
+      prompt: Math.min(48, Math.floor(context / 4)),
+    });
+    const comparison = await compareModels(teacher, students, sample, { onMessage: say, signal });
+    const plot = join(folder, 'layers.svg');
+    plotLayers(plot, comparison);
+    print(`\n${comparisonTable(comparison)}\n\n${comparisonLegend(comparison)}\n`);
+    for (const { name, sample: written } of [comparison.teacher, ...comparison.students])
+      print(`${name.padEnd(10)} ${JSON.stringify(written)}`);
+    print(`\nerrors by layer: ${plot}\ntry: run ${join(folder, 'q4g32.gemma2')} "The "`);
+    return 0;
+  } catch (error) {
+    if (signal.aborted) return EXIT_INTERRUPTED;
+    throw error;
+  } finally {
+    release();
+  }
+}
+
+async function makeTeacher(
+  folder: string,
+  text: string,
+  settings: TeacherSettings,
+  signal: AbortSignal,
+): Promise<void> {
+  const { steps, batch, context } = settings;
+  say(`training a teacher on ${text.length} characters, ${steps} steps of ${(batch * context) / 2} bytes`);
+  const progress = createProgress('training', steps);
+  try {
+    const { model, validationLoss, seconds } = await trainTeacher(text, settings, {
+      signal,
+      onStep: (step, loss) => progress.update(step, `loss ${loss.toFixed(3)}`),
+    });
+    progress.stop();
+    const parameters = [...model.parameters()].reduce((sum, parameter) => sum + parameter.numel(), 0);
+    say(
+      `${parameters} weights, ${seconds.toFixed(0)} s, validation loss ${validationLoss.toFixed(3)} (${(validationLoss / Math.LN2).toFixed(2)} bits a byte)`,
+    );
+    saveHuggingFace(folder, model, { tokenizer: byteTokenizer() });
+  } finally {
+    progress.stop();
+  }
+}

@@ -22,6 +22,7 @@ import {
   gemma2Config,
   gemma2ConfigJson,
   loadGemma2,
+  loadModel,
   openHuggingFace,
   parseGemma2Config,
   saveHuggingFace,
@@ -185,6 +186,17 @@ describe('a broken folder is refused, and the message says what is broken', () =
     expect(() => loadGemma2(folder, { checkFinite: true })).toThrow(
       /"model\.embed_tokens\.weight" .* is NaN at \[3, 5\]/,
     );
+  });
+
+  it('a model that memory cannot hold, with how much it takes', () => {
+    const folder = join(root, 'large');
+    saveHuggingFace(folder, model);
+    const { source } = openHuggingFace(folder);
+    const config = { ...model.config, vocabSize: 1e12 };
+    expect(() => loadModel({ path: folder, config, source })).toThrow(
+      /need 96000\.\d GB as float32, \d+\.\d GB are free.*bfloat16/,
+    );
+    source.close();
   });
 
   it('a tokenizer that is missing or damaged', () => {

@@ -76,6 +76,23 @@ describe('the model', () => {
   });
 });
 
+describe('16-bit models', () => {
+  it('stay near the float32 model, with sums in float32', () => {
+    const expected = numbers(noGrad(() => tinyTeacher({}, { scale: 0.2 }).call(batch(IDS)).logits));
+    for (const [dtype, tolerance] of [
+      ['bfloat16', 0.3],
+      ['float16', 0.04],
+    ] as const) {
+      const model = tinyTeacher({}, { dtype, scale: 0.2 });
+      const { logits } = noGrad(() => model.call(batch(IDS)));
+      expect(logits.dtype).toBe(dtype);
+      expect(worst(numbers(logits), expected)).toBeLessThan(tolerance);
+      const decoder = new TeacherDecoder(model, { capacity: 8 });
+      expect(worst(Array.from(decoder.feed(IDS)), numbers(logits.select(1, -1)))).toBeLessThan(tolerance / 4);
+    }
+  });
+});
+
 describe('padding', () => {
   it('on the left changes nothing for the last position', () => {
     const model = tinyTeacher();

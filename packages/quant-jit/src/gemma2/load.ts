@@ -268,6 +268,26 @@ export function checkFinite(name: string, values: Float32Array, { shape, file }:
   }
 }
 
+/** Refuses a model that memory cannot hold. Errors (`out-of-memory`): how much it needs and how much there is. */
+function checkMemory(config: Gemma2Config, dtype: DType): void {
+  const type = PLAIN_TYPES[dtype];
+  const free = process.availableMemory?.();
+  if (type === undefined || free === undefined) return;
+  let numbers = 0;
+  for (const shape of expectedTensors(config).values()) numbers += shape.reduce((product, size) => product * size, 1);
+  const needed = numbers * ITEM_BYTES[type];
+  const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(1)} GB`;
+  if (needed > free)
+    throw new ProjError(
+      'out-of-memory',
+      `the weights need ${gigabytes(needed)} as ${dtype}, ${gigabytes(free)} are free`,
+      {
+        op: OP,
+        cure: "Load it as 'bfloat16', use a machine with more memory, or convert the model: that takes one tensor at a time",
+      },
+    );
+}
+
 function readTensor(
   name: string,
   source: TensorSource,
@@ -282,9 +302,10 @@ function readTensor(
   return tensorFromBytes(source.readBytes(name), DTYPES[info.type], info.shape, { device });
 }
 
-/** A model with the weights of a checkpoint, in evaluation mode. One tensor is read at a time. */
+/** A model with the weights of a checkpoint, in evaluation mode. One tensor is read at a time. Errors: memory cannot hold it; what reading finds. */
 export function loadModel({ config, source }: Gemma2Checkpoint, options: LoadModelOptions = {}): Gemma2ForCausalLM {
   const { dtype = 'float32', device = null, onProgress } = options;
+  checkMemory(config, dtype);
   const model = new Gemma2ForCausalLM(config, { dtype, device, empty: true });
   const parameters = [...model.namedParameters()];
   for (const [i, [name, parameter]] of parameters.entries()) {

@@ -373,9 +373,7 @@ function replay(capture: Capture, inputs: readonly Tensor[], first: boolean): un
   const storageOf = ({ storage, argument }: Write): Storage => storage ?? inputs[argument].storage;
   for (const write of writes) {
     const storage = storageOf(write);
-    const { node } = storage;
-    if (write.overLeaf !== null && node.consumers === 0 && storage.owned(node) && !node.shared)
-      overwritten.set(write.binding, 2 + write.overLeaf);
+    if (write.overLeaf !== null && storage.overwritable) overwritten.set(write.binding, 2 + write.overLeaf);
   }
   capture.outputBytes.forEach((bytes, i) => {
     const leaf = overwritten.get(firstOutput + i);

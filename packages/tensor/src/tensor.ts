@@ -45,9 +45,6 @@ export class Storage {
   #leafNode: AnyNode | null = null;
   /** The last value in memory, when nothing but the value that waits to be computed reads it: its memory may be taken for that. */
   #spare: AnyNode | null = null;
-  /** A value that an in-place operation made and handed to nobody else, and how many other handles it had on the way. */
-  #taken: AnyNode | null = null;
-  #takenSharers = 0;
 
   constructor(node: AnyNode) {
     this.node = node;
@@ -61,11 +58,16 @@ export class Storage {
     return spare;
   }
 
+  /** Whether the memory of the value may be written over: see `#alone`. */
+  get overwritable(): boolean {
+    return this.#alone(this.node);
+  }
+
   /** Whether only this storage has the value, and only in-place operations read it. */
   #alone(node: AnyNode): boolean {
     const only =
-      node === this.#taken
-        ? (node.sharers?.length ?? 0) === this.#takenSharers
+      node.internalSharers >= 0
+        ? (node.sharers?.length ?? 0) === node.internalSharers
         : this.owned(node) && !node.requiresGrad;
     return only && !node.shared && !node.readOutside;
   }
@@ -106,8 +108,7 @@ export class Storage {
     noteReplaced(this, this.node);
     this.node = node;
     this.#own(node);
-    this.#taken = internal && node.id >= since && !node.requiresGrad ? node : null;
-    this.#takenSharers = node.sharers?.length ?? 0;
+    if (internal && node.id >= since && !node.requiresGrad) node.internalSharers = node.sharers?.length ?? 0;
     this.#leafNode = null;
     this.version++;
     markPending(this);
@@ -116,7 +117,7 @@ export class Storage {
   /** Puts an earlier value back, as if the writes since had not happened. */
   restore(node: AnyNode): void {
     this.node = node;
-    this.#spare = this.#taken = null;
+    this.#spare = null;
     this.#leafNode = null;
   }
 
@@ -130,7 +131,7 @@ export class Storage {
     noteReplaced(this, this.node);
     this.node = node;
     this.#own(node);
-    this.#spare = this.#taken = null;
+    this.#spare = null;
     this.#leafNode = null;
     this.version++;
   }

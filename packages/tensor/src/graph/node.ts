@@ -46,6 +46,8 @@ export class Node<P extends Primitive = Primitive> {
   /** The storage (by its id) whose value it is, -1 for none; copies are free, so that several may share it. */
   owner = -1;
   sharers: number[] | null = null;
+  /** For a value that an in-place operation made and handed to nobody else: the handles that it had on the way, -1 for other values. */
+  internalSharers = -1;
   /** The first node made by the in-place operation after which it is no longer anybody's value. */
   overwrittenSince: number | undefined = undefined;
   /** The tensor that a leaf of the gradient graph belongs to. What is kept on nodes rather than in tables of weak keys dies young. */

@@ -40,6 +40,8 @@ export function planFor(
     plans.set(key, known);
     return known;
   }
+  // Making a plan leaves much behind, which is no reason to keep a large young generation ever after.
+  steadyYoungGeneration();
   const plan = makePlan(structure, roots, device, constants);
   plans.set(key, plan);
   announcePlan(plan);

@@ -177,7 +177,7 @@ function describe(value: unknown, tensors: Tensor[]): string {
 
 /**
  * Runs `fn` and gives all memory made inside back at once, except that of the tensors it returns, of older tensors that it changed in place,
- * and of those given to `keep`. Only needed for loops on `wasm` that never await; elsewhere the garbage collector does it.
+ * and of those given to `keep`. Nothing needs it: the garbage collector does the same, later.
  */
 export function tidy<T>(fn: () => T): T {
   const collect = (value: unknown): Tensor[] => {

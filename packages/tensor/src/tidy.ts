@@ -1,4 +1,4 @@
-/** `tidy`: memory that is given back at a known moment, for loops that never yield to the garbage collector's finalizers (WebAssembly memory). */
+/** `tidy`: memory that is given back at a known moment, sooner than the garbage collector would. */
 import type { Device, DeviceBuffer } from '@proj/kernel';
 import type { AnyNode } from './graph/node.ts';
 import type { Storage, Tensor } from './tensor.ts';

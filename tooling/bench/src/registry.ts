@@ -74,9 +74,9 @@ const MATVEC: Record<LowBitScheme, readonly RunnerId[]> = {
   q1: ['ours:native', 'ours:wasm'],
 };
 
-/** Loops that each can run: jax-js reads asynchronously, the others' loops are synchronous; our `wasm` needs turns or a captured step. */
+/** Loops that each can run: jax-js reads asynchronously, the others' loops are synchronous. */
 const LOOPS: Record<LoopMode, readonly RunnerId[]> = {
-  sync: ['ours:native', 'ours:js', 'pytorch', 'tfjs'],
+  sync: ['ours:native', 'ours:wasm', 'ours:js', 'pytorch', 'tfjs'],
   await: ['ours:native', 'ours:wasm', 'jax-js'],
   captured: ['ours:native', 'ours:wasm'],
 };

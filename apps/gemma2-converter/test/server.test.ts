@@ -1,0 +1,302 @@
+/** The server over loopback: many at once, fair turns, clients that leave, requests that make no sense, and its end. */
+import { connect } from 'node:net';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { convert } from '../src/conversion/convert.ts';
+import { type OpenedModel, openConverted, recordOf, tokenizerOf } from '../src/model/open.ts';
+import { ModelServer } from '../src/server/server.ts';
+import { StopStrings } from '../src/server/stop-strings.ts';
+import { run, start, temporaryFolder, writeTeacher } from './support.ts';
+
+const { path, remove } = temporaryFolder();
+let model: OpenedModel;
+let server: ModelServer;
+let base: string;
+const JSON_TYPE = { 'content-type': 'application/json' };
+
+beforeAll(async () => {
+  writeTeacher(path('teacher'));
+  await convert(path('teacher'), path('model.q8'), {
+    scheme: 'q8',
+    calibration: 'absmax',
+    kvCache: 'f32',
+    mode: 'exact',
+  });
+  model = await openConverted(path('model.q8'));
+  server = new ModelServer({
+    modelName: 'model',
+    tokenizer: tokenizerOf(model),
+    stopTokens: recordOf(model).stopTokens,
+    sequences: Array.from({ length: 4 }, () => model.loaded.sequence()),
+    queue: 4,
+    maxBody: 20_000,
+  });
+  base = `http://127.0.0.1:${await server.listen('127.0.0.1', 0)}`;
+}, 60_000);
+afterAll(async () => {
+  await server.close(0);
+  remove();
+});
+
+const post = (where: string, body: unknown, options: RequestInit = {}): Promise<Response> =>
+  fetch(base + where, {
+    method: 'POST',
+    headers: JSON_TYPE,
+    body: typeof body === 'string' ? body : JSON.stringify(body),
+    ...options,
+  });
+
+interface Completion {
+  readonly choices: readonly [{ readonly text: string; readonly finish_reason: string }];
+  readonly usage: { readonly prompt_tokens: number; readonly completion_tokens: number };
+}
+interface Failure {
+  readonly error: { readonly message: string; readonly param: string | null; readonly code: string };
+}
+
+/** The objects of a stream of server-sent events; the last line must be [DONE]. */
+async function* events(response: Response): AsyncGenerator<{ readonly choices: readonly Record<string, unknown>[] }> {
+  let text = '';
+  let done = false;
+  for await (const part of response.body ?? []) {
+    text += Buffer.from(part).toString('latin1');
+    for (let at = text.indexOf('\n\n'); at >= 0; at = text.indexOf('\n\n')) {
+      const data = text.slice('data: '.length, at);
+      text = text.slice(at + 2);
+      if (data === '[DONE]') done = true;
+      else yield JSON.parse(Buffer.from(data, 'latin1').toString());
+    }
+  }
+  expect(done).toBe(true);
+}
+
+const until = async (holds: () => boolean): Promise<void> => {
+  for (let i = 0; i < 400 && !holds(); i++) await new Promise((resolve) => setTimeout(resolve, 5));
+  expect(holds()).toBe(true);
+};
+
+describe('answers', { timeout: 60_000 }, () => {
+  it('are the same whole, streamed, and from a sequence of its own', async () => {
+    const request = { prompt: 'the cat sat', max_tokens: 24, temperature: 0 };
+    const whole = (await (await post('/v1/completions', request)).json()) as Completion;
+    let streamed = '';
+    let reason: unknown;
+    for await (const { choices } of events(await post('/v1/completions', { ...request, stream: true }))) {
+      streamed += String(choices[0]['text']);
+      reason = choices[0]['finish_reason'] ?? reason;
+    }
+    expect(streamed).toBe(whole.choices[0].text);
+    expect(reason).toBe(whole.choices[0].finish_reason);
+    // 11 bytes and <bos>.
+    expect(whole.usage.prompt_tokens).toBe(12);
+
+    const sequence = model.loaded.sequence();
+    const tokenizer = tokenizerOf(model);
+    const ids: number[] = [];
+    for (let next = tokenizer.encode(request.prompt); ids.length < whole.usage.completion_tokens;) {
+      const logits = sequence.feed(next);
+      next = [logits.indexOf(Math.max(...logits))];
+      ids.push(...next);
+    }
+    sequence.dispose();
+    expect(tokenizer.decode(ids, { skipSpecialTokens: true })).toBe(whole.choices[0].text);
+  });
+
+  it('to conversations go through the chat template, and count tokens on request', async () => {
+    const messages = [{ role: 'user', content: [{ type: 'text', text: 'hello' }] }];
+    const request = { messages, max_tokens: 8, temperature: 0, stream: true, stream_options: { include_usage: true } };
+    const seen: unknown[] = [];
+    let last: unknown;
+    for await (const event of events(await post('/v1/chat/completions', request))) {
+      seen.push(event);
+      last = event;
+    }
+    expect(seen[0]).toMatchObject({ object: 'chat.completion.chunk', choices: [{ delta: { role: 'assistant' } }] });
+    const prompt = tokenizerOf(model).encodeChat([{ role: 'user', content: 'hello' }]);
+    expect(last).toMatchObject({ choices: [], usage: { prompt_tokens: prompt.length, completion_tokens: 8 } });
+  });
+
+  it('end before a stop string, also one that comes in pieces', async () => {
+    const request = { prompt: 'abc', max_tokens: 40, temperature: 0 };
+    const { choices } = (await (await post('/v1/completions', request)).json()) as Completion;
+    const stop = choices[0].text.slice(5, 8);
+    const cut = (await (await post('/v1/completions', { ...request, stop })).json()) as Completion;
+    expect(cut.choices[0]).toMatchObject({
+      text: choices[0].text.slice(0, choices[0].text.indexOf(stop)),
+      finish_reason: 'stop',
+    });
+    const stops = new StopStrings(['END', 'xy']);
+    expect(['a', 'E', 'N', 'x', 'x', 'EN', 'D!'].map((piece) => stops.push(piece)).join('|')).toBe('a|||EN|x|x|');
+    expect(stops.stopped).toBe(true);
+  });
+
+  it('say how the server is', async () => {
+    expect(await (await fetch(`${base}/health`)).json()).toMatchObject({
+      status: 'ok',
+      slots: 4,
+      active: 0,
+      waiting: 0,
+    });
+    expect(await (await fetch(`${base}/v1/models`)).json()).toMatchObject({ data: [{ id: 'model' }] });
+    expect((await fetch(`${base}/v1/models/other`)).status).toBe(404);
+    const metrics = await (await fetch(`${base}/metrics`)).text();
+    expect(metrics).toMatch(/^gemma2_generated_tokens_total [1-9]\d*$/m);
+    expect(metrics).toMatch(/^gemma2_slots 4$/m);
+    expect(metrics).toMatch(/^gemma2_requests_total\{path="\/v1\/completions",status="200"\} [1-9]/m);
+  });
+});
+
+describe('eight streams at once', { timeout: 60_000 }, () => {
+  it('all come to their end, those that run in fair turns', async () => {
+    const order: number[] = [];
+    const texts = await Promise.all(
+      Array.from({ length: 8 }, async (_, i) => {
+        const response = await post('/v1/completions', {
+          prompt: `stream ${i}`,
+          max_tokens: 200,
+          temperature: 1.2,
+          seed: i,
+          stream: true,
+        });
+        expect(response.status).toBe(200);
+        let text = '';
+        for await (const { choices } of events(response)) {
+          order.push(i);
+          text += String(choices[0]['text']);
+        }
+        return text;
+      }),
+    );
+    expect(new Set(texts).size).toBe(8);
+    // While the first four run (none has ended), each has had as many turns as the others, give or take what a socket holds back.
+    const ends = Array.from({ length: 8 }, (_, i) => order.lastIndexOf(i));
+    const early = order.slice(0, Math.min(...ends));
+    const running = new Set(early);
+    const counts = [...running].map((i) => early.filter((each) => each === i).length);
+    expect(running.size).toBeLessThanOrEqual(4);
+    expect(Math.max(...counts) - Math.min(...counts)).toBeLessThan(60);
+    expect(server.scheduler.load).toEqual({ slots: 4, active: 0, waiting: 0 });
+  });
+
+  it('leave the event loop free', async () => {
+    const work = Promise.all(
+      Array.from({ length: 4 }, () => post('/v1/completions', { prompt: 'x', max_tokens: 200, temperature: 2 })),
+    );
+    await until(() => server.scheduler.load.active === 4);
+    const started = performance.now();
+    expect((await fetch(`${base}/health`)).status).toBe(200);
+    expect(performance.now() - started).toBeLessThan(1000);
+    await work;
+  });
+
+  it('and more than slots and queue hold are told to come back', async () => {
+    const controller = new AbortController();
+    const held = Array.from({ length: 8 }, () =>
+      post('/v1/completions', { prompt: 'y', max_tokens: 250, stream: true }, { signal: controller.signal }).catch(
+        () => null,
+      ),
+    );
+    await until(() => server.scheduler.load.waiting === 4);
+    const refused = await post('/v1/completions', { prompt: 'y', max_tokens: 1 });
+    expect(refused.status).toBe(429);
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+    controller.abort();
+    await Promise.all(held);
+    await until(() => server.scheduler.load.active === 0 && server.scheduler.load.waiting === 0);
+    expect((await post('/v1/completions', { prompt: 'y', max_tokens: 1 })).status).toBe(200);
+  });
+});
+
+describe('a client that leaves', { timeout: 60_000 }, () => {
+  it('frees its slot, and its place in the queue', async () => {
+    const controller = new AbortController();
+    const response = await post(
+      '/v1/completions',
+      { prompt: 'z', max_tokens: 240, stream: true, temperature: 2 },
+      { signal: controller.signal },
+    );
+    const reader = response.body?.getReader();
+    await reader?.read();
+    controller.abort();
+    await until(() => server.scheduler.load.active === 0);
+    expect(await (await fetch(`${base}/metrics`)).text()).toMatch(/^gemma2_cancelled_total [1-9]/m);
+  });
+});
+
+describe('requests that make no sense', { timeout: 60_000 }, () => {
+  it.each([
+    ['{"prompt": ', 400, null, /not JSON/],
+    ['', 400, null, /not JSON/],
+    ['[1]', 400, null, /JSON object/],
+    [{}, 400, 'prompt', /one text/],
+    [{ prompt: 3 }, 400, 'prompt', /one text/],
+    [{ prompt: ['a', 'b'] }, 400, 'prompt', /one text/],
+    [{ prompt: [99_999] }, 400, 'prompt', /no token 99999/],
+    [{ prompt: 'a', temperature: 'hot' }, 400, 'temperature', /expected number/],
+    [{ prompt: 'a', temperature: -1 }, 400, 'temperature', />=0/],
+    [{ prompt: 'a', top_p: 0 }, 400, 'top_p', />0/],
+    [{ prompt: 'a', max_tokens: 0 }, 400, 'max_tokens', />=1/],
+    [{ prompt: 'a', max_tokens: 1.5 }, 400, 'max_tokens', /int/],
+    [{ prompt: 'a', n: 3 }, 400, 'n', /not supported/],
+    [{ prompt: 'a', stop: ['a', 'b', 'c', 'd', 'e'] }, 400, 'stop', /./],
+    [{ prompt: 'a', temprature: 1 }, 400, 'temprature', /unknown parameter/],
+    [{ prompt: 'a', model: 'gpt' }, 404, 'model', /no model "gpt"/],
+    [{ prompt: 'word '.repeat(100) }, 400, 'prompt', /501 tokens, the context holds 256/],
+    [{ prompt: 'x'.repeat(30_000) }, 413, null, /20000 bytes/],
+  ])('%j is refused with a reason', async (body, status, param, message) => {
+    const response = await post('/v1/completions', body);
+    expect(response.status).toBe(status);
+    const { error } = (await response.json()) as Failure;
+    expect(error.message).toMatch(message);
+    expect(error.param).toBe(param);
+  });
+
+  it('in conversations, paths, methods and types too', async () => {
+    const chat = await post('/v1/chat/completions', { messages: [] });
+    expect(chat.status).toBe(400);
+    expect(((await chat.json()) as Failure).error.param).toBe('messages');
+    const nested = await post('/v1/chat/completions', { messages: [{ role: 'user' }] });
+    expect(((await nested.json()) as Failure).error.param).toBe('messages.0.content');
+    expect((await post('/v2/completions', {})).status).toBe(404);
+    const method = await fetch(`${base}/v1/completions`);
+    expect(method.status).toBe(405);
+    expect(method.headers.get('allow')).toBe('POST');
+    expect((await fetch(`${base}/v1/completions`, { method: 'POST', body: '{}' })).status).toBe(415);
+  });
+
+  it('that are not HTTP at all do no harm', async () => {
+    const socket = connect(Number(new URL(base).port), '127.0.0.1');
+    const answer = new Promise<string>((resolve) => socket.once('data', (data) => resolve(String(data))));
+    socket.write('nonsense\r\n\r\n');
+    expect(await answer).toMatch(/^HTTP\/1\.1 400/);
+    socket.destroy();
+    expect((await fetch(`${base}/health`)).status).toBe(200);
+  });
+});
+
+describe('the program', { timeout: 60_000 }, () => {
+  it('serves until it is told to stop, and lets what runs come to its end', async () => {
+    const serving = start(['serve', path('model.q8'), '--port', '0', '--slots', '2', '--name', 'tiny']);
+    const [, url] = await serving.until(/on (http:\/\/127\.0\.0\.1:\d+)\/v1/);
+    const response = await fetch(`${url}/v1/completions`, {
+      method: 'POST',
+      headers: JSON_TYPE,
+      body: JSON.stringify({ model: 'tiny', prompt: 'a', max_tokens: 250, temperature: 2, stream: true }),
+    });
+    let tokens = 0;
+    for await (const { choices } of events(response)) {
+      if (tokens++ === 3) serving.child.kill('SIGTERM');
+      expect(choices).toHaveLength(1);
+    }
+    expect(tokens).toBeGreaterThan(10);
+    expect((await serving.done).status).toBe(0);
+  });
+
+  it('says which option is wrong, and when the port is taken', async () => {
+    const wrong = await run(['serve', path('model.q8'), '--port', '99999', '--slots', 'many']);
+    expect(wrong.status).toBe(2);
+    expect(wrong.errors).toMatch(/--port: .*got "99999"; --slots: .*got "many"/);
+    const taken = await run(['serve', path('model.q8'), '--slots', '1', '--port', new URL(base).port]);
+    expect(taken.status).toBe(1);
+    expect(taken.errors).toMatch(/cannot listen on 127\.0\.0\.1:\d+: .*EADDRINUSE/);
+  });
+});

@@ -36,7 +36,7 @@ import {
   unary,
   type Emitter,
 } from './llvm-operations.ts';
-import { lanesOf, literal, llvmType, mangled, memoryType } from './llvm-types.ts';
+import { bytesLiteral, lanesOf, literal, llvmType, mangled, memoryType } from './llvm-types.ts';
 
 /** The symbol that every rendered module exports. */
 export const KERNEL_SYMBOL = 'kernel';
@@ -77,7 +77,7 @@ class Renderer implements Emitter {
   }
 
   module(): string {
-    const { parameters, locals, body } = this.#kernel;
+    const { parameters, locals, constants, body } = this.#kernel;
     for (const { position, element, length } of locals)
       this.line(`%local.${position} = alloca [${length} x ${memoryType(valueType(element))}], align 64`);
     this.#block(body);
@@ -88,6 +88,10 @@ class Renderer implements Emitter {
         : `ptr noalias ${p.access === 'read' ? 'readonly ' : ''}%p${p.position}`,
     );
     return [
+      ...constants.map(
+        ({ position, contents = new Uint8Array() }) =>
+          `@constant.${position} = private constant [${contents.length} x i8] c"${bytesLiteral(contents)}", align 64`,
+      ),
       `define internal void @body(${[...formal, 'i64 %begin', 'i64 %end', 'i64 %thread'].join(', ')}) noinline #0 {`,
       'entry:',
       ...this.#lines,
@@ -376,7 +380,16 @@ class Renderer implements Emitter {
   // Memory
 
   #base(memory: Memory): string {
-    return memory.kind === 'local' ? `%local.${memory.position}` : `%p${memory.position}`;
+    switch (memory.kind) {
+      case 'buffer':
+        return `%p${memory.position}`;
+      case 'local':
+        return `%local.${memory.position}`;
+      case 'constant':
+        return `@constant.${memory.position}`;
+      default:
+        return memory.kind satisfies never;
+    }
   }
 
   #pointer(memory: Memory, index: string): string {

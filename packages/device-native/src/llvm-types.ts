@@ -88,3 +88,12 @@ export function literal(value: Constant, type: ValueType): string {
 /** `<float 1.0, float 2.0>`. */
 export const vectorLiteral = (element: string, lanes: readonly (string | number)[]): string =>
   `<${lanes.map((lane) => `${element} ${lane}`).join(', ')}>`;
+
+const ESCAPED = Array.from({ length: 256 }, (_, byte) => `\\${byte.toString(16).padStart(2, '0').toUpperCase()}`);
+
+/** Bytes as the inside of a string constant. */
+export function bytesLiteral(bytes: Uint8Array): string {
+  let text = '';
+  for (const byte of bytes) text += ESCAPED[byte];
+  return text;
+}

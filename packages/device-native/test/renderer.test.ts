@@ -404,6 +404,25 @@ describe.each(hasLlvm ? levels : [])('the llvm target on %s', (level) => {
     }
   });
 
+  test('constant memories are part of the code', () => {
+    for (const type of [...NUMBERS, 'bool', 'f16', 'bf16'] as const)
+      for (const lanes of [1, 16]) {
+        const contents = samples(type, COUNT, 31);
+        const kernel = buildKernel(`table ${type} ${lanes}`, (b) => {
+          const x = b.table('x', type, contents);
+          const [plain, gathered] = [b.buffer('plain', type, 'write'), b.buffer('gathered', type, 'write')];
+          b.for(b.begin, b.end, lanes, [], (i) => {
+            b.store(plain, i, b.load(x, i, lanes));
+            b.store(gathered, i, b.gather(x, b.sub(COUNT - 1, b.add(b.iota('index', lanes), i))));
+          });
+        });
+        const empty = new Uint8Array(contents.length);
+        const [plain, gathered] = runKernel(native, kernel, [empty, empty], [], COUNT);
+        expect(plain).toEqual(contents);
+        expect(canonical(type, gathered ?? empty)).toEqual(canonical(type, contents).reverse());
+      }
+  });
+
   test('nested loops carry values, branches and locals keep theirs', () => {
     const kernel = buildKernel('control', (b) => {
       const [input, out] = [b.buffer('in', 'i32'), b.buffer('out', 'i32', 'write')];

@@ -39,8 +39,9 @@ export type {
 export { buildKernel, KernelBuilder, vectorLoop, type Operand } from './ir/builder.ts';
 export { printKernel } from './ir/print.ts';
 export { hashKernel, hashText } from './ir/hash.ts';
-export { MAX_LOCAL_BYTES, verifyKernel } from './ir/verify.ts';
+export { MAX_CONSTANT_BYTES, MAX_LOCAL_BYTES, verifyKernel } from './ir/verify.ts';
 export { liveValues } from './passes/dead-code.ts';
+export { embedConstants } from './passes/embed-constants.ts';
 export { castStorage, loadAsFloat } from './passes/lower-half.ts';
 export { coerce } from './passes/fold.ts';
 export type {

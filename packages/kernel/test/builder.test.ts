@@ -1,5 +1,14 @@
 import { describe, expect, test } from 'vitest';
-import { buildKernel, hashKernel, KernelBuilder, printKernel, vectorLoop, type Kernel } from '../src/index.ts';
+import {
+  buildKernel,
+  embedConstants,
+  hashKernel,
+  KernelBuilder,
+  printKernel,
+  vectorLoop,
+  verifyKernel,
+  type Kernel,
+} from '../src/index.ts';
 
 const body = (kernel: Kernel): string[] =>
   printKernel(kernel)
@@ -89,6 +98,60 @@ test('prints loops with carried values, branches, masks and locals', () => {
       scatter out[%10] = %13
     }"
   `);
+});
+
+test('prints constants with their bytes, which tell kernels apart', () => {
+  const kernel = (bytes: readonly number[]): Kernel =>
+    buildKernel('constants', (b) => {
+      const x = b.table('x', 'u16', Uint8Array.from(bytes));
+      b.store(b.buffer('out', 'u16', 'write'), 0, b.load(x, 1));
+    });
+  expect(printKernel(kernel([1, 2, 254, 255]))).toMatchInlineSnapshot(`
+    "kernel constants(out: write u16[]) {
+      constant x0: u16[2] = 0102feff
+      %0: u16 = load x0[index 1]
+      out[index 0] = %0
+    }"
+  `);
+  expect(hashKernel(kernel([1, 2, 254, 255]))).toBe(hashKernel(kernel([1, 2, 254, 255])));
+  expect(hashKernel(kernel([1, 2, 254, 254]))).not.toBe(hashKernel(kernel([1, 2, 254, 255])));
+});
+
+describe('embedding', () => {
+  const add = buildKernel('add', (b) => {
+    const [x, n, y, out] = [
+      b.buffer('x', 'f32'),
+      b.scalar('n', 'i32'),
+      b.buffer('y', 'f32'),
+      b.buffer('out', 'f32', 'write'),
+    ];
+    b.prefetch(y, 64);
+    b.store(out, b.cast(n, 'index'), b.add(b.load(x, 0), b.load(y, 1)));
+  });
+  test('a buffer becomes a constant, and the other parameters move up', () => {
+    const y = new Uint8Array(Float32Array.of(1, 2.5).buffer);
+    const kernel = embedConstants(add, new Map([['y', y]]), 'add y');
+    verifyKernel(kernel);
+    expect(printKernel(kernel)).toMatchInlineSnapshot(`
+      "kernel add y(x: read f32[], n: i32, out: write f32[]) {
+        constant y0: f32[2] = 0000803f00002040
+        %0: i32 = param n
+        %1: index = cast %0
+        %2: f32 = load x[index 0]
+        %3: f32 = load y0[index 1]
+        %4: f32 = add %2, %3
+        out[%1] = %4
+      }"
+    `);
+  });
+  test('what cannot be built in is named', () => {
+    const embed = (name: string, bytes: number) => (): unknown =>
+      embedConstants(add, new Map([[name, new Uint8Array(bytes)]]));
+    expect(embed('z', 4)).toThrow(/kernel add: there is no parameter z/);
+    expect(embed('out', 4)).toThrow(/parameter out is no read-only buffer/);
+    expect(embed('n', 4)).toThrow(/parameter n is no read-only buffer/);
+    expect(embed('x', 5)).toThrow(/5 bytes are no whole elements of x, which are f32/);
+  });
 });
 
 describe('folding', () => {

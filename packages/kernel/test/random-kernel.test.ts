@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { getDevice, JsDevice, liveValues, verifyKernel, type Op } from '../src/index.ts';
-import { compareDevices, randomKernel, runKernel } from '../src/testing/index.ts';
+import { compareDevices, randomKernel, runKernel, withConstants } from '../src/testing/index.ts';
 
 const SEEDS = Array.from({ length: 120 }, (_, i) => i + 1);
 
@@ -75,6 +75,19 @@ describe('random kernels', () => {
     for (const seed of SEEDS) {
       const { kernel, inputs } = randomKernel(seed);
       expect(compareDevices(reference, wasm, kernel, inputs)).toBeNull();
+    }
+  });
+  test('with their inputs built in do the same on js and wasm', () => {
+    const js = new JsDevice({ bounds: true });
+    const wasm = getDevice('wasm');
+    for (const seed of SEEDS) {
+      const random = randomKernel(seed);
+      const { kernel, inputs } = withConstants(random);
+      verifyKernel(kernel);
+      expect(kernel.parameters.length).toBe(random.kernel.parameters.length - kernel.constants.length);
+      const outputs = runKernel(js, random.kernel, random.inputs).filter((_, i) => i % 2 === 1);
+      expect(runKernel(js, kernel, inputs), `seed ${seed}`).toEqual(outputs);
+      expect(compareDevices(js, wasm, kernel, inputs)).toBeNull();
     }
   });
   test('a difference of one element is found', () => {

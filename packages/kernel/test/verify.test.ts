@@ -231,6 +231,14 @@ const bad: Record<string, { readonly kernel: () => Kernel; readonly message: Reg
     kernel: () => buildKernel('bad', (b) => void b.local('big', 'f64', 1 << 20)),
     message: /bytes of locals/,
   },
+  'constants of another length': {
+    kernel: () => buildKernel('bad', (b) => void b.table('x', 'f32', new Uint8Array(6))),
+    message: /constant x0 of 1.5 elements of f32 has 6 bytes/,
+  },
+  'too many constants': {
+    kernel: () => buildKernel('bad', (b) => void b.table('x', 'u8', new Uint8Array((4 << 20) + 1))),
+    message: /4194305 bytes of constants, at most 4194304/,
+  },
   'memory of index elements': {
     kernel: () => buildKernel('bad', (b) => void b.buffer('x', 'index')),
     message: /index elements/,

@@ -385,6 +385,42 @@ describe('the wasm target gives the bits of the js target', () => {
   });
 });
 
+describe('constant memories', () => {
+  const TYPES = [...INTEGERS, ...FLOATS, 'bool', 'f16', 'bf16'] as const;
+  /** Reads a table whole, at an index that the range gives, and lane by lane. */
+  const reads = (type: ScalarType, lanes: number, seed: number): Kernel =>
+    buildKernel('table', (b) => {
+      const x = b.table('x', type, elements(type, COUNT, generator(seed)));
+      const outputs = [0, 1, 2].map((i) => b.buffer(`out${i}`, type, 'write'));
+      b.for(b.begin, b.end, lanes, [], (i) => {
+        const back = b.sub(COUNT - 1, b.add(b.iota('index', lanes), i));
+        b.store(outputs[0], i, b.load(x, i, lanes));
+        b.store(outputs[1], i, b.gather(x, back));
+        b.store(outputs[2], i, b.load(x, 3, lanes, b.lt(back, 50)));
+      });
+    });
+
+  it('are read as buffers are, on every type', () => {
+    for (const type of TYPES) for (const lanes of [1, 4, 16]) check(reads(type, lanes, 3), 1);
+  });
+
+  it('of many kernels of one module do not touch each other, also where workers run', async () => {
+    const device = new WasmDevice({ threads: 2 });
+    const kernels = TYPES.map((type, i) => reads(type, 4, i));
+    device.compile(kernels);
+    for (const kernel of kernels) {
+      const data = kernel.parameters.map(
+        (p) => new Uint8Array(COUNT * (p.kind === 'buffer' ? SCALARS[p.element].bytes : 0)),
+      );
+      for (let run = 0; run < 3; run++) {
+        expect(difference(js, device, { kernel, data, end: COUNT, grain: 16, align: 16 })).toBeNull();
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+    }
+    device.dispose();
+  });
+});
+
 describe('control flow', () => {
   it('loops carry values of every kind, branches choose, locals keep', () => {
     for (const lanes of [1, 4, 16]) {

@@ -10,7 +10,7 @@
 import { ProjError, toProjError } from '../errors.ts';
 import { hashKernel } from '../ir/hash.ts';
 import type { Kernel } from '../ir/ir.ts';
-import { renderWasm } from '../targets/wasm.ts';
+import { renderWasm, wasmConstantBytes } from '../targets/wasm.ts';
 import { MAX_PAGES } from '../targets/wasm-bytes.ts';
 import type { WasmFeatures } from '../targets/wasm-vector.ts';
 import type { CompiledKernel, Device, DeviceBuffer, DeviceFeatures, Launch, Program } from './device.ts';
@@ -176,10 +176,13 @@ export class WasmDevice implements Device {
     for (const kernel of kernels) if (!this.#kernels.has(hashKernel(kernel))) missing.set(hashKernel(kernel), kernel);
     if (missing.size > 0) {
       const first = this.#functions;
+      const constants = wasmConstantBytes([...missing.values()]);
       const bytes = renderWasm([...missing.values()], {
         features: this.#wasm,
         sharedMemory: this.#shared,
         tableStart: first,
+        // Never given back: compiled kernels stay as long as the device.
+        ...(constants === 0 ? {} : { constantsStart: this.reserve(constants) }),
       });
       const functions = first + missing.size;
       if (this.#table.length < functions) this.#table.grow(2 * functions - this.#table.length);

@@ -36,6 +36,7 @@ export class KernelBuilder {
   readonly name: string;
   #parameters: Parameter[] = [];
   #locals: Memory[] = [];
+  #constants: Memory[] = [];
   #root: Block = { parent: null, depth: 0, statements: [] };
   #block: Block = this.#root;
   #known = new Map<Block, Map<string, Value>>();
@@ -76,6 +77,21 @@ export class KernelBuilder {
     };
     this.#locals.push(memory);
     this.#written.add(memory);
+    return memory;
+  }
+
+  /** Read-only memory with these elements (little-endian), which becomes part of the compiled code; at most 4 MiB in all. */
+  table(name: string, element: ScalarType, contents: Uint8Array): Memory {
+    const memory: Memory = {
+      kind: 'constant',
+      name: `${name}${this.#constants.length}`,
+      element,
+      access: 'read',
+      length: contents.length / SCALARS[element].bytes,
+      position: this.#constants.length,
+      contents,
+    };
+    this.#constants.push(memory);
     return memory;
   }
 
@@ -429,7 +445,13 @@ export class KernelBuilder {
 
   /** The finished kernel. */
   build(): Kernel {
-    return { name: this.name, parameters: this.#parameters, locals: this.#locals, body: this.#root };
+    return {
+      name: this.name,
+      parameters: this.#parameters,
+      locals: this.#locals,
+      constants: this.#constants,
+      body: this.#root,
+    };
   }
 
   // Internals

@@ -2,7 +2,7 @@
  * The kernel language: values in single assignment inside structured blocks.
  *
  * A kernel runs over a part `[begin, end)` of its parallel range. Values are pure except loads; statements are stores, counted loops with
- * carried values, and branches without results. Memory is reached through `Memory` objects (parameters and locals), never through raw
+ * carried values, and branches without results. Memory is reached through `Memory` objects (parameters, locals, constants), never through raw
  * pointers, so that the same kernel means the same on machine code, on WebAssembly and on typed arrays.
  *
  * Numbers: integer arithmetic wraps; `div` and `rem` of integers truncate towards zero (x / 0, and the smallest number / -1, are undefined: guard them); shifts take the count
@@ -46,13 +46,16 @@ export type Op =
 export type Builtin = 'begin' | 'end' | 'thread';
 
 export interface Memory {
-  readonly kind: 'buffer' | 'local';
+  readonly kind: 'buffer' | 'local' | 'constant';
   readonly name: string;
   readonly element: ScalarType;
   readonly access: 'read' | 'write' | 'readwrite';
-  /** Locals: number of elements. Buffers: position among the kernel's parameters. */
+  /** Locals and constants: number of elements. */
   readonly length: number;
+  /** Among the kernel's parameters, locals, or constants. */
   readonly position: number;
+  /** Constants: the elements, little-endian. They are part of the compiled code. */
+  readonly contents?: Uint8Array;
 }
 
 export interface ScalarParameter {
@@ -158,5 +161,6 @@ export interface Kernel {
   readonly name: string;
   readonly parameters: readonly Parameter[];
   readonly locals: readonly Memory[];
+  readonly constants: readonly Memory[];
   readonly body: Block;
 }

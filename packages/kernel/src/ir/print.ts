@@ -1,6 +1,15 @@
-/** The printed form of a kernel: canonical (values are numbered in order of appearance), so that equal text means equal kernels. */
+/** The printed form of a kernel: canonical (values are numbered in order of appearance, constants are written out), so that equal text means equal kernels. */
 import type { Block, Kernel, Memory, Statement, Value } from './ir.ts';
 import { typeName } from './types.ts';
+
+const HEXADECIMAL = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
+
+/** Two digits a byte. */
+export function toHexadecimal(bytes: Uint8Array): string {
+  let text = '';
+  for (const byte of bytes) text += HEXADECIMAL[byte];
+  return text;
+}
 
 /** The kernel as text, a statement a line; the verifier's errors count these lines. */
 export function printKernel(kernel: Kernel): string {
@@ -77,6 +86,8 @@ export function printKernel(kernel: Kernel): string {
   );
   lines.push(`kernel ${kernel.name}(${parameters.join(', ')}) {`);
   for (const local of kernel.locals) lines.push(`  local ${local.name}: ${local.element}[${local.length}]`);
+  for (const { name: title, element, length, contents } of kernel.constants)
+    lines.push(`  constant ${title}: ${element}[${length}] = ${toHexadecimal(contents ?? new Uint8Array())}`);
   block(kernel.body, '  ');
   lines.push('}');
   return lines.join('\n');

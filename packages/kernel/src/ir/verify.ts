@@ -7,15 +7,19 @@ import { isFloat, isInteger, isStorageOnly, SCALARS, typeName, valueType } from 
 /** Most bytes of locals that a kernel may have: they live on a thread's stack. */
 export const MAX_LOCAL_BYTES = 256 * 1024;
 
+/** Most bytes of constant memories that a kernel may have: they are compiled, and printed, with it. */
+export const MAX_CONSTANT_BYTES = 4 << 20;
+
 /** Throws `kernel-verification`, with the kernel's name and the line of its printed form, when it is ill-typed or uses a value outside its scope. */
 export function verifyKernel(kernel: Kernel): void {
   const visible = new Set<Value>();
   const memories = new Set<Memory>([
     ...kernel.locals,
+    ...kernel.constants,
     ...kernel.parameters.filter((p): p is Memory => p.kind === 'buffer'),
   ]);
   // The line of the printed kernel that a statement stands on: the head is line 1, constants have none.
-  let line = 1 + kernel.locals.length;
+  let line = 1 + kernel.locals.length + kernel.constants.length;
   const fail = (message: string): never => {
     const text = safePrint(kernel);
     throw new ProjError(
@@ -275,6 +279,13 @@ export function verifyKernel(kernel: Kernel): void {
     if (p.kind === 'scalar' && isStorageOnly(p.type)) fail(`scalar parameter ${p.name} of ${p.type}: pass an f32`);
   const bytes = kernel.locals.reduce((sum, local) => sum + local.length * 8, 0);
   if (bytes > MAX_LOCAL_BYTES) fail(`${bytes} bytes of locals, at most ${MAX_LOCAL_BYTES}`);
+  for (const { name, element, length, access: mode, contents } of kernel.constants) {
+    if (mode !== 'read') fail(`constant ${name} is not read-only`);
+    if (!Number.isInteger(length) || contents?.length !== length * SCALARS[element].bytes)
+      fail(`constant ${name} of ${length} elements of ${element} has ${contents?.length ?? 0} bytes`);
+  }
+  const constants = kernel.constants.reduce((sum, { contents }) => sum + (contents?.length ?? 0), 0);
+  if (constants > MAX_CONSTANT_BYTES) fail(`${constants} bytes of constants, at most ${MAX_CONSTANT_BYTES}`);
   block(kernel.body);
 }
 

@@ -21,6 +21,13 @@ function saturate64(x: number): bigint {
   return BigInt(Math.trunc(x));
 }
 
+/** The bytes of hexadecimal text. */
+function bytesOf(text: string): ArrayBuffer {
+  const bytes = new Uint8Array(text.length / 2);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = parseInt(text.slice(2 * i, 2 * i + 2), 16);
+  return bytes.buffer;
+}
+
 const small = (a: number): boolean => (a | 0) === a;
 const onIndex =
   (op: (a: bigint, b: bigint) => bigint, fast: (a: number, b: number) => number) =>
@@ -65,6 +72,7 @@ function twoSum(a: number, b: number): [number, number] {
 
 /** Helpers by the name that generated code uses. */
 export const JS_RUNTIME = {
+  bytesOf,
   roundHalfEven,
   popcount32,
   popcount64,

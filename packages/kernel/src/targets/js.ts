@@ -17,6 +17,7 @@ import type {
   UnaryOp,
   Value,
 } from '../ir/ir.ts';
+import { toHexadecimal } from '../ir/print.ts';
 import { isFloat, isStorageOnly, isUnsigned, SCALARS, type ScalarType } from '../ir/types.ts';
 import { liveValues } from '../passes/dead-code.ts';
 import { JS_RUNTIME, type JsHelper } from './js-runtime.ts';
@@ -255,13 +256,19 @@ class JsRenderer {
   }
 
   render(): string {
-    const { parameters, locals, name } = this.#kernel;
+    const { parameters, locals, constants, name } = this.#kernel;
     parameters.forEach((p, i) => {
       if (p.kind === 'buffer') this.#line(`const ${this.#memory(p)} = args[${i}];`);
     });
     this.#block(this.#kernel.body);
     const declared = locals.map(
       (local) => `  const ${this.#memory(local)} = new ${JS_ARRAYS[storage(local)]}(${local.length});`,
+    );
+    declared.push(
+      ...constants.map(
+        (constant) =>
+          `  const ${this.#memory(constant)} = new ${JS_ARRAYS[storage(constant)]}(bytesOf('${toHexadecimal(constant.contents ?? new Uint8Array())}'));`,
+      ),
     );
     const identifier = `kernel_${name.replace(/[^A-Za-z0-9_]/g, '_')}`;
     return [
@@ -279,7 +286,7 @@ class JsRenderer {
   }
 
   #memory(memory: Memory): string {
-    return `${memory.kind === 'local' ? 'local' : 'buffer'}${memory.position}`;
+    return `${memory.kind}${memory.position}`;
   }
 
   /** The expression of one lane of a value. */
@@ -473,7 +480,8 @@ class JsRenderer {
     const { scalar } = value.type;
     const from = SCALARS[x.type.scalar].bytes;
     const to = SCALARS[scalar].bytes;
-    if (from > to) return wrap(scalar, `${this.#lane(x, Math.floor((lane * to) / from))} >> ${8 * ((lane * to) % from)}`);
+    if (from > to)
+      return wrap(scalar, `${this.#lane(x, Math.floor((lane * to) / from))} >> ${8 * ((lane * to) % from)}`);
     const mask = 2 ** (8 * from) - 1;
     const parts = Array.from(
       { length: to / from },

@@ -296,6 +296,8 @@ export interface ModuleSource {
   readonly tableStart: number | null;
   /** Imports the global `e.s`: where the locals of the running thread lie. */
   readonly stack: boolean;
+  /** Bytes that instances put at an address of the memory. */
+  readonly data?: { readonly address: number; readonly bytes: Uint8Array };
 }
 
 export function encodeModule(source: ModuleSource): Uint8Array<ArrayBuffer> {
@@ -367,5 +369,14 @@ export function encodeModule(source: ModuleSource): Uint8Array<ArrayBuffer> {
     s.unsigned(source.functions.length);
     for (const f of source.functions) f.body.writeTo(s);
   });
+  const { data } = source;
+  if (data !== undefined)
+    section(11, (s) => {
+      s.raw([1, 0, 0x41]);
+      s.signed(data.address);
+      s.byte(0x0b);
+      s.unsigned(data.bytes.length);
+      s.raw(data.bytes);
+    });
   return out.bytes.slice();
 }

@@ -2,14 +2,14 @@
 /**
  * The WebAssembly target: kernels as functions of one module, `(args, begin, end, thread)`, all i32. `args` points to 8-byte slots in
  * linear memory, one a parameter: addresses and scalars. The module imports the memory `e.m`, the function table `e.t` (into which it puts
- * its functions) and the global `e.s`, the address of the running thread's locals.
+ * its functions) and the global `e.s`, the address of the running thread's locals. Constant memories are a data segment.
  *
  * Code is written in the order of the kernel: a value goes to a local where it is defined, unless its only use follows at once and takes it
  * from the stack. The engine's own compiler allocates registers in that order, so the order in which a kernel is written matters.
  */
 import { floatToBfloatBits, floatToHalfBits } from '../dtypes/half.ts';
 import { ProjError } from '../errors.ts';
-import type { Block, Kernel, Loop, Statement, Value } from '../ir/ir.ts';
+import type { Block, Kernel, Loop, Memory, Statement, Value } from '../ir/ir.ts';
 import { verifyKernel } from '../ir/verify.ts';
 import { SCALARS, typeName } from '../ir/types.ts';
 import { type Address, type AddressNode, isMemory } from './wasm-address.ts';
@@ -56,14 +56,40 @@ export interface WasmOptions {
   readonly sharedMemory: boolean;
   /** Index in the function table of the first kernel. */
   readonly tableStart: number;
+  /** Address of {@link wasmConstantBytes} bytes for the constant memories of the kernels, a multiple of 64. */
+  readonly constantsStart?: number;
+}
+
+const inLines = (bytes: number): number => Math.ceil(bytes / 64) * 64;
+
+/** Bytes that the constant memories of these kernels take. */
+export const wasmConstantBytes = (kernels: readonly Kernel[]): number =>
+  kernels.flatMap(({ constants }) => constants).reduce((sum, { contents }) => sum + inLines(contents?.length ?? 0), 0);
+
+/** The constant memories of all kernels one after the other, and where each lies. */
+function placeConstants(
+  kernels: readonly Kernel[],
+  start: number,
+): { readonly places: ReadonlyMap<Memory, number>; readonly bytes: Uint8Array } {
+  const bytes = new Uint8Array(wasmConstantBytes(kernels));
+  const places = new Map<Memory, number>();
+  let at = 0;
+  for (const { constants } of kernels)
+    for (const constant of constants) {
+      bytes.set(constant.contents ?? new Uint8Array(), at);
+      places.set(constant, start + at);
+      at += inLines(constant.contents?.length ?? 0);
+    }
+  return { places, bytes };
 }
 
 /** One module of all these kernels. */
 export function renderWasm(kernels: readonly Kernel[], options: WasmOptions): Uint8Array<ArrayBuffer> {
+  const { places, bytes } = placeConstants(kernels, options.constantsStart ?? 0);
   const functions = kernels.map((kernel) => {
     verifyKernel(kernel);
     try {
-      return { type: 0, body: new Renderer(kernel, options.features).render(), name: '' };
+      return { type: 0, body: new Renderer(kernel, options.features, places).render(), name: '' };
     } catch (error) {
       throw new ProjError(
         'kernel-compilation',
@@ -78,6 +104,7 @@ export function renderWasm(kernels: readonly Kernel[], options: WasmOptions): Ui
     sharedMemory: options.sharedMemory,
     tableStart: options.tableStart,
     stack: true,
+    ...(bytes.length === 0 ? {} : { data: { address: options.constantsStart ?? 0, bytes } }),
   });
 }
 
@@ -86,14 +113,16 @@ class Renderer implements MemoryEmitter {
   readonly features: WasmFeatures;
   readonly #kernel: Kernel;
   readonly #plan: Plan;
+  readonly #constants: ReadonlyMap<Memory, number>;
   readonly #locals = new Map<Value, readonly number[]>();
   /** Loops that are open. */
   #loops = 0;
   /** Locals to give back at the end of each open block. */
   readonly #open: number[][] = [[]];
 
-  constructor(kernel: Kernel, features: WasmFeatures) {
+  constructor(kernel: Kernel, features: WasmFeatures, constants: ReadonlyMap<Memory, number>) {
     this.#kernel = kernel;
+    this.#constants = constants;
     this.features = features;
     this.#plan = planKernel(kernel);
   }
@@ -156,16 +185,24 @@ class Renderer implements MemoryEmitter {
     const c = this.code;
     for (const [memory, node] of this.#plan.addressPlanner.memories()) {
       node.local = this.local(I32);
-      if (memory.kind === 'buffer')
-        c.get(ARGS)
-          .memory(LOAD.i32, 2, 8 * memory.position)
-          .set(node.local);
-      else {
-        const before = this.#kernel.locals
-          .slice(0, memory.position)
-          .reduce((sum, m) => sum + Math.ceil((m.length * SCALARS[m.element].bytes) / 64) * 64, 0);
-        c.global(0).i32(before).op(ARITHMETIC.add.i32).set(node.local);
+      switch (memory.kind) {
+        case 'buffer':
+          c.get(ARGS).memory(LOAD.i32, 2, 8 * memory.position);
+          break;
+        case 'local': {
+          const before = this.#kernel.locals
+            .slice(0, memory.position)
+            .reduce((sum, m) => sum + inLines(m.length * SCALARS[m.element].bytes), 0);
+          c.global(0).i32(before).op(ARITHMETIC.add.i32);
+          break;
+        }
+        case 'constant':
+          c.i32(this.#constants.get(memory) ?? 0);
+          break;
+        default:
+          memory.kind satisfies never;
       }
+      c.set(node.local);
     }
     for (const value of this.#plan.uses.keys()) {
       if (value.op === 'param' && value.parameter !== undefined) {

@@ -2,4 +2,4 @@
 export { compareDevices, runKernel, type KernelInputs } from './compare.ts';
 export { randomElements, randomNumbers } from './data.ts';
 export { MATH_FUNCTIONS, mathKernel } from './math-cases.ts';
-export { randomKernel, type RandomKernel } from './random-kernel.ts';
+export { randomKernel, type RandomKernel, withConstants } from './random-kernel.ts';

@@ -6,6 +6,7 @@
 import { KernelBuilder } from '../ir/builder.ts';
 import type { BinaryOp, CompareOp, HorizontalOp, Kernel, Memory, UnaryOp, Value } from '../ir/ir.ts';
 import { isFloat, isInteger, isStorageOnly, isUnsigned, type ScalarType } from '../ir/types.ts';
+import { embedConstants } from '../passes/embed-constants.ts';
 import type { KernelInputs } from './compare.ts';
 import { randomElements, randomNumbers } from './data.ts';
 
@@ -74,6 +75,20 @@ export interface RandomKernel {
 /** The kernel and the data of a seed. */
 export function randomKernel(seed: number, operations = 30): RandomKernel {
   return new Generator(seed).generate(operations);
+}
+
+/** The same kernel with what it reads built in: a kernel of constants, which does the same. */
+export function withConstants({ kernel, inputs }: RandomKernel): RandomKernel {
+  const buffers = kernel.parameters.flatMap((p) => (p.kind === 'buffer' ? [p] : []));
+  const contents = new Map(
+    buffers.flatMap(({ name, access }, i): [string, Uint8Array][] =>
+      access === 'read' ? [[name, inputs.buffers[i]]] : [],
+    ),
+  );
+  return {
+    kernel: embedConstants(kernel, contents),
+    inputs: { ...inputs, buffers: inputs.buffers.filter((_, i) => buffers[i].access !== 'read') },
+  };
 }
 
 class Generator {

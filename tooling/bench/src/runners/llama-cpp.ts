@@ -18,6 +18,8 @@ import { openWithLibrary } from './llama-library.ts';
 
 const [, , flavourText, threadsText] = process.argv;
 const threads = Number(threadsText);
+/** Loads that are timed. */
+const LOADS = 4;
 
 await serve(() => {
   const llama = findLlamaCpp(flavourText === 'prebuilt' ? 'prebuilt' : 'built');
@@ -61,8 +63,6 @@ async function prepare(
     detail: () => ({ ...known, ...loading }),
   };
 }
-
-const LOADS = 4;
 
 /**
  * The shortest of a few times from opening the file to a loaded model with a context, and to the first token; the file is in the system's

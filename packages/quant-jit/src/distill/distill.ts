@@ -20,6 +20,7 @@ export interface DistillationEntry {
   readonly step: number;
   /** Of the whole, 0 … 1. */
   readonly progress: number;
+  /** Spent on training so far, compilation apart. */
   readonly seconds: number;
   /** Scheme of the matrices at this step. */
   readonly scheme: SchemeName;
@@ -41,7 +42,7 @@ export interface DistillOptions {
   readonly embeddingScheme?: SchemeName;
   /** Activation scheme of the products, where the weights take it (default: the first that they take). */
   readonly activation?: ActivationScheme;
-  /** How long: a number of steps, or seconds in all (of which the first few go to compiling). */
+  /** How long: a number of steps, or seconds (the compilation of the step apart). */
   readonly steps?: number;
   readonly seconds?: number;
   /** Schemes on the way, each for an equal part of the first half; `true` is 8 bits, then 4 (default: none). */
@@ -226,7 +227,9 @@ class Distillation {
         afterUpdate: () => student.clipLatents(),
       },
     );
+    const compiling = performance.now();
     training.warmUp(before);
+    this.#started += performance.now() - compiling;
     this.#stage = stage;
     this.#training = training;
     return training;

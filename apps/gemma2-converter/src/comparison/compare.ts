@@ -8,6 +8,7 @@ import {
   generate,
   type GemmaTokenizer,
   TeacherDecoder,
+  TextStream,
 } from '@proj/quant-jit/gemma2';
 import {
   type Bleu,
@@ -173,7 +174,11 @@ function bleuOf(
   reference: readonly (readonly number[])[],
   tokenizer: GemmaTokenizer,
 ): Pick<ModelFigures, 'bleu' | 'tokenBleu' | 'sample'> {
-  const text = (ids: readonly number[]): string => tokenizer.decode(ids, { skipSpecialTokens: true });
+  // As it would stream: one byte that is no UTF-8 does not spoil those around it.
+  const text = (ids: readonly number[]): string => {
+    const stream = new TextStream(tokenizer);
+    return ids.map((id) => stream.push(id)).join('') + stream.end();
+  };
   const words = (ids: readonly number[]): string[] =>
     text(ids)
       .split(/\s+/)

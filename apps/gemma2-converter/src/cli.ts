@@ -5,6 +5,7 @@ import { Command, CommanderError } from 'commander';
 import { runBench } from './commands/bench.ts';
 import { runCompare } from './commands/compare.ts';
 import { runConvert } from './commands/convert.ts';
+import { runDistill } from './commands/distill.ts';
 import { runRun } from './commands/run.ts';
 import { runServe } from './commands/serve.ts';
 import { runShow } from './commands/show.ts';
@@ -120,6 +121,28 @@ export async function main(args: readonly string[]): Promise<number> {
     status = await runBench(file, flags);
   });
 
+  withDevice(
+    program
+      .command('distill')
+      .description('train a student of few bits on what its teacher predicts; writes a folder to convert')
+      .argument('<teacher>', 'Hugging Face folder, or GGUF file')
+      .requiredOption('-o, --output <folder>', 'Hugging Face folder of the student')
+      .option('--scheme <name>', 'scheme of the matrices (default: q1)')
+      .option('--embedding-scheme <name>', 'of the embedding table (default: q8)')
+      .option('--text <file>', "text to learn on, but for its last tenth (default: the repository's own)")
+      .option('--seconds <n>', 'how long (default: 60)')
+      .option('--steps <n>', 'instead of seconds: gives the same student again')
+      .option('--progressive', '8 bits first, then 4, then the scheme')
+      .option('--rank <n>', 'train a low-rank update instead of all weights')
+      .option('--lr <rate>', 'peak learning rate (default: 0.002)')
+      .option('--batch <n>', 'windows of a step (default: 16)')
+      .option('--window <n>', 'tokens of a window (default: 128)')
+      .option('--checkpoint <file>', 'where the run is saved, and goes on from')
+      .option('--seed <n>', 'seed (default: 0)'),
+  ).action(async (teacher: string, flags: Flags) => {
+    status = await runDistill(teacher, flags);
+  });
+
   program
     .command('show')
     .description('what is in a converted file; with --layer the program, with --machine-code what becomes of it')
@@ -147,6 +170,7 @@ export async function main(args: readonly string[]): Promise<number> {
       .option('--batch <n>', 'windows of a training step (default: 16)')
       .option('--lr <rate>', 'peak learning rate (default: 0.004)')
       .option('--seed <n>', 'seed of the training (default: 1)')
+      .option('--distill-seconds <n>', 'how long the 1-bit student learns (default: 45)')
       .option('--retrain', 'train a teacher even where there is one'),
   ).action(async (flags: Flags) => {
     status = await runStart(flags);

@@ -127,6 +127,25 @@ describe('compare', { timeout: 60_000 }, () => {
   });
 });
 
+describe('distill', { timeout: 60_000 }, () => {
+  it('writes a student that converts, and is nearer to the teacher than one that was not taught', async () => {
+    const taught = await run([
+      ...['distill', path('teacher'), '-o', path('student'), '--text', path('text.txt')],
+      ...['--steps', '30', '--batch', '4', '--window', '32', '--lr', '0.01'],
+    ]);
+    expect(taught.status).toBe(0);
+    expect(taught.output).toMatch(/30 steps.*--scheme q1/);
+    expect((await run(['convert', path('student'), '-o', path('q1-student'), '--scheme', 'q1'])).status).toBe(0);
+    const { output } = await run([
+      ...['compare', path('teacher'), path('q1'), path('q1-student'), '--text', path('text.txt'), '--json'],
+      ...['--tokens', '128', '--window', '64', '--generations', '1', '--generated', '4'],
+    ]);
+    const [plain, distilled] = (JSON.parse(output) as Comparison).students;
+    expect(distilled.kl).toBeLessThan(plain.kl ?? 0);
+    expect(distilled.bytes).toBe(plain.bytes);
+  });
+});
+
 describe('show and bench', { timeout: 60_000 }, () => {
   it('shows sizes, and the program of a layer before and after the passes', async () => {
     const sizes = await run(['show', path('q1')]);
@@ -176,11 +195,11 @@ describe('start', { timeout: 120_000 }, () => {
       '--batch',
       '2',
     ];
-    const args = ['--out', path('default'), '--text', path('text.txt'), ...small];
+    const args = ['--out', path('default'), '--text', path('text.txt'), '--distill-seconds', '1', ...small];
     const { status, output, errors } = await run(args);
     expect(errors).toMatch(/training a teacher/);
     expect(status).toBe(0);
-    expect(output).toMatch(/teacher [^]*q8 [^]*q4g32 [^]*q1 [^]*5-gram/);
+    expect(output).toMatch(/teacher [^]*q8 [^]*q4g32 [^]*q1 [^]*q1 distilled [^]*5-gram/);
     expect(existsSync(path('default/layers.svg'))).toBe(true);
     expect(existsSync(path('default/teacher/tokenizer.json'))).toBe(true);
   });

@@ -1,6 +1,6 @@
 /**
  * `start`, what happens without a command: nothing is downloaded. A small teacher learns the repository's own text in about a minute, is converted to 8, 4 and 1
- * bits, and the table says what was lost and won.
+ * bits (1 bit distilled and not), and the table says what was lost and won.
  */
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,6 +15,7 @@ import { repositoryText } from '../corpus.ts';
 import { openConverted, useDevice } from '../model/open.ts';
 import { count, countOrZero, deviceShape, flag, type Flags, positive, readOptions, userPath } from '../options.ts';
 import { createProgress } from '../reporting/progress.ts';
+import { distilStudent } from '../teacher/distil.ts';
 import { type TeacherSettings, trainTeacher } from '../teacher/train.ts';
 import { openTeacher, plotLayers } from './compare.ts';
 import { readTextFile, summaryText } from './convert.ts';
@@ -32,11 +33,20 @@ const shape = {
   batch: count.default(16),
   lr: positive.default(0.004),
   seed: countOrZero.default(1),
+  distillSeconds: positive.default(45),
   retrain: flag,
 } as const;
 
-const CONVERSIONS: readonly SchemeName[] = ['q8', 'q4g32', 'q1'];
 const TEACHER = 'teacher';
+const STUDENT = 'student-q1';
+
+/** What the table compares: name, scheme, and the folder that is converted. */
+const CONVERSIONS: readonly { readonly name: string; readonly scheme: SchemeName; readonly from: string }[] = [
+  { name: 'q8', scheme: 'q8', from: TEACHER },
+  { name: 'q4g32', scheme: 'q4g32', from: TEACHER },
+  { name: 'q1', scheme: 'q1', from: TEACHER },
+  { name: 'q1 distilled', scheme: 'q1', from: STUDENT },
+];
 
 export async function runStart(flags: Flags): Promise<number> {
   const options = readOptions(shape, flags);
@@ -53,11 +63,26 @@ export async function runStart(flags: Flags): Promise<number> {
     else await makeTeacher(teacherFolder, text, options, signal);
     signal.throwIfAborted();
 
+    const teacher = await openTeacher(teacherFolder);
+    say(`distilling into 1 bit for ${options.distillSeconds} s`);
+    const { interrupted } = await distilStudent({
+      text,
+      folder: join(folder, STUDENT),
+      tokenizer: teacher.tokenizer,
+      teacher: teacher.model,
+      scheme: 'q1',
+      seconds: options.distillSeconds,
+      context: Math.min(128, Math.floor(options.context / 2)),
+      batchSize: options.batch,
+      signal,
+    });
+    if (interrupted) return EXIT_INTERRUPTED;
+
     const students: NamedStudent[] = [];
-    for (const scheme of CONVERSIONS) {
-      const path = join(folder, `${scheme}.gemma2`);
+    for (const { name, scheme, from } of CONVERSIONS) {
+      const path = join(folder, `${name.replace(' ', '-')}.gemma2`);
       const result = await convert(
-        teacherFolder,
+        join(folder, from),
         path,
         { scheme, calibration: 'absmax', kvCache: 'f32', mode: 'exact', overwrite: true },
         { signal },
@@ -69,7 +94,6 @@ export async function runStart(flags: Flags): Promise<number> {
         model: await openConverted(path, { device: options.device, threads: options.threads }),
       });
     }
-    const teacher = await openTeacher(teacherFolder);
     const context = teacher.model.config.maxPositionEmbeddings;
     const sample = sampleText(text, teacher.tokenizer, {
       tokens: 4096,
@@ -83,7 +107,7 @@ export async function runStart(flags: Flags): Promise<number> {
     plotLayers(plot, comparison);
     print(`\n${comparisonTable(comparison)}\n\n${comparisonLegend(comparison)}\n`);
     for (const { name, sample: written } of [comparison.teacher, ...comparison.students])
-      print(`${name.padEnd(10)} ${JSON.stringify(written)}`);
+      print(`${name.padEnd(12)} ${JSON.stringify(written)}`);
     print(`\nerrors by layer: ${plot}\ntry: run ${join(folder, 'q4g32.gemma2')} "The "`);
     return 0;
   } catch (error) {

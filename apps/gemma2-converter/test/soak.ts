@@ -1,0 +1,95 @@
+/**
+ * Eight clients for some minutes on loopback, some of which leave in the middle: `pnpm --filter gemma2-converter soak -- [seconds] [converted file]`. Not a test: it is
+ * run by hand. Says how many requests and tokens, errors, memory over time and how even the clients' progress was.
+ */
+import { readFileSync } from 'node:fs';
+import { start, temporaryFolder, run, writeTeacher } from './support.ts';
+import '@proj/device-native';
+
+const [seconds = '300', file] = process.argv.slice(2).filter((arg) => arg !== '--');
+const CLIENTS = 8;
+const { path, remove } = temporaryFolder();
+let model = file;
+if (model === undefined) {
+  writeTeacher(path('teacher'), { hiddenSize: 256, intermediateSize: 1024, numHiddenLayers: 6, headDim: 64 });
+  model = path('model.q4');
+  await run(['convert', path('teacher'), '-o', model]);
+}
+const serving = start(['serve', model, '--port', '0', '--slots', '8', '--queue', '8']);
+const [, url] = await serving.until(/on (http:\/\/127\.0\.0\.1:\d+)\/v1/);
+const resident = (): number => {
+  const [, kB] = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${serving.child.pid}/status`, 'utf8')) ?? ['', 'NaN'];
+  return Number(kB) / 1024;
+};
+
+const end = Date.now() + 1000 * Number(seconds);
+const tokens = new Array<number>(CLIENTS).fill(0);
+const requests = { whole: 0, left: 0, errors: [] as string[] };
+
+async function client(index: number): Promise<void> {
+  for (let turn = 0; Date.now() < end; turn++) {
+    const controller = new AbortController();
+    // One in five leaves in the middle.
+    const patience = turn % 5 === 4 ? 1 + ((7 * turn) % 40) : Infinity;
+    let events = 0;
+    let done = false;
+    try {
+      const response = await fetch(`${url}/v1/completions`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({
+          prompt: `client ${index} asks for the ${turn}th time `.repeat(1 + (turn % 4)),
+          max_tokens: 64 + ((13 * turn) % 64),
+          temperature: 1,
+          seed: 1000 * index + turn,
+          stream: true,
+        }),
+        signal: controller.signal,
+      });
+      if (response.status !== 200) throw new Error(`status ${response.status}: ${await response.text()}`);
+      for await (const part of response.body ?? []) {
+        const text = Buffer.from(part).toString('latin1');
+        events += text.split('data: {').length - 1;
+        done ||= text.includes('[DONE]');
+        if (events > patience) {
+          controller.abort();
+          break;
+        }
+      }
+      if (events > patience) requests.left++;
+      else if (done) requests.whole++;
+      else throw new Error('the stream ended without [DONE]');
+    } catch (error) {
+      if (controller.signal.aborted) requests.left++;
+      else requests.errors.push(String(error));
+    }
+    tokens[index] += events;
+  }
+}
+
+const memory: number[] = [];
+const sampler = setInterval(() => memory.push(resident()), Math.max(1000, (1000 * Number(seconds)) / 30));
+await Promise.all(Array.from({ length: CLIENTS }, (_, i) => client(i)));
+clearInterval(sampler);
+const health: unknown = await (await fetch(`${url}/health`)).json();
+serving.child.kill('SIGTERM');
+const { status } = await serving.done;
+const total = tokens.reduce((sum, count) => sum + count, 0);
+process.stdout.write(
+  `${JSON.stringify(
+    {
+      seconds: Number(seconds),
+      ...requests,
+      tokens: total,
+      tokensPerSecond: total / Number(seconds),
+      leastOfMost: Math.min(...tokens) / Math.max(...tokens),
+      memoryMiB: memory.map((value) => Math.round(value)),
+      health,
+      status,
+    },
+    null,
+    2,
+  )}\n`,
+);
+remove();
+process.exitCode = requests.errors.length === 0 && status === 0 ? 0 : 1;

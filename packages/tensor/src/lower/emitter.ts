@@ -9,6 +9,7 @@ import {
   type KernelBuilder,
   type Memory,
   ProjError,
+  SCALARS,
   type ScalarType,
   type Value,
 } from '@proj/kernel';
@@ -39,9 +40,13 @@ import {
 
 export type Position = readonly IndexExpression[];
 
+const CACHE_LINE = 64;
+
 /** Where an emitter finds what it cannot compute: memory, constants, values of earlier loops. */
 export interface Environment {
   readonly b: KernelBuilder;
+  /** How many elements ahead of what it reads a contiguous vector load asks for; 0 for not. */
+  readonly ahead: number;
   /** The buffer that holds `node`, or null when it is to be computed in place. `constant` elements have been taken out of the index. */
   memoryOf(node: AnyNode, constant: number, position: Position): Memory | null;
   /** A constant that is not part of the code. */
@@ -325,8 +330,14 @@ export class Emitter {
     const stride = this.#laneStride(e);
     let value: Value;
     if (stride === 0) value = b.load(memory, this.#scalarIndex(e), 1, scalarMask(b, mask));
-    else if (stride === 1) value = b.load(memory, this.#scalarIndex(e), this.lanes, mask);
-    else value = b.gather(memory, this.indexValue(e), mask);
+    else if (stride === 1) {
+      const index = this.#scalarIndex(e);
+      value = b.load(memory, index, this.lanes, mask);
+      const { ahead } = this.environment;
+      const line = CACHE_LINE / SCALARS[memory.element].bytes;
+      if (ahead > 0 && this.lanes >= line)
+        for (let at = 0; at < this.lanes; at += line) b.prefetch(memory, b.add(index, ahead + at));
+    } else value = b.gather(memory, this.indexValue(e), mask);
     return castValue(b, value, node.dtype, node.dtype);
   }
 

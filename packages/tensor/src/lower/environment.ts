@@ -35,6 +35,8 @@ export interface Read {
 export class KernelEnvironment implements Environment {
   readonly b: KernelBuilder;
   readonly accesses: IndexExpression[] = [];
+  /** Elements ahead of those it reads that contiguous vector loads ask for; 0 for none. */
+  ahead = 0;
   readonly reads: Read[] = [];
   readonly checks: AnyNode[] = [];
   readonly #arguments = new Map<Parameter, KernelArgument>();

@@ -477,6 +477,8 @@ function lowerNest(
       const members = group.reductions.filter((node) => phaseOf(node) === phase + 1);
       const stores = group.stores.filter((s) => s.level === 'full' && phaseOf(s.node) === phase);
       if (members.length === 0 && stores.length === 0) continue;
+      // A row that is passed over several times is in the cache from the second time on: memory can fetch the next one meanwhile.
+      environment.ahead = phase === 1 && last > 1 && !across && reduced.length === 1 ? reduced[0].size : 0;
       const toSpill = spills.filter(
         (node) => phaseOf(node) <= phase && !environment.spills.has(node) && isNeeded(group, node, members, stores),
       );

@@ -111,6 +111,11 @@ export class CompiledNativeILNN implements StepModel {
     };
   }
 
+  /** The kernels of the code that was made so far, for people: print them, or let the device show what they became. */
+  get kernels(): readonly Kernel[] {
+    return [...this.#compiled.keys()];
+  }
+
   rewind(position = 0): void {
     if (!Number.isSafeInteger(position) || position < 0 || position > this.#position)
       throw new ProjError('index-out-of-range', `position ${position} of ${this.#position}`, {

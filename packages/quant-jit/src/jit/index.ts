@@ -1,6 +1,7 @@
 /** The compiler: a program of a converted model as one call into a device for each step. */
 export { chooseDevice, type DeviceChoice, type DeviceName, devicesHere } from './choose.ts';
 export { CompiledNativeILNN, type CompileOptions, type CompileReport, type StepModel } from './compiled.ts';
+export { compileWithConstants, embedWeights, MAX_EMBEDDED_BYTES } from './constants.ts';
 export { fileConstants, InterpretedNativeILNN } from './interpreted.ts';
 export { LoadedModel, type LoadTimes, openModel, type OpenModelOptions } from './open.ts';
 export { FileWeights, type Residence } from './residence.ts';

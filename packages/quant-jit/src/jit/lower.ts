@@ -10,6 +10,7 @@ import {
   type Device,
   type DeviceBuffer,
   type DeviceFeatures,
+  embedConstants,
   type Kernel,
   type KernelBuilder,
   ProjError,
@@ -71,6 +72,8 @@ interface At {
   readonly slot: number;
   /** In bytes. */
   readonly offset: number;
+  /** What lies there, where that is to be part of the code; there is no slot then. */
+  readonly contents?: Uint8Array;
 }
 interface FloatPlace extends At {
   readonly kind: 'f32';
@@ -146,8 +149,9 @@ export class StepMemory {
   }
 
   weight(name: string): At {
-    const { buffer, offset } = this.#weights.place(name);
-    return { slot: this.#slot(buffer), offset };
+    const place = this.#weights.place(name);
+    if ('contents' in place) return { slot: -1, offset: 0, contents: place.contents };
+    return { slot: this.#slot(place.buffer), offset: place.offset };
   }
 
   /** Gives back what was allocated here; the weights stay. */
@@ -265,8 +269,17 @@ class Lowering {
   }
 
   launch(kernel: Kernel, args: readonly At[], end: number, grain: number, value: string): void {
-    const buffers = args.map(({ slot, offset }): Argument => ({ kind: 'buffer', binding: slot, offset }));
-    this.#steps.push({ kernel, args: buffers, begin: 0, end, grain, value });
+    const built = args.flatMap(({ contents }, i): [string, Uint8Array][] =>
+      contents === undefined ? [] : [[kernel.parameters[i].name, contents]],
+    );
+    const used =
+      built.length === 0
+        ? kernel
+        : this.kernel(`${kernel.name}, weights of ${value}`, (name) => embedConstants(kernel, new Map(built), name));
+    const buffers = args.flatMap(({ slot, offset, contents }): Argument[] =>
+      contents === undefined ? [{ kind: 'buffer', binding: slot, offset }] : [],
+    );
+    this.#steps.push({ kernel: used, args: buffers, begin: 0, end, grain, value });
   }
 
   place(name: string): ValuePlace {
@@ -349,13 +362,19 @@ function asWeight(place: ValuePlace | undefined): WeightValue {
 }
 
 /** Codes, scales and minimums of a packed matrix. */
-function weightParts({ slot, offset, type }: WeightValue): { codes: At; scales: At; minimums: readonly At[] } {
+function weightParts(weight: WeightValue): { codes: At; scales: At; minimums: readonly At[] } {
+  const { slot, offset, contents, type } = weight;
   const scheme = SCHEMES[type.scheme];
-  const layout = packedLayout(scheme, type.shape[0], type.shape[1]);
+  const { scales, minimums, bytes } = packedLayout(scheme, type.shape[0], type.shape[1]);
+  const part = (begin: number, end: number): At => ({
+    slot,
+    offset: offset + begin,
+    ...(contents === undefined ? {} : { contents: contents.subarray(begin, end) }),
+  });
   return {
-    codes: { slot, offset },
-    scales: { slot, offset: offset + layout.scales },
-    minimums: scheme.asymmetric ? [{ slot, offset: offset + layout.minimums }] : [],
+    codes: part(0, scales),
+    scales: part(scales, minimums),
+    minimums: scheme.asymmetric ? [part(minimums, bytes)] : [],
   };
 }
 

@@ -1,4 +1,4 @@
-/** Where the constants of a program lie on a device. */
+/** Where the constants of a program lie: on a device, or in the code. */
 import { type Device, type DeviceBuffer, ProjError } from '@proj/kernel';
 import { type ConstantSource, joinFloats, joinMatrices } from '../il/constants.ts';
 import type { ConstantDeclaration, NativeCodeILNN } from '../il/native-code-ilnn.ts';
@@ -6,12 +6,9 @@ import { packedLayout } from '../quantize/layout.ts';
 import { packMatrix } from '../quantize/pack.ts';
 import { SCHEMES } from '../quantize/scheme.ts';
 
-/** A constant in device memory: a packed matrix, or floats. */
-export interface WeightPlace {
-  readonly buffer: DeviceBuffer;
-  /** In bytes, a multiple of 64. */
-  readonly offset: number;
-}
+/** Where a constant is, a packed matrix or floats: in device memory, from an offset in bytes on (a multiple of 64), or in the code. */
+export type WeightPlace =
+  { readonly buffer: DeviceBuffer; readonly offset: number } | { readonly contents: Uint8Array };
 
 /** The constants of a program by name. */
 export interface ModelWeights {

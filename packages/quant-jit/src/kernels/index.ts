@@ -8,6 +8,7 @@ export {
   type CacheShape,
   scoreElements,
 } from './attention.ts';
+export { constantLinearKernel } from './constant-linear.ts';
 export { CONTROL, stepPosition, stepTokens } from './control.ts';
 export { dotKernel, type DotShape, scaleKernel } from './dots.ts';
 export {

@@ -22,10 +22,11 @@ const readBuilt: RollupPlugin = {
 const shortenLocals: RollupPlugin = {
   name: 'shorten-locals',
   async renderChunk(chunk) {
-    const imports = /^(?:import .*;\n)*/.exec(chunk)?.[0] ?? '';
+    // Rollup writes re-exports among the imports.
+    const imports = /^(?:(?:import .*|export .* from .*);\n)*/.exec(chunk)?.[0] ?? '';
     const end = /\n*(?:export \{.*\}(?: from '.*')?;\n*)*$/.exec(chunk)?.index ?? chunk.length;
     const lines = imports.split('\n').length - 1;
-    if (end <= imports.length) return null;
+    if (end <= imports.length || /^(?:import|export)\b/m.test(chunk.slice(imports.length, end))) return null;
     const { code, map } = await transform('\n'.repeat(lines) + chunk.slice(imports.length, end), {
       minify: true,
       target: 'es2023',

@@ -54,29 +54,37 @@ function penalise(logits: Float32Array, tokens: Iterable<number>, penalty: numbe
   return result;
 }
 
-/** Gives indices from the largest logit on, the lower index first among equals: a heap, since few are asked for. */
-function* descending(logits: Float32Array): Generator<number, void> {
-  const heap = Uint32Array.from(logits, (_, i) => i);
-  let size = heap.length;
-  const before = (a: number, b: number): boolean => logits[a] > logits[b] || (logits[a] === logits[b] && a < b);
-  const sink = (from: number): void => {
-    const item = heap[from];
-    let at = from;
-    for (let child = 2 * at + 1; child < size; child = 2 * at + 1) {
-      if (child + 1 < size && before(heap[child + 1], heap[child])) child++;
-      if (!before(heap[child], item)) break;
-      heap[at] = heap[child];
-      at = child;
+/** Beyond this many, sorting everything is faster than inserting. */
+const MAX_INSERTED = 2048;
+
+/** The indices of the `count` largest scores, the largest first and the lower index first among equals. */
+function largest(scores: Float32Array, count: number): number[] {
+  if (count > MAX_INSERTED) return descending(scores, -Infinity).slice(0, count);
+  const found: number[] = [];
+  for (let i = 0; i < scores.length; i++) {
+    const score = scores[i];
+    if (found.length === count && !(score > scores[found[count - 1]])) continue;
+    let low = 0;
+    for (let high = found.length; low < high;) {
+      const middle = (low + high) >> 1;
+      if (scores[found[middle]] >= score) low = middle + 1;
+      else high = middle;
     }
-    heap[at] = item;
-  };
-  for (let i = (size >> 1) - 1; i >= 0; i--) sink(i);
-  while (size > 0) {
-    yield heap[0];
-    heap[0] = heap[--size];
-    sink(0);
+    found.splice(low, 0, i);
+    if (found.length > count) found.pop();
   }
+  return found;
 }
+
+/** The indices of the scores of at least `least`, in the order of {@link largest}. */
+function descending(scores: Float32Array, least: number): number[] {
+  const found: number[] = [];
+  for (let i = 0; i < scores.length; i++) if (scores[i] >= least) found.push(i);
+  return found.sort((a, b) => scores[b] - scores[a] || a - b);
+}
+
+/** Below e^-40 of the largest, a weight is less than what a sum is rounded by. */
+const NEGLIGIBLE = -40;
 
 /**
  * The token that `uniform`, a number in [0, 1), chooses; it decides nothing where the temperature is 0. `previous` are the tokens that a repetition penalty
@@ -92,39 +100,41 @@ export function sampleToken(
   const scores = repetitionPenalty === 1 ? logits : penalise(logits, previous, repetitionPenalty);
   const best = argmax(scores);
   if (temperature === 0 || topK === 1 || scores[best] === Infinity) return best;
+  const top = scores[best];
   const weight = (i: number): number => {
-    const w = Math.exp((scores[i] - scores[best]) / temperature);
-    return w > 0 ? w : 0; // NaN is never chosen
+    const exponent = (scores[i] - top) / temperature;
+    return exponent > NEGLIGIBLE ? Math.exp(exponent) : 0; // NaN is never chosen
   };
-  if (topK === 0 && topP === 1) {
-    let total = 0;
-    for (let i = 0; i < scores.length; i++) total += weight(i);
+  const sum = (candidates: readonly number[]): number => candidates.reduce((total, i) => total + weight(i), 0);
+  /** The candidate that `uniform` falls on. */
+  const choose = (candidates: readonly number[]): number => {
+    let left = uniform * sum(candidates);
+    return candidates.find((i) => (left -= weight(i)) < 0) ?? candidates[candidates.length - 1];
+  };
+  /** The first candidates that reach a share of `total`. */
+  const shareOf = (candidates: readonly number[], total: number): number[] => {
+    let kept = 0;
+    const end = candidates.findIndex((i) => (kept += weight(i)) >= topP * total);
+    return candidates.slice(0, end < 0 ? candidates.length : end + 1);
+  };
+  if (topK > 0 && topK < scores.length) {
+    const candidates = largest(scores, topK);
+    // The share is of what top-k left.
+    return choose(topP === 1 ? candidates : shareOf(candidates, sum(candidates)));
+  }
+  let total = 0;
+  for (let i = 0; i < scores.length; i++) total += weight(i);
+  if (topP === 1) {
     let left = uniform * total;
     for (let i = 0; i < scores.length; i++) if ((left -= weight(i)) < 0) return i;
     return best;
   }
-  const limit = topK === 0 ? scores.length : Math.min(topK, scores.length);
-  let total = 0;
-  if (topK === 0) for (let i = 0; i < scores.length; i++) total += weight(i);
-  const candidates: number[] = [];
-  const weights: number[] = [];
-  let kept = 0;
-  for (const i of descending(scores)) {
-    candidates.push(i);
-    weights.push(weight(i));
-    kept += weights[weights.length - 1];
-    if (candidates.length === limit || (topK === 0 && kept >= topP * total)) break;
+  // Few tokens make up most of the probability: only those near the largest are sorted, farther ones if these do not suffice.
+  for (const reach of [4, 8, -NEGLIGIBLE]) {
+    const candidates = descending(scores, top - reach * temperature);
+    if (reach === -NEGLIGIBLE || sum(candidates) >= topP * total) return choose(shareOf(candidates, total));
   }
-  if (topK > 0 && topP < 1) {
-    // The share is of what top-k left.
-    const wanted = topP * kept;
-    let count = 0;
-    for (kept = 0; count < candidates.length && kept < wanted; count++) kept += weights[count];
-    candidates.length = Math.max(1, count);
-  }
-  let left = uniform * kept;
-  for (let n = 0; n < candidates.length; n++) if ((left -= weights[n]) < 0) return candidates[n];
-  return candidates[candidates.length - 1];
+  return best;
 }
 
 /** Chooses one token after the other with random numbers from the seed. */

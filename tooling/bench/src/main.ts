@@ -40,7 +40,8 @@ function chosenFor(spec: CaseSpec, options: Options): readonly RunnerId[] {
 }
 
 function casesOf(suite: Suite, options: Options): readonly BenchCase[] {
-  return CASES[suite].filter(({ name }) => name.includes(options.only));
+  const exact = CASES[suite].filter(({ name }) => name === options.only);
+  return exact.length > 0 ? exact : CASES[suite].filter(({ name }) => name.includes(options.only));
 }
 
 /** Sets up the peers that take it, before anything is timed; the reasons of those that cannot be had. */

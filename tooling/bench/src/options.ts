@@ -12,7 +12,7 @@ export interface Options {
   readonly suites: readonly Suite[];
   readonly threads: readonly number[];
   readonly runners: readonly RunnerId[];
-  /** Only cases whose name contains this. */
+  /** Only the case of this name, or where there is none, cases whose name contains it. */
   readonly only: string;
   readonly json: string | undefined;
   readonly rounds: number;
@@ -35,7 +35,7 @@ suites: ${SUITES.join(', ')} (all of them when none is named)
   --threads N,…      threads of every runner (default 1; 1,2 runs both)
   --runners A,B,…    only these: ${RUNNER_IDS.join(', ')};
                      'ours' and 'peers' stand for all of ours and all of the others
-  --only TEXT        only cases whose name contains TEXT
+  --only TEXT        only the case of that name, or cases whose name contains TEXT
   --rounds N         turns of each runner in a case (default 5)
   --turn MS          length of a turn (default 200)
   --patience N       more rounds at most, while others use the machine (default 3)

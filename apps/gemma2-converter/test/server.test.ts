@@ -243,8 +243,9 @@ describe('requests that make no sense', { timeout: 60_000 }, () => {
     [{ prompt: 'a', temprature: 1 }, 400, 'temprature', /unknown parameter/],
     [{ prompt: 'a', model: 'gpt' }, 404, 'model', /no model "gpt"/],
     [{ prompt: 'word '.repeat(100) }, 400, 'prompt', /501 tokens, the context holds 256/],
+    [{ prompt: 'word '.repeat(3000) }, 400, 'prompt', /at least \d+ tokens, the context holds 256/],
     [{ prompt: 'x'.repeat(30_000) }, 413, null, /20000 bytes/],
-  ])('%j is refused with a reason', async (body, status, param, message) => {
+  ])('%.60j is refused with a reason', async (body, status, param, message) => {
     const response = await post('/v1/completions', body);
     expect(response.status).toBe(status);
     const { error } = (await response.json()) as Failure;
@@ -297,6 +298,11 @@ describe('the program', { timeout: 60_000 }, () => {
     const wrong = await run(['serve', path('model.q8'), '--port', '99999', '--slots', 'many']);
     expect(wrong.status).toBe(2);
     expect(wrong.errors).toMatch(/--port: .*got "99999"; --slots: .*got "many"/);
+    const large = await run(['serve', path('model.q8'), '--slots', '99999999']);
+    expect(large.status).toBe(1);
+    expect(large.errors).toMatch(
+      /needs [\d.]+ TB \(.* for the caches of 99999999 sequences\), [\d.]+ GB are available/,
+    );
     const taken = await run(['serve', path('model.q8'), '--slots', '1', '--port', new URL(base).port]);
     expect(taken.status).toBe(1);
     expect(taken.errors).toMatch(/cannot listen on 127\.0\.0\.1:\d+: .*EADDRINUSE/);

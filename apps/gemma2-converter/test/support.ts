@@ -33,6 +33,8 @@ export interface Running {
   until(text: RegExp): Promise<RegExpExecArray>;
 }
 
+const running = new Set<ChildProcess>();
+
 /** Starts a script of Node, the converter unless said otherwise. */
 export function start(
   args: readonly string[],
@@ -41,6 +43,8 @@ export function start(
   const child = spawn(process.execPath, ['--conditions=source', program, ...args], {
     env: { ...process.env, PROJ_DEVICE: '', INIT_CWD: '' },
   });
+  running.add(child);
+  child.on('close', () => running.delete(child));
   child.stdin.end(input ?? '');
   let output = '';
   let errors = '';
@@ -77,10 +81,16 @@ export function start(
 export const run = (args: readonly string[], input?: string): Promise<Finished> =>
   start(args, input === undefined ? {} : { input }).done;
 
-/** A folder that goes away with the tests. */
+/** A folder that goes away with the tests, and what they started with it. */
 export function temporaryFolder(): { readonly path: (name: string) => string; remove(): void } {
   const folder = mkdtempSync(join(tmpdir(), 'proj-gemma2-'));
-  return { path: (name) => join(folder, name), remove: () => rmSync(folder, { recursive: true, force: true }) };
+  return {
+    path: (name) => join(folder, name),
+    remove: () => {
+      for (const child of running) child.kill('SIGKILL');
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
 }
 
 /** A geometry in which q, k and v differ, rows are not always whole panels of panels, and the window slides. */

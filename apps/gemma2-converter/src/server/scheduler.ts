@@ -53,8 +53,8 @@ interface Slot {
   run: Run | null;
 }
 
-/** Tokens of a prompt that one turn takes. */
-const PROMPT_TURN = 64;
+/** Tokens of a prompt that one turn takes at most and at least, and how long it should be, in seconds: others wait meanwhile. */
+const PROMPT_TURN = { most: 64, least: 8, seconds: 0.1 } as const;
 /** How long to wait for readers when none of them keeps up. */
 const PAUSE_MS = 5;
 
@@ -68,6 +68,7 @@ export class Scheduler {
   readonly #waiting: Run[] = [];
   readonly #idle = new Set<() => void>();
   #running = false;
+  #promptTurn: number = PROMPT_TURN.least;
 
   /** `limit` is how many jobs may wait. */
   constructor(sequences: readonly StepModel[], limit: number, events: SchedulerEvents = {}) {
@@ -174,12 +175,14 @@ export class Scheduler {
   /** One step of a job; gives why it ends, if it does. */
   #step(sequence: StepModel, run: Run): FinishReason | null {
     const { job } = run;
-    const part = run.fed < job.prompt.length ? job.prompt.slice(run.fed, run.fed + PROMPT_TURN) : [run.last];
+    const part = run.fed < job.prompt.length ? job.prompt.slice(run.fed, run.fed + this.#promptTurn) : [run.last];
     if (sequence.position + part.length > sequence.maxLength) return 'length';
     const started = performance.now();
     const logits = sequence.feed(part);
     const ofPrompt = run.fed < job.prompt.length ? part.length : 0;
-    this.#events.onStep?.((performance.now() - started) / 1000, ofPrompt);
+    const seconds = (performance.now() - started) / 1000;
+    this.#events.onStep?.(seconds, ofPrompt);
+    if (ofPrompt === this.#promptTurn) this.#promptTurn = nextTurn(ofPrompt, seconds);
     run.fed += ofPrompt;
     if (run.fed < job.prompt.length) return null;
     const token = run.sampler.next(logits, run.seen ?? []);
@@ -190,4 +193,10 @@ export class Scheduler {
     if (job.onToken(token)) return 'stop';
     return run.made >= job.maxNewTokens ? 'length' : null;
   }
+}
+
+/** How many tokens the next part of a prompt should have, after one of `tokens` that took `seconds`. */
+function nextTurn(tokens: number, seconds: number): number {
+  const fitting = Math.floor((tokens * PROMPT_TURN.seconds) / seconds);
+  return Math.max(PROMPT_TURN.least, Math.min(PROMPT_TURN.most, 2 * tokens, fitting));
 }

@@ -28,6 +28,7 @@ const MOST_UNREAD = 1 << 18;
 /** How long a request may take to arrive, in milliseconds. */
 const REQUEST_TIMEOUT = 30_000;
 const RETRY_SECONDS = 1;
+const MODEL_PATH = '/v1/models/';
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
 
@@ -44,11 +45,13 @@ export class ModelServer {
   readonly #settings: ServerSettings;
   readonly #started = Math.floor(Date.now() / 1000);
   readonly #routes: ReadonlyMap<string, Route>;
+  readonly #longestToken: number;
   #closing = false;
   #seed = 0;
 
   constructor(settings: ServerSettings) {
     this.#settings = settings;
+    this.#longestToken = longestToken(settings.tokenizer);
     this.scheduler = new Scheduler(settings.sequences, settings.queue, {
       onStep: (seconds, promptTokens) => {
         this.metrics.step.observe(seconds);
@@ -116,10 +119,9 @@ export class ModelServer {
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = (request.url ?? '/').split('?', 1)[0];
-    const known = this.#routes.has(path) || path.startsWith('/v1/models/');
-    response.on('close', () =>
-      this.metrics.requests.add(1, { path: known ? path.slice(0, 64) : 'other', status: String(response.statusCode) }),
-    );
+    // Whatever clients make up, there are as many labels as paths.
+    const label = this.#routes.has(path) ? path : path.startsWith(MODEL_PATH) ? `${MODEL_PATH}{model}` : 'other';
+    response.on('close', () => this.metrics.requests.add(1, { path: label, status: String(response.statusCode) }));
     try {
       await this.#route(path, request)(request, response);
     } catch (error) {
@@ -128,7 +130,7 @@ export class ModelServer {
   }
 
   #route(path: string, { method }: IncomingMessage): Handler {
-    const route: Route | undefined = path.startsWith('/v1/models/')
+    const route: Route | undefined = path.startsWith(MODEL_PATH)
       ? { method: 'GET', handle: (_, response) => this.#model(decodeName(path), response) }
       : this.#routes.get(path);
     if (route === undefined)
@@ -270,18 +272,26 @@ export class ModelServer {
     if (ids.length === 0)
       throw new RequestError(400, 'invalid_parameter', 'the prompt has no tokens', { param: 'prompt' });
     const longest = this.scheduler.maxLength;
-    if (ids.length >= longest)
-      throw new RequestError(
-        400,
-        'context_length_exceeded',
-        `the prompt has ${ids.length} tokens, the context holds ${longest}, the answer included`,
-        { param: messages === null ? 'prompt' : 'messages' },
-      );
+    if (ids.length >= longest) throw this.#tooLong(`${ids.length} tokens`, messages === null ? 'prompt' : 'messages');
     return ids;
+  }
+
+  #tooLong(size: string, param: string): RequestError {
+    return new RequestError(
+      400,
+      'context_length_exceeded',
+      `the prompt has ${size}, the context holds ${this.scheduler.maxLength}, the answer included`,
+      { param },
+    );
   }
 
   #encode(prompt: TextRequest['prompt'], messages: TextRequest['messages']): readonly number[] {
     const { tokenizer } = this.#settings;
+    // A text that cannot fit is not tokenised: that would keep all others waiting.
+    const characters = messages?.reduce((sum, { content }) => sum + content.length, 0) ?? prompt?.length ?? 0;
+    const fewest = typeof prompt === 'string' || messages !== null ? Math.ceil(characters / this.#longestToken) : 0;
+    if (fewest > this.scheduler.maxLength)
+      throw this.#tooLong(`at least ${fewest} tokens`, messages === null ? 'prompt' : 'messages');
     if (messages !== null) {
       try {
         return tokenizer.encodeChat(messages);
@@ -293,9 +303,16 @@ export class ModelServer {
   }
 }
 
+/** Characters of the longest token. */
+function longestToken(tokenizer: GemmaTokenizer): number {
+  let longest = 1;
+  for (let id = 0; id < tokenizer.vocabSize; id++) longest = Math.max(longest, tokenizer.tokenOf(id)?.length ?? 0);
+  return longest;
+}
+
 function decodeName(path: string): string {
   try {
-    return decodeURIComponent(path.slice('/v1/models/'.length));
+    return decodeURIComponent(path.slice(MODEL_PATH.length));
   } catch {
     throw new RequestError(400, 'invalid_path', `${path} is not well encoded`);
   }

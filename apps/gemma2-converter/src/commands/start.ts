@@ -90,7 +90,7 @@ export async function runStart(flags: Flags): Promise<number> {
       signal.throwIfAborted();
       say(summaryText(result));
       students.push({
-        name: scheme,
+        name,
         model: await openConverted(path, { device: options.device, threads: options.threads }),
       });
     }

@@ -15,7 +15,8 @@ import type { Instruction } from '../il/il.ts';
 import type { NativeCodeILNN } from '../il/native-code-ilnn.ts';
 import { CONTROL } from '../kernels/control.ts';
 import { rowStride } from '../kernels/rows.ts';
-import { lower, type Lowered, StepMemory } from './lower.ts';
+import { lower, type Lowered } from './lower.ts';
+import { StepMemory } from './places.ts';
 import type { ModelWeights } from './weights.ts';
 
 /** What runs steps of a program and remembers the tokens: compiled code, or the interpreter. */

@@ -1,14 +1,10 @@
 /**
  * Lowers an IL-NN program to launches: one table row an operation. A program is lowered twice, for one token (*decode*) and for a chunk of the prompt (*chunk*),
  * over the same caches.
- *
- * Terms: a *slot* is a device buffer that a step's program binds; a *place* is where a value lies in one; the values of T rows have room for `tokens` rows.
- * Kernels that work on one row (after `last`) read a second control block, which says one token at the last position.
+ * See places.ts for slots and places. Kernels that work on one row (after `last`) read a second control block, which says one token at the last position.
  */
 import {
   type Argument,
-  type Device,
-  type DeviceBuffer,
   type DeviceFeatures,
   embedConstants,
   type Kernel,
@@ -20,7 +16,7 @@ import { ropeFrequency } from '../il/interpreter/attention.ts';
 import type { AttributesOf, IlOp, Instruction, Result } from '../il/il.ts';
 import type { NativeCodeILNN } from '../il/native-code-ilnn.ts';
 import { planMemory } from '../il/passes/memory.ts';
-import type { ActivationType, Rows, ValueType, WeightType } from '../il/types.ts';
+import type { Rows } from '../il/types.ts';
 import { type AttentionShape, appendKernel, attentionKernel, cacheBytes, scoreElements } from '../kernels/attention.ts';
 import { CONTROL } from '../kernels/control.ts';
 import { dotKernel, scaleKernel } from '../kernels/dots.ts';
@@ -34,20 +30,30 @@ import {
 } from '../kernels/elementwise.ts';
 import { embedKernel } from '../kernels/embed.ts';
 import { floatLinearKernel } from '../kernels/float-linear.ts';
-import {
-  activationColumns,
-  activationScales,
-  activationSums,
-  activationWords,
-  linearKernel,
-} from '../kernels/linear.ts';
+import { activationScales, activationSums, activationWords, linearKernel } from '../kernels/linear.ts';
 import { softcap, tableData } from '../kernels/modes.ts';
 import { angleKernel, ropeKernel } from '../kernels/rope.ts';
 import { rowKernel, type RowShape, rowStride } from '../kernels/rows.ts';
-import { PANEL_ROWS, packedLayout } from '../quantize/layout.ts';
+import { packedLayout } from '../quantize/layout.ts';
 import { createLut } from '../quantize/lut.ts';
-import { type ActivationScheme, SCHEMES } from '../quantize/scheme.ts';
-import type { ModelWeights } from './weights.ts';
+import { SCHEMES } from '../quantize/scheme.ts';
+import {
+  type ActivationPlace,
+  activationPlace,
+  asActivation,
+  asFloats,
+  asSums,
+  asWeight,
+  type At,
+  type FloatPlace,
+  rowBytes,
+  type StepMemory,
+  type SumsPlace,
+  type ValuePlace,
+  weightParts,
+  type WeightValue,
+  wrongKind,
+} from './places.ts';
 
 /** Tokens that share a load of weights in a chunk, and of keys and values. */
 const LINEAR_TILE = 8;
@@ -66,126 +72,6 @@ export interface Step {
   readonly grain: number;
   /** The value that it computes, for reports. */
   readonly value: string;
-}
-
-interface At {
-  readonly slot: number;
-  /** In bytes. */
-  readonly offset: number;
-  /** What lies there, where that is to be part of the code; there is no slot then. */
-  readonly contents?: Uint8Array;
-}
-interface FloatPlace extends At {
-  readonly kind: 'f32';
-  readonly rows: Rows;
-  readonly columns: number;
-  /** Elements between rows. */
-  readonly stride: number;
-}
-interface ActivationPlace {
-  readonly kind: ActivationScheme;
-  readonly rows: Rows;
-  readonly columns: number;
-  readonly codes: At;
-  readonly scales: At;
-  readonly sums: At;
-}
-interface SumsPlace extends At {
-  readonly kind: 'i32';
-  readonly rows: Rows;
-  readonly columns: number;
-  readonly groups: number;
-}
-interface TokensPlace extends At {
-  readonly kind: 'tokens';
-}
-interface WeightValue extends At {
-  readonly kind: 'weight';
-  readonly type: WeightType;
-}
-export type ValuePlace = FloatPlace | ActivationPlace | SumsPlace | TokensPlace | WeightValue;
-
-/** Device memory of a compiled program; what both lowerings share. */
-export class StepMemory {
-  readonly device: Device;
-  /** Buffers in the order of their bindings. */
-  readonly slots: DeviceBuffer[] = [];
-  /** Most tokens of a step. */
-  readonly tokens: number;
-  /** Positions of the caches, a multiple of 16. */
-  readonly positions: number;
-  readonly control: At;
-  readonly #made = new Map<string, At>();
-  readonly #weights: ModelWeights;
-
-  constructor(device: Device, il: NativeCodeILNN, weights: ModelWeights, tokens: number) {
-    this.device = device;
-    this.#weights = weights;
-    this.tokens = Math.ceil(tokens / PANEL_ROWS) * PANEL_ROWS;
-    this.positions = Math.max(PANEL_ROWS, Math.ceil(il.config.positions / PANEL_ROWS) * PANEL_ROWS);
-    this.control = this.allocate('control', 2 * CONTROL.elements * 4);
-  }
-
-  /** The buffer of a name, zeroed when it is made. */
-  allocate(name: string, bytes: number): At {
-    const found = this.#made.get(name);
-    if (found !== undefined) return found;
-    const buffer = this.device.allocate(Math.max(64, Math.ceil(bytes / 64) * 64));
-    const zeros = new Uint8Array(Math.min(buffer.bytes, 1 << 20));
-    for (let at = 0; at < buffer.bytes; at += zeros.length)
-      this.device.write(buffer, at, zeros.subarray(0, Math.min(zeros.length, buffer.bytes - at)));
-    const place = { slot: this.#slot(buffer), offset: 0 };
-    this.#made.set(name, place);
-    return place;
-  }
-
-  /** A buffer with these numbers. */
-  constant(name: string, data: Float32Array): At {
-    const known = this.#made.has(name);
-    const place = this.allocate(name, data.byteLength);
-    if (!known)
-      this.device.write(this.slots[place.slot], 0, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
-    return place;
-  }
-
-  weight(name: string): At {
-    const place = this.#weights.place(name);
-    if ('contents' in place) return { slot: -1, offset: 0, contents: place.contents };
-    return { slot: this.#slot(place.buffer), offset: place.offset };
-  }
-
-  /** Gives back what was allocated here; the weights stay. */
-  dispose(): void {
-    for (const { slot } of this.#made.values()) this.slots[slot].dispose();
-  }
-
-  #slot(buffer: DeviceBuffer): number {
-    const found = this.slots.indexOf(buffer);
-    return found >= 0 ? found : this.slots.push(buffer) - 1;
-  }
-}
-
-/** Bytes of a row of a value, as kernels lay it out. */
-function rowBytes(type: ValueType): number {
-  switch (type.kind) {
-    case 'tokens':
-      return 4;
-    case 'f32':
-      return 4 * rowStride(type.columns);
-    case 'i32':
-      return 4 * type.columns * type.groups;
-    case 'a8g32':
-    case 'a8':
-      return (
-        activationColumns(type.columns) + 4 * (activationScales(type.kind, type.columns) + activationSums(type.columns))
-      );
-    case 'a1':
-      return activationColumns(type.columns) / 8 + 4;
-    case 'weight':
-      return 0;
-    default:
-      return type satisfies never;
-  }
 }
 
 /** Steps of a program, and where values lie. */
@@ -324,58 +210,6 @@ class Lowering {
     const op: LowerOp<IlOp> = LOWER[instruction.op] as LowerOp<IlOp>;
     op(this, operands, instruction.attributes as AttributesOf[IlOp], instruction.results);
   }
-}
-
-function activationPlace(
-  { kind, rows, columns }: ActivationType,
-  slot: number,
-  offset: number,
-  room: number,
-): ActivationPlace {
-  const scales = offset + room * (kind === 'a1' ? activationColumns(columns) / 8 : activationColumns(columns));
-  const sums = scales + room * 4 * activationScales(kind, columns);
-  const at = (where: number): At => ({ slot, offset: where });
-  return { kind, rows, columns, codes: at(offset), scales: at(scales), sums: at(sums) };
-}
-
-const wrongKind = (wanted: string, found: string): ProjError =>
-  new ProjError('kernel-verification', `a value is ${found}, not ${wanted}`, {
-    op: 'lower',
-    cure: 'Verify the program',
-  });
-
-function asFloats(place: ValuePlace | undefined): FloatPlace {
-  if (place?.kind !== 'f32') throw wrongKind('f32', place?.kind ?? 'missing');
-  return place;
-}
-function asActivation(place: ValuePlace | undefined): ActivationPlace {
-  if (place?.kind === 'a8g32' || place?.kind === 'a8' || place?.kind === 'a1') return place;
-  throw wrongKind('activations', place?.kind ?? 'missing');
-}
-function asSums(place: ValuePlace | undefined): SumsPlace {
-  if (place?.kind !== 'i32') throw wrongKind('i32', place?.kind ?? 'missing');
-  return place;
-}
-function asWeight(place: ValuePlace | undefined): WeightValue {
-  if (place?.kind !== 'weight') throw wrongKind('a weight', place?.kind ?? 'missing');
-  return place;
-}
-
-/** Codes, scales and minimums of a packed matrix. */
-function weightParts(weight: WeightValue): { codes: At; scales: At; minimums: readonly At[] } {
-  const { slot, offset, contents, type } = weight;
-  const scheme = SCHEMES[type.scheme];
-  const { scales, minimums, bytes } = packedLayout(scheme, type.shape[0], type.shape[1]);
-  const part = (begin: number, end: number): At => ({
-    slot,
-    offset: offset + begin,
-    ...(contents === undefined ? {} : { contents: contents.subarray(begin, end) }),
-  });
-  return {
-    codes: part(0, scales),
-    scales: part(scales, minimums),
-    minimums: scheme.asymmetric ? [part(minimums, bytes)] : [],
-  };
 }
 
 /** Norm, residual sum and quantisation, as one kernel. */

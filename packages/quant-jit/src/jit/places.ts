@@ -1,0 +1,185 @@
+/**
+ * Where values of a compiled program lie. A *slot* is a device buffer that a step's program binds; a *place* is where a value lies in one; the values of T rows
+ * have room for all tokens of a step.
+ */
+import { type Device, type DeviceBuffer, ProjError } from '@proj/kernel';
+import type { NativeCodeILNN } from '../il/native-code-ilnn.ts';
+import type { ActivationType, Rows, ValueType, WeightType } from '../il/types.ts';
+import { CONTROL } from '../kernels/control.ts';
+import { activationColumns, activationScales, activationSums } from '../kernels/linear.ts';
+import { rowStride } from '../kernels/rows.ts';
+import { PANEL_ROWS, packedLayout } from '../quantize/layout.ts';
+import { type ActivationScheme, SCHEMES } from '../quantize/scheme.ts';
+import type { ModelWeights } from './weights.ts';
+
+export interface At {
+  readonly slot: number;
+  /** In bytes. */
+  readonly offset: number;
+  /** What lies there, where that is to be part of the code; there is no slot then. */
+  readonly contents?: Uint8Array;
+}
+export interface FloatPlace extends At {
+  readonly kind: 'f32';
+  readonly rows: Rows;
+  readonly columns: number;
+  /** Elements between rows. */
+  readonly stride: number;
+}
+export interface ActivationPlace {
+  readonly kind: ActivationScheme;
+  readonly rows: Rows;
+  readonly columns: number;
+  readonly codes: At;
+  readonly scales: At;
+  readonly sums: At;
+}
+export interface SumsPlace extends At {
+  readonly kind: 'i32';
+  readonly rows: Rows;
+  readonly columns: number;
+  readonly groups: number;
+}
+interface TokensPlace extends At {
+  readonly kind: 'tokens';
+}
+export interface WeightValue extends At {
+  readonly kind: 'weight';
+  readonly type: WeightType;
+}
+export type ValuePlace = FloatPlace | ActivationPlace | SumsPlace | TokensPlace | WeightValue;
+
+/** Device memory of a compiled program; what both lowerings share. */
+export class StepMemory {
+  readonly device: Device;
+  /** Buffers in the order of their bindings. */
+  readonly slots: DeviceBuffer[] = [];
+  /** Most tokens of a step. */
+  readonly tokens: number;
+  /** Positions of the caches, a multiple of 16. */
+  readonly positions: number;
+  readonly control: At;
+  readonly #made = new Map<string, At>();
+  readonly #weights: ModelWeights;
+
+  constructor(device: Device, il: NativeCodeILNN, weights: ModelWeights, tokens: number) {
+    this.device = device;
+    this.#weights = weights;
+    this.tokens = Math.ceil(tokens / PANEL_ROWS) * PANEL_ROWS;
+    this.positions = Math.max(PANEL_ROWS, Math.ceil(il.config.positions / PANEL_ROWS) * PANEL_ROWS);
+    this.control = this.allocate('control', 2 * CONTROL.elements * 4);
+  }
+
+  /** The buffer of a name, zeroed when it is made. */
+  allocate(name: string, bytes: number): At {
+    const found = this.#made.get(name);
+    if (found !== undefined) return found;
+    const buffer = this.device.allocate(Math.max(64, Math.ceil(bytes / 64) * 64));
+    const zeros = new Uint8Array(Math.min(buffer.bytes, 1 << 20));
+    for (let at = 0; at < buffer.bytes; at += zeros.length)
+      this.device.write(buffer, at, zeros.subarray(0, Math.min(zeros.length, buffer.bytes - at)));
+    const place = { slot: this.#slot(buffer), offset: 0 };
+    this.#made.set(name, place);
+    return place;
+  }
+
+  /** A buffer with these numbers. */
+  constant(name: string, data: Float32Array): At {
+    const known = this.#made.has(name);
+    const place = this.allocate(name, data.byteLength);
+    if (!known)
+      this.device.write(this.slots[place.slot], 0, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    return place;
+  }
+
+  weight(name: string): At {
+    const place = this.#weights.place(name);
+    if ('contents' in place) return { slot: -1, offset: 0, contents: place.contents };
+    return { slot: this.#slot(place.buffer), offset: place.offset };
+  }
+
+  /** Gives back what was allocated here; the weights stay. */
+  dispose(): void {
+    for (const { slot } of this.#made.values()) this.slots[slot].dispose();
+  }
+
+  #slot(buffer: DeviceBuffer): number {
+    const found = this.slots.indexOf(buffer);
+    return found >= 0 ? found : this.slots.push(buffer) - 1;
+  }
+}
+
+/** Bytes of a row of a value, as kernels lay it out. */
+export function rowBytes(type: ValueType): number {
+  switch (type.kind) {
+    case 'tokens':
+      return 4;
+    case 'f32':
+      return 4 * rowStride(type.columns);
+    case 'i32':
+      return 4 * type.columns * type.groups;
+    case 'a8g32':
+    case 'a8':
+      return (
+        activationColumns(type.columns) + 4 * (activationScales(type.kind, type.columns) + activationSums(type.columns))
+      );
+    case 'a1':
+      return activationColumns(type.columns) / 8 + 4;
+    case 'weight':
+      return 0;
+    default:
+      return type satisfies never;
+  }
+}
+
+export function activationPlace(
+  { kind, rows, columns }: ActivationType,
+  slot: number,
+  offset: number,
+  room: number,
+): ActivationPlace {
+  const scales = offset + room * (kind === 'a1' ? activationColumns(columns) / 8 : activationColumns(columns));
+  const sums = scales + room * 4 * activationScales(kind, columns);
+  const at = (where: number): At => ({ slot, offset: where });
+  return { kind, rows, columns, codes: at(offset), scales: at(scales), sums: at(sums) };
+}
+
+export const wrongKind = (wanted: string, found: string): ProjError =>
+  new ProjError('kernel-verification', `a value is ${found}, not ${wanted}`, {
+    op: 'lower',
+    cure: 'Verify the program',
+  });
+
+export function asFloats(place: ValuePlace | undefined): FloatPlace {
+  if (place?.kind !== 'f32') throw wrongKind('f32', place?.kind ?? 'missing');
+  return place;
+}
+export function asActivation(place: ValuePlace | undefined): ActivationPlace {
+  if (place?.kind === 'a8g32' || place?.kind === 'a8' || place?.kind === 'a1') return place;
+  throw wrongKind('activations', place?.kind ?? 'missing');
+}
+export function asSums(place: ValuePlace | undefined): SumsPlace {
+  if (place?.kind !== 'i32') throw wrongKind('i32', place?.kind ?? 'missing');
+  return place;
+}
+export function asWeight(place: ValuePlace | undefined): WeightValue {
+  if (place?.kind !== 'weight') throw wrongKind('a weight', place?.kind ?? 'missing');
+  return place;
+}
+
+/** Codes, scales and minimums of a packed matrix. */
+export function weightParts(weight: WeightValue): { codes: At; scales: At; minimums: readonly At[] } {
+  const { slot, offset, contents, type } = weight;
+  const scheme = SCHEMES[type.scheme];
+  const { scales, minimums, bytes } = packedLayout(scheme, type.shape[0], type.shape[1]);
+  const part = (begin: number, end: number): At => ({
+    slot,
+    offset: offset + begin,
+    ...(contents === undefined ? {} : { contents: contents.subarray(begin, end) }),
+  });
+  return {
+    codes: part(0, scales),
+    scales: part(scales, minimums),
+    minimums: scheme.asymmetric ? [part(minimums, bytes)] : [],
+  };
+}

@@ -72,8 +72,15 @@ function llamaRelease(): string {
   return info.release ?? 'unknown release';
 }
 
-/** Installs and builds what is not there yet; minutes at the first time, nothing later. Throws when nothing can be had. */
-export async function setUpLlamaCpp(say: (text: string) => void): Promise<void> {
+let settingUp: Promise<void> | undefined;
+
+/** Installs and builds what is not there yet, for both flavours; minutes at the first time, nothing later. Throws when nothing can be had. */
+export function setUpLlamaCpp(say: (text: string) => void): Promise<void> {
+  settingUp ??= setUp(say);
+  return settingUp;
+}
+
+async function setUp(say: (text: string) => void): Promise<void> {
   const lock = await acquire(join(folder(), 'lock'), () => say('llama.cpp: another bench is setting it up'));
   try {
     if (!existsSync(join(packageFolder(), 'package.json'))) {
@@ -81,9 +88,8 @@ export async function setUpLlamaCpp(say: (text: string) => void): Promise<void> 
       await install();
     }
     if (existsSync(benchProgram())) return linkPrebuilt();
-    say(`llama.cpp: building llama-bench in ${folder()}, which takes some minutes`);
     try {
-      await build();
+      await build(say);
       rmSync(join(folder(), WHY_NOT_BUILT), { force: true });
       linkPrebuilt();
     } catch (error) {
@@ -104,11 +110,12 @@ async function install(): Promise<void> {
   await call(manager, [...verb, '--ignore-scripts', `node-llama-cpp@${NODE_LLAMA_CPP}`]);
 }
 
-async function build(): Promise<void> {
+async function build(say: (text: string) => void): Promise<void> {
   if (process.env['PROJ_BENCH_LLAMA_BUILD'] === 'off') throw new Error('PROJ_BENCH_LLAMA_BUILD is off');
   for (const tool of ['git', 'cmake', 'c++'])
     if (spawnSync(tool, ['--version'], { stdio: 'ignore' }).error !== undefined)
       throw new Error(`${tool} is not on the PATH, which building llama-bench takes`);
+  say(`llama.cpp: building llama-bench in ${folder()}, which takes some minutes`);
   const source = join(folder(), 'source');
   if (!existsSync(source)) {
     rmSync(`${source}.part`, { recursive: true, force: true });

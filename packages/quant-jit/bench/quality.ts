@@ -3,7 +3,7 @@
  * the held-out tenth of the text through the compiled kernels of the written file.
  *
  *     node --conditions=source packages/quant-jit/bench/quality.ts --text input.txt --out folder [--teacher-steps 600] [--distill-steps 600] [--windows 400]
- *       [--distill q1,q158] [--schemes q8,q8g32,…]
+ *       [--distill q1,q158] [--schemes q8,q8g32,…] [--ngrams 2,3,5,6] [--settings JSON]
  *
  * Everything is kept in the folder: a second run goes on where the first was stopped, and measures again what is there.
  */
@@ -38,6 +38,7 @@ const { values: options } = parseArgs({
     windows: { type: 'string', default: '400' },
     distill: { type: 'string', default: 'q1,q158' },
     schemes: { type: 'string', default: 'q8,q8g32,q4g32,q4g32 mse,q4g128,q158,q158 mse,q1,q1g128' },
+    ngrams: { type: 'string', default: '2,3,5,6' },
     settings: { type: 'string', default: '{}' },
   },
 });
@@ -108,10 +109,10 @@ for (const scheme of list(options.distill) as SchemeName[]) {
     scheme,
     steps: Number(options['distill-steps']),
     checkpoint: join(out, `distill-${scheme}.safetensors`),
-    checkpointEvery: 50,
+    checkpointEvery: 25,
     seed: 1,
     onProgress: ({ step, loss, hidden, kl, crossEntropy }) => {
-      if (step % 50 === 0)
+      if (step % 25 === 0)
         log(
           `${scheme} step ${step}: loss ${loss.toFixed(3)}, hidden ${hidden.toFixed(3)}, kl ${kl.toFixed(3)}, cross-entropy ${crossEntropy.toFixed(3)}, ${((performance.now() - began) / 1000).toFixed(0)} s`,
         );
@@ -121,7 +122,7 @@ for (const scheme of list(options.distill) as SchemeName[]) {
   writeFileSync(join(out, `distill-${scheme}.json`), JSON.stringify(history));
   await measure(`${scheme} distilled`, stateDict, scheme, 'absmax');
 }
-for (const order of [2, 3, 5, 6]) {
+for (const order of list(options.ngrams).map(Number)) {
   const model = new NgramModel({ vocabulary, order }).train(train);
   add({
     name: `${order}-gram`,

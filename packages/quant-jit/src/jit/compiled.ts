@@ -229,11 +229,16 @@ export class CompiledNativeILNN implements StepModel {
       this.device.write(buffer, place.offset, new Uint8Array(ids.buffer));
       return;
     }
-    const stride = rowStride(this.#columns);
-    const rows = new Float32Array(count * stride);
-    for (let t = 0; t < count; t++)
-      for (let c = 0; c < this.#columns; c++) rows[t * stride + c] = input[(first + t) * this.#columns + c];
-    this.device.write(buffer, place.offset, new Uint8Array(rows.buffer));
+    const columns = this.#columns;
+    const stride = rowStride(columns);
+    const floats = input instanceof Float32Array ? input : Float32Array.from(input);
+    const given = floats.subarray(first * columns, (first + count) * columns);
+    let rows = given;
+    if (stride !== columns) {
+      rows = new Float32Array(count * stride);
+      for (let t = 0; t < count; t++) rows.set(given.subarray(t * columns, (t + 1) * columns), t * stride);
+    }
+    this.device.write(buffer, place.offset, new Uint8Array(rows.buffer, rows.byteOffset, rows.byteLength));
   }
 
   #results(step: StepProgram, count: number): readonly Float32Array[] {

@@ -483,14 +483,14 @@ const LOWER: { readonly [Op in IlOp]: LowerOp<Op> } = {
     const tile = many ? ATTENTION_TILE : 1;
     const tiles = Math.ceil(at.capacity(queries.rows) / tile);
     const shape: AttentionShape = { ...cache, heads, scale, cap, window, mode, tile, tiles };
-    const scores = at.memory.allocate('scores', 4 * ATTENTION_TILE * positions * MOST_THREADS);
+    const scores = at.memory.allocate('scores', 4 * ATTENTION_TILE * (heads / kvHeads) * positions * MOST_THREADS);
     if (scoreElements(shape) * 4 * MOST_THREADS > at.memory.slots[scores.slot].bytes)
       throw new ProjError('kernel-compilation', 'scores have no room', { op: 'attention' });
     const tables = mode === 'data' ? [at.memory.constant('mode tables', tableData())] : [];
     at.launch(
       at.kernel(`attention ${JSON.stringify(shape)}`, (name) => attentionKernel(name, shape, at.features)),
       [queries, ...places, ...tables, scores, at.floats(result), at.control(queries.rows)],
-      heads * tiles,
+      kvHeads * tiles,
       1,
       result.name,
     );

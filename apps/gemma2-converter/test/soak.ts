@@ -22,8 +22,10 @@ const resident = (): number => {
   return Number(kB) / 1024;
 };
 
-// Time in which this process was stopped does not count.
+// Time in which this process was stopped does not count. Ctrl-C ends early.
 let active = 0;
+let wanted = Number(seconds);
+process.once('SIGINT', () => (wanted = 0));
 let last = performance.now();
 const clock = setInterval(() => {
   const now = performance.now();
@@ -34,7 +36,7 @@ const tokens = new Array<number>(CLIENTS).fill(0);
 const requests = { whole: 0, left: 0, errors: [] as string[] };
 
 async function client(index: number): Promise<void> {
-  for (let turn = 0; active < Number(seconds); turn++) {
+  for (let turn = 0; active < wanted; turn++) {
     const controller = new AbortController();
     // One in five leaves in the middle.
     const patience = turn % 5 === 4 ? 1 + ((7 * turn) % 40) : Infinity;
@@ -86,10 +88,10 @@ const total = tokens.reduce((sum, count) => sum + count, 0);
 process.stdout.write(
   `${JSON.stringify(
     {
-      seconds: Number(seconds),
+      seconds: active,
       ...requests,
       tokens: total,
-      tokensPerSecond: total / Number(seconds),
+      tokensPerSecond: total / active,
       leastOfMost: Math.min(...tokens) / Math.max(...tokens),
       memoryMiB: memory.map((value) => Math.round(value)),
       health,

@@ -10,6 +10,7 @@ import {
   vectorLoop,
   WasmDevice,
 } from '../src/index.ts';
+import { LINE, SHARED } from '../src/device/wasm-runner.ts';
 import { MemoryPool, blockSize } from '../src/device/wasm-pool.ts';
 import { Residence, type Slot } from '../src/device/wasm-residence.ts';
 import { elements, generator, runOn } from './cross-device.ts';
@@ -419,7 +420,7 @@ describe('the process', () => {
     const [compiled] = device.compile([kernel]);
     const program = device.program([{ kernel: compiled, args: [{ kind: 'buffer', binding: 0, offset: 0 }], begin: 0, end: 4096, grain: 4, align: 4 }], 1);
     const out = device.allocate(16384);
-    for (let i = 0; i < 50; i++) { program.run([out], []); await new Promise((r) => setTimeout(r, 2)); }
+    for (let i = 0; i < 50 || (i < 5000 && device.readyThreads < device.features.threads); i++) { program.run([out], []); await new Promise((r) => setTimeout(r, 2)); }
     console.log(device.features.threads, device.readyThreads, new Float32Array(device.read(out, 0, 16384).buffer).every((v) => v === 3));
   `;
 
@@ -442,4 +443,83 @@ describe('the process', () => {
 
 it('is registered', () => {
   expect(deviceReport().find((d) => d.name === 'wasm')).toMatchObject({ available: true });
+});
+
+describe('worker threads that die', () => {
+  /** Goes before a worker's own source: it draws one piece as the runner would, leaves it undone, and ends. */
+  const deathAtFirstPiece = (end: string): string => `
+    const Instance = WebAssembly.Instance;
+    let memory;
+    WebAssembly.Instance = function (module, imports) {
+      memory ??= imports.e.m;
+      const instance = new Instance(module, imports);
+      if (instance.exports.work === undefined) return instance;
+      return { exports: { ...instance.exports, work(thread) {
+        const words = new Int32Array(memory.buffer);
+        const share = (${SHARED.remaining} + ${LINE} * thread) >> 2;
+        for (;;) {
+          const left = Atomics.load(words, share);
+          if (left > 0 && Atomics.compareExchange(words, share, left, left - 1) === left) break;
+        }
+        Atomics.store(words, (${SHARED.drawn} + ${LINE} * thread) >> 2, 1);
+        ${end}
+      } } };
+    };`;
+
+  it.each([
+    ['process.exit', 'process.exit(1);'],
+    // Here no handler of its own runs.
+    ['exhausting its heap', 'for (const hoard = []; ;) hoard.push(new Array(1e5).fill({}));'],
+  ])('by %s in the middle of a piece: a clear error, and the next launch runs', async (_, end) => {
+    const threads = process.getBuiltinModule('node:worker_threads');
+    const { Worker } = threads;
+    const made: InstanceType<typeof Worker>[] = [];
+    (threads as { Worker: unknown }).Worker = class extends Worker {
+      constructor(source: string, options: object) {
+        super(deathAtFirstPiece(end) + source, { ...options, resourceLimits: { maxOldGenerationSizeMb: 16 } });
+        made.push(this);
+      }
+    };
+    try {
+      const device = new WasmDevice({ threads: 2 });
+      const kernel = count();
+      const [out, by] = [device.allocate(4000), device.allocate(4000)];
+      device.write(out, 0, new Uint8Array(4000));
+      const program = device.program(
+        [
+          launch(device, kernel, [buffer(0), buffer(1), { kind: 'constant', value: 10_000n }], 1000, 1),
+          launch(device, kernel, [buffer(0), buffer(1), { kind: 'constant', value: 1n }], 1000, 1000),
+        ],
+        2,
+      );
+      const runs: string[] = [];
+      for (let i = 0; i < 400 && runs.length === 0; i++) {
+        try {
+          program.run([out, by], []);
+        } catch (error) {
+          expect(error).toBeInstanceOf(ProjError);
+          runs.push((error as ProjError).code, String((error as ProjError).cure));
+        }
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+      expect(runs[0]).toBe('device-unavailable');
+      expect(runs[1]).toMatch(/PROJ_NUM_THREADS/);
+      device.write(out, 0, new Uint8Array(4000));
+      program.run([out, by], []);
+      expect(new Set(new Int32Array(device.read(out, 0, 4000).buffer)).size).toBe(1000);
+      device.dispose();
+    } finally {
+      (threads as { Worker: unknown }).Worker = Worker;
+      await Promise.all(made.map((worker) => worker.terminate()));
+    }
+  });
+});
+
+it('shows the module of a kernel, which is one', () => {
+  const device = new WasmDevice({ threads: 1 });
+  const bytes = Uint8Array.from(device.inspect(axpy()).wasm.match(/../g) ?? [], (digits) => parseInt(digits, 16));
+  const { WebAssembly: api } = globalThis as unknown as { WebAssembly: { validate(bytes: Uint8Array): boolean } };
+  expect(api.validate(bytes)).toBe(true);
+  expect(bytes.length).toBeGreaterThan(200);
+  device.dispose();
 });

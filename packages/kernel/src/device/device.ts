@@ -68,6 +68,8 @@ export interface Device {
   /** Compiles kernels, all at once. Equal kernels (by hash) are compiled once per device. */
   compile(kernels: readonly Kernel[]): CompiledKernel[];
   program(launches: readonly Launch[], bindings: number): Program;
+  /** The code made of a kernel, for people: texts by the name of their language. */
+  inspect?(kernel: Kernel): Readonly<Record<string, string>>;
   /** A file as memory that kernels read, without a copy, where the device can; its bytes must not change. */
   mapFile?(path: string): DeviceBuffer;
   /** Limits the threads of later launches (1 … available cores). */

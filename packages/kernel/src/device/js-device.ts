@@ -6,7 +6,14 @@ import type { Kernel } from '../ir/ir.ts';
 import type { ScalarType } from '../ir/types.ts';
 import { SCALARS } from '../ir/types.ts';
 import { verifyKernel } from '../ir/verify.ts';
-import { compileJs, type JsArgument, type JsFunction, type JsOptions, type JsTypedArray } from '../targets/js.ts';
+import {
+  compileJs,
+  type JsArgument,
+  type JsFunction,
+  type JsOptions,
+  type JsTypedArray,
+  renderJs,
+} from '../targets/js.ts';
 import { MemoryUse } from './memory-use.ts';
 import type { CompiledKernel, Device, DeviceBuffer, DeviceFeatures, Launch, Program } from './device.ts';
 
@@ -140,6 +147,10 @@ export class JsDevice implements Device {
       }
       return compiled;
     });
+  }
+
+  inspect(kernel: Kernel): { readonly javascript: string } {
+    return { javascript: renderJs(kernel, this.#options) };
   }
 
   program(launches: readonly Launch[], bindings: number): Program {

@@ -9,6 +9,7 @@
  */
 import { ProjError, toProjError } from '../errors.ts';
 import { hashKernel } from '../ir/hash.ts';
+import { toHexadecimal } from '../ir/print.ts';
 import type { Kernel } from '../ir/ir.ts';
 import { renderWasm, wasmConstantBytes } from '../targets/wasm.ts';
 import { MAX_PAGES } from '../targets/wasm-bytes.ts';
@@ -20,7 +21,15 @@ import { detectFeatures } from './wasm-features.ts';
 import { MemoryPool } from './wasm-pool.ts';
 import { Residence, type Slot } from './wasm-residence.ts';
 import { WasmProgram } from './wasm-program.ts';
-import { encodeRunner, MAX_THREADS, type RunnerExports, SHARED, STACK_BYTES, STACK_START } from './wasm-runner.ts';
+import {
+  encodeRunner,
+  MAX_THREADS,
+  RECORD_BYTES,
+  type RunnerExports,
+  SHARED,
+  STACK_BYTES,
+  STACK_START,
+} from './wasm-runner.ts';
 import { availableThreads, mayWait, WorkerThreads } from './wasm-threads.ts';
 
 const PAGE = 65536;
@@ -206,6 +215,18 @@ export class WasmDevice implements Device {
     return kernels.map((kernel) => this.#compiled(kernel));
   }
 
+  /** A module of the kernel alone, two digits a byte. */
+  inspect(kernel: Kernel): { readonly wasm: string } {
+    const constants = wasmConstantBytes([kernel]);
+    const bytes = renderWasm([kernel], {
+      features: this.#wasm,
+      sharedMemory: this.#shared,
+      tableStart: 0,
+      ...(constants === 0 ? {} : { constantsStart: STACK_START }),
+    });
+    return { wasm: toHexadecimal(bytes) };
+  }
+
   program(launches: readonly Launch[], bindings: number): Program {
     this.#requireAlive('program');
     const kernels = launches.map((launch) => this.#compiled(launch.kernel.kernel));
@@ -328,8 +349,13 @@ export class WasmDevice implements Device {
     }
     if (parallel && this.#workers !== null && this.#workers.started < this.#threads - 1)
       this.#workers.start(this.#threads - 1, () => this.#pool.allocate(STACK_BYTES, 0) ?? this.reserve(STACK_BYTES));
+    let lost = 0;
     try {
-      this.#runner.run(table, count);
+      let left = this.#runner.run(table, count);
+      while (left > 0 && lost === 0) {
+        lost = this.#workers?.settle() ?? 0;
+        left = lost > 0 ? 0 : this.#runner.run(table + (count - left + 1) * RECORD_BYTES, left - 1);
+      }
     } catch (cause) {
       if ((this.#workers?.ready ?? 0) > 0) this.#workers?.abandon();
       throw new ProjError('index-out-of-range', `a kernel left its memory: ${toProjError(cause).message}`, {
@@ -337,6 +363,11 @@ export class WasmDevice implements Device {
         cause,
       });
     }
+    if (lost > 0)
+      throw new ProjError('device-unavailable', 'a worker thread of the wasm device ended in the middle of a launch', {
+        op: 'run',
+        cure: 'The results of this evaluation are lost; later ones run on the threads that are left. Memory is the usual reason: raise --max-old-space-size, or set PROJ_NUM_THREADS=1',
+      });
     if (this.#workers !== null && this.#workers.failures() > 0)
       throw new ProjError('index-out-of-range', 'a kernel left its memory, on a worker thread', { op: 'run' });
   }

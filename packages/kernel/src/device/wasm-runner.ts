@@ -33,10 +33,18 @@ export const SHARED = {
   failed: 1364,
   /** For each thread the pieces of its share that nobody has drawn, a cache line apart. */
   remaining: 2048,
+  /** In the same line: 1 + the piece that the thread has drawn and not finished, or 0. */
+  drawn: 2052,
+  /** In the same line: the system's number of the thread, `ENDED` when it has ended, 0 when nothing is known. */
+  system: 2056,
 } as const;
 
+/** What `SHARED.system` says of a thread that has ended. */
+export const ENDED = -1;
+
 export const MAX_THREADS = 256;
-const LINE = 64;
+/** Bytes between what belongs to one thread and to the next. */
+export const LINE = 64;
 
 /** Main thread's locals begin here, the pool of buffers after them. */
 export const STACK_START = 65536;
@@ -46,13 +54,18 @@ export const RECORD_BYTES = 32;
 
 // About 20 µs of looking before a thread sleeps.
 const SPINS = 8000;
+/** After so long without news the caller looks whether its workers are alive, in nanoseconds. */
+const PATIENCE = 500_000_000n;
+
+/** What a wait returns when its time is over. */
+const TIMED_OUT = 2;
 
 const KERNEL_TYPE = 0;
 const TAKE = 0;
 
 export interface RunnerExports {
-  /** Executes `count` records at `table`. */
-  run(table: number, count: number): void;
+  /** Executes `count` records at `table`; returns 0, or the records left, counting the one whose pieces it has waited for in vain so far. */
+  run(table: number, count: number): number;
   /** A worker's life: returns 0 when newer modules were published, else 1 + a drawn piece whose function it does not have. */
   work(thread: number, version: number, functions: number): number;
   /** Runs the piece before that number. */
@@ -73,7 +86,7 @@ export function encodeRunner(sharedMemory: boolean): Uint8Array<ArrayBuffer> {
       { type: 2, body: takeBody(), name: 'take' },
       { type: 1, body: pieceBody(), name: 'piece' },
       { type: 3, body: workBody(), name: 'work' },
-      { type: 1, body: runBody(), name: 'run' },
+      { type: 2, body: runBody(), name: 'run' },
     ],
     sharedMemory,
     tableStart: -1,
@@ -83,6 +96,8 @@ export function encodeRunner(sharedMemory: boolean): Uint8Array<ArrayBuffer> {
 
 const load = (c: FunctionBody, address: number): FunctionBody => c.i32(0).memory(LOAD.i32, 2, address);
 const atomicLoad = (c: FunctionBody, address: number): FunctionBody => c.i32(0).memory(ATOMIC.load, 2, address);
+
+const threadLine = (c: FunctionBody, thread: number): FunctionBody => c.get(thread).i32(LINE).op(ARITHMETIC.mul.i32);
 
 /** Pushes the first piece of a thread's share. */
 function pushShare(c: FunctionBody, home: number, plus: number): void {
@@ -104,12 +119,13 @@ function takeBody(): FunctionBody {
   c.get(home);
   load(c, SHARED.job.threads).op(COMPARE.ge.i32).if().i32(0).set(home).end();
   {
-    const counter = (): FunctionBody => c.get(home).i32(LINE).op(ARITHMETIC.mul.i32);
+    const counter = (): FunctionBody => threadLine(c, home);
     c.block().loop();
     counter().memory(ATOMIC.load, 2, SHARED.remaining).i32(0).op(COMPARE.le.i32).branchIf(1);
     counter().i32(1).memory(ATOMIC.sub, 2, SHARED.remaining).tee(drawn).i32(0).op(COMPARE.le.i32).branchIf(1);
     pushShare(c, home, 0);
     c.get(drawn).op(ARITHMETIC.add.i32).set(drawn);
+    threadLine(c, thread).get(drawn).memory(STORE.i32, 2, SHARED.drawn);
     load(c, SHARED.job.function).get(functions).op(COMPARE.ge.i32).if().get(drawn).return().end();
     c.get(thread)
       .get(drawn)
@@ -135,6 +151,7 @@ function pieceBody(): FunctionBody {
   minimum(c, end, () => load(c, SHARED.job.end));
   load(c, SHARED.job.args).get(begin).get(end).get(thread);
   load(c, SHARED.job.function).callIndirect(KERNEL_TYPE);
+  threadLine(c, thread).i32(0).memory(STORE.i32, 2, SHARED.drawn);
   c.i32(0).i32(1).memory(ATOMIC.add, 2, SHARED.done).i32(1).op(ARITHMETIC.add.i32);
   load(c, SHARED.job.pieces).op(COMPARE.eq.i32).if().i32(0).i32(1).memory(ATOMIC.notify, 2, SHARED.done).op(DROP).end();
   return c;
@@ -257,7 +274,10 @@ function runBody(): FunctionBody {
         {
           atomicLoad(c, SHARED.done).tee(seen).get(pieces).op(COMPARE.eq.i32).branchIf(1);
           c.get(spins).i32(1).op(ARITHMETIC.sub.i32).tee(spins).i32(0).op(COMPARE.gt.i32).branchIf(0);
-          load(c, SHARED.mayWait).if().i32(0).get(seen).i64(-1n).memory(ATOMIC.wait32, 2, SHARED.done).op(DROP).end();
+          load(c, SHARED.mayWait).if();
+          c.i32(0).get(seen).i64(PATIENCE).memory(ATOMIC.wait32, 2, SHARED.done).i32(TIMED_OUT).op(COMPARE.eq.i32).if();
+          c.get(last).get(record).op(ARITHMETIC.sub.i32).i32(RECORD_BYTES).op(INTEGER.divUnsigned.i32).return();
+          c.end().end();
           c.branch(0);
         }
         c.end().end();
@@ -278,6 +298,6 @@ function runBody(): FunctionBody {
   }
   c.end();
   c.get(record).i32(RECORD_BYTES).op(ARITHMETIC.add.i32).set(record);
-  c.branch(0).end().end();
+  c.branch(0).end().end().i32(0);
   return c;
 }

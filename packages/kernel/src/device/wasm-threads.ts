@@ -5,7 +5,7 @@
  * they arrive in order.
  */
 import { type WasmMemory, type WasmModule } from './wasm-api.ts';
-import { SHARED, STACK_START } from './wasm-runner.ts';
+import { ENDED, LINE, SHARED, STACK_START } from './wasm-runner.ts';
 
 /** What a worker is told: first how to start, then the modules, in the order in which they were compiled. */
 export type WorkerMessage =
@@ -18,18 +18,29 @@ export type WorkerMessage =
       readonly ready: number;
       readonly failed: number;
       readonly done: number;
+      readonly drawn: number;
+      readonly system: number;
     }
   | { readonly kind: 'module'; readonly module: WasmModule; readonly functions: number };
+
+/** Between two looks at whether the workers are alive. */
+const LOOK_MS = 100;
 
 const WORKER_SOURCE = `
 'use strict';
 const port = globalThis.process?.getBuiltinModule ? process.getBuiltinModule('node:worker_threads').parentPort : globalThis;
-let start, runner, words, table, stack, version = 0, functions = 0, held = 0;
+let start, runner, words, table, stack, version = 0, functions = 0, held = 0, broken = false;
 const count = (address) => { const done = Atomics.add(words, address >> 2, 1); Atomics.notify(words, address >> 2); return done; };
 const attempt = (work) => {
   for (;;) {
-    try { return work(); } catch { Atomics.add(words, start.failed >> 2, 1); count(start.done); work = () => runner.work(start.thread, version, functions); }
+    try { return work(); } catch { fail(); work = () => runner.work(start.thread, version, functions); }
   }
+};
+const fail = () => { Atomics.add(words, start.failed >> 2, 1); Atomics.store(words, start.drawn >> 2, 0); count(start.done); };
+const system = () => {
+  if (port === globalThis) return 0;
+  process.on('exit', () => Atomics.store(words, start.system >> 2, -1));
+  try { return Number(process.getBuiltinModule('node:fs').readlinkSync('/proc/thread-self').split('/').pop()); } catch { return 0; }
 };
 const live = () => {
   if (held !== 0) {
@@ -46,10 +57,20 @@ const hear = (message) => {
     table = new WebAssembly.Table({ element: 'anyfunc', initial: 64 });
     stack = new WebAssembly.Global({ value: 'i32', mutable: false }, start.stack);
     runner = new WebAssembly.Instance(start.runner, { e: { m: start.memory, t: table } }).exports;
+    Atomics.store(words, start.system >> 2, system());
     Atomics.add(words, start.ready >> 2, 1);
   } else {
-    if (table.length < message.functions) table.grow(2 * message.functions - table.length);
-    new WebAssembly.Instance(message.module, { e: { m: start.memory, t: table, s: stack } });
+    if (broken) return;
+    try {
+      if (table.length < message.functions) table.grow(2 * message.functions - table.length);
+      new WebAssembly.Instance(message.module, { e: { m: start.memory, t: table, s: stack } });
+    } catch {
+      // Without room for a module it draws nothing any more, and gives up what it has drawn.
+      broken = true;
+      if (held !== 0) fail();
+      Atomics.sub(words, start.ready >> 2, 1);
+      return;
+    }
     version++;
     functions = message.functions;
   }
@@ -83,6 +104,11 @@ function startWorker(): WorkerHandle | null {
   if (scope.Worker === undefined) return null;
   const url = scope.URL.createObjectURL(new scope.Blob([WORKER_SOURCE], { type: 'text/javascript' }));
   return new scope.Worker(url);
+}
+
+/** Whether a thread of this process is alive, by the system's number of it. */
+function threadExists(number: number): boolean {
+  return globalThis.process?.getBuiltinModule?.('node:fs').existsSync(`/proc/self/task/${number}`) ?? true;
 }
 
 /** Processors that this process may use. */
@@ -139,6 +165,8 @@ export class WorkerThreads {
         ready: SHARED.ready,
         failed: SHARED.failed,
         done: SHARED.done,
+        drawn: SHARED.drawn + LINE * thread,
+        system: SHARED.system + LINE * thread,
       });
       for (const message of this.#modules) worker.postMessage(message);
       worker.unref?.();
@@ -160,10 +188,41 @@ export class WorkerThreads {
     const words = this.#words;
     let left = 0;
     for (let thread = 0; thread < words[SHARED.job.threads >> 2]; thread++)
-      left += Math.max(0, Atomics.exchange(words, (SHARED.remaining >> 2) + 16 * thread, 0));
-    const out = words[SHARED.job.pieces >> 2] - left - 1;
-    while (Atomics.load(words, SHARED.done >> 2) < out);
+      left += Math.max(0, Atomics.exchange(words, (SHARED.remaining + LINE * thread) >> 2, 0));
+    this.#finish(words[SHARED.job.pieces >> 2] - left - 1);
     this.failures();
+  }
+
+  /** Waits until all pieces of the launch are finished; returns how many were lost with the threads that had drawn them. */
+  settle(): number {
+    return this.#finish(this.#words[SHARED.job.pieces >> 2]);
+  }
+
+  #finish(pieces: number): number {
+    const words = this.#words;
+    const patient = words[SHARED.mayWait >> 2] !== 0;
+    for (let lost = 0; ;) {
+      const done = Atomics.load(words, SHARED.done >> 2);
+      if (done + lost >= pieces) return lost;
+      if (!patient) continue;
+      Atomics.wait(words, SHARED.done >> 2, done, LOOK_MS);
+      lost += this.#bury();
+    }
+  }
+
+  /** Strikes out the workers that have died since the last look; returns how many had drawn a piece. While the caller waits, no event tells of them. */
+  #bury(): number {
+    const words = this.#words;
+    let lost = 0;
+    for (let thread = 1; thread <= this.#workers.length; thread++) {
+      const system = (SHARED.system + LINE * thread) >> 2;
+      const number = Atomics.load(words, system);
+      if (number === 0 || (number !== ENDED && threadExists(number))) continue;
+      Atomics.store(words, system, 0);
+      Atomics.sub(words, SHARED.ready >> 2, 1);
+      if (Atomics.exchange(words, (SHARED.drawn + LINE * thread) >> 2, 0) !== 0) lost++;
+    }
+    return lost;
   }
 
   /** How many kernels trapped on workers since the last question. */

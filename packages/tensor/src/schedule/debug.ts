@@ -1,5 +1,5 @@
-/** `PROJ_DEBUG`: 1 the device chosen, 2 each launch with its time and bytes, 3 the kernels' text. */
-import { type DeviceBuffer, printKernel } from '@proj/kernel';
+/** `PROJ_DEBUG`: 1 the device chosen, 2 each launch with its time and bytes, 3 the kernels' text, 4 the code that the device makes of them. */
+import { attempt, type DeviceBuffer, printKernel } from '@proj/kernel';
 import type { Plan } from './plan.ts';
 
 export const debugLevel = Number(globalThis.process?.env?.['PROJ_DEBUG'] ?? 0);
@@ -17,8 +17,16 @@ export function announcePlan(plan: Plan): void {
   }
   if (debugLevel < 2) return;
   console.error(`proj: new plan of ${plan.launches.length} launches, arena ${formatBytes(plan.arenaBytes)}`);
-  if (debugLevel >= 3)
-    for (const kernel of new Set(plan.launches.map((l) => l.launch.kernel.kernel))) console.error(printKernel(kernel));
+  if (debugLevel < 3) return;
+  for (const kernel of new Set(plan.launches.map((l) => l.launch.kernel.kernel))) {
+    console.error(printKernel(kernel));
+    if (debugLevel < 4) continue;
+    // Kernels that come from a cache run where the compiler that made them is not there any more.
+    const code = attempt(() => plan.device.inspect?.(kernel) ?? {});
+    const texts = code.ok ? code.value : { 'not shown': code.error.message };
+    for (const [language, text] of Object.entries(texts))
+      console.error(`; ${kernel.name} on ${plan.device.name}, ${language}:\n${text}`);
+  }
 }
 
 /** Runs the launches one by one and prints the time of each; the sum is more than one run of the program takes. */

@@ -57,11 +57,11 @@ import {
 
 /** Tokens that share a load of weights in a chunk, and of keys and values. */
 const LINEAR_TILE = 8;
-const ATTENTION_TILE = 4;
+export const ATTENTION_TILE = 4;
 /** Work below this many bytes of weights is not worth another thread. */
 const GRAIN_BYTES = 16384;
 /** Threads that scores have room for. */
-const MOST_THREADS = 64;
+export const MOST_THREADS = 64;
 
 /** A kernel with where its arguments lie. */
 export interface Step {
@@ -483,7 +483,8 @@ const LOWER: { readonly [Op in IlOp]: LowerOp<Op> } = {
     const tile = many ? ATTENTION_TILE : 1;
     const tiles = Math.ceil(at.capacity(queries.rows) / tile);
     const shape: AttentionShape = { ...cache, heads, scale, cap, window, mode, tile, tiles };
-    const scores = at.memory.allocate('scores', 4 * ATTENTION_TILE * (heads / kvHeads) * positions * MOST_THREADS);
+    const group = heads / kvHeads;
+    const scores = at.memory.allocate(`scores ${group}`, 4 * ATTENTION_TILE * group * positions * MOST_THREADS);
     if (scoreElements(shape) * 4 * MOST_THREADS > at.memory.slots[scores.slot].bytes)
       throw new ProjError('kernel-compilation', 'scores have no room', { op: 'attention' });
     const tables = mode === 'data' ? [at.memory.constant('mode tables', tableData())] : [];

@@ -3,8 +3,9 @@
  *
  * Keys lie in panels of 16 positions, `[kv head][position / 16][head_dim][16]`, so that scores are computed with positions as lanes and no horizontal
  * sum; values lie by position, `[kv head][position][head_dim]`, and are added up with columns as lanes. A cache of `q8` holds int8 codes and one f32 scale per
- * position and head, for keys and for values. One head of a few tokens (a *tile*) is worked on at a time; heads and tiles are split over threads, each with
- * its own row of scores, so memory grows with the context and not with its square.
+ * position and head, for keys and for values. The queries of a few tokens (a *tile*) and of the heads that share keys and values are worked on together, so that
+ * what is loaded and converted serves them all; key/value heads and tiles are split over threads, each with its own rows of scores, so memory grows with
+ * the context and not with its square.
  */
 import {
   buildKernel,
@@ -141,18 +142,31 @@ export interface AttentionShape extends CacheShape {
   readonly tiles: number;
 }
 
-/** Elements of scores that each thread needs. */
-export const scoreElements = ({ tile, positions }: AttentionShape): number => tile * positions;
+/** Queries that share a load of keys and values. */
+const queriesOf = ({ tile, heads, kvHeads }: AttentionShape): number => (tile * heads) / kvHeads;
 
-/** Accumulators of one pass over the values. */
-const COLUMNS_AT_ONCE = 8;
+/** Elements of scores that each thread needs. */
+export const scoreElements = (shape: AttentionShape): number => queriesOf(shape) * shape.positions;
+
+/** Registers that are left for other things than sums. */
+const SPARE_REGISTERS = 6;
 
 /**
  * Parameters: q f32, keys, [keyScales f32], values, [valueScales f32], [tables f32 (data mode): exp, then tanh], scores f32 (scratch, {@link scoreElements} per thread), out f32,
- * control i32. Range: heads · tiles.
+ * control i32. Range: kv heads · tiles.
  */
 export function attentionKernel(name: string, shape: AttentionShape, features: DeviceFeatures): Kernel {
   return buildKernel(name, (b) => new AttentionBuilder(b, shape, features).build());
+}
+
+interface Query {
+  readonly head: Value;
+  readonly token: Value;
+  /** Positions that it sees: from `begin` to `end`. */
+  readonly begin: Value;
+  readonly end: Value;
+  /** Its row in the scores. */
+  readonly scores: Value;
 }
 
 class AttentionBuilder {
@@ -160,6 +174,7 @@ class AttentionBuilder {
   readonly #shape: AttentionShape;
   readonly #lanes: number;
   readonly #columnLanes: number;
+  readonly #registers: number;
   readonly #q: Memory;
   readonly #cache: CacheParameters;
   readonly #tables: ModeTables | null;
@@ -172,6 +187,7 @@ class AttentionBuilder {
     this.#shape = shape;
     this.#lanes = Math.min(PANEL_ROWS, Math.max(1, features.vectorBytes / 4));
     this.#columnLanes = divisorLanes(shape.headDim, features);
+    this.#registers = features.vectorRegisters;
     this.#q = b.buffer('q', 'f32');
     this.#cache = cacheParameters(b, shape.scheme, 'read');
     this.#tables = modeTables(b, shape.mode);
@@ -182,87 +198,89 @@ class AttentionBuilder {
 
   build(): void {
     const b = this.#b;
-    const { tile, tiles, heads, kvHeads } = this.#shape;
+    const { tile, tiles } = this.#shape;
     const tokens = stepTokens(b, this.#control);
     b.for(b.begin, b.end, 1, [], (item) => {
-      const head = b.div(item, tiles);
       const first = b.mul(b.rem(item, tiles), tile);
-      b.if(b.lt(first, tokens), () => this.#tile(head, b.div(b.mul(head, kvHeads), heads), first, tokens));
+      b.if(b.lt(first, tokens), () => this.#tile(b.div(item, tiles), first, tokens));
     });
   }
 
-  #tile(head: Value, kvHead: Value, first: Value, tokens: Value): void {
+  #tile(kvHead: Value, first: Value, tokens: Value): void {
     const b = this.#b;
-    const { tile, window, positions } = this.#shape;
+    const { tile, window, positions, heads, kvHeads } = this.#shape;
+    const group = heads / kvHeads;
     const position = stepPosition(b, this.#control);
-    const all = b.add(position, tokens);
-    /** Positions that token t sees: from `begin` to `end`. */
-    const ends = Array.from({ length: tile }, (_, t) => b.add(b.add(position, first), t + 1));
-    const end = b.min(ends[tile - 1], all);
-    const begins = ends.map((e) => (window === 0 ? b.index(0) : b.max(b.sub(e, window), b.index(0))));
-    const scores = Array.from({ length: tile }, (_, t) => b.add(b.mul(b.thread, tile * positions), t * positions));
-    const firstPanel = b.div(begins[0], PANEL_ROWS);
-    const lastPanel = b.div(b.add(end, PANEL_ROWS - 1), PANEL_ROWS);
-    const peaks = this.#score(head, kvHead, first, scores, begins, ends, firstPanel, lastPanel);
-    const factors = peaks.map((peak, t) => this.#softmax(scores[t], peak, firstPanel, lastPanel));
-    this.#mix(head, kvHead, first, scores, factors, begins[0], end);
+    const rows = b.mul(b.thread, scoreElements(this.#shape));
+    const queries = Array.from({ length: tile * group }, (_, i): Query => {
+      const token = b.add(first, Math.floor(i / group));
+      const end = b.add(b.add(position, token), 1);
+      return {
+        head: b.add(b.mul(kvHead, group), i % group),
+        token,
+        end,
+        begin: window === 0 ? b.index(0) : b.max(b.sub(end, window), b.index(0)),
+        scores: b.add(rows, i * positions),
+      };
+    });
+    // Rows behind the last token are computed too and read by nobody; they must not read positions that are not there.
+    const end = b.min(queries[queries.length - 1].end, b.add(position, tokens));
+    const { begin } = queries[0];
+    const panels = [b.div(begin, PANEL_ROWS), b.div(b.add(end, PANEL_ROWS - 1), PANEL_ROWS)] as const;
+    const peaks = this.#score(kvHead, queries, panels);
+    const factors = peaks.map((peak, i) => this.#softmax(queries[i], peak, panels));
+    this.#mix(kvHead, queries, factors, begin, end);
   }
 
-  /** Scores of the panels from `firstPanel`, −∞ where a token does not see; gives the largest of each token. */
-  #score(
-    head: Value,
-    kvHead: Value,
-    first: Value,
-    scores: readonly Value[],
-    begins: readonly Value[],
-    ends: readonly Value[],
-    firstPanel: Value,
-    lastPanel: Value,
-  ): Value[] {
+  /** Scores over some panels, −∞ where a query does not see; gives the largest of each query. */
+  #score(kvHead: Value, queries: readonly Query[], [firstPanel, lastPanel]: readonly [Value, Value]): Value[] {
     const b = this.#b;
-    const { tile, headDim, positions, scale, cap, mode } = this.#shape;
+    const { headDim, positions, scale, cap, mode } = this.#shape;
     const lanes = this.#lanes;
+    const count = queries.length;
     const lowest = b.splat(b.constant(-Infinity, 'f32'), lanes);
-    const queries = Array.from({ length: tile }, (_, t) => this.#row(b.add(first, t), head));
+    const rows = queries.map(({ token, head }) => this.#row(token, head));
     const peaks = b.for(
       firstPanel,
       lastPanel,
       1,
-      Array.from({ length: tile }, () => lowest),
+      queries.map(() => lowest),
       (panel, ...most) => {
         let next: readonly Value[] = most;
         for (let slice = 0; slice < PANEL_ROWS; slice += lanes) {
           const line = b.mul(b.add(b.mul(kvHead, positions / PANEL_ROWS), panel), headDim);
-          // Two chains of sums for a lone token: one would wait for itself.
-          const chains = tile === 1 && headDim % 2 === 0 ? 2 : 1;
+          // Several chains of sums where queries are few: one would wait for itself.
+          const chains = count <= 2 && headDim % 4 === 0 ? 4 : count <= 4 && headDim % 2 === 0 ? 2 : 1;
           const zero = b.splat(b.constant(0, 'f32'), lanes);
           const sums = b.for(
             0,
             headDim,
             chains,
-            Array.from({ length: tile * chains }, () => zero),
+            Array.from({ length: count * chains }, () => zero),
             (c, ...running) =>
               running.map((sum, i) => {
-                const column = b.add(c, Math.floor(i / tile));
+                const column = b.add(c, Math.floor(i / count));
                 const keys = this.#keys(b.add(b.mul(b.add(line, column), PANEL_ROWS), slice));
-                const query = b.load(this.#q, b.add(queries[i % tile], column));
+                const query = b.load(this.#q, b.add(rows[i % count], column));
                 return b.mulAdd(keys, b.splat(query, lanes), sum);
               }),
           );
           const at = b.add(b.mul(panel, PANEL_ROWS), slice);
           const where = b.add(b.iota('i32', lanes), b.splat(b.cast(at, 'i32'), lanes));
-          next = next.map((peak, t) => {
-            let dot = chains === 1 ? sums[t] : b.add(sums[t], sums[tile + t]);
+          next = next.map((peak, q) => {
+            const { begin, end, scores } = queries[q];
+            let dot = sums[q];
+            for (let chain = 1; chain < chains; chain++) dot = b.add(dot, sums[chain * count + q]);
             if (this.#cache.keyScales !== null)
               dot = b.mul(dot, b.load(this.#cache.keyScales, b.add(b.mul(kvHead, positions), at), lanes));
             const scaled = b.mul(dot, scale);
             const capped = cap === 0 ? scaled : softcap(b, mode, this.#tables, scaled, cap);
             const seen = b.and(
-              b.ge(where, b.splat(b.cast(begins[t], 'i32'), lanes)),
-              b.lt(where, b.splat(b.cast(ends[t], 'i32'), lanes)),
+              b.ge(where, b.splat(b.cast(begin, 'i32'), lanes)),
+              b.lt(where, b.splat(b.cast(end, 'i32'), lanes)),
             );
             const score = b.select(seen, capped, lowest);
-            b.store(this.#scores, b.add(scores[t], at), score);
+            b.store(this.#scores, b.add(scores, at), score);
             return b.max(score, peak);
           });
         }
@@ -272,8 +290,8 @@ class AttentionBuilder {
     return peaks.map((peak) => b.horizontal('reduceMax', peak));
   }
 
-  /** Turns a token's scores into weights, and gives what they are to be multiplied with. */
-  #softmax(scores: Value, peak: Value, firstPanel: Value, lastPanel: Value): Value {
+  /** Turns a query's scores into weights, and gives what they are to be multiplied with. */
+  #softmax({ scores }: Query, peak: Value, [firstPanel, lastPanel]: readonly [Value, Value]): Value {
     const b = this.#b;
     const { mode } = this.#shape;
     const lanes = this.#lanes;
@@ -289,33 +307,26 @@ class AttentionBuilder {
     return normaliser(b, mode, b.horizontal('reduceAdd', sums));
   }
 
-  /** The weighted sum of the values. */
-  #mix(
-    head: Value,
-    kvHead: Value,
-    first: Value,
-    scores: readonly Value[],
-    factors: readonly Value[],
-    begin: Value,
-    end: Value,
-  ): void {
+  /** The weighted sums of the values. */
+  #mix(kvHead: Value, queries: readonly Query[], factors: readonly Value[], begin: Value, end: Value): void {
     const b = this.#b;
-    const { tile, headDim, positions } = this.#shape;
+    const { headDim, positions } = this.#shape;
     const lanes = this.#columnLanes;
     const { values, valueScales } = this.#cache;
-    for (let column = 0; column < headDim; column += COLUMNS_AT_ONCE * lanes) {
-      const count = Math.min(COLUMNS_AT_ONCE, (headDim - column) / lanes);
+    const atOnce = Math.max(1, Math.floor((this.#registers - SPARE_REGISTERS) / queries.length));
+    for (let column = 0; column < headDim; column += atOnce * lanes) {
+      const count = Math.min(atOnce, (headDim - column) / lanes);
       const zero = b.splat(b.constant(0, 'f32'), lanes);
       const sums = b.for(
         begin,
         end,
         1,
-        Array.from({ length: tile * count }, () => zero),
+        Array.from({ length: queries.length * count }, () => zero),
         (p, ...running) => {
           const row = b.add(b.mul(kvHead, positions), p);
           const scale = valueScales === null ? null : b.load(valueScales, row);
-          const weights = scores.map((score) => {
-            const weight = b.load(this.#scores, b.add(score, p));
+          const weights = queries.map(({ scores }) => {
+            const weight = b.load(this.#scores, b.add(scores, p));
             return b.splat(scale === null ? weight : b.mul(weight, scale), lanes);
           });
           return running.map((sum, i) => {
@@ -325,15 +336,11 @@ class AttentionBuilder {
           });
         },
       );
-      for (let t = 0; t < tile; t++) {
-        const factor = b.splat(factors[t], lanes);
+      queries.forEach(({ token, head }, q) => {
+        const factor = b.splat(factors[q], lanes);
         for (let i = 0; i < count; i++)
-          b.store(
-            this.#out,
-            b.add(this.#row(b.add(first, t), head), column + i * lanes),
-            b.mul(sums[t * count + i], factor),
-          );
-      }
+          b.store(this.#out, b.add(this.#row(token, head), column + i * lanes), b.mul(sums[q * count + i], factor));
+      });
     }
   }
 

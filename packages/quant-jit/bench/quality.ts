@@ -2,7 +2,7 @@
  * The quality table of docs/brain-blitz.md: a teacher trained here on a text, converted at every number of bits, directly and after distillation, and measured on
  * the held-out tenth of the text through the compiled kernels of the written file.
  *
- *     node --conditions=source packages/quant-jit/bench/quality.ts --text input.txt --out folder [--teacher-steps 600] [--distill-steps 600] [--windows 400]
+ *     node --conditions=source packages/quant-jit/bench/quality.ts --text input.txt --out folder [--teacher-steps 1500] [--distill-steps 300] [--windows 400]
  *       [--distill q1,q158] [--schemes q8,q8g32,…] [--ngrams 2,3,5,6] [--settings JSON]
  *
  * Everything is kept in the folder: a second run goes on where the first was stopped, and measures again what is there.
@@ -33,8 +33,8 @@ const { values: options } = parseArgs({
   options: {
     text: { type: 'string' },
     out: { type: 'string' },
-    'teacher-steps': { type: 'string', default: '600' },
-    'distill-steps': { type: 'string', default: '600' },
+    'teacher-steps': { type: 'string', default: '1500' },
+    'distill-steps': { type: 'string', default: '300' },
     windows: { type: 'string', default: '400' },
     distill: { type: 'string', default: 'q1,q158' },
     schemes: { type: 'string', default: 'q8,q8g32,q4g32,q4g32 mse,q4g128,q158,q158 mse,q1,q1g128' },
@@ -110,6 +110,7 @@ for (const scheme of list(options.distill) as SchemeName[]) {
     steps: Number(options['distill-steps']),
     checkpoint: join(out, `distill-${scheme}.safetensors`),
     checkpointEvery: 25,
+    batchSize: 8,
     seed: 1,
     onProgress: ({ step, loss, hidden, kl, crossEntropy }) => {
       if (step % 25 === 0)

@@ -5,6 +5,7 @@ import { NativeCodeILNN } from '../il/native-code-ilnn.ts';
 import { chooseDevice, type DeviceChoice, type DeviceName } from './choose.ts';
 import { CompiledNativeILNN, type StepModel } from './compiled.ts';
 import { fileConstants, InterpretedNativeILNN } from './interpreted.ts';
+import { requireMemory } from './need.ts';
 import { FileWeights, type Residence } from './residence.ts';
 
 export interface OpenModelOptions extends OpenOptions {
@@ -16,7 +17,7 @@ export interface OpenModelOptions extends OpenOptions {
   /** Positions that the caches hold, at most those of the model (default: all). */
   readonly positions?: number;
   readonly residence?: Residence;
-  /** Hears of devices that were not taken, and why. */
+  /** Hears of devices that were not taken, and why, and of what was taken then. */
   readonly log?: (message: string) => void;
 }
 
@@ -96,6 +97,7 @@ export async function openModel(path: string, options: OpenModelOptions = {}): P
   let first: CompiledNativeILNN | null = null;
   let compileStart = opened;
   const choice = chooseDevice(wanted, log, (device) => {
+    requireMemory(device, file, il, maxTokens ?? 128, residence);
     if (threads !== undefined) device.setThreads(threads);
     const placed = new FileWeights(device, file, residence);
     compileStart = performance.now();

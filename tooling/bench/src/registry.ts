@@ -60,7 +60,7 @@ const CAN: Record<Exclude<CaseKind, 'memory-steps' | 'matvec'>, readonly RunnerI
   'tiny-step': EVERYONE_TRAINS,
   'tiny-graph': EVERYONE_TRAINS,
   'cold-start': ['ours:native', 'ours:wasm', 'node', 'pytorch', 'tfjs', 'jax-js'],
-  'memory-gpt': [...OURS, 'pytorch', 'tfjs', 'jax-js'],
+  'memory-gpt': ['ours:native', 'ours:wasm', 'pytorch'],
   'read-peak': ['ours:native'],
   decode: ['ours:native', 'ours:wasm', 'llama.cpp', 'llama.cpp:prebuilt'],
   prompt: ['ours:native', 'ours:wasm', 'llama.cpp', 'llama.cpp:prebuilt'],

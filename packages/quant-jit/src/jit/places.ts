@@ -70,14 +70,11 @@ export class StepMemory {
     this.control = this.allocate('control', 2 * CONTROL.elements * 4);
   }
 
-  /** The buffer of a name, zeroed when it is made. */
+  /** The buffer of a name. What it holds at first is undefined: kernels read no more than was written. */
   allocate(name: string, bytes: number): At {
     const found = this.#made.get(name);
     if (found !== undefined) return found;
     const buffer = this.device.allocate(Math.max(64, Math.ceil(bytes / 64) * 64));
-    const zeros = new Uint8Array(Math.min(buffer.bytes, 1 << 20));
-    for (let at = 0; at < buffer.bytes; at += zeros.length)
-      this.device.write(buffer, at, zeros.subarray(0, Math.min(zeros.length, buffer.bytes - at)));
     const place = { slot: this.#slot(buffer), offset: 0 };
     this.#made.set(name, place);
     return place;

@@ -129,17 +129,14 @@ describe('compare', { timeout: 60_000 }, () => {
 
 describe('distill', { timeout: 60_000 }, () => {
   it('writes a student that converts, and is nearer to the teacher than one that was not taught', async () => {
-    const taught = await run([
-      ...['distill', path('teacher'), '-o', path('student'), '--text', path('text.txt')],
-      ...['--steps', '30', '--batch', '4', '--window', '32', '--lr', '0.01'],
-    ]);
+    const small = ['--steps', '30', '--batch', '4', '--window', '32', '--lr', '0.01'];
+    const taught = await run(['distill', path('teacher'), '-o', path('student'), '--text', path('text.txt'), ...small]);
     expect(taught.status).toBe(0);
     expect(taught.output).toMatch(/30 steps.*--scheme q1/);
     expect((await run(['convert', path('student'), '-o', path('q1-student'), '--scheme', 'q1'])).status).toBe(0);
-    const { output } = await run([
-      ...['compare', path('teacher'), path('q1'), path('q1-student'), '--text', path('text.txt'), '--json'],
-      ...['--tokens', '128', '--window', '64', '--generations', '1', '--generated', '4'],
-    ]);
+    const files = [path('teacher'), path('q1'), path('q1-student')];
+    const sizes = ['--tokens', '128', '--window', '64', '--generations', '1', '--generated', '4'];
+    const { output } = await run(['compare', ...files, '--text', path('text.txt'), '--json', ...sizes]);
     const [plain, distilled] = (JSON.parse(output) as Comparison).students;
     expect(distilled.kl).toBeLessThan(plain.kl ?? 0);
     expect(distilled.bytes).toBe(plain.bytes);

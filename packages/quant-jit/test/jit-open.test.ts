@@ -233,7 +233,11 @@ describe('the choice of a device', () => {
   };
 
   it('is the fastest, and falls back with the reason when a compiler fails', async () => {
-    expect(await opened()).toEqual({ device: NAMES[NAMES.length - 1], log: [] });
+    const first = await opened();
+    expect(first.device).toBe(NAMES[NAMES.length - 1]);
+    // Where LLVM is missing the log says so; where the fastest device works there is nothing to say.
+    expect(first.log.length).toBe(hasNative ? 0 : 2);
+    if (!hasNative) expect(first.log[0]).toMatch(/device "native" is not used: /);
     if (hasNative)
       vi.spyOn(getDevice('native'), 'compile').mockImplementation(() => {
         throw new ProjError('kernel-compilation', 'the compiler is on strike');

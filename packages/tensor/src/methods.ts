@@ -19,7 +19,7 @@ type InPlaceMethods = {
   [K in InPlaceMethodName as `${K}_`]: (...args: Parameters<Method<(typeof operations)[K]>>) => Tensor;
 };
 
-/** Methods whose result depends on which arguments are given. */
+/** Methods whose result depends on which arguments are given, or whose function takes them in another order. */
 interface OverloadedMethods {
   max(): Tensor;
   max(other: Tensor): Tensor;
@@ -34,6 +34,8 @@ interface OverloadedMethods {
   nonzero(options: { readonly asTuple: true }): Tensor[];
   nonzero(options?: { readonly asTuple?: false }): Tensor;
   where(condition: Tensor, other: TensorLike): Tensor;
+  polygamma(n: number): Tensor;
+  polygamma_(n: number): Tensor;
 }
 
 /** Transposed views that PyTorch writes as properties. */

@@ -301,7 +301,7 @@ describe('the program', { timeout: 60_000 }, () => {
     const large = await run(['serve', path('model.q8'), '--slots', '99999999']);
     expect(large.status).toBe(1);
     expect(large.errors).toMatch(
-      /needs [\d.]+ TB \(.* for the caches of 99999999 sequences\), [\d.]+ GB are available/,
+      /needs [\d.]+ TB: .* for the caches of \d+ positions in 99999999 sequences, .*; [\d.]+ GB are available/,
     );
     const taken = await run(['serve', path('model.q8'), '--slots', '1', '--port', new URL(base).port]);
     expect(taken.status).toBe(1);

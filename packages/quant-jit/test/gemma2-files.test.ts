@@ -194,7 +194,7 @@ describe('a broken folder is refused, and the message says what is broken', () =
     const { source } = openHuggingFace(folder);
     const config = { ...model.config, vocabSize: 1e12 };
     expect(() => loadModel({ path: folder, config, source })).toThrow(
-      /need 96000\.\d GB as float32, \d+\.\d GB are free.*bfloat16/,
+      /needs 96\.\d TB: 96\.\d TB for weights in float32; [\d.]+ GB are available.*bfloat16/,
     );
     source.close();
   });

@@ -324,7 +324,7 @@ describe('what cannot be opened', () => {
       const error = await failure(openModel(synthetic, { device }));
       expect(error.code).toBe('out-of-memory');
       expect(error.message).toMatch(
-        /synthetic.pbz needs [\d.]+ MiB on device "\w+": [\d.]+ MiB for weights, [\d.]+ MiB for the caches of 48 positions, [\d.]+ MiB for steps of 128 tokens; 0.0 MiB are available/,
+        /synthetic.pbz on device "\w+" needs [\d.]+ \wB: [\d.]+ \w+ for weights, [\d.]+ kB for the caches of 48 positions, [\d.]+ \wB for steps of 128 tokens; 1.00 kB are available/,
       );
     }
   });

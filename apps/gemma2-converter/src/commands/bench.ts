@@ -1,9 +1,10 @@
 /** `bench`: how fast a converted model runs here, beside what memory can give. */
 import { measurePeaks } from '@proj/device-native';
 import { statSync } from 'node:fs';
+import { describeBytes } from '@proj/quant-jit/file';
 import { openConverted, prepare, tensorBytes } from '../model/open.ts';
 import { count, deviceShape, flag, type Flags, readOptions, userPath } from '../options.ts';
-import { bytesText, table } from '../reporting/table.ts';
+import { table } from '../reporting/table.ts';
 import { print, say } from './terminal.ts';
 
 const shape = {
@@ -84,14 +85,14 @@ export async function runBench(file: string, flags: Flags): Promise<number> {
   else
     print(
       [
-        `${path} (${bytesText(result.fileBytes)}) on ${result.device}`,
+        `${path} (${describeBytes(result.fileBytes)}) on ${result.device}`,
         table(
           ['', ''],
           [
             ['load, code included', `${result.loadMs.toFixed(1)} ms`],
             [`prompt of ${promptTokens}`, `${result.promptTokensPerSecond.toFixed(1)} tokens/s`],
             ['decode', `${result.decodeTokensPerSecond.toFixed(2)} tokens/s (${decodeMs.toFixed(3)} ms)`],
-            ['weights read for a token', bytesText(bytes)],
+            ['weights read for a token', describeBytes(bytes)],
             ['read', `${readGBs.toFixed(2)} GB/s`],
             ['what memory gives', peaks === null ? '–' : `${peaks.readGBs.toFixed(2)} GB/s`],
             ['share of it', result.shareOfCeiling === null ? '–' : `${(100 * result.shareOfCeiling).toFixed(1)} %`],

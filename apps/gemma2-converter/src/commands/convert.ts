@@ -4,10 +4,11 @@ import { basename } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { ProjError } from '@proj/kernel';
 import { z } from 'zod';
+import { describeBytes } from '@proj/quant-jit/file';
 import { convert, type ConversionResult } from '../conversion/convert.ts';
 import { count, flag, type Flags, positive, readOptions, scheme, userPath } from '../options.ts';
 import { createProgress, type Progress } from '../reporting/progress.ts';
-import { bytesText } from '../reporting/table.ts';
+
 import { EXIT_INTERRUPTED, print, say, stopSignal } from './terminal.ts';
 
 const shape = {
@@ -28,7 +29,7 @@ const shape = {
 
 /** What a file is and what it took. */
 export const summaryText = ({ path, bytes, weights, bitsPerWeight, seconds }: ConversionResult): string =>
-  `${path}: ${bytesText(bytes)}, ${bitsPerWeight.toFixed(3)} bits for each of ${weights} weights, ${seconds.toFixed(1)} s`;
+  `${path}: ${describeBytes(bytes)}, ${bitsPerWeight.toFixed(3)} bits for each of ${weights} weights, ${seconds.toFixed(1)} s`;
 
 /** Reads a text to calibrate or measure on. */
 export function readTextFile(option: string, path: string): string {

@@ -4,10 +4,11 @@ import { getDevice, type Kernel, printKernel, ProjError } from '@proj/kernel';
 import { isActivation, optimise, printLayer, type Program, valueTypes } from '@proj/quant-jit/il';
 import { linearKernel } from '@proj/quant-jit/kernels';
 import { bitsPerWeight, type SchemeName, SCHEMES } from '@proj/quant-jit/quantize';
+import { describeBytes } from '@proj/quant-jit/file';
 import { unfusedProgram } from '../comparison/student.ts';
 import { describe, type Description, recordOf, tensorBytes } from '../model/open.ts';
 import { countOrZero, flag, type Flags, readOptions, userPath } from '../options.ts';
-import { bytesText, table } from '../reporting/table.ts';
+import { table } from '../reporting/table.ts';
 import { print } from './terminal.ts';
 
 const shape = { layer: countOrZero.optional(), machineCode: flag, json: flag } as const;
@@ -66,7 +67,7 @@ function sizesText({ file, config, il }: Description): string {
   const weights = tensors.reduce((sum, { rows, columns }) => sum + rows * columns, 0);
   const conversion = file.metadata['conversion'] === undefined ? null : recordOf({ file });
   return [
-    `${file.path}: ${bytesText(file.bytes)}, sha256 of the header ${file.sha256.slice(0, 16)}…`,
+    `${file.path}: ${describeBytes(file.bytes)}, sha256 of the header ${file.sha256.slice(0, 16)}…`,
     `${config.numHiddenLayers} layers of width ${config.hiddenSize}, ${config.vocabSize} tokens, ${il.config.positions} positions` +
       (conversion === null
         ? ''
@@ -78,7 +79,7 @@ function sizesText({ file, config, il }: Description): string {
         name.replace(/^model\./, ''),
         scheme.name,
         rows === 1 ? `[${columns}]` : `[${rows}, ${columns}]`,
-        bytesText(bytes),
+        describeBytes(bytes),
         bits(bytes, rows * columns),
       ]),
     ),
@@ -90,7 +91,7 @@ function sizesText({ file, config, il }: Description): string {
           name,
           String(sum.tensors),
           String(sum.weights),
-          bytesText(sum.bytes),
+          describeBytes(sum.bytes),
           bits(sum.bytes, sum.weights),
           String(SCHEMES[name].bits === 32 ? 32 : Number(bitsPerWeight(SCHEMES[name], config.hiddenSize).toFixed(3))),
         ]),
@@ -98,7 +99,7 @@ function sizesText({ file, config, il }: Description): string {
           'all',
           String(tensors.length),
           String(weights),
-          bytesText(tensorBytes(file)),
+          describeBytes(tensorBytes(file)),
           bits(tensorBytes(file), weights),
           '',
         ],

@@ -1,5 +1,6 @@
 /** A comparison for people: a table, bars for each layer, an SVG file. */
-import { figure, bytesText, table } from '../reporting/table.ts';
+import { describeBytes } from '@proj/quant-jit/file';
+import { figure, table } from '../reporting/table.ts';
 import type { Comparison, ModelFigures } from './compare.ts';
 
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
@@ -18,7 +19,7 @@ function row({
 }: ModelFigures): string[] {
   return [
     name,
-    bytes === null ? '–' : bytesText(bytes),
+    bytes === null ? '–' : describeBytes(bytes),
     bitsPerWeight === null ? '–' : bitsPerWeight.toFixed(2),
     figure(logits?.mse ?? null),
     figure(logits?.relative ?? null),

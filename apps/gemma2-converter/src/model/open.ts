@@ -6,7 +6,6 @@ import { type Gemma2Config, GemmaTokenizer, parseGemma2Config, type TokenizerCon
 import { NativeCodeILNN } from '@proj/quant-jit/il';
 import { CompiledNativeILNN, type LoadedModel, openModel, type StepModel } from '@proj/quant-jit/jit';
 import type { ConversionRecord } from '../conversion/convert.ts';
-import { bytesText } from '../reporting/table.ts';
 
 /** What a converted file says of itself. */
 export interface Description {
@@ -73,18 +72,18 @@ export function useDevice({ device, threads }: OpenSettings): Device {
 
 /** Opens a converted file to run. @throws ProjError `out-of-memory` with what is needed and what there is. */
 export async function openConverted(path: string, settings: OpenSettings = {}): Promise<OpenedModel> {
-  const { device, threads, positions, maxTokens, sequences = 1, onMessage } = settings;
+  const { device, threads, positions, maxTokens, sequences, onMessage } = settings;
   const started = performance.now();
   const description = describe(path);
   const { il } = description;
   checkSettings(settings, il);
-  checkMemory(description, sequences, positions);
   let told = false;
   const loaded = await openModel(path, {
     device: device ?? 'auto',
     ...(threads === undefined ? {} : { threads }),
     ...(positions === undefined ? {} : { positions }),
     ...(maxTokens === undefined ? {} : { maxTokens }),
+    ...(sequences === undefined ? {} : { sequences }),
     log: (message) => onMessage?.(message),
     onProgress: () => {
       if (!told) onMessage?.('checking every byte, as the file is new here');
@@ -119,34 +118,9 @@ function checkSettings({ positions, threads }: OpenSettings, il: NativeCodeILNN)
     });
 }
 
-/** Weights in the system's cache of the file can be given up by it; caches of sequences cannot. */
-function checkMemory({ file, il }: Description, sequences: number, positions: number | undefined): void {
-  const caches = sequences * cacheBytes(il, positions);
-  const needed = caches + (file.bytes - file.dataStart);
-  const available = process.availableMemory();
-  if (needed > available)
-    throw new ProjError(
-      'out-of-memory',
-      `${file.path} needs ${bytesText(needed)} (${bytesText(caches)} for the caches of ${sequences} ${sequences === 1 ? 'sequence' : 'sequences'}), ${bytesText(available)} are available`,
-      {
-        op: 'open',
-        cure: 'Give a smaller --context, fewer --slots, or convert the model to fewer bits or with --kv q8',
-      },
-    );
-}
-
 /** Makes the code for prompts now, which the first prompt would else wait for. */
 export function prepare(sequence: StepModel): void {
   if (sequence instanceof CompiledNativeILNN) sequence.prepare();
-}
-
-/** Bytes that the caches of one sequence take. */
-export function cacheBytes({ program, config }: NativeCodeILNN, positions = config.positions): number {
-  return program.instructions.reduce((sum, instruction) => {
-    if (instruction.op !== 'attention') return sum;
-    const { kv_heads: heads, head_dim: width, cache } = instruction.attributes;
-    return sum + 2 * positions * heads * (cache === 'f32' ? 4 * width : width + 4);
-  }, 0);
 }
 
 /** Bytes of all tensors. */

@@ -19,11 +19,3 @@ export function ioError(op: string, action: string, path: string, error: unknown
   const { code = '', message } = error as NodeJS.ErrnoException;
   return new ProjError('io', `cannot ${action} ${path}: ${message}`, { op, cure: CURES[code], cause: error });
 }
-
-/** A size for people. */
-export function describeBytes(bytes: number): string {
-  const units = ['bytes', 'KB', 'MB', 'GB', 'TB', 'PB'];
-  let unit = 0;
-  for (; bytes >= 1000 && unit < units.length - 1; unit++) bytes /= 1000;
-  return `${unit === 0 ? bytes : bytes.toFixed(1)} ${units[unit]}`;
-}

@@ -16,7 +16,8 @@ import {
   PREFIX_BYTES,
   VERSION,
 } from './format.ts';
-import { describeBytes, ioError } from './io-error.ts';
+import { describeBytes } from '../bytes.ts';
+import { ioError } from './io-error.ts';
 import { isStamped, stamp } from './stamps.ts';
 
 /** A packed matrix in the file. */

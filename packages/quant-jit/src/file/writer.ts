@@ -21,7 +21,8 @@ import {
   PREFIX_BYTES,
   storedDigest,
 } from './format.ts';
-import { describeBytes, ioError } from './io-error.ts';
+import { describeBytes } from '../bytes.ts';
+import { ioError } from './io-error.ts';
 import { checksumOf } from './reader.ts';
 import { stamp } from './stamps.ts';
 

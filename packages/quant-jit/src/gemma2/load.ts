@@ -6,6 +6,7 @@ import { type DType, ProjError } from '@proj/kernel';
 import { fromArray, type Tensor } from '@proj/tensor';
 import { openSafetensors, type SafetensorsFile, tensorFromBytes } from '@proj/tensor/io';
 import { type Gemma2Config, parseGemma2Config } from './config.ts';
+import { requireMemory } from '../memory.ts';
 import { readJson } from './files.ts';
 import { Gemma2ForCausalLM } from './model.ts';
 import {
@@ -268,24 +269,20 @@ export function checkFinite(name: string, values: Float32Array, { shape, file }:
   }
 }
 
-/** Refuses a model that memory cannot hold. Errors (`out-of-memory`): how much it needs and how much there is. */
-function checkMemory(config: Gemma2Config, dtype: DType): void {
+/** Refuses a model that memory cannot hold. */
+function requireWeights(config: Gemma2Config, dtype: DType): void {
   const type = PLAIN_TYPES[dtype];
-  const free = process.availableMemory?.();
-  if (type === undefined || free === undefined) return;
+  if (type === undefined) return;
   let numbers = 0;
   for (const shape of expectedTensors(config).values()) numbers += shape.reduce((product, size) => product * size, 1);
-  const needed = numbers * ITEM_BYTES[type];
-  const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(1)} GB`;
-  if (needed > free)
-    throw new ProjError(
-      'out-of-memory',
-      `the weights need ${gigabytes(needed)} as ${dtype}, ${gigabytes(free)} are free`,
-      {
-        op: OP,
-        cure: "Load it as 'bfloat16', use a machine with more memory, or convert the model: that takes one tensor at a time",
-      },
-    );
+  requireMemory(
+    'the model',
+    { [`weights in ${dtype}`]: numbers * ITEM_BYTES[type] },
+    {
+      op: OP,
+      cure: "Load it as 'bfloat16', use a machine with more memory, or convert the model: that takes one tensor at a time",
+    },
+  );
 }
 
 function readTensor(
@@ -305,7 +302,7 @@ function readTensor(
 /** A model with the weights of a checkpoint, in evaluation mode. One tensor is read at a time. Errors: memory cannot hold it; what reading finds. */
 export function loadModel({ config, source }: Gemma2Checkpoint, options: LoadModelOptions = {}): Gemma2ForCausalLM {
   const { dtype = 'float32', device = null, onProgress } = options;
-  checkMemory(config, dtype);
+  requireWeights(config, dtype);
   const model = new Gemma2ForCausalLM(config, { dtype, device, empty: true });
   const parameters = [...model.namedParameters()];
   for (const [i, [name, parameter]] of parameters.entries()) {

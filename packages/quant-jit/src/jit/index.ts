@@ -4,7 +4,7 @@ export { CompiledNativeILNN, type CompileOptions, type CompileReport, type StepM
 export { compileWithConstants, embedWeights, MAX_EMBEDDED_BYTES } from './constants.ts';
 export { fileConstants, InterpretedNativeILNN } from './interpreted.ts';
 export { LoadedModel, type LoadTimes, openModel, type OpenModelOptions } from './open.ts';
-export { requireMemory, type SequenceNeed, sequenceNeed } from './need.ts';
+export { type SequenceNeed, sequenceNeed } from './need.ts';
 export { FileWeights, type Residence } from './residence.ts';
 export { constantBytes, type ModelWeights, packConstant, packWeights, type WeightPlace } from './weights.ts';
 export { type SyntheticOptions, writeSyntheticModel } from './synthetic.ts';

@@ -1,9 +1,10 @@
-/** How much memory a model needs before any of it is taken, so that too little is an error with figures and not a process that ends. */
-import { type Device, ProjError } from '@proj/kernel';
+/** How much memory a model needs. */
+import type { Device } from '@proj/kernel';
 import type { ModelFile } from '../file/reader.ts';
 import type { NativeCodeILNN } from '../il/native-code-ilnn.ts';
 import { planMemory } from '../il/passes/memory.ts';
 import { cacheBytes } from '../kernels/attention.ts';
+import { requireMemory } from '../memory.ts';
 import { PANEL_ROWS } from '../quantize/layout.ts';
 import { ATTENTION_TILE, MOST_THREADS } from './lower.ts';
 import { rowBytes } from './places.ts';
@@ -40,32 +41,36 @@ export function sequenceNeed({ config, program }: NativeCodeILNN, maxTokens: num
   return { caches, steps: scores + arenas.reduce((sum, bytes) => sum + bytes) };
 }
 
-const mebibytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(bytes < 2 ** 24 ? 1 : 0)} MiB`;
+/** What a model shall do: sequences at the same time, and tokens of a step. */
+export interface MemoryUse {
+  readonly sequences: number;
+  readonly maxTokens: number;
+}
 
 /**
  * Throws when there is less memory than the model needs on this device. A mapped file counts for nothing: the system gives up its cache of it when it must.
  *
  * @throws ProjError `out-of-memory` with what is needed for what, and what there is.
  */
-export function requireMemory(
+export function requireModelMemory(
   device: Device,
   file: Pick<ModelFile, 'path' | 'bytes'>,
   il: NativeCodeILNN,
-  maxTokens: number,
   residence: Residence,
+  { sequences, maxTokens }: MemoryUse,
 ): void {
-  const weights = device.mapFile !== undefined && residence !== 'memory' ? 0 : file.bytes;
   const { caches, steps } = sequenceNeed(il, maxTokens);
-  const needed = weights + caches + steps;
-  const available = process.availableMemory();
-  if (needed <= available) return;
-  throw new ProjError(
-    'out-of-memory',
-    `${file.path} needs ${mebibytes(needed)} on device "${device.name}": ${mebibytes(weights)} for weights, ${mebibytes(caches)} for the caches of ` +
-      `${il.config.positions} positions, ${mebibytes(steps)} for steps of ${maxTokens} tokens; ${mebibytes(available)} are available`,
+  const times = sequences === 1 ? '' : ` in ${sequences} sequences`;
+  requireMemory(
+    `${file.path} on device "${device.name}"`,
+    {
+      weights: device.mapFile !== undefined && residence !== 'memory' ? 0 : file.bytes,
+      [`the caches of ${il.config.positions} positions${times}`]: sequences * caches,
+      [`steps of ${maxTokens} tokens${times}`]: sequences * steps,
+    },
     {
       op: 'openModel',
-      cure: 'Ask for fewer positions, convert to fewer bits or with a q8 cache, or use the native device, which maps the weights',
+      cure: 'Ask for fewer positions or sequences, convert to fewer bits or with a q8 cache, or use the native device, which maps the weights',
     },
   );
 }

@@ -5,7 +5,7 @@ import { NativeCodeILNN } from '../il/native-code-ilnn.ts';
 import { chooseDevice, type DeviceChoice, type DeviceName } from './choose.ts';
 import { CompiledNativeILNN, type StepModel } from './compiled.ts';
 import { fileConstants, InterpretedNativeILNN } from './interpreted.ts';
-import { requireMemory } from './need.ts';
+import { requireModelMemory } from './need.ts';
 import { FileWeights, type Residence } from './residence.ts';
 
 export interface OpenModelOptions extends OpenOptions {
@@ -17,6 +17,8 @@ export interface OpenModelOptions extends OpenOptions {
   /** Positions that the caches hold, at most those of the model (default: all). */
   readonly positions?: number;
   readonly residence?: Residence;
+  /** Sequences that there must be memory for (default 1). */
+  readonly sequences?: number;
   /** Hears of devices that were not taken, and why, and of what was taken then. */
   readonly log?: (message: string) => void;
 }
@@ -88,7 +90,7 @@ export class LoadedModel {
  * @throws ProjError `io`, `serialization` (see `openModelFile`), `device-unavailable` for a device asked for by name, `out-of-memory` with what is needed.
  */
 export async function openModel(path: string, options: OpenModelOptions = {}): Promise<LoadedModel> {
-  const { device: wanted = 'auto', threads, maxTokens, residence = 'auto', log = () => {} } = options;
+  const { device: wanted = 'auto', threads, maxTokens, residence = 'auto', sequences = 1, log = () => {} } = options;
   const started = performance.now();
   const file = await openModelFile(path, options);
   const opened = performance.now();
@@ -97,7 +99,7 @@ export async function openModel(path: string, options: OpenModelOptions = {}): P
   let first: CompiledNativeILNN | null = null;
   let compileStart = opened;
   const choice = chooseDevice(wanted, log, (device) => {
-    requireMemory(device, file, il, maxTokens ?? 128, residence);
+    requireModelMemory(device, file, il, residence, { sequences, maxTokens: maxTokens ?? 128 });
     if (threads !== undefined) device.setThreads(threads);
     const placed = new FileWeights(device, file, residence);
     compileStart = performance.now();

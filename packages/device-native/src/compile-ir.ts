@@ -2,10 +2,6 @@
  * The compiler's inner loop in machine code, so that the threads of the runtime compile kernels side by side: contexts of LLVM share nothing,
  * and JavaScript has one thread. It makes the same calls as `LlvmLibrary.compile`, through a table of addresses.
  */
-import { fileIdentity } from './file-identity.ts';
-
-/** Changes whenever the text does. */
-export const compileIdentity = (): string => fileIdentity(import.meta.url);
 
 /** What the module exports: `(args, begin, end, part)`. */
 export const COMPILE_SYMBOL = 'compile_jobs';

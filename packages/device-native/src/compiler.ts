@@ -1,11 +1,12 @@
 /** From kernels to callable code: the cache first, LLVM for what is not in it (opened only then), our loader for both. */
 import { readFileSync } from 'node:fs';
 import { hashKernel, hashText, ProjError, verifyKernel, type Kernel } from '@proj/kernel';
-import { COMPILE_SYMBOL, compileIdentity, compileIr } from './compile-ir.ts';
+import { codeIdentity } from './code-identity.ts';
+import { COMPILE_SYMBOL, compileIr } from './compile-ir.ts';
 import type { CpuTarget } from './cpu.ts';
 import type { Address } from './ffi.ts';
 import { LlvmLibrary, type CompileOptions, type LlvmSearch } from './llvm-library.ts';
-import { KERNEL_SYMBOL, renderLlvm, rendererIdentity } from './llvm-renderer.ts';
+import { KERNEL_SYMBOL, renderLlvm } from './llvm-renderer.ts';
 import type { ObjectCache } from './object-cache.ts';
 import { loadWithLljit } from './lljit-loader.ts';
 import { loadObjects, type LoadedCode } from './object-loader.ts';
@@ -61,7 +62,7 @@ export class Compiler {
     this.cpu = cpu;
     this.#llvm = llvm;
     this.#cache = cache;
-    this.#context = `${packageVersion()} ${rendererIdentity()} ${cpu.architecture} ${cpu.baseCpu} ${cpu.tuneCpu} ${cpu.vectorBytes} ${cpu.featureString}`;
+    this.#context = `${packageVersion()} ${codeIdentity()} ${cpu.architecture} ${cpu.baseCpu} ${cpu.tuneCpu} ${cpu.vectorBytes} ${cpu.featureString}`;
   }
 
   /** Lets the compiler use the threads of a runtime (which it has compiled). */
@@ -84,10 +85,10 @@ export class Compiler {
     return hashes.map((hash) => this.#addresses.get(hash) ?? 0);
   }
 
-  /** Loads a module of LLVM IR that is no kernel; `identity` changes when its text does. */
-  module(name: string, identity: string, text: () => string): LoadedCode {
+  /** Loads a module of LLVM IR that is no kernel, whose text follows from the package's code and `settings`. */
+  module(name: string, settings: string, text: () => string): LoadedCode {
     return this.#load([
-      { key: hashText(`${name} ${RUNTIME_PASSES} ${identity} ${this.#context}`), name, passes: RUNTIME_PASSES, text },
+      { key: hashText(`${name} ${RUNTIME_PASSES} ${settings} ${this.#context}`), name, passes: RUNTIME_PASSES, text },
     ]);
   }
 
@@ -209,7 +210,7 @@ export class Compiler {
 
   /** @internal The machine code that compiles one job of many. */
   sideBySide(): Address {
-    return (this.#sideBySide ??= symbolOf(this.module('compiler', compileIdentity(), compileIr), 0, COMPILE_SYMBOL));
+    return (this.#sideBySide ??= symbolOf(this.module('compiler', '', compileIr), 0, COMPILE_SYMBOL));
   }
 
   #options({ passes }: Source): CompileOptions {

@@ -313,9 +313,21 @@ function floatToInteger(e: Emitter, x: string, from: ValueType, to: ValueType, v
   const bounds = value === undefined ? undefined : floatBounds(value);
   if (bounds !== undefined && bounds.low >= low && bounds.high < high)
     return e.define(`fpto${unsigned ? 'u' : 's'}i ${fromType} ${x} to ${toType}`);
-  return e.call(toType, `llvm.fpto${unsigned ? 'u' : 's'}i.sat.${mangled(toType)}.${mangled(fromType)}`, [
-    [fromType, x],
-  ]);
+  const conversion = `fpto${unsigned ? 'u' : 's'}i`;
+  if (from.lanes === 1)
+    return e.call(toType, `llvm.${conversion}.sat.${mangled(toType)}.${mangled(fromType)}`, [[fromType, x]]);
+  // LLVM takes vectors apart for its saturating conversion.
+  const mask = lanesOf('i1', from);
+  const compare = (predicate: string, bound: number): string =>
+    e.define(`fcmp ${predicate} ${fromType} ${x}, ${literal(bound, from)}`);
+  const inside = e.define(`and ${mask} ${compare('oge', low)}, ${compare('olt', high)}`);
+  const safe = e.define(`select ${mask} ${inside}, ${fromType} ${x}, ${fromType} ${literal(0, from)}`);
+  const whole = e.define(`${conversion} ${fromType} ${safe} to ${toType}`);
+  const smallest = unsigned ? 0n : -(1n << BigInt(bits - 1));
+  const largest = (1n << BigInt(unsigned ? bits : bits - 1)) - 1n;
+  const spell = (bound: bigint): string => literal(bits === 64 ? bound : Number(bound), to);
+  const floored = e.define(`select ${mask} ${compare('olt', low)}, ${toType} ${spell(smallest)}, ${toType} ${whole}`);
+  return e.define(`select ${mask} ${compare('oge', high)}, ${toType} ${spell(largest)}, ${toType} ${floored}`);
 }
 
 function bf16ToF32(e: Emitter, wide: ValueType, x: string): string {

@@ -20,7 +20,6 @@ import {
   type Value,
 } from '@proj/kernel';
 import type { CpuTarget } from './cpu.ts';
-import { fileIdentity } from './file-identity.ts';
 import {
   binary,
   bitcast,
@@ -40,9 +39,6 @@ import { bytesLiteral, lanesOf, literal, llvmType, mangled, memoryType } from '.
 
 /** The symbol that every rendered module exports. */
 export const KERNEL_SYMBOL = 'kernel';
-
-/** Changes whenever this target does, so that objects of another state of it are not taken from a cache. */
-export const rendererIdentity = (): string => fileIdentity(import.meta.url);
 
 /** The attributes of functions that run on `cpu`. */
 export function functionAttributes(cpu: CpuTarget): string {

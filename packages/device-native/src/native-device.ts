@@ -19,7 +19,7 @@ import { mapFile } from './mapped-file.ts';
 import { NativeProgram } from './native-program.ts';
 import { cacheFolder, ObjectCache } from './object-cache.ts';
 import { defaultThreads, Runtime, SPIN } from './runtime.ts';
-import { runtimeIdentity, runtimeIr } from './runtime-ir.ts';
+import { runtimeIr } from './runtime-ir.ts';
 
 interface NativeKernel extends CompiledKernel {
   readonly address: Address;
@@ -72,7 +72,7 @@ export class NativeDevice implements Device {
     const folder = cacheFolder(environment);
     const cache = folder === undefined ? undefined : new ObjectCache({ folder, compiler: llvm.found?.identity });
     this.#compiler = new Compiler({ cpu: this.cpu, llvm, cache });
-    const runtime = this.#compiler.module('runtime', `${runtimeIdentity()} ${Object.values(SPIN).join(' ')}`, () =>
+    const runtime = this.#compiler.module('runtime', Object.values(SPIN).join(' '), () =>
       runtimeIr(process.platform, this.cpu.architecture, SPIN),
     );
     this.#runtime = new Runtime(runtime);

@@ -15,10 +15,6 @@
  * ulock on macOS). The caller spins, yields, then sleeps. Node never forks without executing another program, so the pool need not survive
  * a fork.
  */
-import { fileIdentity } from './file-identity.ts';
-
-/** Changes whenever the runtime does. */
-export const runtimeIdentity = (): string => fileIdentity(import.meta.url);
 
 /** What the module exports. */
 export const RUNTIME_SYMBOLS = ['proj_run', 'proj_start', 'proj_stop'] as const;

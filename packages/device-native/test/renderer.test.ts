@@ -539,4 +539,13 @@ describe.each(hasLlvm ? levels : [])('the llvm target on %s', (level) => {
     );
     expect(/zmm/.test(assembly)).toBe(level === 'avx512');
   });
+
+  test('converts vectors of floats to integers as vectors', () => {
+    const lanes = native.features.vectorBytes / 4;
+    const kernel = buildKernel('integers', (b) => {
+      const [x, y] = [b.buffer('x', 'f32'), b.buffer('y', 'i32', 'write')];
+      b.for(b.begin, b.end, lanes, [], (i) => b.store(y, i, b.cast(b.load(x, i, lanes), 'i32')));
+    });
+    expect(native.inspect(kernel).assembly).toMatch(level === 'neon' ? /fcvtzs.*\.4s/ : /cvttps2dq/);
+  });
 });

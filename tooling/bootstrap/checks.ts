@@ -92,6 +92,11 @@ function execute(step: Step): Promise<number> {
     });
     child.on('close', (code, signal) => {
       if (code !== 0) process.stdout.write(Buffer.concat(output));
+      else
+        for (const [line] of Buffer.concat(output)
+          .toString()
+          .matchAll(/^skipped: .*$/gm))
+          console.log(line);
       if (signal !== null) console.log(`${command} was ended by ${signal}`);
       resolve(code ?? 1);
     });

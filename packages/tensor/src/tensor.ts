@@ -2,6 +2,7 @@
  * The tensor: a handle on a value of the lazy graph. A tensor is (storage, view): writing through a view gives the storage a new value that
  * every tensor on it sees, which is PyTorch's aliasing made of immutable nodes (functionalisation).
  */
+/// <reference lib="esnext.disposable" preserve="true" />
 import { type Device, DTYPES, type DType, ProjError } from '@proj/kernel';
 import {
   type AnyNode,

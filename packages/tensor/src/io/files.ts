@@ -1,9 +1,14 @@
 /** Files, where the platform has them (Node), and writing so that a crash or a full disk leaves the old file whole. */
 import { ProjError } from '@proj/kernel';
 
+/** @internal Declarations of this package must not need those of Node. */
 type FileSystem = typeof import('node:fs');
 
-/** The file system, or an error that says what to do instead. */
+/**
+ * The file system, or an error that says what to do instead.
+ *
+ * @internal
+ */
 export function fileSystem(op: string): FileSystem {
   const fs = globalThis.process?.getBuiltinModule?.('node:fs');
   if (fs === undefined)

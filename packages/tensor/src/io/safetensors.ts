@@ -2,6 +2,7 @@
  * The safetensors format of Hugging Face: a little-endian u64 with the length of a JSON header, the header (`name → dtype, shape, data_offsets`
  * and string metadata), then the elements. Everything the header claims is checked against the file before memory is taken.
  */
+/// <reference lib="esnext.disposable" preserve="true" />
 import { type DType, ProjError } from '@proj/kernel';
 import { evaluate } from '../evaluate.ts';
 import { elementCount, type Shape } from '../graph/node.ts';

@@ -36,7 +36,8 @@ import {
   V_XOR,
 } from './wasm-opcodes.ts';
 import { scalarCast } from './wasm-scalar.ts';
-import { type Emitter, extractLane, integerLanes, keep, select } from './wasm-vector.ts';
+import { integerLanes } from './wasm-constants.ts';
+import { type Emitter, extractLane, keep, select } from './wasm-vector.ts';
 
 type Parts = readonly number[];
 type Width = 8 | 16 | 32;

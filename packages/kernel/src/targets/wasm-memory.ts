@@ -33,7 +33,8 @@ import {
   V_STORE_LANE,
   wasmType,
 } from './wasm-opcodes.ts';
-import { type Emitter, extractLane, integerLanes, keep } from './wasm-vector.ts';
+import { integerLanes } from './wasm-constants.ts';
+import { type Emitter, extractLane, keep } from './wasm-vector.ts';
 
 /** What memory code needs beside the vector code's view of the renderer. */
 export interface MemoryEmitter extends Emitter {

@@ -7,6 +7,8 @@
 import type { Loop, Statement, Value } from '../ir/ir.ts';
 import { SCALARS, type ScalarType } from '../ir/types.ts';
 import type { Address, AddressNode } from './wasm-address.ts';
+import { type FunctionBody, I32 } from './wasm-bytes.ts';
+import { ARITHMETIC, COMPARE, DROP, LOAD, SELECT } from './wasm-opcodes.ts';
 import type { Plan } from './wasm-plan.ts';
 
 export interface Stream {
@@ -90,4 +92,50 @@ export function streamsOf(loop: Loop, plan: Plan): StreamedLoop | null {
   )
     return null;
   return { streams, chunk: Math.max(1, Math.floor(CHUNK_BYTES / bytes)) * loop.step };
+}
+
+/** Locals of a loop that runs in chunks. */
+export interface ChunkLocals {
+  readonly variable: number;
+  /** Set to where the chunk ends. */
+  readonly chunkEnd: number;
+  /** Pushes where the loop ends. */
+  pushEnd(): void;
+}
+
+/** Sets the end of the next chunk and reads a byte of each line that it will go through. */
+export function touchAhead(
+  c: FunctionBody,
+  { streams, chunk }: StreamedLoop,
+  { variable, chunkEnd, pushEnd }: ChunkLocals,
+): void {
+  c.get(variable).i32(chunk).op(ARITHMETIC.add.i32).tee(chunkEnd);
+  pushEnd();
+  c.get(chunkEnd);
+  pushEnd();
+  c.op(COMPARE.lt.i32).op(SELECT).set(chunkEnd);
+  const at = c.local(I32);
+  const last = c.local(I32);
+  for (const { node, offset, factor } of streams) {
+    c.get(node.local)
+      .tee(at)
+      .get(chunkEnd)
+      .get(variable)
+      .op(ARITHMETIC.sub.i32)
+      .i32(factor)
+      .op(ARITHMETIC.mul.i32)
+      .op(ARITHMETIC.add.i32)
+      .set(last);
+    c.loop().get(at).memory(LOAD.u8, 0, offset).op(DROP);
+    c.get(at)
+      .i32(LINE)
+      .op(ARITHMETIC.add.i32)
+      .tee(at)
+      .get(last)
+      .op(COMPARE.lt.i32 + 1)
+      .branchIf(0)
+      .end();
+  }
+  c.release(at);
+  c.release(last);
 }

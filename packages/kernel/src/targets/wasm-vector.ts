@@ -79,16 +79,6 @@ export interface Emitter {
 export const shapeOf = (scalar: ScalarType, bits: number): LaneShape =>
   scalar === 'bool' ? integerShape(bits) : laneShape[scalar];
 
-/** 16 bytes with `value` in each lane of `bits` bits. */
-export function integerLanes(bits: number, value: bigint): Uint8Array {
-  const bytes = new Uint8Array(16);
-  const view = new DataView(bytes.buffer);
-  const lane = BigInt.asUintN(bits, value);
-  for (let at = 0; at < 16; at += bits / 8)
-    for (let i = 0; i < bits / 8; i++) view.setUint8(at + i, Number((lane >> BigInt(8 * i)) & 0xffn));
-  return bytes;
-}
-
 /** Keeps the v128 on the stack in a new local. */
 export function keep(e: Emitter): number {
   const local = e.local(V128);

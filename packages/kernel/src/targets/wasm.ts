@@ -1,4 +1,3 @@
-/* oxlint-disable max-lines -- one renderer: every case works on the state of the function that is being written */
 /**
  * The WebAssembly target: kernels as functions of one module, `(args, begin, end, thread)`, all i32. `args` points to 8-byte slots in
  * linear memory, one a parameter: addresses and scalars. The module imports the memory `e.m`, the function table `e.t` (into which it puts
@@ -14,6 +13,7 @@ import { verifyKernel } from '../ir/verify.ts';
 import { SCALARS, typeName } from '../ir/types.ts';
 import { type Address, type AddressNode, isMemory } from './wasm-address.ts';
 import { encodeModule, FunctionBody, I32, V128 } from './wasm-bytes.ts';
+import { inLines, placeConstants, typedLanes } from './wasm-constants.ts';
 import { castHalfScalar, castInPlace, castVector } from './wasm-cast.ts';
 import {
   gather,
@@ -25,8 +25,8 @@ import {
   scatter,
   store,
 } from './wasm-memory.ts';
-import { ARITHMETIC, COMPARE, DROP, INTEGER, laneBits, LOAD, SELECT, stackType, wasmType } from './wasm-opcodes.ts';
-import { type StreamedLoop, streamsOf } from './wasm-stream.ts';
+import { ARITHMETIC, COMPARE, INTEGER, laneBits, LOAD, stackType, wasmType } from './wasm-opcodes.ts';
+import { streamsOf, touchAhead } from './wasm-stream.ts';
 import { inPlaceCast, type Plan, planKernel } from './wasm-plan.ts';
 import { scalarBinary, scalarBitcast, scalarCast, scalarCompare, scalarUnary } from './wasm-scalar.ts';
 import {
@@ -34,7 +34,6 @@ import {
   dot4,
   extract,
   horizontal,
-  integerLanes,
   multiplyAdd,
   scalarMultiplyAdd,
   scalarSelect,
@@ -47,6 +46,7 @@ import {
   type WasmFeatures,
 } from './wasm-vector.ts';
 
+export { wasmConstantBytes } from './wasm-constants.ts';
 export type { WasmFeatures } from './wasm-vector.ts';
 
 const [ARGS, BEGIN, END, THREAD] = [0, 1, 2, 3];
@@ -58,29 +58,6 @@ export interface WasmOptions {
   readonly tableStart: number;
   /** Address of {@link wasmConstantBytes} bytes for the constant memories of the kernels, a multiple of 64. */
   readonly constantsStart?: number;
-}
-
-const inLines = (bytes: number): number => Math.ceil(bytes / 64) * 64;
-
-/** Bytes that the constant memories of these kernels take. */
-export const wasmConstantBytes = (kernels: readonly Kernel[]): number =>
-  kernels.flatMap(({ constants }) => constants).reduce((sum, { contents }) => sum + inLines(contents?.length ?? 0), 0);
-
-/** The constant memories of all kernels one after the other, and where each lies. */
-function placeConstants(
-  kernels: readonly Kernel[],
-  start: number,
-): { readonly places: ReadonlyMap<Memory, number>; readonly bytes: Uint8Array } {
-  const bytes = new Uint8Array(wasmConstantBytes(kernels));
-  const places = new Map<Memory, number>();
-  let at = 0;
-  for (const { constants } of kernels)
-    for (const constant of constants) {
-      bytes.set(constant.contents ?? new Uint8Array(), at);
-      places.set(constant, start + at);
-      at += inLines(constant.contents?.length ?? 0);
-    }
-  return { places, bytes };
 }
 
 /** One module of all these kernels. */
@@ -244,30 +221,8 @@ class Renderer implements MemoryEmitter {
           return;
       }
     }
-    const bytes = new Uint8Array(16);
-    switch (scalar) {
-      case 'bool':
-        bytes.fill(value.constant === true ? 0xff : 0);
-        break;
-      case 'f32':
-        new Float32Array(bytes.buffer).fill(number);
-        break;
-      case 'f64':
-        new Float64Array(bytes.buffer).fill(number);
-        break;
-      case 'i64':
-        new BigInt64Array(bytes.buffer).fill(BigInt(value.constant ?? 0));
-        break;
-      case 'f16':
-        new Uint16Array(bytes.buffer).fill(floatToHalfBits(number));
-        break;
-      case 'bf16':
-        new Uint16Array(bytes.buffer).fill(floatToBfloatBits(number));
-        break;
-      default:
-        bytes.set(integerLanes(laneBits(scalar), BigInt(number)));
-    }
-    this.#vectorConstant(bytes);
+    const { constant = 0 } = value;
+    this.#vectorConstant(typedLanes(scalar, () => constant));
   }
 
   /** Constants outside of loops need no local. */
@@ -439,52 +394,9 @@ class Renderer implements MemoryEmitter {
     }
   }
 
-  #iota(v: Value, part: number): void {
-    const { scalar, lanes } = v.type;
-    const bits = this.bits(v);
-    const bytes = new Uint8Array(16);
-    const view = new DataView(bytes.buffer);
-    const perPart = Math.min(lanes, 128 / bits);
-    for (let lane = 0; lane < perPart; lane++) {
-      const n = part * perPart + lane;
-      const at = (lane * bits) / 8;
-      switch (scalar) {
-        case 'f32':
-          view.setFloat32(at, n, true);
-          break;
-        case 'f64':
-          view.setFloat64(at, n, true);
-          break;
-        case 'i64':
-          view.setBigInt64(at, BigInt(n), true);
-          break;
-        case 'i32':
-        case 'u32':
-        case 'index':
-          view.setInt32(at, n, true);
-          break;
-        case 'i16':
-        case 'u16':
-          view.setUint16(at, n, true);
-          break;
-        case 'f16':
-          view.setUint16(at, floatToHalfBits(n), true);
-          break;
-        case 'bf16':
-          view.setUint16(at, floatToBfloatBits(n), true);
-          break;
-        case 'i8':
-        case 'u8':
-          view.setUint8(at, n);
-          break;
-        case 'bool':
-          view.setUint8(at, n === 0 ? 0 : 0xff);
-          break;
-        default:
-          scalar satisfies never;
-      }
-    }
-    this.#vectorConstant(bytes);
+  #iota({ type: { scalar, lanes } }: Value, part: number): void {
+    const first = (part * 128) / laneBits(scalar);
+    this.#vectorConstant(typedLanes(scalar, (lane) => (first + lane < lanes ? first + lane : 0)));
   }
 
   /** Computes a value into locals, where it is defined. */
@@ -642,7 +554,7 @@ class Renderer implements MemoryEmitter {
     const chunkEnd = streamed === null ? -1 : this.local(I32);
     if (streamed !== null) {
       c.loop();
-      this.#touch(streamed, variable, chunkEnd, pushEnd);
+      touchAhead(c, streamed, { variable, chunkEnd, pushEnd });
     }
     c.loop();
     this.#loops++;
@@ -666,40 +578,6 @@ class Renderer implements MemoryEmitter {
       c.op(COMPARE.lt.i32).branchIf(0).end();
     }
     if (!surelyEntered) c.end();
-  }
-
-  /** Sets `chunkEnd` and reads a byte of each line that the chunk will go through. */
-  #touch({ streams, chunk }: StreamedLoop, variable: number, chunkEnd: number, pushEnd: () => void): void {
-    const c = this.code;
-    c.get(variable).i32(chunk).op(ARITHMETIC.add.i32).tee(chunkEnd);
-    pushEnd();
-    c.get(chunkEnd);
-    pushEnd();
-    c.op(COMPARE.lt.i32).op(SELECT).set(chunkEnd);
-    const at = c.local(I32);
-    const last = c.local(I32);
-    for (const { node, offset, factor } of streams) {
-      c.get(node.local)
-        .tee(at)
-        .get(chunkEnd)
-        .get(variable)
-        .op(ARITHMETIC.sub.i32)
-        .i32(factor)
-        .op(ARITHMETIC.mul.i32)
-        .op(ARITHMETIC.add.i32)
-        .set(last);
-      c.loop().get(at).memory(LOAD.u8, 0, offset).op(DROP);
-      c.get(at)
-        .i32(64)
-        .op(ARITHMETIC.add.i32)
-        .tee(at)
-        .get(last)
-        .op(COMPARE.lt.i32 + 1)
-        .branchIf(0)
-        .end();
-    }
-    c.release(at);
-    c.release(last);
   }
 
   #pushCarried(value: Value, inner: Value, part: number): void {

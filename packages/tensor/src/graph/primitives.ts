@@ -68,6 +68,37 @@ export type BinaryPrimitive =
   | 'gt'
   | 'ge';
 
+/** Functions that take tens of instructions. */
+export const TRANSCENDENTAL: ReadonlySet<UnaryPrimitive | BinaryPrimitive> = new Set([
+  'exp',
+  'exp2',
+  'expm1',
+  'log',
+  'log2',
+  'log10',
+  'log1p',
+  'sin',
+  'cos',
+  'tan',
+  'asin',
+  'acos',
+  'atan',
+  'sinh',
+  'cosh',
+  'tanh',
+  'asinh',
+  'acosh',
+  'atanh',
+  'erf',
+  'erfc',
+  'erfinv',
+  'lgamma',
+  'digamma',
+  'sigmoid',
+  'pow',
+  'atan2',
+]);
+
 export type ReduceOperation = 'sum' | 'prod' | 'max' | 'min';
 export type ScatterMode = 'set' | 'add' | 'mul' | 'max' | 'min';
 export type CumulateOperation = 'sum' | 'prod' | 'max' | 'min';

@@ -23,7 +23,8 @@ import {
   sameIndex,
   symbolIndex,
 } from './index-expression.ts';
-import { type LoopGroup, lowerLoops, NotFusable, type Region, type StoredNode } from './loop-nest.ts';
+import { type LoopGroup, NotFusable, type Region, type StoredNode } from './loop-group.ts';
+import { lowerLoops } from './loop-nest.ts';
 import { operandOf, viewOf } from './operand.ts';
 import { lowerArgsort } from './sort.ts';
 

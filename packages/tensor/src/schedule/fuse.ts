@@ -11,14 +11,8 @@ import {
   sameIndex,
   symbolIndex,
 } from '../lower/index-expression.ts';
-import {
-  analyse,
-  type Analysis,
-  type LoopGroup,
-  NotFusable,
-  type Reduction,
-  type StoredNode,
-} from '../lower/loop-nest.ts';
+import { analyse, type Analysis } from '../lower/loop-analysis.ts';
+import { type LoopGroup, NotFusable, type Reduction, type StoredNode } from '../lower/loop-group.ts';
 import type { ContractGroup, Graph, Group, LoopsGroup } from './group.ts';
 import { memoryOwner } from './group.ts';
 

@@ -1,8 +1,8 @@
 /** The first step of scheduling: which nodes are put into memory, and the group (kernel-to-be) that computes each. */
 import { DTYPES, ProjError } from '@proj/kernel';
 import { type AnyNode, elementCount, type Shape } from '../graph/node.ts';
-import { KIND } from '../graph/primitives.ts';
-import type { Reduction, StoredNode } from '../lower/loop-nest.ts';
+import { KIND, TRANSCENDENTAL } from '../graph/primitives.ts';
+import type { Reduction, StoredNode } from '../lower/loop-group.ts';
 import { isStrided } from '../lower/operand.ts';
 
 export interface LoopsGroup {
@@ -73,42 +73,13 @@ export function memoryOwner(node: AnyNode, stored: ReadonlySet<AnyNode>): AnyNod
   return owner;
 }
 
-const EXPENSIVE = new Set<string>([
-  'exp',
-  'exp2',
-  'expm1',
-  'log',
-  'log2',
-  'log10',
-  'log1p',
-  'sin',
-  'cos',
-  'tan',
-  'asin',
-  'acos',
-  'atan',
-  'sinh',
-  'cosh',
-  'tanh',
-  'asinh',
-  'acosh',
-  'atanh',
-  'erf',
-  'erfc',
-  'erfinv',
-  'lgamma',
-  'digamma',
-  'sigmoid',
-  'pow',
-  'atan2',
-]);
 const SLOWER = new Set<string>(['div', 'sqrt', 'rsqrt', 'reciprocal', 'remainder', 'fmod', 'floorDivide']);
 
 function ownCost(node: AnyNode): number {
   switch (node.op) {
     case 'unary':
     case 'binary':
-      return EXPENSIVE.has(node.attr.fn) ? 10 : SLOWER.has(node.attr.fn) ? 4 : 1;
+      return TRANSCENDENTAL.has(node.attr.fn) ? 10 : SLOWER.has(node.attr.fn) ? 4 : 1;
     case 'where':
     case 'cast':
       return 1;

@@ -1,0 +1,256 @@
+/**
+ * What a loop nest reads where, and what follows from it: which loops become one, which one goes into the lanes, what later phases keep, and what a result
+ * may overwrite. The group is emitted once with a loop for every dimension; the answers come from the positions that are read.
+ */
+import { type DeviceFeatures, KernelBuilder, type Value } from '@proj/kernel';
+import { type AnyNode, elementCount, type Shape } from '../graph/node.ts';
+import { type Attributes, TRANSCENDENTAL } from '../graph/primitives.ts';
+import { computeScalar, Emitter } from './emitter.ts';
+import type { Read } from './environment.ts';
+import {
+  coefficientOf,
+  flatten,
+  type IndexExpression,
+  type IndexSymbol,
+  resetSymbols,
+  sameIndex,
+} from './index-expression.ts';
+import {
+  type Dimension,
+  dimension,
+  type Iteration,
+  iteration,
+  type LoopGroup,
+  phases,
+  type StoredNode,
+  storeIndex,
+  storePosition,
+} from './loop-group.ts';
+import { NestEnvironment } from './nest-environment.ts';
+import { bodyValue, type Reduction } from './reduction.ts';
+
+export interface Analysis {
+  readonly accesses: readonly IndexExpression[];
+  readonly reads: readonly Read[];
+  readonly it: Iteration;
+  /** Values that the body computes, roughly. */
+  readonly operations: number;
+}
+
+/** Emits the group once with a loop for every dimension, to learn what it reads where. Throws {@link NotFusable}. */
+export function analyse(group: LoopGroup): Analysis {
+  resetSymbols();
+  const b = new KernelBuilder('analysis');
+  const it = iteration(group.kept.map(dimension), group.reduced.map(dimension), group, group.kept, group.reduced);
+  const environment = new NestEnvironment(b, group, it);
+  const variables = new Map<IndexSymbol, Value>();
+  for (const dim of it.kept) if (dim.symbol !== null) variables.set(dim.symbol, b.scalar(`k${dim.symbol.id}`, 'index'));
+  const row = new Emitter(environment, null, variables);
+  let statements = 0;
+  const inner = new Map<IndexSymbol, Value>();
+  for (const dim of it.reduced) if (dim.symbol !== null) inner.set(dim.symbol, b.scalar(`r${dim.symbol.id}`, 'index'));
+  const phaseOf = phases(group);
+  const last = Math.max(0, ...group.reductions.map(phaseOf), ...group.stores.map((s) => phaseOf(s.node)));
+  const results: [AnyNode, Value][] = [];
+  for (let phase = 0; phase <= last; phase++) {
+    b.for(0, 1, 1, [], () => {
+      const full = new Emitter(environment, row, inner);
+      for (const node of group.reductions)
+        if (phaseOf(node) === phase + 1) results.push([node, bodyValue(full, node, it)]);
+      for (const stored of group.stores) {
+        if (stored.level === 'full' && phaseOf(stored.node) === phase) {
+          const position = storePosition(it, group, stored);
+          environment.onAccess(storeIndex(stored, position));
+          full.emit(stored.node, position);
+        }
+      }
+      statements += b.block.statements.length;
+    });
+    for (const [node] of results) environment.rowValues.set(node, b.constant(0, computeScalar(node.dtype)));
+  }
+  for (const stored of group.stores) {
+    if (stored.level !== 'row') continue;
+    const position = storePosition(it, group, stored);
+    environment.onAccess(storeIndex(stored, position));
+    row.emit(stored.node, position);
+  }
+  return {
+    accesses: environment.accesses,
+    reads: environment.reads,
+    it,
+    operations: statements + row.block.statements.length,
+  };
+}
+
+/** Runs of dimensions that every access treats as one: coefficient of the outer = coefficient of the inner × its size. */
+export function mergeDimensions(dims: readonly Dimension[], accesses: readonly IndexExpression[]): number[] {
+  const sizes: number[] = [];
+  let previous: Dimension | null = null;
+  for (const dim of dims) {
+    if (dim.symbol === null) continue;
+    const { symbol, size } = dim;
+    const before = previous?.symbol ?? null;
+    const fits =
+      before !== null &&
+      accesses.every((e) => {
+        const outer = coefficientOf(e, before);
+        const inner = coefficientOf(e, symbol);
+        return outer !== null && inner !== null && outer === inner * size;
+      });
+    if (fits) sizes[sizes.length - 1] *= size;
+    else sizes.push(size);
+    previous = dim;
+  }
+  return sizes;
+}
+
+interface Score {
+  readonly contiguous: number;
+  readonly scattered: number;
+  readonly irregular: boolean;
+}
+
+function score(accesses: readonly IndexExpression[], symbol: IndexSymbol | null): Score {
+  let contiguous = 0;
+  let scattered = 0;
+  let irregular = false;
+  if (symbol !== null) {
+    for (const e of accesses) {
+      const c = coefficientOf(e, symbol);
+      if (c === 1) contiguous++;
+      else if (c === null) irregular = true;
+      else if (c !== 0) scattered++;
+    }
+  }
+  return { contiguous, scattered, irregular };
+}
+
+const lastSymbol = (dims: readonly Dimension[]): IndexSymbol | null =>
+  dims.findLast((dim) => dim.symbol !== null)?.symbol ?? null;
+
+const MAX_SPILL_ELEMENTS = 8192;
+
+/** Expensive full-size values that more than one phase needs. */
+export function spillable(group: LoopGroup, phaseOf: (node: AnyNode) => number): AnyNode[] {
+  if (group.reductions.length < 2 && !group.stores.some((s) => s.level === 'full')) return [];
+  const rowSize = elementCount(group.reduced);
+  if (rowSize > MAX_SPILL_ELEMENTS) return [];
+  const full = [...group.kept, ...group.reduced];
+  const usedIn = new Map<AnyNode, Set<number>>();
+  const visit = (node: AnyNode, phase: number, seen: Set<AnyNode>): void => {
+    if (seen.has(node) || group.inMemory(node) || (group.reductions as readonly AnyNode[]).includes(node)) return;
+    seen.add(node);
+    if (
+      node.op === 'unary' &&
+      TRANSCENDENTAL.has((node.attr as Attributes['unary']).fn) &&
+      node.shape.length === full.length &&
+      node.shape.every((s, i) => s === full[i])
+    ) {
+      const phasesOfNode = usedIn.get(node) ?? new Set();
+      phasesOfNode.add(phase);
+      usedIn.set(node, phasesOfNode);
+    }
+    for (const source of node.sources) visit(source, phase, seen);
+  };
+  const perPhase = new Map<number, Set<AnyNode>>();
+  const seenIn = (phase: number): Set<AnyNode> => {
+    let seen = perPhase.get(phase);
+    if (seen === undefined) perPhase.set(phase, (seen = new Set()));
+    return seen;
+  };
+  for (const node of group.reductions) visit(node.sources[0], phaseOf(node) - 1, seenIn(phaseOf(node) - 1));
+  for (const { node, level } of group.stores) if (level === 'full') visit(node, phaseOf(node), seenIn(phaseOf(node)));
+  return [...usedIn]
+    .filter(([, set]) => set.size > 1)
+    .map(([node]) => node)
+    .slice(0, Math.max(1, Math.floor((3 * MAX_SPILL_ELEMENTS) / Math.max(1, rowSize) / 2)));
+}
+
+/** Whether the loop of this phase computes `node` anyway. */
+export function isNeeded(
+  group: LoopGroup,
+  wanted: AnyNode,
+  members: readonly Reduction[],
+  stores: readonly StoredNode[],
+): boolean {
+  const seen = new Set<AnyNode>();
+  const reaches = (node: AnyNode): boolean => {
+    if (node === wanted) return true;
+    if (seen.has(node) || group.inMemory(node) || (group.reductions as readonly AnyNode[]).includes(node)) return false;
+    seen.add(node);
+    return node.sources.some(reaches);
+  };
+  return members.some((node) => reaches(node.sources[0])) || stores.some((s) => reaches(s.node));
+}
+
+/** Nodes that are read at the position of the results and nowhere else. */
+export function readInPlace(group: LoopGroup, { reads, it }: Analysis): AnyNode[] {
+  const here = flatten(it.keptPosition, group.kept);
+  const elsewhere = new Set(
+    reads.filter(({ node, position }) => !sameIndex(flatten(position, node.shape), here)).map((read) => read.node),
+  );
+  return [...new Set(reads.map((read) => read.node))].filter((node) => !elsewhere.has(node));
+}
+
+/** Which loop goes into the lanes of vectors. */
+export interface LaneChoice {
+  /** The innermost kept dimension; else the innermost reduced one. */
+  readonly overKept: boolean;
+  /** Rows are reduced side by side, one in each lane. */
+  readonly across: boolean;
+  /** Lane counts to split the loop by, widest first; 1 is last when there can be a rest. */
+  readonly laneChoices: readonly number[];
+}
+
+/** Chooses the loop that reads most without gaps. */
+export function chooseLanes(
+  group: LoopGroup,
+  features: DeviceFeatures,
+  { accesses, it, operations }: Analysis,
+  mergedKept: Shape,
+  mergedReduced: Shape,
+): LaneChoice {
+  const phaseOf = phases(group);
+  const baseLanes = Math.max(1, Math.floor(features.vectorBytes / 4));
+  const hasRows = group.reductions.length > 0;
+  const keptScore = score(accesses, lastSymbol(it.kept));
+  const reducedScore = score(accesses, lastSymbol(it.reduced));
+  const severalPhases =
+    group.stores.some((s) => s.level === 'full') || group.reductions.some((node) => phaseOf(node) > 1);
+  const keptInner = mergedKept.at(-1) ?? 1;
+  const reducedInner = mergedReduced.at(-1) ?? 1;
+  const across =
+    hasRows &&
+    !severalPhases &&
+    !keptScore.irregular &&
+    keptInner >= 2 &&
+    (keptScore.contiguous - keptScore.scattered > reducedScore.contiguous - reducedScore.scattered ||
+      (reducedInner < baseLanes && keptInner >= baseLanes) ||
+      reducedScore.irregular);
+  const overKept = !hasRows || across;
+  const chosen = overKept ? keptScore : reducedScore;
+  const size = overKept ? keptInner : reducedInner;
+  if (chosen.irregular || (chosen.contiguous === 0 && chosen.scattered > 0) || size < 2)
+    return { overKept, across, laneChoices: [1] };
+  const phaseCount = overKept ? 1 : 1 + Math.max(0, ...group.reductions.map(phaseOf));
+  const known = !(overKept && mergedKept.length === 1);
+  return { overKept, across, laneChoices: laneList(baseLanes, operations / phaseCount, size, features, known) };
+}
+
+/**
+ * Lane counts to split a loop by, widest first, 1 last when there can be a rest. A loop of known size ends in narrower vectors rather than
+ * in single elements.
+ */
+function laneList(base: number, operations: number, size: number, features: DeviceFeatures, known: boolean): number[] {
+  const factor = features.vectorRegisters < 16 ? 1 : operations <= 40 ? 4 : operations <= 80 ? 2 : 1;
+  const list = [base * factor, base].filter((lanes, i, all) => lanes > 1 && lanes <= size && all.indexOf(lanes) === i);
+  if (known) {
+    let rest = list.reduce((left, lanes) => left % lanes, size);
+    for (let lanes = base / 2; lanes >= 2 && operations <= 160; lanes /= 2) {
+      if (lanes > rest) continue;
+      list.push(lanes);
+      rest %= lanes;
+    }
+  }
+  return [...list, 1];
+}

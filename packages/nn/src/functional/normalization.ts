@@ -106,6 +106,13 @@ function updateRunning(running: Tensor | null, observed: Tensor, momentum: numbe
   );
 }
 
+const statisticsOf = ({
+  runningMean = null,
+  runningVar = null,
+  weight = null,
+  bias = null,
+}: AffineOptions & RunningOptions) => [runningMean, runningVar, weight, bias] as const;
+
 /** Normalises each channel (dimension 1) over batch and positions (Ioffe and Szegedy 2015). */
 export function batchNorm(
   input: Tensor,
@@ -115,17 +122,7 @@ export function batchNorm(
   bias: Tensor | null = null,
   { training = false, momentum = 0.1, eps = 1e-5 }: BatchNormOptions = {},
 ): Tensor {
-  if (isOptions(runningMean)) {
-    const options = runningMean;
-    return batchNorm(
-      input,
-      options.runningMean ?? null,
-      options.runningVar ?? null,
-      options.weight ?? null,
-      options.bias ?? null,
-      options,
-    );
-  }
+  if (isOptions(runningMean)) return batchNorm(input, ...statisticsOf(runningMean), runningMean);
   if (input.ndim < 2)
     throw new ProjError('shape-mismatch', 'an input [N, C, ...] is needed', { op: 'batchNorm', shapes: [input.shape] });
   const channels = input.shape[1];
@@ -169,17 +166,7 @@ export function instanceNorm(
   bias: Tensor | null = null,
   { useInputStats = true, momentum = 0.1, eps = 1e-5 }: InstanceNormOptions = {},
 ): Tensor {
-  if (isOptions(runningMean)) {
-    const options = runningMean;
-    return instanceNorm(
-      input,
-      options.runningMean ?? null,
-      options.runningVar ?? null,
-      options.weight ?? null,
-      options.bias ?? null,
-      options,
-    );
-  }
+  if (isOptions(runningMean)) return instanceNorm(input, ...statisticsOf(runningMean), runningMean);
   if (input.ndim < 3)
     throw new ProjError('shape-mismatch', 'an input [N, C, ...] with positions is needed', {
       op: 'instanceNorm',

@@ -20,7 +20,7 @@ import {
   windowNode,
   wrap,
 } from '@proj/tensor/graph';
-import { type OpRow, row, tuple } from './support.ts';
+import { type OpRow, requireSpatial, row, tuple } from './support.ts';
 
 type Size = number | readonly number[];
 export interface MaxPoolOptions {
@@ -60,12 +60,7 @@ function geometry(
   dilation: Size,
   ceilMode: boolean,
 ): Geometry {
-  if (input.ndim !== spatial + 1 && input.ndim !== spatial + 2)
-    throw new ProjError(
-      'shape-mismatch',
-      `the input must have ${spatial + 2} dimensions, or ${spatial + 1} without a batch`,
-      { op, shapes: [input.shape] },
-    );
+  requireSpatial(op, spatial, input);
   const kernel = tuple(kernelSize, spatial, 'kernelSize', op);
   const strides =
     stride === null || stride === undefined || (Array.isArray(stride) && stride.length === 0)
@@ -213,54 +208,26 @@ function maxPool(
   return [values, wrap(inputPositions(first, tables, input.shape.slice(-spatial)))];
 }
 
+/** Max pooling gives pairs of values and positions where positions are asked for. */
+interface MaxPool {
+  (
+    input: Tensor,
+    kernelSize: Size,
+    stride: Size | null | undefined,
+    options: MaxPoolOptions & { returnIndices: true },
+  ): [Tensor, Tensor];
+  (input: Tensor, kernelSize: Size, stride?: Size | null, options?: MaxPoolOptions): Tensor;
+}
+const maxPoolOf = (op: string, spatial: number): MaxPool =>
+  ((input: Tensor, kernelSize: Size, stride: Size | null = null, options: MaxPoolOptions = {}) =>
+    maxPool(op, spatial, input, kernelSize, stride, options)) as MaxPool;
 /** The largest element of each window of [N, C, L]; with `returnIndices` also where it was. */
-export function maxPool1d(
-  input: Tensor,
-  kernelSize: Size,
-  stride: Size | null | undefined,
-  options: MaxPoolOptions & { returnIndices: true },
-): [Tensor, Tensor];
-export function maxPool1d(input: Tensor, kernelSize: Size, stride?: Size | null, options?: MaxPoolOptions): Tensor;
-export function maxPool1d(
-  input: Tensor,
-  kernelSize: Size,
-  stride: Size | null = null,
-  options: MaxPoolOptions = {},
-): PoolResult {
-  return maxPool('maxPool1d', 1, input, kernelSize, stride, options);
-}
+export const maxPool1d = maxPoolOf('maxPool1d', 1);
 /** As {@link maxPool1d} for [N, C, H, W]. */
-export function maxPool2d(
-  input: Tensor,
-  kernelSize: Size,
-  stride: Size | null | undefined,
-  options: MaxPoolOptions & { returnIndices: true },
-): [Tensor, Tensor];
-export function maxPool2d(input: Tensor, kernelSize: Size, stride?: Size | null, options?: MaxPoolOptions): Tensor;
-export function maxPool2d(
-  input: Tensor,
-  kernelSize: Size,
-  stride: Size | null = null,
-  options: MaxPoolOptions = {},
-): PoolResult {
-  return maxPool('maxPool2d', 2, input, kernelSize, stride, options);
-}
+export const maxPool2d = maxPoolOf('maxPool2d', 2);
 /** As {@link maxPool1d} for [N, C, D, H, W]. */
-export function maxPool3d(
-  input: Tensor,
-  kernelSize: Size,
-  stride: Size | null | undefined,
-  options: MaxPoolOptions & { returnIndices: true },
-): [Tensor, Tensor];
-export function maxPool3d(input: Tensor, kernelSize: Size, stride?: Size | null, options?: MaxPoolOptions): Tensor;
-export function maxPool3d(
-  input: Tensor,
-  kernelSize: Size,
-  stride: Size | null = null,
-  options: MaxPoolOptions = {},
-): PoolResult {
-  return maxPool('maxPool3d', 3, input, kernelSize, stride, options);
-}
+export const maxPool3d = maxPoolOf('maxPool3d', 3);
+
 const withIndices =
   (op: string, spatial: number) =>
   (input: Tensor, kernelSize: Size, stride: Size | null = null, options: MaxPoolOptions = {}): [Tensor, Tensor] =>
@@ -307,83 +274,45 @@ function avgPool(
   return over(fromArray(divisors, g.counts, input.dtype, { device: input.device }));
 }
 
+const avgPoolOf =
+  (op: string, spatial: number) =>
+  (input: Tensor, kernelSize: Size, stride: Size | null = null, options: AvgPoolOptions = {}): Tensor =>
+    avgPool(op, spatial, input, kernelSize, stride, options);
 /** The average of each window of [N, C, L]. */
-export function avgPool1d(
-  input: Tensor,
-  kernelSize: Size,
-  stride: Size | null = null,
-  options: AvgPoolOptions = {},
-): Tensor {
-  return avgPool('avgPool1d', 1, input, kernelSize, stride, options);
-}
+export const avgPool1d = avgPoolOf('avgPool1d', 1);
 /** The average of each window of [N, C, H, W]. */
-export function avgPool2d(
-  input: Tensor,
-  kernelSize: Size,
-  stride: Size | null = null,
-  options: AvgPoolOptions = {},
-): Tensor {
-  return avgPool('avgPool2d', 2, input, kernelSize, stride, options);
-}
+export const avgPool2d = avgPoolOf('avgPool2d', 2);
 /** The average of each window of [N, C, D, H, W]. */
-export function avgPool3d(
-  input: Tensor,
-  kernelSize: Size,
-  stride: Size | null = null,
-  options: AvgPoolOptions = {},
-): Tensor {
-  return avgPool('avgPool3d', 3, input, kernelSize, stride, options);
-}
+export const avgPool3d = avgPoolOf('avgPool3d', 3);
 
 export interface LpPoolOptions {
   readonly ceilMode?: boolean;
 }
-function lpPool(
-  op: string,
-  spatial: number,
-  input: Tensor,
-  normType: number,
-  kernelSize: Size,
-  stride: Size | null | undefined,
-  { ceilMode = false }: LpPoolOptions,
-): Tensor {
-  const kernel = tuple(kernelSize, spatial, 'kernelSize', op);
-  const mean = avgPool(op, spatial, input.pow(normType), kernelSize, stride, { ceilMode });
-  return mean
-    .sign()
-    .mul(mean.abs().relu())
-    .mul(elementCount(kernel))
-    .pow(1 / normType);
-}
+const lpPoolOf =
+  (op: string, spatial: number) =>
+  (
+    input: Tensor,
+    normType: number,
+    kernelSize: Size,
+    stride: Size | null = null,
+    { ceilMode = false }: LpPoolOptions = {},
+  ): Tensor => {
+    const kernel = tuple(kernelSize, spatial, 'kernelSize', op);
+    const mean = avgPool(op, spatial, input.pow(normType), kernelSize, stride, { ceilMode });
+    return mean
+      .sign()
+      .mul(mean.abs().relu())
+      .mul(elementCount(kernel))
+      .pow(1 / normType);
+  };
 /** (Σ xᵖ)^(1/p) over windows of [N, C, L]. */
-export function lpPool1d(
-  input: Tensor,
-  normType: number,
-  kernelSize: Size,
-  stride: Size | null = null,
-  options: LpPoolOptions = {},
-): Tensor {
-  return lpPool('lpPool1d', 1, input, normType, kernelSize, stride, options);
-}
+export const lpPool1d = lpPoolOf('lpPool1d', 1);
 /** (Σ xᵖ)^(1/p) over windows of [N, C, H, W]. */
-export function lpPool2d(
-  input: Tensor,
-  normType: number,
-  kernelSize: Size,
-  stride: Size | null = null,
-  options: LpPoolOptions = {},
-): Tensor {
-  return lpPool('lpPool2d', 2, input, normType, kernelSize, stride, options);
-}
+export const lpPool2d = lpPoolOf('lpPool2d', 2);
 
 type AdaptiveSize = number | null | readonly (number | null)[];
 function adaptiveSizes(op: string, spatial: number, input: Tensor, outputSize: AdaptiveSize): number[] {
-  if (input.ndim !== spatial + 1 && input.ndim !== spatial + 2)
-    throw new ProjError(
-      'shape-mismatch',
-      `the input must have ${spatial + 2} dimensions, or ${spatial + 1} without a batch`,
-      { op, shapes: [input.shape] },
-    );
+  requireSpatial(op, spatial, input);
   const list = Array.isArray(outputSize)
     ? (outputSize as readonly (number | null)[])
     : new Array<number | null>(spatial).fill(outputSize as number | null);
@@ -391,7 +320,7 @@ function adaptiveSizes(op: string, spatial: number, input: Tensor, outputSize: A
     (size, i) => size ?? input.shape[input.ndim - spatial + i],
   );
   if (sizes.length !== spatial) throw new ProjError('invalid-argument', `${spatial} output sizes are needed`, { op });
-  if (input.shape.slice(1 + input.ndim - spatial - 1).includes(0))
+  if (input.shape.slice(-spatial).includes(0))
     throw new ProjError('shape-mismatch', 'spatial dimensions must not be empty', { op, shapes: [input.shape] });
   return sizes;
 }
@@ -488,36 +417,29 @@ function adaptiveAvgPool(op: string, spatial: number, input: Tensor, outputSize:
   return wrap(node);
 }
 
+const adaptiveAvgPoolOf =
+  (op: string, spatial: number) =>
+  (input: Tensor, outputSize: AdaptiveSize): Tensor =>
+    adaptiveAvgPool(op, spatial, input, outputSize);
 /** Means over windows that are chosen so that the output has `outputSize`. */
-export const adaptiveAvgPool1d = (input: Tensor, outputSize: AdaptiveSize): Tensor =>
-  adaptiveAvgPool('adaptiveAvgPool1d', 1, input, outputSize);
+export const adaptiveAvgPool1d = adaptiveAvgPoolOf('adaptiveAvgPool1d', 1);
 /** Means over windows that are chosen so that the output has `outputSize`; null keeps a size. */
-export const adaptiveAvgPool2d = (input: Tensor, outputSize: AdaptiveSize): Tensor =>
-  adaptiveAvgPool('adaptiveAvgPool2d', 2, input, outputSize);
+export const adaptiveAvgPool2d = adaptiveAvgPoolOf('adaptiveAvgPool2d', 2);
 /** Means over windows that are chosen so that the output has `outputSize`; null keeps a size. */
-export const adaptiveAvgPool3d = (input: Tensor, outputSize: AdaptiveSize): Tensor =>
-  adaptiveAvgPool('adaptiveAvgPool3d', 3, input, outputSize);
+export const adaptiveAvgPool3d = adaptiveAvgPoolOf('adaptiveAvgPool3d', 3);
 export interface ReturnIndicesOptions {
   readonly returnIndices?: boolean;
 }
+const adaptiveMaxPoolOf =
+  (op: string, spatial: number) =>
+  (input: Tensor, outputSize: AdaptiveSize, { returnIndices = false }: ReturnIndicesOptions = {}): PoolResult =>
+    adaptiveMaxPool(op, spatial, input, outputSize, returnIndices);
 /** Maxima over windows that are chosen so that the output has `outputSize`. */
-export const adaptiveMaxPool1d = (
-  input: Tensor,
-  outputSize: AdaptiveSize,
-  { returnIndices = false }: ReturnIndicesOptions = {},
-): PoolResult => adaptiveMaxPool('adaptiveMaxPool1d', 1, input, outputSize, returnIndices);
+export const adaptiveMaxPool1d = adaptiveMaxPoolOf('adaptiveMaxPool1d', 1);
 /** Maxima over windows that are chosen so that the output has `outputSize`; null keeps a size. */
-export const adaptiveMaxPool2d = (
-  input: Tensor,
-  outputSize: AdaptiveSize,
-  { returnIndices = false }: ReturnIndicesOptions = {},
-): PoolResult => adaptiveMaxPool('adaptiveMaxPool2d', 2, input, outputSize, returnIndices);
+export const adaptiveMaxPool2d = adaptiveMaxPoolOf('adaptiveMaxPool2d', 2);
 /** Maxima over windows that are chosen so that the output has `outputSize`; null keeps a size. */
-export const adaptiveMaxPool3d = (
-  input: Tensor,
-  outputSize: AdaptiveSize,
-  { returnIndices = false }: ReturnIndicesOptions = {},
-): PoolResult => adaptiveMaxPool('adaptiveMaxPool3d', 3, input, outputSize, returnIndices);
+export const adaptiveMaxPool3d = adaptiveMaxPoolOf('adaptiveMaxPool3d', 3);
 
 const maxSignature = 'input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False';
 const avgSignature =

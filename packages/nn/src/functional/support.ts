@@ -61,6 +61,16 @@ export function tuple(value: number | readonly number[], n: number, what: string
   return list;
 }
 
+/** Refuses what is not [N, C, ...spatial], or [C, ...spatial]. */
+export function requireSpatial(op: string, spatial: number, input: Tensor): void {
+  if (input.ndim !== spatial + 1 && input.ndim !== spatial + 2)
+    throw new ProjError(
+      'shape-mismatch',
+      `the input must have ${spatial + 2} dimensions, or ${spatial + 1} without a batch`,
+      { op, shapes: [input.shape] },
+    );
+}
+
 export type AnyFunction = OpRow['fn'];
 export interface FunctionalRowOptions {
   /** PyTorch's names; `torch.nn.functional.<snake>` unless given. */

@@ -12,7 +12,7 @@ import {
   wrap,
 } from '@proj/tensor/graph';
 import { firstPosition, maximumOf } from './pooling.ts';
-import { type OpRow, row, tuple } from './support.ts';
+import { type OpRow, requireSpatial, row, tuple } from './support.ts';
 
 type Size = number | readonly number[];
 
@@ -29,12 +29,7 @@ function maxUnpool(
   stride: Size | null | undefined,
   { padding = 0, outputSize = null }: MaxUnpoolOptions,
 ): Tensor {
-  if (input.ndim !== spatial + 1 && input.ndim !== spatial + 2)
-    throw new ProjError(
-      'shape-mismatch',
-      `the input must have ${spatial + 2} dimensions, or ${spatial + 1} without a batch`,
-      { op, shapes: [input.shape] },
-    );
+  requireSpatial(op, spatial, input);
   if (indices.dtype !== 'int64')
     throw new ProjError('dtype', `indices of ${indices.dtype}`, {
       op,
@@ -66,36 +61,22 @@ function maxUnpool(
   const base = zeros([rows, elementCount(sizes)], { dtype: input.dtype, device: input.device });
   return scatter(base, 1, indices.reshape([rows, count]), input.reshape([rows, count])).reshape([...lead, ...sizes]);
 }
+const maxUnpoolOf =
+  (op: string, spatial: number) =>
+  (
+    input: Tensor,
+    indices: Tensor,
+    kernelSize: Size,
+    stride: Size | null = null,
+    options: MaxUnpoolOptions = {},
+  ): Tensor =>
+    maxUnpool(op, spatial, input, indices, kernelSize, stride, options);
 /** Puts pooled values back where they came from, zeros elsewhere: [N, C, L]. */
-export function maxUnpool1d(
-  input: Tensor,
-  indices: Tensor,
-  kernelSize: Size,
-  stride: Size | null = null,
-  options: MaxUnpoolOptions = {},
-): Tensor {
-  return maxUnpool('maxUnpool1d', 1, input, indices, kernelSize, stride, options);
-}
+export const maxUnpool1d = maxUnpoolOf('maxUnpool1d', 1);
 /** As {@link maxUnpool1d} for [N, C, H, W]. */
-export function maxUnpool2d(
-  input: Tensor,
-  indices: Tensor,
-  kernelSize: Size,
-  stride: Size | null = null,
-  options: MaxUnpoolOptions = {},
-): Tensor {
-  return maxUnpool('maxUnpool2d', 2, input, indices, kernelSize, stride, options);
-}
+export const maxUnpool2d = maxUnpoolOf('maxUnpool2d', 2);
 /** As {@link maxUnpool1d} for [N, C, D, H, W]. */
-export function maxUnpool3d(
-  input: Tensor,
-  indices: Tensor,
-  kernelSize: Size,
-  stride: Size | null = null,
-  options: MaxUnpoolOptions = {},
-): Tensor {
-  return maxUnpool('maxUnpool3d', 3, input, indices, kernelSize, stride, options);
-}
+export const maxUnpool3d = maxUnpoolOf('maxUnpool3d', 3);
 
 export interface FractionalPoolOptions {
   readonly outputSize?: Size | null;
@@ -122,13 +103,8 @@ function fractionalMaxPool(
   const { outputSize = null, outputRatio = null, returnIndices = false } = options;
   if ((outputSize === null) === (outputRatio === null))
     throw new ProjError('invalid-argument', 'give either outputSize or outputRatio', { op });
+  requireSpatial(op, spatial, input);
   const batched = input.ndim === spatial + 2;
-  if (!batched && input.ndim !== spatial + 1)
-    throw new ProjError(
-      'shape-mismatch',
-      `the input must have ${spatial + 2} dimensions, or ${spatial + 1} without a batch`,
-      { op, shapes: [input.shape] },
-    );
   const x = batched ? input : input.unsqueeze(0);
   const [batch, channels, ...lengths] = x.shape;
   const kernel = tuple(kernelSize, spatial, 'kernelSize', op);
@@ -176,22 +152,14 @@ function fractionalMaxPool(
   const flat = wrap(expandNode(linear.node, shape)).reshape([values.numel(), patch]);
   return [squeeze(values), squeeze(flat.gather(1, first.reshape([values.numel(), 1])).reshape(values.shape))];
 }
+const fractionalMaxPoolOf =
+  (op: string, spatial: number) =>
+  (input: Tensor, kernelSize: Size, options: FractionalPoolOptions = {}): Tensor | [Tensor, Tensor] =>
+    fractionalMaxPool(op, spatial, input, kernelSize, options);
 /** The largest elements of windows that begin at random, about evenly spaced places of [N, C, H, W]. */
-export function fractionalMaxPool2d(
-  input: Tensor,
-  kernelSize: Size,
-  options: FractionalPoolOptions = {},
-): Tensor | [Tensor, Tensor] {
-  return fractionalMaxPool('fractionalMaxPool2d', 2, input, kernelSize, options);
-}
+export const fractionalMaxPool2d = fractionalMaxPoolOf('fractionalMaxPool2d', 2);
 /** As {@link fractionalMaxPool2d} for [N, C, D, H, W]. */
-export function fractionalMaxPool3d(
-  input: Tensor,
-  kernelSize: Size,
-  options: FractionalPoolOptions = {},
-): Tensor | [Tensor, Tensor] {
-  return fractionalMaxPool('fractionalMaxPool3d', 3, input, kernelSize, options);
-}
+export const fractionalMaxPool3d = fractionalMaxPoolOf('fractionalMaxPool3d', 3);
 
 const unpoolSignature = 'input, indices, kernel_size, stride=None, padding=0, output_size=None';
 const fractionalSignature =

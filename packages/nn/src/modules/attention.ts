@@ -165,6 +165,31 @@ export interface TransformerLayerOptions extends FactoryOptions {
   /** Normalises before attention and feedforward instead of after. */
   readonly normFirst?: boolean;
 }
+/** What layers are made of. They make the parts in the order of their parameters: a seed gives the same weights. */
+function layerParts(
+  dModel: number,
+  nhead: number,
+  {
+    dimFeedforward = 2048,
+    dropout = 0.1,
+    activation = 'relu',
+    layerNormEps = 1e-5,
+    batchFirst = false,
+    normFirst = false,
+    ...factory
+  }: TransformerLayerOptions,
+) {
+  return {
+    normFirst,
+    activation: activationOf(activation),
+    attention: () => new MultiheadAttention(dModel, nhead, { dropout, batchFirst, ...factory }),
+    widen: () => new Linear(dModel, dimFeedforward, factory),
+    narrow: () => new Linear(dimFeedforward, dModel, factory),
+    norm: () => new LayerNorm(dModel, { eps: layerNormEps, ...factory }),
+    dropout: () => new Dropout(dropout),
+  };
+}
+
 export interface EncoderLayerCallOptions {
   readonly srcMask?: Tensor | null;
   readonly srcKeyPaddingMask?: Tensor | null;
@@ -183,30 +208,19 @@ export class TransformerEncoderLayer extends Module {
   dropout1: Dropout;
   dropout2: Dropout;
 
-  constructor(
-    dModel: number,
-    nhead: number,
-    {
-      dimFeedforward = 2048,
-      dropout = 0.1,
-      activation = 'relu',
-      layerNormEps = 1e-5,
-      batchFirst = false,
-      normFirst = false,
-      ...factory
-    }: TransformerLayerOptions = {},
-  ) {
+  constructor(dModel: number, nhead: number, options: TransformerLayerOptions = {}) {
     super();
-    this.normFirst = normFirst;
-    this.activation = activationOf(activation);
-    this.selfAttn = new MultiheadAttention(dModel, nhead, { dropout, batchFirst, ...factory });
-    this.linear1 = new Linear(dModel, dimFeedforward, factory);
-    this.dropout = new Dropout(dropout);
-    this.linear2 = new Linear(dimFeedforward, dModel, factory);
-    this.norm1 = new LayerNorm(dModel, { eps: layerNormEps, ...factory });
-    this.norm2 = new LayerNorm(dModel, { eps: layerNormEps, ...factory });
-    this.dropout1 = new Dropout(dropout);
-    this.dropout2 = new Dropout(dropout);
+    const parts = layerParts(dModel, nhead, options);
+    this.normFirst = parts.normFirst;
+    this.activation = parts.activation;
+    this.selfAttn = parts.attention();
+    this.linear1 = parts.widen();
+    this.dropout = parts.dropout();
+    this.linear2 = parts.narrow();
+    this.norm1 = parts.norm();
+    this.norm2 = parts.norm();
+    this.dropout1 = parts.dropout();
+    this.dropout2 = parts.dropout();
   }
   override forward(
     src: Tensor,
@@ -254,33 +268,22 @@ export class TransformerDecoderLayer extends Module {
   dropout2: Dropout;
   dropout3: Dropout;
 
-  constructor(
-    dModel: number,
-    nhead: number,
-    {
-      dimFeedforward = 2048,
-      dropout = 0.1,
-      activation = 'relu',
-      layerNormEps = 1e-5,
-      batchFirst = false,
-      normFirst = false,
-      ...factory
-    }: TransformerLayerOptions = {},
-  ) {
+  constructor(dModel: number, nhead: number, options: TransformerLayerOptions = {}) {
     super();
-    this.normFirst = normFirst;
-    this.activation = activationOf(activation);
-    this.selfAttn = new MultiheadAttention(dModel, nhead, { dropout, batchFirst, ...factory });
-    this.multiheadAttn = new MultiheadAttention(dModel, nhead, { dropout, batchFirst, ...factory });
-    this.linear1 = new Linear(dModel, dimFeedforward, factory);
-    this.dropout = new Dropout(dropout);
-    this.linear2 = new Linear(dimFeedforward, dModel, factory);
-    this.norm1 = new LayerNorm(dModel, { eps: layerNormEps, ...factory });
-    this.norm2 = new LayerNorm(dModel, { eps: layerNormEps, ...factory });
-    this.norm3 = new LayerNorm(dModel, { eps: layerNormEps, ...factory });
-    this.dropout1 = new Dropout(dropout);
-    this.dropout2 = new Dropout(dropout);
-    this.dropout3 = new Dropout(dropout);
+    const parts = layerParts(dModel, nhead, options);
+    this.normFirst = parts.normFirst;
+    this.activation = parts.activation;
+    this.selfAttn = parts.attention();
+    this.multiheadAttn = parts.attention();
+    this.linear1 = parts.widen();
+    this.dropout = parts.dropout();
+    this.linear2 = parts.narrow();
+    this.norm1 = parts.norm();
+    this.norm2 = parts.norm();
+    this.norm3 = parts.norm();
+    this.dropout1 = parts.dropout();
+    this.dropout2 = parts.dropout();
+    this.dropout3 = parts.dropout();
   }
   override forward(
     tgt: Tensor,

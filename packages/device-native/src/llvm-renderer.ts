@@ -211,7 +211,7 @@ class Renderer implements Emitter {
         this.call('void', 'llvm.prefetch.p0', [
           ['ptr', this.#pointer(s.memory, this.operand(s.index))],
           ['i32', '0'],
-          ['i32', '3'],
+          ['i32', s.level === 1 ? '3' : '2'],
           ['i32', '1'],
         ]);
         return;

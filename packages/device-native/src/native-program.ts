@@ -169,7 +169,7 @@ export class NativeProgram implements Program {
   }
 
   #entry(index: number, { launch, code }: NativeLaunch, firstArgument: number): void {
-    const { begin, end, grain, align, kernel } = launch;
+    const { begin, end, grain, align, chunk, kernel } = launch;
     if (!Number.isSafeInteger(begin) || !Number.isSafeInteger(end))
       throw wrong(`kernel ${kernel.kernel.name}: range ${begin} to ${end}`);
     const first = index * ENTRY.slots;
@@ -179,6 +179,7 @@ export class NativeProgram implements Program {
     this.#entries.integer(first + ENTRY.end, end);
     this.#entries.integer(first + ENTRY.grain, positive(grain));
     this.#entries.integer(first + ENTRY.align, positive(align));
+    if (chunk !== undefined) this.#entries.integer(first + ENTRY.chunk, wholeUnits(chunk, align));
   }
 
   #launchArguments({ kernel: { kernel }, args }: Launch, firstSlot: number): number {
@@ -220,3 +221,7 @@ export class NativeProgram implements Program {
 /** Grains and alignments are at least 1: the runtime divides by them. */
 const positive = (value: number): number =>
   Number.isFinite(value) ? Math.max(1, Math.min(Math.floor(value), 2 ** 52)) : 2 ** 52;
+
+/** A chunk of at least `chunk` items that ends at a multiple of `align`. */
+const wholeUnits = (chunk: number, align: number): number =>
+  Math.ceil(positive(chunk) / positive(align)) * positive(align);

@@ -11,6 +11,9 @@
  * word if an older one stands there; a worker that comes too late finds its generation (or a newer one) everywhere and goes back to wait.
  * A successful claim also proves that the launch is not over, so that its description may be read.
  *
+ * A part is a fixed share of the launch, or, where the launch names a *chunk*, whatever its thread can get: pieces of a share of what is left, ever smaller down to the
+ * chunk, so that few are taken and threads end together even when one of them is slow (guided self-scheduling; Polychronopoulos and Kuck 1987).
+ *
  * Workers spin for a while (longer while a table is running, since the next launch is near) and then sleep in the kernel (futex on Linux,
  * ulock on macOS). The caller spins, yields, then sleeps. Node never forks without executing another program, so the pool need not survive
  * a fork.
@@ -87,7 +90,7 @@ ${sleepAndWake(platform, architecture)}
 ; The launch that is being split: an entry, and the number of parts.
 @task = internal global { ptr, i64, [14 x i64] } zeroinitializer, align 128
 @generation = internal global [16 x i64] zeroinitializer, align 128
-; Dynamic launches: items handed out so far.
+; Launches with a chunk: items handed out so far.
 @handed = internal global [16 x i64] zeroinitializer, align 128
 ; Parts that are not finished; whether the caller sleeps on it.
 @pending = internal global [32 x i32] zeroinitializer, align 128
@@ -142,14 +145,34 @@ call:
   call void %code(ptr %args, i64 %b, i64 %f, i64 %t)
   br label %done
 claim:
-  %o = atomicrmw add ptr @handed, i64 %chunk monotonic
+  %h = load atomic i64, ptr @handed monotonic, align 8
+  br label %offer
+offer:
+  %o = phi i64 [%h, %claim], [%seen, %raced]
   %cb = add i64 %begin, %o
-  %left = icmp slt i64 %cb, %end
-  br i1 %left, label %piece, label %done
+  %left = sub i64 %end, %cb
+  %some2 = icmp sgt i64 %left, 0
+  br i1 %some2, label %measure, label %done
+measure:
+  ; 7/8 of an equal share of what is left, in whole units, and not less than a chunk.
+  %l7 = mul i64 %left, 7
+  %p8 = mul i64 %parts, 8
+  %s0 = udiv i64 %l7, %p8
+  %s1 = udiv i64 %s0, %align
+  %s2 = mul i64 %s1, %align
+  %large = icmp sgt i64 %s2, %chunk
+  %s3 = select i1 %large, i64 %s2, i64 %chunk
+  %last = icmp slt i64 %left, %s3
+  %size = select i1 %last, i64 %left, i64 %s3
+  %after = add i64 %o, %size
+  %pair = cmpxchg ptr @handed, i64 %o, i64 %after monotonic monotonic
+  %won = extractvalue { i64, i1 } %pair, 1
+  br i1 %won, label %piece, label %raced
+raced:
+  %seen = extractvalue { i64, i1 } %pair, 0
+  br label %offer
 piece:
-  %ce0 = add i64 %cb, %chunk
-  %cc = icmp slt i64 %ce0, %end
-  %ce = select i1 %cc, i64 %ce0, i64 %end
+  %ce = add i64 %cb, %size
   call void %code(ptr %args, i64 %cb, i64 %ce, i64 %t)
   br label %claim
 done:

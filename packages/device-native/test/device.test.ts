@@ -78,6 +78,31 @@ describeNative('threads', () => {
     },
   );
 
+  test.each([
+    [1, 1000, 1, 10],
+    [2, 1000, 1, 10],
+    [2, 1001, 16, 10],
+    [3, 7, 1, 1],
+    [5, 100_003, 16, 100],
+    [4, 100, 1, 1e9],
+  ])('%i threads run %i items once each, in pieces that begin at multiples of %i and are not under %i', (...row) => {
+    const [threads, items, align, chunk] = row;
+    device.setThreads(threads);
+    for (let repeat = 0; repeat < 8; repeat++) {
+      const memories = [0, 1, 2].map(() => new Uint8Array(items * 4));
+      const out = runKernel(device, trace, memories, [], items, { grain: 1, align, chunk });
+      const [count, , start] = out.map((bytes) => new Int32Array(bytes.buffer));
+      expect(new Set(count)).toEqual(new Set([1]));
+      const starts = [...(start ?? [])].flatMap((mark, i) => (mark === 1 ? [i] : []));
+      expect(starts.every((at) => at % align === 0)).toBe(true);
+      const sizes = starts.map((at, i) => (starts[i + 1] ?? items) - at);
+      expect(sizes.slice(0, -1).every((size) => size >= Math.min(chunk, items))).toBe(true);
+      // Each piece is 7/8 of a thread's share of what is left, and so every one is at most as large as the one before.
+      expect(sizes.every((size, i) => i === 0 || size <= (sizes[i - 1] ?? 0))).toBe(true);
+      if (threads > 1 && items >= 1000) expect(starts.length).toBeGreaterThan(threads);
+    }
+  });
+
   test('results do not depend on the number of threads', () => {
     const n = 100_003;
     const x = new Float32Array(n).map((_, i) => Math.sin(i));

@@ -548,4 +548,19 @@ describe.each(hasLlvm ? levels : [])('the llvm target on %s', (level) => {
     });
     expect(native.inspect(kernel).assembly).toMatch(level === 'neon' ? /fcvtzs.*\.4s/ : /cvttps2dq/);
   });
+
+  test('prefetches into the cache that is asked for', () => {
+    const into = (cache: 1 | 2): string =>
+      native.inspect(
+        buildKernel('ahead', (b) => {
+          const [x, y] = [b.buffer('x', 'f32'), b.buffer('y', 'f32', 'write')];
+          b.for(b.begin, b.end, 1, [], (i) => {
+            b.prefetch(x, b.add(i, 1024), cache);
+            b.store(y, i, b.load(x, i));
+          });
+        }),
+      ).assembly;
+    expect(into(1)).toMatch(level === 'neon' ? /pldl1keep/ : /prefetcht0/);
+    expect(into(2)).toMatch(level === 'neon' ? /pldl2keep/ : /prefetcht1/);
+  });
 });

@@ -45,7 +45,7 @@ export function runKernel(
   memories: readonly Uint8Array[],
   scalars: readonly (number | bigint)[],
   end: number,
-  split: { readonly grain: number; readonly align: number } = { grain: 2 ** 40, align: 1 },
+  split: { readonly grain: number; readonly align: number; readonly chunk?: number } = { grain: 2 ** 40, align: 1 },
 ): Uint8Array[] {
   const [compiled] = device.compile([kernel]);
   if (compiled === undefined) throw new TypeError('nothing compiled');

@@ -48,6 +48,11 @@ export interface Launch {
   readonly grain: number;
   /** Parts begin at multiples of this (relative to `begin`). */
   readonly align: number;
+  /**
+   * Threads take parts of this many items or more as they come free, so that one that is slowed down does less. Without it each gets one part of equal size, always
+   * the same, which keeps what it wrote in its core's cache. Devices may ignore it.
+   */
+  readonly chunk?: number;
 }
 
 export interface Program {

@@ -274,11 +274,11 @@ export class CompiledNativeILNN implements StepModel {
       (kernel) => !this.#compiled.has(kernel),
     );
     this.device.compile(fresh).forEach((compiled, i) => this.#compiled.set(fresh[i], compiled));
-    const launches = lowered.steps.map(({ kernel, args, begin, end, grain }): Launch => {
+    const launches = lowered.steps.map(({ kernel, args, begin, end, grain, chunk }): Launch => {
       const compiled = this.#compiled.get(kernel);
       if (compiled === undefined)
         throw new ProjError('kernel-compilation', `kernel ${kernel.name} is missing`, { op: 'compile' });
-      return { kernel: compiled, args, begin, end, grain, align: 1 };
+      return { kernel: compiled, args, begin, end, grain, align: 1, chunk };
     });
     const program = this.device.program(launches, this.#memory.slots.length);
     this.#compileMs += performance.now() - start;

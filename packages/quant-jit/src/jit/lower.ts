@@ -60,6 +60,8 @@ const LINEAR_TILE = 8;
 export const ATTENTION_TILE = 4;
 /** Work below this many bytes of weights is not worth another thread. */
 const GRAIN_BYTES = 16384;
+/** The least that a thread takes when it comes free: reading memory takes a while to get going. */
+const CHUNK_BYTES = 32768;
 /** Threads that scores have room for. */
 export const MOST_THREADS = 64;
 
@@ -70,6 +72,8 @@ export interface Step {
   readonly begin: number;
   readonly end: number;
   readonly grain: number;
+  /** See `Launch`: for launches whose time is that of reading weights. */
+  readonly chunk: number | undefined;
   /** The value that it computes, for reports. */
   readonly value: string;
 }
@@ -154,7 +158,7 @@ class Lowering {
     return kernel;
   }
 
-  launch(kernel: Kernel, args: readonly At[], end: number, grain: number, value: string): void {
+  launch(kernel: Kernel, args: readonly At[], end: number, grain: number, value: string, chunk?: number): void {
     const built = args.flatMap(({ contents }, i): [string, Uint8Array][] =>
       contents === undefined ? [] : [[kernel.parameters[i].name, contents]],
     );
@@ -165,7 +169,7 @@ class Lowering {
     const buffers = args.flatMap(({ slot, offset, contents }): Argument[] =>
       contents === undefined ? [{ kind: 'buffer', binding: slot, offset }] : [],
     );
-    this.#steps.push({ kernel: used, args: buffers, begin: 0, end, grain, value });
+    this.#steps.push({ kernel: used, args: buffers, begin: 0, end, grain, chunk, value });
   }
 
   place(name: string): ValuePlace {
@@ -308,8 +312,9 @@ function linear(at: Lowering, operands: readonly ValuePlace[], result: Result, g
     ...(counted ? [at.control(x.rows)] : []),
   ];
   const panelBytes = layout.bytes / layout.panels;
-  const grain = Math.max(1, Math.ceil(GRAIN_BYTES / panelBytes / (counted ? LINEAR_TILE : 1)));
-  at.launch(kernel, args, gated ? layout.panels / 2 : layout.panels, grain, result.name);
+  const panelsOf = (bytes: number): number => Math.ceil(bytes / panelBytes / (counted ? LINEAR_TILE : 1));
+  const panels = gated ? layout.panels / 2 : layout.panels;
+  at.launch(kernel, args, panels, panelsOf(GRAIN_BYTES), result.name, panelsOf(CHUNK_BYTES));
 }
 
 /** Angles of the step, computed where they are first needed. */

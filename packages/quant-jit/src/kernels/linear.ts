@@ -54,8 +54,8 @@ export const activationScales = (activation: ActivationScheme, columns: number):
 /** Sums of a token's activation codes: one for each group of 32 columns, then their total. */
 export const activationSums = (columns: number): number => activationColumns(columns) / ACTIVATION_GROUP + 1;
 
-/** How many bytes ahead of their use weights are asked for, into the second cache: 16 KiB reads memory 10 % faster than 4 KiB into the first. */
-const PREFETCH_BYTES = 16384;
+/** How many bytes ahead of their use weights are asked for, into the second cache, which reads memory 5 % faster than the best distance into the first. */
+const PREFETCH_BYTES = 8192;
 
 /**
  * The kernel of a linear layer. Parameters: codes u8, scales (f16 or f32), minimums f16 (asymmetric schemes), activation words i32, activation scales f32, sums i32
@@ -85,6 +85,8 @@ class LinearBuilder {
   readonly #sums: Memory | null;
   readonly #out: Memory;
   readonly #control: Memory | null;
+  /** Where the last line of this launch's part begins; what lies behind it is another thread's. */
+  readonly #lastLine: Value;
 
   constructor(b: KernelBuilder, shape: LinearShape, features: DeviceFeatures) {
     const { scheme, activation } = shape;
@@ -101,6 +103,8 @@ class LinearBuilder {
     this.#sums = activation === 'a1' ? null : b.buffer('sums', 'i32');
     this.#out = b.buffer('out', 'f32', 'write');
     this.#control = shape.counted ? b.buffer('control', 'i32') : null;
+    const itemBytes = this.#layout.linesPerPanel * LINE_BYTES * (shape.join === undefined ? 1 : 2);
+    this.#lastLine = b.sub(b.mul(b.end, itemBytes), LINE_BYTES);
   }
 
   build(): void {
@@ -405,7 +409,7 @@ class LinearBuilder {
   #load(line: Value, slice: number): Value {
     const b = this.#b;
     const at = b.add(b.mul(line, LINE_BYTES), slice * 4 * this.#lanes);
-    if (slice === 0) b.prefetch(this.#codes, b.add(at, PREFETCH_BYTES), 2);
+    if (slice === 0) b.prefetch(this.#codes, b.min(b.add(at, PREFETCH_BYTES), this.#lastLine), 2);
     return b.load(this.#codes, at, 4 * this.#lanes);
   }
   #word(token: Value, t: number, word: Value): Value {

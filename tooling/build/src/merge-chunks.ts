@@ -1,6 +1,6 @@
 // Two steps after tsup that make a package load faster (measured by `pnpm bench overhead`, case "cold start"):
 // what its main entry loads becomes one file (`core.js`), however many sub-paths share parts of it, since Node spends as long on a file
-// as on parsing 30 KB; and the local variables of functions get short names, since parsing is most of the rest. Names of functions and
+// as on parsing 30 KB (two where parts of it need Node: `core-node.js`, so that the other sub-paths run in browsers); and the local variables of functions get short names, since parsing is most of the rest. Names of functions and
 // classes stay, so that stack traces can be read.
 import { readFileSync, rmSync } from 'node:fs';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
@@ -49,13 +49,18 @@ function reachable(entry: string): ReadonlySet<string> {
   return found;
 }
 
+/** Whether a file needs a module of Node, itself or through others. */
+const needsNode = (file: string): boolean =>
+  [...reachable(file)].some((part) => /^(?:import|export)\b[^'"]*['"]node:/m.test(readFileSync(part, 'utf8')));
+
 /** Merges the files that `main` of `folder` loads into one, from which sub-paths import, and shortens names. */
 export function mergeChunks(folder: string, main: string, entries: readonly string[]): TsupPlugin {
   return {
     name: 'merge-chunks',
     async buildEnd({ writtenFiles }) {
       const output = resolve(folder);
-      const core = reachable(join(output, `${main}.js`));
+      const files = reachable(join(output, `${main}.js`));
+      const core = new Map([...files].map((file) => [file, needsNode(file) ? 'core-node' : 'core']));
       const bundle = await rollup({
         input: Object.fromEntries(entries.map((entry) => [entry, join(output, `${entry}.js`)])),
         external: (specifier) => !isOurs(specifier),
@@ -67,7 +72,7 @@ export function mergeChunks(folder: string, main: string, entries: readonly stri
         format: 'es',
         sourcemap: true,
         chunkFileNames: '[name].js',
-        manualChunks: (id) => (core.size > 1 && core.has(id) ? 'core' : undefined),
+        manualChunks: (id) => (core.size > 1 ? core.get(id) : undefined),
       });
       await bundle.close();
     },

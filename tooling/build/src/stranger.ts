@@ -1,9 +1,9 @@
 // The packages in an empty project outside the tree, as npm installs their tarballs for a stranger: every sub-path is imported, the programs of the
 // documentation run and print what it says, on this Node and on the oldest that the packages promise to run on, and the types compile with
-// both ways of resolving modules; those of packages for browsers also without Node's.
+// both ways of resolving modules. What is for browsers can be bundled for them, and its types compile without Node's.
 import { globSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { transform } from 'esbuild';
+import { build, transform } from 'esbuild';
 import { execute, inTurns } from './execute.ts';
 
 export interface Wares {
@@ -25,8 +25,8 @@ export interface Use {
   readonly done: readonly string[];
 }
 
-/** Packages that need Node: machine code through FFI, and models in files. */
-const FOR_NODE = /^@proj\/(?:device-native|quant-jit)\b/;
+/** What needs Node: machine code through FFI, and models in files. */
+const FOR_NODE = /^@proj\/(?:device-native|quant-jit(?:\/(?:distill|file|gemma2|jit))?)$/;
 
 /** Everything that the documentation says a file prints, and the blocks of brain-blitz.md as files. */
 interface Program {
@@ -81,6 +81,14 @@ export async function useAsStranger(wares: Wares): Promise<Use> {
   done.push(`${programs.length} programs on Node ${nodes.map(({ version }) => version).join(' and ')}`);
 
   write('for-browsers.ts', `${imports(wares.subPaths.filter((subPath) => !FOR_NODE.test(subPath)))}\n`);
+  try {
+    // An import of a module of Node would be an error.
+    const options = { bundle: true, write: false, platform: 'browser', format: 'esm', logLevel: 'silent' } as const;
+    await build({ ...options, absWorkingDir: project, entryPoints: ['for-browsers.ts'] });
+  } catch (error) {
+    problems.push(`a bundle for browsers cannot be made:\n${(error as Error).message}`);
+  }
+  done.push('a bundle for browsers');
   await checkTypes(wares.root, project, programs, problems);
   done.push('types under nodenext and bundler resolution');
   return { problems, done };

@@ -21,6 +21,7 @@ export default defineConfig({
   target: 'es2023',
   platform: 'neutral',
   external: [/^node:/],
+  removeNodeProtocol: false,
   dts: false,
   sourcemap: true,
   splitting: true,

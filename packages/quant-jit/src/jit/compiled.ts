@@ -13,7 +13,6 @@ import {
 } from '@proj/kernel';
 import type { Instruction } from '../il/il.ts';
 import type { NativeCodeILNN } from '../il/native-code-ilnn.ts';
-import { CONTROL } from '../kernels/control.ts';
 import { rowStride } from '../kernels/rows.ts';
 import { lower, type Lowered } from './lower.ts';
 import { StepMemory } from './places.ts';
@@ -76,7 +75,6 @@ export class CompiledNativeILNN implements StepModel {
   #chunk: StepProgram | undefined;
   #compileMs = 0;
   #position = 0;
-  readonly #control = new Int32Array(2 * CONTROL.elements);
 
   constructor(il: NativeCodeILNN, { device, weights, maxTokens = 128 }: CompileOptions) {
     this.il = il;
@@ -210,12 +208,7 @@ export class CompiledNativeILNN implements StepModel {
     this.#weights.advance?.();
     const step = count === 1 ? (this.#decode ??= this.#compile(false)) : (this.#chunk ??= this.#compile(true));
     this.#write(input, first, count);
-    const control = this.#control;
-    control[CONTROL.tokens] = count;
-    control[CONTROL.position] = this.#position;
-    control[CONTROL.elements + CONTROL.tokens] = 1;
-    control[CONTROL.elements + CONTROL.position] = this.#position + count - 1;
-    this.device.write(this.#memory.slots[this.#memory.control.slot], 0, new Uint8Array(control.buffer));
+    this.#memory.writeRows(Array.from({ length: count }, (_, t) => ({ position: this.#position + t, sequence: 0 })));
     step.program.run(this.#memory.slots, []);
     this.#position += count;
     return step;
@@ -269,7 +262,7 @@ export class CompiledNativeILNN implements StepModel {
 
   #compile(chunk: boolean): StepProgram {
     const start = performance.now();
-    const lowered = lower(this.il, this.#memory, chunk, this.#kernels);
+    const lowered = lower(this.il, this.#memory, chunk ? 'prompt' : 'token', this.#kernels);
     const fresh = [...new Set(lowered.steps.map(({ kernel }) => kernel))].filter(
       (kernel) => !this.#compiled.has(kernel),
     );

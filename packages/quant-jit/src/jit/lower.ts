@@ -1,7 +1,6 @@
 /**
- * Lowers an IL-NN program to launches: one table row an operation. A program is lowered twice, for one token (*decode*) and for a chunk of the prompt (*chunk*),
- * over the same caches.
- * See places.ts for slots and places. Kernels that work on one row (after `last`) read a second control block, which says one token at the last position.
+ * Lowers an IL-NN program to launches: one table row an operation. A program is lowered for each {@link StepKind}, over the same caches.
+ * See places.ts for slots and places. In a step of a prompt, kernels that work on one row (after `last`) read a second control block, which says one token at the last position.
  */
 import {
   type Argument,
@@ -18,7 +17,6 @@ import type { NativeCodeILNN } from '../il/native-code-ilnn.ts';
 import { planMemory } from '../il/passes/memory.ts';
 import type { Rows } from '../il/types.ts';
 import { type AttentionShape, appendKernel, attentionKernel, cacheBytes, scoreElements } from '../kernels/attention.ts';
-import { CONTROL } from '../kernels/control.ts';
 import { dotKernel, scaleKernel } from '../kernels/dots.ts';
 import {
   elementwiseKernel,
@@ -55,7 +53,7 @@ import {
   wrongKind,
 } from './places.ts';
 
-/** Tokens that share a load of weights in a chunk, and of keys and values. */
+/** Tokens that share a load of weights, and of keys and values. */
 const LINEAR_TILE = 8;
 export const ATTENTION_TILE = 4;
 /** Work below this many bytes of weights is not worth another thread. */
@@ -86,9 +84,15 @@ export interface Lowered {
   readonly stored: readonly FloatPlace[];
 }
 
-/** Lowers a program for steps of at most `memory.tokens` tokens, or of one. */
-export function lower(il: NativeCodeILNN, memory: StepMemory, chunk: boolean, kernels: Map<string, Kernel>): Lowered {
-  return new Lowering(il, memory, chunk, kernels).run();
+/**
+ * What a step does: one `token` of one sequence; a part of a `prompt`, tokens of one sequence that follow each other; a `batch` of tokens, each the next of another
+ * sequence and so the last of its own.
+ */
+export type StepKind = 'token' | 'prompt' | 'batch';
+
+/** Lowers a program for steps of a kind, over the caches in `memory`. */
+export function lower(il: NativeCodeILNN, memory: StepMemory, kind: StepKind, kernels: Map<string, Kernel>): Lowered {
+  return new Lowering(il, memory, kind, kernels).run();
 }
 
 type LowerOp<Op extends IlOp> = (
@@ -100,7 +104,7 @@ type LowerOp<Op extends IlOp> = (
 
 class Lowering {
   readonly memory: StepMemory;
-  readonly chunk: boolean;
+  readonly kind: StepKind;
   readonly tileSize: number;
   readonly stored: FloatPlace[] = [];
   /** Angles that the steps so far have computed. */
@@ -112,17 +116,16 @@ class Lowering {
   readonly #allocate: (name: string) => { readonly step: boolean; readonly offset: number };
   readonly #arenas: { readonly step: At; readonly fixed: At };
 
-  constructor(il: NativeCodeILNN, memory: StepMemory, chunk: boolean, kernels: Map<string, Kernel>) {
+  constructor(il: NativeCodeILNN, memory: StepMemory, kind: StepKind, kernels: Map<string, Kernel>) {
     this.#il = il;
     this.memory = memory;
-    this.chunk = chunk;
+    this.kind = kind;
     this.tileSize = il.config.tileSize;
     this.#kernels = kernels;
-    const plan = planMemory(il.program, { bytes: rowBytes, views: chunk ? ['slice'] : ['slice', 'last'] });
-    const which = chunk ? 'chunk' : 'decode';
+    const plan = planMemory(il.program, { bytes: rowBytes, views: kind === 'prompt' ? ['slice'] : ['slice', 'last'] });
     this.#arenas = {
-      step: memory.allocate(`step arena, ${which}`, plan.bytesPerToken * this.capacity('T')),
-      fixed: memory.allocate(`fixed arena, ${which}`, plan.fixedBytes),
+      step: memory.allocate(`step arena, ${kind}`, plan.bytesPerToken * this.capacity('T')),
+      fixed: memory.allocate(`fixed arena, ${kind}`, plan.fixedBytes * this.capacity(1)),
     };
     this.#allocate = (name) => {
       const place = plan.places.get(name);
@@ -143,10 +146,11 @@ class Lowering {
 
   /** Rows that a value of this kind has room for. */
   capacity(rows: Rows): number {
-    return rows === 'T' && this.chunk ? this.memory.tokens : 1;
+    if (this.kind === 'batch') return this.memory.batch;
+    return rows === 'T' && this.kind === 'prompt' ? this.memory.tokens : 1;
   }
   control(rows: Rows): At {
-    return { slot: this.memory.control.slot, offset: rows === 'T' ? 0 : CONTROL.elements * 4 };
+    return rows === 1 && this.kind === 'prompt' ? this.memory.lastControl : this.memory.control;
   }
 
   /** The kernel of a key, built once. */
@@ -206,7 +210,7 @@ class Lowering {
     const { step, offset } = this.#allocate(name);
     return step
       ? { slot: this.#arenas.step.slot, offset: offset * this.capacity('T') }
-      : { slot: this.#arenas.fixed.slot, offset };
+      : { slot: this.#arenas.fixed.slot, offset: offset * this.capacity(1) };
   }
 
   #instruction(instruction: Instruction): void {
@@ -282,8 +286,9 @@ function linear(at: Lowering, operands: readonly ValuePlace[], result: Result, g
   const x = asActivation(input);
   const scheme = SCHEMES[w.type.scheme];
   const layout = packedLayout(scheme, rowCount, columns);
-  const counted = at.chunk && x.rows === 'T';
-  const key = `linear ${scheme.name} ${x.kind} ${rowCount}x${columns}${gated ? ' gated' : ''}${counted ? ' chunk' : ''} ${at.tileSize}`;
+  const tile = Math.min(LINEAR_TILE, at.capacity(x.rows));
+  const counted = tile > 1;
+  const key = `linear ${scheme.name} ${x.kind} ${rowCount}x${columns}${gated ? ' gated' : ''} ${tile} ${at.tileSize}`;
   const kernel = at.kernel(key, (name) =>
     linearKernel(
       name,
@@ -292,7 +297,7 @@ function linear(at: Lowering, operands: readonly ValuePlace[], result: Result, g
         activation: x.kind,
         rows: rowCount,
         columns,
-        tile: counted ? LINEAR_TILE : 1,
+        tile,
         counted,
         tileSize: at.tileSize,
         ...(join === undefined ? {} : { join }),
@@ -312,14 +317,14 @@ function linear(at: Lowering, operands: readonly ValuePlace[], result: Result, g
     ...(counted ? [at.control(x.rows)] : []),
   ];
   const panelBytes = layout.bytes / layout.panels;
-  const panelsOf = (bytes: number): number => Math.ceil(bytes / panelBytes / (counted ? LINEAR_TILE : 1));
+  const panelsOf = (bytes: number): number => Math.ceil(bytes / panelBytes / tile);
   const panels = gated ? layout.panels / 2 : layout.panels;
   at.launch(kernel, args, panels, panelsOf(GRAIN_BYTES), result.name, panelsOf(CHUNK_BYTES));
 }
 
 /** Angles of the step, computed where they are first needed. */
 function angles(at: Lowering, headDim: number, theta: number, x: FloatPlace): At {
-  const name = `angles ${headDim} ${theta} ${x.rows} ${at.chunk}`;
+  const name = `angles ${headDim} ${theta} ${x.rows} ${at.kind}`;
   const { memory } = at;
   const place = memory.allocate(name, 4 * headDim * at.capacity(x.rows));
   if (at.angles.has(name)) return place;
@@ -445,8 +450,8 @@ const LOWER: { readonly [Op in IlOp]: LowerOp<Op> } = {
     at.alias(result, { ...whole, offset: whole.offset + 4 * begin, columns: end - begin });
   },
   last: (at, [x], _, [result]) => {
-    // In a step of one token the last row is the only one.
-    if (!at.chunk) return at.alias(result, { ...x, rows: 1 } as ValuePlace);
+    // A row that is not of a prompt is the last of its sequence.
+    if (at.kind !== 'prompt') return at.alias(result, { ...x, rows: 1 } as ValuePlace);
     for (const { from, to, words, stride } of rowParts(at, x, result)) {
       const kernel = at.kernel(`last ${words} ${stride}`, (name) => lastRowKernel(name, { words, stride }));
       at.launch(kernel, [from, to, at.control('T')], 1, 1, result.name);
@@ -470,10 +475,10 @@ const LOWER: { readonly [Op in IlOp]: LowerOp<Op> } = {
   attention: (at, [q, k, v], attributes, [result]) => {
     const { layer, heads, kv_heads: kvHeads, head_dim: headDim, scale, cap, window, cache: scheme, mode } = attributes;
     const [queries, keys, values] = [asFloats(q), asFloats(k), asFloats(v)];
-    const { positions } = at.memory;
+    const { positions, sequences } = at.memory;
     const cache = { scheme, kvHeads, headDim, positions };
     const parts = cacheBytes(cache).map((bytes, part) =>
-      bytes === 0 ? null : at.memory.allocate(`cache ${layer} ${part}`, bytes),
+      bytes === 0 ? null : at.memory.allocate(`cache ${layer} ${part}`, sequences * bytes),
     );
     const places = parts.filter((part) => part !== null);
     const append = { ...cache, keyStride: keys.stride, valueStride: values.stride };
@@ -484,7 +489,7 @@ const LOWER: { readonly [Op in IlOp]: LowerOp<Op> } = {
       8,
       `${result.name}.append`,
     );
-    const many = at.chunk && queries.rows === 'T';
+    const many = at.kind === 'prompt' && queries.rows === 'T';
     const tile = many ? ATTENTION_TILE : 1;
     const tiles = Math.ceil(at.capacity(queries.rows) / tile);
     const shape: AttentionShape = { ...cache, heads, scale, cap, window, mode, tile, tiles };

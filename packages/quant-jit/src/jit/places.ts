@@ -5,7 +5,7 @@
 import { type Device, type DeviceBuffer, ProjError } from '@proj/kernel';
 import type { NativeCodeILNN } from '../il/native-code-ilnn.ts';
 import type { ActivationType, Rows, ValueType, WeightType } from '../il/types.ts';
-import { CONTROL } from '../kernels/control.ts';
+import { controlElements, type StepRow, writeControl } from '../kernels/control.ts';
 import { activationColumns, activationScales, activationSums } from '../kernels/linear.ts';
 import { rowStride } from '../kernels/rows.ts';
 import { PANEL_ROWS, packedLayout } from '../quantize/layout.ts';
@@ -54,20 +54,40 @@ export class StepMemory {
   readonly device: Device;
   /** Buffers in the order of their bindings. */
   readonly slots: DeviceBuffer[] = [];
-  /** Most tokens of a step. */
+  /** Most tokens of a part of a prompt. */
   readonly tokens: number;
+  /** Sequences that the caches hold. */
+  readonly sequences: number;
+  /** Rows of a batch, which has room for a token of each sequence. */
+  readonly batch: number;
   /** Positions of the caches, a multiple of 16. */
   readonly positions: number;
+  /** The tokens of the step, and the last of them alone (see control.ts). */
   readonly control: At;
+  readonly lastControl: At;
   readonly #made = new Map<string, At>();
   readonly #weights: ModelWeights;
 
-  constructor(device: Device, il: NativeCodeILNN, weights: ModelWeights, tokens: number) {
+  readonly #control: Int32Array;
+
+  constructor(device: Device, il: NativeCodeILNN, weights: ModelWeights, tokens: number, sequences = 1) {
     this.device = device;
     this.#weights = weights;
     this.tokens = Math.ceil(tokens / PANEL_ROWS) * PANEL_ROWS;
     this.positions = Math.max(PANEL_ROWS, Math.ceil(il.config.positions / PANEL_ROWS) * PANEL_ROWS);
-    this.control = this.allocate('control', 2 * CONTROL.elements * 4);
+    this.sequences = sequences;
+    this.batch = batchRows(sequences);
+    const elements = controlElements(Math.max(this.tokens, this.batch));
+    this.#control = new Int32Array(elements + controlElements(1));
+    this.control = this.allocate('control', this.#control.byteLength);
+    this.lastControl = { slot: this.control.slot, offset: elements * 4 };
+  }
+
+  /** Says what the next step's tokens are. */
+  writeRows(rows: readonly StepRow[]): void {
+    writeControl(this.#control, rows);
+    writeControl(this.#control.subarray(this.lastControl.offset / 4), rows.slice(-1));
+    this.device.write(this.slots[this.control.slot], 0, new Uint8Array(this.#control.buffer));
   }
 
   /** The buffer of a name. What it holds at first is undefined: kernels read no more than was written. */
@@ -105,6 +125,10 @@ export class StepMemory {
     return found >= 0 ? found : this.slots.push(buffer) - 1;
   }
 }
+
+/** Rows of a batch of so many sequences: linear layers work on two, four or eight tokens at a time. */
+export const batchRows = (sequences: number): number =>
+  sequences > 4 ? 8 * Math.ceil(sequences / 8) : 2 ** Math.ceil(Math.log2(sequences));
 
 /** Bytes of a row of a value, as kernels lay it out. */
 export function rowBytes(type: ValueType): number {

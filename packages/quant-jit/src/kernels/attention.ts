@@ -6,6 +6,8 @@
  * position and head, for keys and for values. The queries of a few tokens (a *tile*) and of the heads that share keys and values are worked on together, so that
  * what is loaded and converted serves them all; key/value heads and tiles are split over threads, each with its own rows of scores, so memory grows with
  * the context and not with its square.
+ *
+ * Sequences may share a cache, `[sequence][kv head]…`. The tokens of a tile follow each other in one sequence.
  */
 import {
   buildKernel,
@@ -17,7 +19,7 @@ import {
 } from '@proj/kernel';
 import type { CacheScheme, Mode } from '../il/il.ts';
 import { PANEL_ROWS } from '../quantize/layout.ts';
-import { stepPosition, stepTokens } from './control.ts';
+import { rowPosition, rowSequence, stepTokens } from './control.ts';
 import { type ModeTables, modeTables, normaliser, softcap, softmaxWeight } from './modes.ts';
 import { rowStride } from './rows.ts';
 
@@ -81,9 +83,11 @@ export function appendKernel(name: string, shape: AppendShape, features: DeviceF
     const lanes = divisorLanes(headDim, features);
     b.for(b.begin, b.end, 1, [], (token) =>
       b.if(b.lt(token, tokens), () => {
-        const position = b.add(stepPosition(b, control), token);
+        const position = rowPosition(b, control, token);
+        const firstHead = b.mul(rowSequence(b, control, token), kvHeads);
         b.for(0, kvHeads, 1, [], (head) => {
-          const row = b.add(b.mul(head, positions), position);
+          const cached = b.add(firstHead, head);
+          const row = b.add(b.mul(cached, positions), position);
           const put = (
             source: Memory,
             stride: number,
@@ -104,7 +108,7 @@ export function appendKernel(name: string, shape: AppendShape, features: DeviceF
               store(c, b.cast(b.cast(b.round(b.mul(b.load(source, b.add(from, c), lanes), inverse)), 'i32'), 'i8')),
             );
           };
-          const panel = b.add(b.mul(head, positions / PANEL_ROWS), b.div(position, PANEL_ROWS));
+          const panel = b.add(b.mul(cached, positions / PANEL_ROWS), b.div(position, PANEL_ROWS));
           const lane = b.rem(position, PANEL_ROWS);
           put(k, shape.keyStride, cache.keyScales, (column, value) => {
             for (let i = 0; i < lanes; i++) {
@@ -210,11 +214,12 @@ class AttentionBuilder {
     const b = this.#b;
     const { tile, window, positions, heads, kvHeads } = this.#shape;
     const group = heads / kvHeads;
-    const position = stepPosition(b, this.#control);
+    const position = rowPosition(b, this.#control, first);
+    const cached = b.add(b.mul(rowSequence(b, this.#control, first), kvHeads), kvHead);
     const rows = b.mul(b.thread, scoreElements(this.#shape));
     const queries = Array.from({ length: tile * group }, (_, i): Query => {
       const token = b.add(first, Math.floor(i / group));
-      const end = b.add(b.add(position, token), 1);
+      const end = b.add(position, Math.floor(i / group) + 1);
       return {
         head: b.add(b.mul(kvHead, group), i % group),
         token,
@@ -224,16 +229,16 @@ class AttentionBuilder {
       };
     });
     // Rows behind the last token are computed too and read by nobody; they must not read positions that are not there.
-    const end = b.min(queries[queries.length - 1].end, b.add(position, tokens));
+    const end = b.min(queries[queries.length - 1].end, b.add(position, b.sub(tokens, first)));
     const { begin } = queries[0];
     const panels = [b.div(begin, PANEL_ROWS), b.div(b.add(end, PANEL_ROWS - 1), PANEL_ROWS)] as const;
-    const peaks = this.#score(kvHead, queries, panels);
+    const peaks = this.#score(cached, queries, panels);
     const factors = peaks.map((peak, i) => this.#softmax(queries[i], peak, panels));
-    this.#mix(kvHead, queries, factors, begin, end);
+    this.#mix(cached, queries, factors, begin, end);
   }
 
   /** Scores over some panels, −∞ where a query does not see; gives the largest of each query. */
-  #score(kvHead: Value, queries: readonly Query[], [firstPanel, lastPanel]: readonly [Value, Value]): Value[] {
+  #score(cached: Value, queries: readonly Query[], [firstPanel, lastPanel]: readonly [Value, Value]): Value[] {
     const b = this.#b;
     const { headDim, positions, scale, cap, mode } = this.#shape;
     const lanes = this.#lanes;
@@ -248,7 +253,7 @@ class AttentionBuilder {
       (panel, ...most) => {
         let next: readonly Value[] = most;
         for (let slice = 0; slice < PANEL_ROWS; slice += lanes) {
-          const line = b.mul(b.add(b.mul(kvHead, positions / PANEL_ROWS), panel), headDim);
+          const line = b.mul(b.add(b.mul(cached, positions / PANEL_ROWS), panel), headDim);
           // Several chains of sums where queries are few: one would wait for itself.
           const chains = count <= 2 && headDim % 4 === 0 ? 4 : count <= 4 && headDim % 2 === 0 ? 2 : 1;
           const zero = b.splat(b.constant(0, 'f32'), lanes);
@@ -272,7 +277,7 @@ class AttentionBuilder {
             let dot = sums[q];
             for (let chain = 1; chain < chains; chain++) dot = b.add(dot, sums[chain * count + q]);
             if (this.#cache.keyScales !== null)
-              dot = b.mul(dot, b.load(this.#cache.keyScales, b.add(b.mul(kvHead, positions), at), lanes));
+              dot = b.mul(dot, b.load(this.#cache.keyScales, b.add(b.mul(cached, positions), at), lanes));
             const scaled = b.mul(dot, scale);
             const capped = cap === 0 ? scaled : softcap(b, mode, this.#tables, scaled, cap);
             const seen = b.and(
@@ -308,7 +313,7 @@ class AttentionBuilder {
   }
 
   /** The weighted sums of the values. */
-  #mix(kvHead: Value, queries: readonly Query[], factors: readonly Value[], begin: Value, end: Value): void {
+  #mix(cached: Value, queries: readonly Query[], factors: readonly Value[], begin: Value, end: Value): void {
     const b = this.#b;
     const { headDim, positions } = this.#shape;
     const lanes = this.#columnLanes;
@@ -323,7 +328,7 @@ class AttentionBuilder {
         1,
         Array.from({ length: queries.length * count }, () => zero),
         (p, ...running) => {
-          const row = b.add(b.mul(kvHead, positions), p);
+          const row = b.add(b.mul(cached, positions), p);
           const scale = valueScales === null ? null : b.load(valueScales, row);
           const weights = queries.map(({ scores }) => {
             const weight = b.load(this.#scores, b.add(scores, p));

@@ -9,7 +9,7 @@ export {
   scoreElements,
 } from './attention.ts';
 export { constantLinearKernel } from './constant-linear.ts';
-export { CONTROL, stepPosition, stepTokens } from './control.ts';
+export { controlElements, rowPosition, rowSequence, stepTokens, type StepRow, writeControl } from './control.ts';
 export { dotKernel, type DotShape, scaleKernel } from './dots.ts';
 export {
   elementwiseKernel,

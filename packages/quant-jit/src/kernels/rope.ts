@@ -3,7 +3,7 @@
  * computed once, by {@link angleKernel}, and read by every layer.
  */
 import { buildKernel, type DeviceFeatures, type Kernel, math, vectorLoop } from '@proj/kernel';
-import { stepPosition, stepTokens } from './control.ts';
+import { rowPosition, stepTokens } from './control.ts';
 import { rowStride } from './rows.ts';
 
 const lanesOf = ({ vectorBytes }: DeviceFeatures): number => Math.max(1, vectorBytes / 4);
@@ -21,7 +21,7 @@ export function angleKernel(name: string, headDim: number, features: DeviceFeatu
     const half = headDim / 2;
     b.for(b.begin, b.end, 1, [], (token) =>
       b.if(b.lt(token, tokens), () => {
-        const position = b.cast(b.cast(b.add(stepPosition(b, control), token), 'i32'), 'f32');
+        const position = b.cast(b.cast(rowPosition(b, control, token), 'i32'), 'f32');
         const row = b.mul(token, headDim);
         vectorLoop(b, 0, half, lanesOf(features), (i, lanes) => {
           const angle = b.mul(b.load(frequencies, i, lanes), position);

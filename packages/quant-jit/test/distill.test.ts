@@ -168,7 +168,7 @@ describe('distillAndBinarize', () => {
         );
       await writer.finish();
       const file = await openModelFile(path);
-      const source = fileConstants(file);
+      const source = fileConstants(file, il);
       for (const { name, type } of il.constants) {
         if (type.scheme === 'f32') continue;
         const seen = floats(noGrad(() => fakeQuantize(stateDict[name], type.scheme)));

@@ -134,7 +134,7 @@ describe('refused, with what and where', () => {
   it.each<[string, (header: Json) => void, RegExp]>([
     ['plain safetensors', (h) => delete h.__metadata__.format, /not a converted model/],
     ['no metadata', (h) => (h.__metadata__ = { sha256: '' }), /not a converted model/],
-    ['another version', (h) => (h.__metadata__.version = '2'), /version 2, this program reads version 1/],
+    ['another version', (h) => (h.__metadata__.version = '1'), /version 1, this program reads version 2/],
     ['no program', (h) => delete h.__metadata__.il, /no "il"/],
     ['metadata that is no string', (h) => (h.__metadata__.config = 3), /"config" is no string/],
     ['a configuration that is no JSON', (h) => (h.__metadata__.config = '{'), /configuration is not JSON/],

@@ -9,6 +9,10 @@ import {
   IlBuilder,
   Interpreter,
   joinMatrices,
+  loadMatrix,
+  loadRows,
+  storeMatrix,
+  storeRows,
   type NativeCodeILNN,
   optimise,
   type PassName,
@@ -65,8 +69,8 @@ describe('random programs', () => {
       expect(met).toContain(op);
     expect(met).not.toContain('int_dot');
     const orders = Array.from({ length: 40 }, (_, seed) => printProgram(optimise(randomProgram(seed).model.program)));
-    expect(orders.some((text) => text.includes('rows: panels'))).toBe(true);
-    expect(orders.some((text) => /parts: \[[^\]]*\]\}/.test(text))).toBe(true);
+    expect(orders.some((text) => text.includes('layout: pairs'))).toBe(true);
+    expect(orders.some((text) => /parts: \[[^\]]*\], layout: (panels|rows)\}/.test(text))).toBe(true);
   });
 
   test.each(Array.from({ length: 20 }, (_, seed) => seed))(
@@ -159,11 +163,11 @@ describe('one layer of Gemma 2', () => {
   test('after the passes', () => {
     expect(printProgram(optimise(built.program))).toMatchInlineSnapshot(`
       "%tokens: tokens[T] = load_input
-      %model.embed_tokens: weight q8[64, 32] = const "model.embed_tokens.weight"
+      %model.embed_tokens: weight q8[64, 32] = const "model.embed_tokens.weight" {layout: panels}
       %embeddings: f32[T, 32] = embed %model.embed_tokens, %tokens {scale: 5.656854152679443}
-      %model.layers.0.input_layernorm: weight f32[32] = const "model.layers.0.input_layernorm.weight"
+      %model.layers.0.input_layernorm: weight f32[32] = const "model.layers.0.input_layernorm.weight" {layout: rows}
       %layer.0.attention_input.a8g32: a8g32[T, 32] = norm_quantize %embeddings, %model.layers.0.input_layernorm {eps: 0.000001, scheme: a8g32}
-      %model.layers.0.self_attn.q_proj_k_proj_v_proj: weight q4g32[64, 32] = const "model.layers.0.self_attn.q_proj+k_proj+v_proj.weight" {parts: ["model.layers.0.self_attn.q_proj.weight", "model.layers.0.self_attn.k_proj.weight", "model.layers.0.self_attn.v_proj.weight"]}
+      %model.layers.0.self_attn.q_proj_k_proj_v_proj: weight q4g32[64, 32] = const "model.layers.0.self_attn.q_proj+k_proj+v_proj.weight" {parts: ["model.layers.0.self_attn.q_proj.weight", "model.layers.0.self_attn.k_proj.weight", "model.layers.0.self_attn.v_proj.weight"], layout: panels}
       %layer.0.q_k_v: f32[T, 64] = linear %layer.0.attention_input.a8g32, %model.layers.0.self_attn.q_proj_k_proj_v_proj
       %layer.0.q: f32[T, 32] = slice %layer.0.q_k_v {begin: 0, end: 32}
       %layer.0.k: f32[T, 16] = slice %layer.0.q_k_v {begin: 32, end: 48}
@@ -173,19 +177,19 @@ describe('one layer of Gemma 2', () => {
       %layer.0.attention: f32[T, 32] = attention %layer.0.q_rotated, %layer.0.k_rotated, %layer.0.v {layer: 0, heads: 2, kv_heads: 1, head_dim: 16, scale: 0.25, cap: 50, window: 4096}
       %layer.0.attention.last: f32[1, 32] = last %layer.0.attention
       %layer.0.attention.a8g32: a8g32[1, 32] = quantize %layer.0.attention.last {scheme: a8g32}
-      %model.layers.0.self_attn.o_proj: weight q4g32[32, 32] = const "model.layers.0.self_attn.o_proj.weight"
+      %model.layers.0.self_attn.o_proj: weight q4g32[32, 32] = const "model.layers.0.self_attn.o_proj.weight" {layout: panels}
       %layer.0.attention_output: f32[1, 32] = linear %layer.0.attention.a8g32, %model.layers.0.self_attn.o_proj
       %embeddings.last: f32[1, 32] = last %embeddings
-      %model.layers.0.post_attention_layernorm: weight f32[32] = const "model.layers.0.post_attention_layernorm.weight"
-      %model.layers.0.pre_feedforward_layernorm: weight f32[32] = const "model.layers.0.pre_feedforward_layernorm.weight"
+      %model.layers.0.post_attention_layernorm: weight f32[32] = const "model.layers.0.post_attention_layernorm.weight" {layout: rows}
+      %model.layers.0.pre_feedforward_layernorm: weight f32[32] = const "model.layers.0.pre_feedforward_layernorm.weight" {layout: rows}
       %layer.0.after_attention: f32[1, 32], %layer.0.mlp_input.a8g32: a8g32[1, 32] = add_norm_quantize %embeddings.last, %layer.0.attention_output, %model.layers.0.post_attention_layernorm, %model.layers.0.pre_feedforward_layernorm {eps: 0.000001, scheme: a8g32}
-      %model.layers.0.mlp.gate_proj_up_proj: weight q4g32[128, 32] = const "model.layers.0.mlp.gate_proj+up_proj.weight" {parts: ["model.layers.0.mlp.gate_proj.weight", "model.layers.0.mlp.up_proj.weight"], rows: panels}
+      %model.layers.0.mlp.gate_proj_up_proj: weight q4g32[128, 32] = const "model.layers.0.mlp.gate_proj+up_proj.weight" {parts: ["model.layers.0.mlp.gate_proj.weight", "model.layers.0.mlp.up_proj.weight"], layout: pairs}
       %layer.0.gated: f32[1, 64] = gated_linear %layer.0.mlp_input.a8g32, %model.layers.0.mlp.gate_proj_up_proj
       %layer.0.gated.a8g32: a8g32[1, 64] = quantize %layer.0.gated {scheme: a8g32}
-      %model.layers.0.mlp.down_proj: weight q4g32[32, 64] = const "model.layers.0.mlp.down_proj.weight"
+      %model.layers.0.mlp.down_proj: weight q4g32[32, 64] = const "model.layers.0.mlp.down_proj.weight" {layout: panels}
       %layer.0.mlp_output: f32[1, 32] = linear %layer.0.gated.a8g32, %model.layers.0.mlp.down_proj
-      %model.layers.0.post_feedforward_layernorm: weight f32[32] = const "model.layers.0.post_feedforward_layernorm.weight"
-      %model.norm: weight f32[32] = const "model.norm.weight"
+      %model.layers.0.post_feedforward_layernorm: weight f32[32] = const "model.layers.0.post_feedforward_layernorm.weight" {layout: rows}
+      %model.norm: weight f32[32] = const "model.norm.weight" {layout: rows}
       %after_layer.0: f32[1, 32], %final_norm.a8g32: a8g32[1, 32] = add_norm_quantize %layer.0.after_attention, %layer.0.mlp_output, %model.layers.0.post_feedforward_layernorm, %model.norm {eps: 0.000001, scheme: a8g32}
       %raw_logits: f32[1, 64] = linear %final_norm.a8g32, %model.embed_tokens
       %logits: f32[1, 64] = softcap %raw_logits {cap: 30}
@@ -277,16 +281,21 @@ test('folding leaves out what is repeated, whole or unread, and renames through 
   `);
 });
 
-test('panels: 16 rows of gate, 16 of up; stacked: one after the other', () => {
-  const [a, b] = [1, 2].map((seed) => quantize(gaussian(32 * 8, seed), 32, 8, 'q8'));
+test('pairs: 16 rows of gate, 16 of up, and back', () => {
+  const [a, b] = [1, 2].map((seed) => quantize(gaussian(32 * 8, seed), 32, 8, 'q4g32a'));
   const row = (matrix: typeof a, r: number): number[] => Array.from(dequantize(matrix).subarray(8 * r, 8 * r + 8));
-  const panels = joinMatrices([a, b], 'panels');
-  const stacked = joinMatrices([a, b], 'stacked');
-  expect(row(panels, 5)).toEqual(row(a, 5));
-  expect(row(panels, 16 + 5)).toEqual(row(b, 5));
-  expect(row(panels, 32 + 5)).toEqual(row(a, 16 + 5));
-  expect(row(panels, 63)).toEqual(row(b, 31));
-  expect([row(stacked, 31), row(stacked, 32)]).toEqual([row(a, 31), row(b, 0)]);
+  const both = joinMatrices([a, b]);
+  expect([row(both, 31), row(both, 32)]).toEqual([row(a, 31), row(b, 0)]);
+  const pairs = storeMatrix(both, 'pairs');
+  expect(row(pairs, 5)).toEqual(row(a, 5));
+  expect(row(pairs, 16 + 5)).toEqual(row(b, 5));
+  expect(row(pairs, 32 + 5)).toEqual(row(a, 16 + 5));
+  expect(row(pairs, 63)).toEqual(row(b, 31));
+  expect(loadMatrix(pairs, 'pairs')).toEqual(both);
+  expect(storeMatrix(both, 'panels')).toEqual(both);
+  const floats = gaussian(64 * 3, 3);
+  expect(loadRows(storeRows(floats, 64, 'pairs'), 64, 'pairs')).toEqual(floats);
+  expect(storeRows(floats, 64, 'pairs').subarray(16 * 3, 17 * 3)).toEqual(floats.subarray(32 * 3, 33 * 3));
 });
 
 const big = gemma2Config({

@@ -166,13 +166,25 @@ const refused: readonly (readonly [what: string, lines: string, message: RegExp]
   ['constant without weight type', '%w: f32[T, 32] = const "w"\nstore %x', /a constant has no weight type/],
   [
     'panels',
-    '%w: weight q8[40, 32] = const "w" {parts: ["a", "b"], rows: panels}\nstore %x',
-    /panels of 2 parts in 40 rows/,
+    '%w: weight q8[40, 32] = const "w" {parts: ["a", "b"], layout: pairs}\nstore %x',
+    /q8\[40, 32\] has no pairs of panels/,
   ],
   [
     'gated',
     '%w: weight q8[40, 32] = const "w"\n%q: a8[T, 32] = quantize %x {scheme: a8}\n%y: f32[T, 20] = gated_linear %q, %w\nstore %y',
-    /40 rows are not panels/,
+    /40 rows are not gate and up in panels/,
+  ],
+  ['floats in panels', '%g: weight f32[32] = const "g" {layout: panels}\nstore %x', /f32\[32\] does not lie in panels/],
+  ['codes in rows', '%w: weight q8[64, 32] = const "w" {layout: rows}\nstore %x', /q8\[64, 32\] does not lie in rows/],
+  [
+    'pairs for no gate',
+    '%w: weight q8[64, 32] = const "w" {layout: pairs}\n%q: a8[T, 32] = quantize %x {scheme: a8}\n%y: f32[T, 64] = linear %q, %w\nstore %y',
+    /linear reads %w, which lies in pairs/,
+  ],
+  [
+    'a gate without pairs',
+    '%w: weight q8[64, 32] = const "w" {layout: panels}\n%q: a8[T, 32] = quantize %x {scheme: a8}\n%y: f32[T, 32] = gated_linear %q, %w\nstore %y',
+    /gated_linear reads %w, which lies in panels/,
   ],
   ['results', '%y: f32[T, 32], %z: f32[T, 32] = gelu %x\nstore %y', /gelu gives 1 values, not 2/],
   ['table', '%y: f32[T, 32] = lut %x {function: exp, lo: 1, hi: 0, bits: 4}\nstore %y', /Give lo < hi/],

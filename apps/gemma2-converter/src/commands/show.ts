@@ -64,6 +64,7 @@ function sizesText({ file, config, il }: Description): string {
       bytes: sum.bytes + bytes,
     });
   }
+  const layouts = new Map(il.constants.map(({ name, layout }) => [name, layout]));
   const weights = tensors.reduce((sum, { rows, columns }) => sum + rows * columns, 0);
   const conversion = file.metadata['conversion'] === undefined ? null : recordOf({ file });
   return [
@@ -74,11 +75,12 @@ function sizesText({ file, config, il }: Description): string {
         : `; cache ${conversion.kvCache}, ${conversion.mode} norms and attention, calibration ${conversion.calibration}`),
     '',
     table(
-      ['tensor', 'scheme', 'shape', 'size', 'bits/weight'],
+      ['tensor', 'scheme', 'shape', 'layout', 'size', 'bits/weight'],
       tensors.map(({ name, scheme, rows, columns, bytes }) => [
         name.replace(/^model\./, ''),
         scheme.name,
         rows === 1 ? `[${columns}]` : `[${rows}, ${columns}]`,
+        layouts.get(name) ?? '',
         describeBytes(bytes),
         bits(bytes, rows * columns),
       ]),

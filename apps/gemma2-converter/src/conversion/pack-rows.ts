@@ -4,7 +4,7 @@
  */
 import { ProjError, toProjError } from '@proj/kernel';
 import { checkFinite, type TensorSource } from '@proj/quant-jit/gemma2';
-import { type ConstantDeclaration, joinFloats, joinMatrices } from '@proj/quant-jit/il';
+import { type ConstantDeclaration, joinFloats, joinMatrices, storeMatrix, storeRows } from '@proj/quant-jit/il';
 import {
   packedLayout,
   packMatrix,
@@ -33,12 +33,12 @@ interface Band {
 }
 
 function* bands(
-  { name, parts, rows: order }: ConstantDeclaration,
+  { name, parts, layout }: ConstantDeclaration,
   rowsOf: (tensor: string) => number,
   columns: number,
 ): Generator<Band> {
   const height = Math.max(PANEL_ROWS, Math.floor(BAND_FLOATS / columns / PANEL_ROWS) * PANEL_ROWS);
-  if (parts.length > 0 && order === 'panels') {
+  if (layout === 'pairs') {
     const rows = rowsOf(parts[0]);
     for (let begin = 0; begin < rows; begin += height) {
       const end = Math.min(rows, begin + height);
@@ -114,13 +114,13 @@ export async function packConstantByRows(
     const rows = band.parts.reduce((sum, { begin, end }) => sum + end - begin, 0);
     let packed: Uint8Array;
     if (scheme.bits === 32) {
-      const floats = values.length === 1 ? values[0] : joinFloats(values, columns, declaration.rows);
+      const floats = storeRows(joinFloats(values), rows, declaration.layout);
       packed = new Uint8Array(floats.buffer, floats.byteOffset, floats.byteLength);
     } else {
       const matrices = band.parts.map(({ tensor, begin, end }, i) =>
         named(tensor, () => quantizer(tensor, values[i], end - begin, columns, begin)),
       );
-      packed = packMatrix(matrices.length === 1 ? matrices[0] : joinMatrices(matrices, declaration.rows));
+      packed = packMatrix(storeMatrix(joinMatrices(matrices), declaration.layout));
     }
     place(whole, packed, scheme, row, rows, columns, total);
     row += rows;

@@ -3,7 +3,13 @@ import { readSync } from 'node:fs';
 import { closeSync, openSync } from 'node:fs';
 import { ProjError } from '@proj/kernel';
 import type { ModelFile, TensorRecord } from '@proj/quant-jit/file';
-import { type ConstantDeclaration, type ConstantSource, type NativeCodeILNN, partRow } from '@proj/quant-jit/il';
+import {
+  type ConstantDeclaration,
+  type ConstantSource,
+  type Layout,
+  loadMatrix,
+  type NativeCodeILNN,
+} from '@proj/quant-jit/il';
 import { groupCount, type QuantizedMatrix, unpackMatrix } from '@proj/quant-jit/quantize';
 
 interface Part {
@@ -15,12 +21,14 @@ interface Part {
 export class FileConstants implements ConstantSource {
   readonly #file: ModelFile;
   readonly #parts = new Map<string, Part>();
+  readonly #layouts: ReadonlyMap<string, Layout>;
   readonly #rowsOf: (tensor: string) => number;
   #last: { readonly name: string; readonly matrix: QuantizedMatrix } | null = null;
 
   constructor(file: ModelFile, il: NativeCodeILNN, rowsOf: (tensor: string) => number) {
     this.#file = file;
     this.#rowsOf = rowsOf;
+    this.#layouts = new Map(il.constants.map(({ name, layout }) => [name, layout]));
     for (const constant of il.constants)
       constant.parts.forEach((tensor, part) => this.#parts.set(tensor, { constant, part }));
   }
@@ -49,7 +57,8 @@ export class FileConstants implements ConstantSource {
         op: 'constants',
         cure: 'Convert the model again',
       });
-    const matrix = unpackMatrix(this.#bytes(record), record.scheme, record.rows, record.columns);
+    const stored = unpackMatrix(this.#bytes(record), record.scheme, record.rows, record.columns);
+    const matrix = loadMatrix(stored, this.#layouts.get(name) ?? 'any');
     this.#last = { name, matrix };
     return matrix;
   }
@@ -71,32 +80,19 @@ export class FileConstants implements ConstantSource {
   }
 
   #rows({ constant, part }: Part): QuantizedMatrix {
-    const whole = this.#whole(constant.name);
-    const { scheme, columns } = whole;
+    const { scheme, columns, codes, scales, minimums, values } = this.#whole(constant.name);
     const counts = constant.parts.map((tensor) => this.#rowsOf(tensor));
-    const rows = counts[part];
+    const begin = counts.slice(0, part).reduce((sum, count) => sum + count, 0);
+    const end = begin + counts[part];
     const groups = scheme.bits === 32 ? 0 : groupCount(scheme, columns);
-    const codes = new Int8Array(scheme.bits === 32 ? 0 : rows * columns);
-    const scales = new Float32Array(rows * groups);
-    const minimums = whole.minimums === undefined ? undefined : new Float32Array(rows * groups);
-    const values = whole.values === undefined ? undefined : new Float32Array(rows * columns);
-    for (let from = 0; from < whole.rows; from++) {
-      const to = partRow(constant.rows, counts, from);
-      if (to.part !== part) continue;
-      const [at, end] = [from * columns, (from + 1) * columns];
-      if (values !== undefined) values.set(whole.values?.subarray(at, end) ?? [], to.row * columns);
-      else codes.set(whole.codes.subarray(at, end), to.row * columns);
-      scales.set(whole.scales.subarray(from * groups, (from + 1) * groups), to.row * groups);
-      minimums?.set(whole.minimums?.subarray(from * groups, (from + 1) * groups) ?? [], to.row * groups);
-    }
     return {
       scheme,
-      rows,
+      rows: counts[part],
       columns,
-      codes,
-      scales,
-      ...(minimums === undefined ? {} : { minimums }),
-      ...(values === undefined ? {} : { values }),
+      codes: codes.subarray(begin * columns, end * columns),
+      scales: scales.subarray(begin * groups, end * groups),
+      ...(minimums === undefined ? {} : { minimums: minimums.subarray(begin * groups, end * groups) }),
+      ...(values === undefined ? {} : { values: values.subarray(begin * columns, end * columns) }),
     };
   }
 }

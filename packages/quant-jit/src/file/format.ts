@@ -15,7 +15,7 @@ import { type SchemeName, scheme as schemeOf } from '../quantize/scheme.ts';
 /** Value of `format` in the metadata. */
 export const FORMAT = 'proj-quant-jit';
 /** Value of `version` in the metadata. */
-export const VERSION = '1';
+export const VERSION = '2';
 /** The data begins at a multiple of this. */
 export const PAGE_BYTES = 4096;
 /** Bytes before the header: its length. */

@@ -27,7 +27,7 @@ export const ATTRIBUTES: { readonly [Op in IlOp]: AttributeSchema<Op> } = {
   const: {
     name: { kind: 'text' },
     parts: { kind: 'texts', default: [] },
-    rows: { kind: 'choice', choices: ['stacked', 'panels'], default: 'stacked' },
+    layout: { kind: 'choice', choices: ['any', 'rows', 'panels', 'pairs'], default: 'any' },
   },
   embed: { scale: positive },
   norm: { eps, mode },

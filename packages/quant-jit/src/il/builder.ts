@@ -3,7 +3,7 @@ import { ProjError } from '@proj/kernel';
 import { withDefaults } from './attributes.ts';
 import { ACTIVATIONS } from '../quantize/scheme.ts';
 import type { ActivationScheme } from '../quantize/scheme.ts';
-import type { AttributesOf, AttributeValue, IlOp, Instruction, Program, RowOrder } from './il.ts';
+import type { AttributesOf, AttributeValue, IlOp, Instruction, Program } from './il.ts';
 import { resultTypes } from './rules.ts';
 import type { ValueType, WeightType } from './types.ts';
 
@@ -68,11 +68,11 @@ export class IlBuilder {
   }
 
   /** A tensor of the file; asked for again, the same value. */
-  constant(tensor: string, type: WeightType, joined: { parts?: readonly string[]; rows?: RowOrder } = {}): string {
+  constant(tensor: string, type: WeightType, parts: readonly string[] = []): string {
     const known = this.#constants.get(tensor);
     if (known !== undefined) return known;
     const hint = tensor.replace(/\.weight$/, '').replaceAll(/[^\w.]/g, '_');
-    const [name] = this.emit('const', [], { name: tensor, ...joined }, [hint], [type]);
+    const [name] = this.emit('const', [], { name: tensor, parts }, [hint], [type]);
     this.#constants.set(tensor, name);
     return name;
   }

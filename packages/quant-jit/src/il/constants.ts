@@ -1,10 +1,10 @@
-/** Where programs find their constants, and how a joined constant is made of its parts. */
+/** Where programs find their constants, how a joined constant is made of its parts, and how layouts place its rows. */
 import { ProjError } from '@proj/kernel';
 import { PANEL_ROWS } from '../quantize/layout.ts';
 import type { QuantizedMatrix } from '../quantize/scheme.ts';
-import type { RowOrder } from './il.ts';
+import type { Layout } from './il.ts';
 
-/** The tensors of a converted file by name: quantised matrices, and floats row by row. */
+/** The tensors of a converted file by name: quantised matrices, and floats row by row. Rows are in their order, however the file lays them out. */
 export interface ConstantSource {
   matrix(name: string): QuantizedMatrix;
   floats(name: string): Float32Array;
@@ -12,38 +12,25 @@ export interface ConstantSource {
   has?(name: string): boolean;
 }
 
-/** Where a row of a joined constant comes from. */
-export interface PartRow {
-  readonly part: number;
-  readonly row: number;
-}
-
-/** The part and its row that row `row` of a joined constant is. `counts` are the rows of the parts. */
-export function partRow(order: RowOrder, counts: readonly number[], row: number): PartRow {
-  switch (order) {
-    case 'panels': {
-      const panel = Math.floor(row / PANEL_ROWS);
-      return { part: panel % 2, row: Math.floor(panel / 2) * PANEL_ROWS + (row % PANEL_ROWS) };
-    }
-    case 'stacked': {
-      let rest = row;
-      for (const [part, count] of counts.entries()) {
-        if (rest < count) return { part, row: rest };
-        rest -= count;
-      }
-      throw new ProjError('index-out-of-range', `row ${row} of parts with ${counts.join(' + ')} rows`, {
-        op: 'partRow',
-        cure: 'Ask for a row below the sum',
-      });
-    }
-    default:
-      return order satisfies never;
+const concatenated = <Data extends Float32Array | Int8Array>(parts: readonly Data[], empty: Data): Data => {
+  let at = 0;
+  for (const part of parts) {
+    empty.set(part, at);
+    at += part.length;
   }
-}
+  return empty;
+};
 
-/** The rows of several matrices of one scheme as one matrix. */
-export function joinMatrices(parts: readonly QuantizedMatrix[], order: RowOrder): QuantizedMatrix {
+/** The rows of several matrices of floats, one after the other. */
+export const joinFloats = (parts: readonly Float32Array[]): Float32Array =>
+  parts.length === 1
+    ? parts[0]
+    : concatenated(parts, new Float32Array(parts.reduce((sum, { length }) => sum + length, 0)));
+
+/** The rows of several matrices of one scheme, one after the other. */
+export function joinMatrices(parts: readonly QuantizedMatrix[]): QuantizedMatrix {
   const [first] = parts;
+  if (parts.length === 1) return first;
   const { scheme, columns } = first;
   for (const part of parts)
     if (part.scheme.name !== scheme.name || part.columns !== columns)
@@ -53,34 +40,65 @@ export function joinMatrices(parts: readonly QuantizedMatrix[], order: RowOrder)
         dtypes: parts.map((each) => each.scheme.name),
         cure: 'Join matrices of one scheme and one width',
       });
-  const counts = parts.map(({ rows }) => rows);
-  const rows = counts.reduce((sum, count) => sum + count, 0);
-  const groups = first.scales.length / first.rows;
-  const codes = new Int8Array(rows * columns);
-  const scales = new Float32Array(rows * groups);
-  const minimums = scheme.asymmetric ? new Float32Array(rows * groups) : undefined;
-  for (let to = 0; to < rows; to++) {
-    const { part, row } = partRow(order, counts, to);
-    const from = parts[part];
-    codes.set(from.codes.subarray(row * columns, (row + 1) * columns), to * columns);
-    scales.set(from.scales.subarray(row * groups, (row + 1) * groups), to * groups);
-    if (from.minimums !== undefined)
-      minimums?.set(from.minimums.subarray(row * groups, (row + 1) * groups), to * groups);
-  }
-  return { scheme, rows, columns, codes, scales, ...(minimums === undefined ? {} : { minimums }) };
+  const rows = parts.reduce((sum, part) => sum + part.rows, 0);
+  const codes = concatenated(
+    parts.map((part) => part.codes),
+    new Int8Array(rows * columns),
+  );
+  const minimums = parts.flatMap((part) => part.minimums ?? []);
+  return {
+    scheme,
+    rows,
+    columns,
+    codes,
+    scales: joinFloats(parts.map((part) => part.scales)),
+    ...(minimums.length === 0 ? {} : { minimums: joinFloats(minimums) }),
+  };
 }
 
-/** The rows of several float matrices of `columns` columns as one. */
-export function joinFloats(parts: readonly Float32Array[], columns: number, order: RowOrder): Float32Array {
-  const counts = parts.map(({ length }) => length / columns);
-  const rows = counts.reduce((sum, count) => sum + count, 0);
-  const joined = new Float32Array(rows * columns);
-  for (let to = 0; to < rows; to++) {
-    const { part, row } = partRow(order, counts, to);
-    joined.set(parts[part].subarray(row * columns, (row + 1) * columns), to * columns);
+/** Moves rows to their places in a layout, or back. */
+function moveRows<Data extends Float32Array | Int8Array>(
+  data: Data,
+  rows: number,
+  layout: Layout,
+  store: boolean,
+): Data {
+  if (layout !== 'pairs' || data.length === 0) return data;
+  const width = data.length / rows;
+  const moved = data.slice() as Data;
+  for (let row = 0; row < rows; row++) {
+    const second = row >= rows / 2;
+    const inHalf = second ? row - rows / 2 : row;
+    const place = (2 * Math.floor(inHalf / PANEL_ROWS) + Number(second)) * PANEL_ROWS + (inHalf % PANEL_ROWS);
+    const [from, to] = store ? [row, place] : [place, row];
+    moved.set(data.subarray(from * width, (from + 1) * width), to * width);
   }
-  return joined;
+  return moved;
 }
+
+/** Floats of `rows` rows as a layout has them. */
+export const storeRows = (floats: Float32Array, rows: number, layout: Layout): Float32Array =>
+  moveRows(floats, rows, layout, true);
+/** Floats of `rows` rows in their order, from a layout. */
+export const loadRows = (floats: Float32Array, rows: number, layout: Layout): Float32Array =>
+  moveRows(floats, rows, layout, false);
+
+const moveMatrix = (matrix: QuantizedMatrix, layout: Layout, store: boolean): QuantizedMatrix => {
+  const { rows, codes, scales, minimums, values } = matrix;
+  return {
+    ...matrix,
+    codes: moveRows(codes, rows, layout, store),
+    scales: moveRows(scales, rows, layout, store),
+    ...(minimums === undefined ? {} : { minimums: moveRows(minimums, rows, layout, store) }),
+    ...(values === undefined ? {} : { values: moveRows(values, rows, layout, store) }),
+  };
+};
+/** A matrix with its rows as a layout has them. */
+export const storeMatrix = (matrix: QuantizedMatrix, layout: Layout): QuantizedMatrix =>
+  moveMatrix(matrix, layout, true);
+/** A matrix with its rows in their order, from a layout. */
+export const loadMatrix = (matrix: QuantizedMatrix, layout: Layout): QuantizedMatrix =>
+  moveMatrix(matrix, layout, false);
 
 /** A source over tables of tensors. @throws ProjError `invalid-argument` for a name that is not there. */
 export function constantsFrom(tables: {

@@ -18,10 +18,10 @@ export const Mode = { Exact: 'exact', Data: 'data', Logic: 'logic' } as const;
 export type CacheScheme = 'f32' | 'q8';
 
 /**
- * How the rows of a joined constant come from its parts: `stacked`, one part after the other; `panels`, 16 rows of the first part, 16 of the second, and
- * so on (both parts have as many rows).
+ * How the rows of a constant lie in memory. `rows`: one after the other (floats); `panels`: 16 at a time (codes); `pairs`: 16 rows of its first half, then 16 of its
+ * second, and so on, so that a kernel has both sides of a gate in registers; `any`: not chosen yet. It changes where a row is read, never what a line means.
  */
-export type RowOrder = 'stacked' | 'panels';
+export type Layout = 'any' | 'rows' | 'panels' | 'pairs';
 
 export interface AttentionAttributes {
   readonly layer: number;
@@ -43,7 +43,7 @@ type None = Readonly<Record<never, never>>;
 export interface AttributesOf {
   /** Columns of a float input; 0: the input is tokens. */
   readonly load_input: { readonly columns: number };
-  readonly const: { readonly name: string; readonly parts: readonly string[]; readonly rows: RowOrder };
+  readonly const: { readonly name: string; readonly parts: readonly string[]; readonly layout: Layout };
   readonly embed: { readonly scale: number };
   readonly norm: { readonly eps: number; readonly mode: Mode };
   readonly quantize: { readonly scheme: ActivationScheme };

@@ -1,8 +1,8 @@
 /** IL-NN, the typed program of a converted model: builder, printer, parser, verifier, interpreter, passes. */
 export { attributeRules, ATTRIBUTES } from './attributes.ts';
 export { IlBuilder } from './builder.ts';
-export { constantsFrom, joinFloats, joinMatrices, partRow } from './constants.ts';
-export type { ConstantSource, PartRow } from './constants.ts';
+export { constantsFrom, joinFloats, joinMatrices, loadMatrix, loadRows, storeMatrix, storeRows } from './constants.ts';
+export type { ConstantSource } from './constants.ts';
 export { buildGemma2, type Gemma2ProgramOptions } from './gemma2.ts';
 export { definitions, Mode, uses, valueTypes } from './il.ts';
 export type {
@@ -13,9 +13,9 @@ export type {
   IlOp,
   Instruction,
   InstructionOf,
+  Layout,
   Program,
   Result,
-  RowOrder,
 } from './il.ts';
 export { Interpreter, type Observer, valuesOf } from './interpret.ts';
 export { ropeFrequency } from './interpreter/attention.ts';
@@ -45,6 +45,7 @@ export { ConvertedNeuron, neuronsOf } from './neuron.ts';
 export { parseText } from './parse.ts';
 export { planMemory, rowBytes } from './passes/memory.ts';
 export type { MemoryOptions, MemoryPlan, Place } from './passes/memory.ts';
+export { chooseLayouts } from './passes/choose-layouts.ts';
 export { fold } from './passes/fold.ts';
 export { fuseGate } from './passes/fuse-gate.ts';
 export { fuseLinear } from './passes/fuse-linear.ts';

@@ -4,7 +4,7 @@
  */
 import { type ConvertedNeuron, neuronsOf } from './neuron.ts';
 import type { ConstantSource } from './constants.ts';
-import type { Program, RowOrder } from './il.ts';
+import type { Layout, Program } from './il.ts';
 import { parseText } from './parse.ts';
 import { printProgram } from './print.ts';
 import type { WeightType } from './types.ts';
@@ -28,7 +28,7 @@ export interface ConstantDeclaration {
   readonly type: WeightType;
   /** Tensors whose rows it joins; empty: it is a tensor of the model. */
   readonly parts: readonly string[];
-  readonly rows: RowOrder;
+  readonly layout: Layout;
 }
 
 /** A converted model: program and configuration. Verified when it is made. */
@@ -47,8 +47,8 @@ export class NativeCodeILNN {
   get constants(): readonly ConstantDeclaration[] {
     return this.program.instructions.flatMap((instruction) => {
       if (instruction.op !== 'const') return [];
-      const { name, parts, rows } = instruction.attributes;
-      return [{ name, parts, rows, type: instruction.results[0].type as WeightType }];
+      const { name, parts, layout } = instruction.attributes;
+      return [{ name, parts, layout, type: instruction.results[0].type as WeightType }];
     });
   }
 

@@ -112,26 +112,16 @@ export const RULES: { readonly [Op in IlOp]: Rule<Op> } = {
     'the tokens of the step; with `columns`, rows of floats instead',
     (_, { columns }) => [columns === 0 ? { kind: 'tokens' } : floats('T', columns)],
   ),
-  const: rule(
-    'const',
-    [],
-    [],
-    'a tensor of the file; with `parts`, the rows of several, in the order `rows`',
-    (_, { parts, rows }, declared) => {
-      const [type] = declared;
-      if (type?.kind !== 'weight')
-        throw wrong('a constant has no weight type', 'Declare it: %w: weight q8[rows, columns] = const "name"');
-      if (rows === 'panels') {
-        const [count] = matrix(type);
-        if (parts.length !== 2 || count % 32 !== 0)
-          throw wrong(
-            `panels of ${parts.length} parts in ${count} rows`,
-            'Panels take two parts, each with a multiple of 16 rows',
-          );
-      }
-      return [type];
-    },
-  ),
+  const: rule('const', [], [], 'a tensor of the file; with `parts`, the rows of several', (_, { layout }, declared) => {
+    const [type] = declared;
+    if (type?.kind !== 'weight')
+      throw wrong('a constant has no weight type', 'Declare it: %w: weight q8[rows, columns] = const "name"');
+    if (layout === (type.scheme === 'f32' ? 'panels' : 'rows'))
+      throw wrong(`${typeText(type)} does not lie in ${layout}`, 'Floats lie in rows, codes in panels');
+    if (layout === 'pairs' && matrix(type)[0] % 32 !== 0)
+      throw wrong(`${typeText(type)} has no pairs of panels`, 'Pairs take two halves of a multiple of 16 rows each');
+    return [type];
+  }),
   embed: rule('embed', ['w', 'tokens'], ['weight', 'tokens'], 'rows of w, times scale', ([w]) => [
     floats('T', matrix(w)[1]),
   ]),
@@ -232,11 +222,11 @@ export const RULES: { readonly [Op in IlOp]: Rule<Op> } = {
     'gated_linear',
     ['x', 'w'],
     ['input', 'weight'],
-    'gelu(x · gateᵀ) · (x · upᵀ), with w the panels of gate and up',
+    'gelu(x · gateᵀ) · (x · upᵀ), with w the rows of gate, then those of up',
     ([x, w]) => {
       const rows = productColumns(x, w);
       if (rows % 32 !== 0)
-        throw wrong(`${rows} rows are not panels of gate and up`, 'Join two weights of a multiple of 16 rows each');
+        throw wrong(`${rows} rows are not gate and up in panels`, 'Join two weights of a multiple of 16 rows each');
       return [floats(x.rows, rows / 2)];
     },
   ),

@@ -4,7 +4,7 @@
  */
 import { ProjError, toProjError } from '@proj/kernel';
 import { attributeProblem, attributeRules } from './attributes.ts';
-import type { AttributesOf, AttributeValue, IlOp, Instruction, Program } from './il.ts';
+import type { AttributesOf, AttributeValue, IlOp, Instruction, Layout, Program } from './il.ts';
 import { attributeEntries } from './il.ts';
 import { printInstruction } from './print.ts';
 import { resultTypes, RULES } from './rules.ts';
@@ -17,6 +17,8 @@ const problem = (message: string, cure: string): ProjError => new ProjError('ker
 
 class Scope {
   readonly types = new Map<string, ValueType>();
+  /** Layouts of constants. */
+  readonly #layouts = new Map<string, Layout>();
   readonly #layers = new Set<number>();
   readonly #tensors = new Set<string>();
 
@@ -50,6 +52,7 @@ class Scope {
       this.#define(name, type);
     });
     this.#once(instruction);
+    this.#layout(instruction);
   }
 
   #define(name: string, type: ValueType): void {
@@ -72,6 +75,16 @@ class Scope {
           `${instruction.op} has no attribute ${key}`,
           `Its attributes are ${Object.keys(rules).join(', ') || 'none'}`,
         );
+  }
+
+  /** Pairs are for gates, and gates read nothing else. */
+  #layout({ op, operands, results, attributes }: Instruction): void {
+    if (op === 'const') this.#layouts.set(results[0].name, attributes.layout);
+    for (const operand of operands) {
+      const layout = this.#layouts.get(operand);
+      if (layout === undefined || layout === 'any' || (layout === 'pairs') === (op === 'gated_linear')) continue;
+      throw problem(`${op} reads %${operand}, which lies in ${layout}`, 'Let the pass choose-layouts choose');
+    }
   }
 
   #once(instruction: Instruction): void {

@@ -1,7 +1,7 @@
 /** A program run by the interpreter: what is left where nothing compiles, and what compiled code is compared with. */
 import { readSync, openSync, closeSync } from 'node:fs';
 import type { ModelFile } from '../file/reader.ts';
-import { type ConstantSource, constantsFrom } from '../il/constants.ts';
+import { type ConstantSource, constantsFrom, loadMatrix, loadRows } from '../il/constants.ts';
 import { Interpreter } from '../il/interpret.ts';
 import type { NativeCodeILNN } from '../il/native-code-ilnn.ts';
 import { unpackMatrix } from '../quantize/pack.ts';
@@ -39,7 +39,8 @@ export class InterpretedNativeILNN implements StepModel {
 }
 
 /** The constants of a file, unpacked when they are first asked for. */
-export function fileConstants({ path, tensors }: ModelFile): ConstantSource {
+export function fileConstants({ path, tensors }: ModelFile, il: NativeCodeILNN): ConstantSource {
+  const layouts = new Map(il.constants.map(({ name, layout }) => [name, layout]));
   const matrices = new Map<string, QuantizedMatrix>();
   const floats = new Map<string, Float32Array>();
   const tables = constantsFrom({ matrices, floats });
@@ -58,8 +59,9 @@ export function fileConstants({ path, tensors }: ModelFile): ConstantSource {
       closeSync(descriptor);
     }
     const { scheme, rows, columns } = record;
-    if (scheme.bits === 32) floats.set(name, new Float32Array(bytes.buffer, 0, rows * columns));
-    else matrices.set(name, unpackMatrix(bytes, scheme, rows, columns));
+    const layout = layouts.get(name) ?? 'any';
+    if (scheme.bits === 32) floats.set(name, loadRows(new Float32Array(bytes.buffer, 0, rows * columns), rows, layout));
+    else matrices.set(name, loadMatrix(unpackMatrix(bytes, scheme, rows, columns), layout));
   };
   return {
     matrix(name) {

@@ -270,6 +270,11 @@ function elementwise(
 
 function linear(at: Lowering, operands: readonly ValuePlace[], result: Result, gated: boolean): void {
   const w = asWeight(operands[1]);
+  if (gated && w.layout !== 'pairs')
+    throw new ProjError('kernel-compilation', `%${result.name}: gated_linear reads a weight in layout "${w.layout}"`, {
+      op: 'compile',
+      cure: 'Run the pass choose-layouts',
+    });
   const [rowCount, columns] = w.type.shape;
   const join = gated ? (b: KernelBuilder, gate: Value, up: Value): Value => b.mul(gelu(b, gate), up) : undefined;
   const input = operands[0];
@@ -378,9 +383,9 @@ const LOWER: { readonly [Op in IlOp]: LowerOp<Op> } = {
     if (columns === 0) at.alias(result, { kind: 'tokens', ...place });
     else at.alias(result, { kind: 'f32', rows: 'T', columns, stride: rowStride(columns), ...place });
   },
-  const: (at, _, { name }, [result]) => {
+  const: (at, _, { name, layout }, [result]) => {
     if (result.type.kind !== 'weight') throw wrongKind('a weight', result.type.kind);
-    at.alias(result, { kind: 'weight', type: result.type, ...at.memory.weight(name) });
+    at.alias(result, { kind: 'weight', type: result.type, layout, ...at.memory.weight(name) });
   },
   embed: (at, [table, tokens], { scale }, [result]) => {
     const w = asWeight(table);

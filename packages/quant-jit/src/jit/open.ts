@@ -118,7 +118,7 @@ export async function openModel(path: string, options: OpenModelOptions = {}): P
   const { device } = choice;
   const placed: FileWeights | null = weights;
   const make = (): StepModel => {
-    if (device === null || placed === null) return new InterpretedNativeILNN(il, fileConstants(file));
+    if (device === null || placed === null) return new InterpretedNativeILNN(il, fileConstants(file, il));
     return new CompiledNativeILNN(il, { device, weights: placed, ...(maxTokens === undefined ? {} : { maxTokens }) });
   };
   const done = performance.now();

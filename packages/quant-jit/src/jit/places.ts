@@ -3,6 +3,7 @@
  * have room for all tokens of a step.
  */
 import { type Device, type DeviceBuffer, ProjError } from '@proj/kernel';
+import type { Layout } from '../il/il.ts';
 import type { NativeCodeILNN } from '../il/native-code-ilnn.ts';
 import type { ActivationType, Rows, ValueType, WeightType } from '../il/types.ts';
 import { controlElements, type StepRow, writeControl } from '../kernels/control.ts';
@@ -46,6 +47,7 @@ interface TokensPlace extends At {
 export interface WeightValue extends At {
   readonly kind: 'weight';
   readonly type: WeightType;
+  readonly layout: Layout;
 }
 export type ValuePlace = FloatPlace | ActivationPlace | SumsPlace | TokensPlace | WeightValue;
 

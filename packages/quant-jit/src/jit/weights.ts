@@ -1,6 +1,6 @@
 /** Where the constants of a program lie: on a device, or in the code. */
 import { type Device, type DeviceBuffer, ProjError } from '@proj/kernel';
-import { type ConstantSource, joinFloats, joinMatrices } from '../il/constants.ts';
+import { type ConstantSource, joinFloats, joinMatrices, storeMatrix, storeRows } from '../il/constants.ts';
 import type { ConstantDeclaration, NativeCodeILNN } from '../il/native-code-ilnn.ts';
 import { packedLayout } from '../quantize/layout.ts';
 import { packMatrix } from '../quantize/pack.ts';
@@ -26,27 +26,16 @@ export function constantBytes({ type: { scheme, shape } }: ConstantDeclaration):
   return packedLayout(SCHEMES[scheme], rows, columns).bytes;
 }
 
-/** The bytes of a constant, joined and packed. */
-export function packConstant({ name, parts, rows, type }: ConstantDeclaration, source: ConstantSource): Uint8Array {
+/** The bytes of a constant, joined, laid out and packed. */
+export function packConstant({ name, parts, layout, type }: ConstantDeclaration, source: ConstantSource): Uint8Array {
   const whole = parts.length === 0 || source.has?.(name) === true;
   if (type.scheme === 'f32') {
-    const floats = whole
-      ? source.floats(name)
-      : joinFloats(
-          parts.map((part) => source.floats(part)),
-          type.shape[1],
-          rows,
-        );
-    return new Uint8Array(floats.buffer, floats.byteOffset, floats.byteLength);
+    const floats = whole ? source.floats(name) : joinFloats(parts.map((part) => source.floats(part)));
+    const stored = storeRows(floats, type.shape[0], layout);
+    return new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength);
   }
-  return packMatrix(
-    whole
-      ? source.matrix(name)
-      : joinMatrices(
-          parts.map((part) => source.matrix(part)),
-          rows,
-        ),
-  );
+  const matrix = whole ? source.matrix(name) : joinMatrices(parts.map((part) => source.matrix(part)));
+  return packMatrix(storeMatrix(matrix, layout));
 }
 
 /** Packs all constants of a program into one buffer of the device. */

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Device } from '@proj/kernel';
 import { gemma2Config } from '@proj/quant-jit/gemma2';
+import { VERSION } from '@proj/quant-jit/file';
 import { openModel, writeSyntheticModel } from '@proj/quant-jit/jit';
 import type { LoadedModel } from '@proj/quant-jit/jit';
 import { bitsPerWeight, packedLayout, SCHEMES } from '@proj/quant-jit/quantize';
@@ -81,7 +82,7 @@ function weightBytes({ il }: LoadedModel): number {
 }
 
 async function modelOf(scheme: SchemeName): Promise<string> {
-  const path = join(modelFolder(), `gemma2-2b-${scheme}.model`);
+  const path = join(modelFolder(), `gemma2-2b-${scheme}-${VERSION}.model`);
   if (existsSync(path)) return path;
   const config = gemma2Config({
     hiddenSize: GEMMA_2_2B.width,

@@ -69,13 +69,11 @@ function linearRows(input: IlValue, w: WeightValue): FloatValue {
   return scaleSums(x.kind === 'a1' ? xnorDots(x, w.matrix()) : intDots(x, w.matrix()), x, w.matrix());
 }
 
-/** The columns of gate (side 0) or up (side 1) out of panels. */
-const side = (both: FloatValue, which: 0 | 1): FloatValue =>
-  floatsOf(
-    both.rows,
-    both.columns / 2,
-    (row, c) => both.data[row * both.columns + 32 * Math.floor(c / 16) + 16 * which + (c % 16)],
-  );
+/** The columns of gate (side 0) or up (side 1). */
+const side = (both: FloatValue, which: 0 | 1): FloatValue => {
+  const columns = both.columns / 2;
+  return floatsOf(both.rows, columns, (row, c) => both.data[row * both.columns + which * columns + c]);
+};
 
 function lastRow(value: IlValue): IlValue {
   switch (value.kind) {
@@ -137,28 +135,12 @@ export const MEANINGS: { readonly [Op in IlOp]: Meaning<Op> } = {
       ? { kind: 'tokens', data: Int32Array.from(input) }
       : { kind: 'f32', rows: tokens, columns, data: Float32Array.from(input) },
   ],
-  const: (_, { name, parts, rows }, { source }, [{ type }]) => {
+  const: (_, { name, parts }, { source }, [{ type }]) => {
     if (type.kind !== 'weight')
       throw new ProjError('kernel-verification', 'a constant that is no weight', { op: 'interpret' });
-    const columns = type.shape.at(-1) ?? 1;
     const whole = parts.length === 0 || source.has?.(name) === true;
-    const matrix = once(() =>
-      whole
-        ? source.matrix(name)
-        : joinMatrices(
-            parts.map((part) => source.matrix(part)),
-            rows,
-          ),
-    );
-    const floats = once(() =>
-      whole
-        ? source.floats(name)
-        : joinFloats(
-            parts.map((part) => source.floats(part)),
-            columns,
-            rows,
-          ),
-    );
+    const matrix = once(() => (whole ? source.matrix(name) : joinMatrices(parts.map((part) => source.matrix(part)))));
+    const floats = once(() => (whole ? source.floats(name) : joinFloats(parts.map((part) => source.floats(part)))));
     return [{ kind: 'weight', type, matrix, floats }];
   },
   embed: ([w, tokens], { scale }) => [embedRows(asWeight(w), asTokens(tokens).data, scale)],

@@ -1,6 +1,6 @@
 /**
- * Fuses a gated pair: `gelu(linear(x, gate)) · linear(x, up)` is `gated_linear(x, w)`, where w has 16 rows of gate, then the same 16 of up, and so on: a
- * kernel that makes two panels of sums has both sides of 16 outputs in registers.
+ * Fuses a gated pair: `gelu(linear(x, gate)) · linear(x, up)` is `gated_linear(x, w)`, where w has the rows of gate, then those of up. One product reads its
+ * input once, and neither side of the gate is ever in memory.
  */
 import type { Instruction, InstructionOf, Program } from '../il.ts';
 import { typeText } from '../types.ts';
@@ -39,9 +39,9 @@ export function fuseGate(given: Program): Program {
     const constants = [gate, up].flatMap(({ operands }) => joinable(view, operands[1]) ?? []);
     const [a, b] = constants.map(({ results }) => typeText(results[0].type));
     if (a === undefined || a !== b) continue;
-    const panels = join(view, constants, 'panels');
-    const operands = [gate.operands[0], panels.results[0].name];
-    table.set(instruction, [panels, { op: 'gated_linear', results: instruction.results, operands, attributes: {} }]);
+    const both = join(view, constants);
+    const operands = [gate.operands[0], both.results[0].name];
+    table.set(instruction, [both, { op: 'gated_linear', results: instruction.results, operands, attributes: {} }]);
   }
   return declarationsFirst(removeDead(replaced(program, table)));
 }

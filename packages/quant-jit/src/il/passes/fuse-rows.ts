@@ -10,7 +10,7 @@ import { declarationsFirst, replaced, View } from './rewrite.ts';
 
 function fuse(view: View, group: readonly InstructionOf<'linear'>[]): Instruction[] {
   const constants = group.flatMap(({ operands }) => joinable(view, operands[1]) ?? []);
-  const stacked = join(view, constants, 'stacked');
+  const stacked = join(view, constants);
   const types = group.map(({ results }) => results[0].type);
   const ends: number[] = [];
   for (const type of types) ends.push((ends.at(-1) ?? 0) + (type.kind === 'f32' ? type.columns : 0));

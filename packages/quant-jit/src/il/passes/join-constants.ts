@@ -1,6 +1,6 @@
 /** A constant that joins the rows of others: the part that `fuse-rows` and `fuse-gate` share. */
 import { PANEL_ROWS } from '../../quantize/layout.ts';
-import type { InstructionOf, RowOrder } from '../il.ts';
+import type { InstructionOf } from '../il.ts';
 import { weight, type WeightType } from '../types.ts';
 import type { View } from './rewrite.ts';
 
@@ -22,7 +22,7 @@ export function joinable(view: View, value: string): InstructionOf<'const'> | un
 }
 
 /** One constant with the rows of all, which have one scheme and one width. */
-export function join(view: View, constants: readonly InstructionOf<'const'>[], rows: RowOrder): InstructionOf<'const'> {
+export function join(view: View, constants: readonly InstructionOf<'const'>[]): InstructionOf<'const'> {
   const types = constants.map(({ results }) => results[0].type as WeightType);
   const parts = constants.map(({ attributes }) => attributes.name);
   const name = joinedName(parts);
@@ -33,6 +33,6 @@ export function join(view: View, constants: readonly InstructionOf<'const'>[], r
     op: 'const',
     results: [{ name: value, type: weight(types[0].scheme, shape) }],
     operands: [],
-    attributes: { name, parts, rows },
+    attributes: { name, parts, layout: 'any' },
   };
 }

@@ -2,6 +2,7 @@
 import { ProjError, toProjError } from '@proj/kernel';
 import type { Program } from '../il.ts';
 import { verify } from '../verify.ts';
+import { chooseLayouts } from './choose-layouts.ts';
 import { fold } from './fold.ts';
 import { fuseGate } from './fuse-gate.ts';
 import { fuseLinear } from './fuse-linear.ts';
@@ -19,6 +20,7 @@ export const PASSES = {
   'fuse-rows': fuseRows,
   'fuse-norm': fuseNorm,
   fold,
+  'choose-layouts': chooseLayouts,
   'place-constants': placeConstants,
 } as const satisfies Readonly<Record<string, Pass>>;
 

@@ -62,7 +62,10 @@ describe('a conversion', { timeout: 60_000 }, () => {
       const bytes = readFileSync(path('bands'));
       const joined = NativeCodeILNN.parse(file.il).constants.filter(({ parts }) => parts.length > 0);
       expect(joined.map(({ layout, parts }) => [layout, parts.length])).toContainEqual(['pairs', 2]);
-      expect(joined.map(({ layout, parts }) => [layout, parts.length])).toContainEqual([scheme === 'f32' ? 'rows' : 'panels', 3]);
+      expect(joined.map(({ layout, parts }) => [layout, parts.length])).toContainEqual([
+        scheme === 'f32' ? 'rows' : 'panels',
+        3,
+      ]);
       for (const constant of NativeCodeILNN.parse(file.il).constants) {
         const record = file.tensors.get(constant.name);
         const stored = bytes.subarray(record?.offset, (record?.offset ?? 0) + (record?.bytes ?? 0));

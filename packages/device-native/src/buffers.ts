@@ -25,6 +25,7 @@ export function sizeClass(bytes: number): number {
 
 /** A piece of memory, aligned, with its address looked up once. */
 export interface Block {
+  /** Its bytes as JavaScript sees them. */
   readonly memory: ArrayBuffer;
   readonly address: Address;
   /** First aligned byte in `memory`. */

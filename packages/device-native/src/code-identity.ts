@@ -1,8 +1,10 @@
 /** Tells states of this package's code apart without reading it, so that objects of another state are not taken from the cache. */
 import { readdirSync, statSync } from 'node:fs';
+import { codeDigest } from './code-digest.ts';
 
-/** Names, sizes and times of change of the files that lie beside this one: the package's modules, or once bundled the few files of the bundle. */
+/** The digest of the built package; where the sources are run, names, sizes and times of change of the files that lie beside this one. */
 export function codeIdentity(): string {
+  if (codeDigest !== undefined) return codeDigest;
   const folder = new URL('.', import.meta.url);
   return readdirSync(folder)
     .sort()

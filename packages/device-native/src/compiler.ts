@@ -1,6 +1,7 @@
 /** From kernels to callable code: the cache first, LLVM for what is not in it (opened only then), our loader for both. */
 import { readFileSync } from 'node:fs';
-import { hashKernel, hashText, ProjError, verifyKernel, type Kernel } from '@proj/kernel';
+import { hashKernel, hashText, kernelCodeDigest, ProjError, verifyKernel, type Kernel } from '@proj/kernel';
+import { codeDigest } from './code-digest.ts';
 import { codeIdentity } from './code-identity.ts';
 import { COMPILE_SYMBOL, compileIr } from './compile-ir.ts';
 import type { CpuTarget } from './cpu.ts';
@@ -39,7 +40,9 @@ export interface CompilerOptions {
   readonly cache: ObjectCache | undefined;
 }
 
+/** The digest of the built package covers it. */
 function packageVersion(): string {
+  if (codeDigest !== undefined) return '';
   const manifest: unknown = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
   return typeof manifest === 'object' && manifest !== null && 'version' in manifest ? String(manifest.version) : '';
 }
@@ -62,7 +65,7 @@ export class Compiler {
     this.cpu = cpu;
     this.#llvm = llvm;
     this.#cache = cache;
-    this.#context = `${packageVersion()} ${codeIdentity()} ${cpu.architecture} ${cpu.baseCpu} ${cpu.tuneCpu} ${cpu.vectorBytes} ${cpu.featureString}`;
+    this.#context = `${packageVersion()} ${kernelCodeDigest ?? ''} ${codeIdentity()} ${cpu.architecture} ${cpu.baseCpu} ${cpu.tuneCpu} ${cpu.vectorBytes} ${cpu.featureString}`;
   }
 
   /** Lets the compiler use the threads of a runtime (which it has compiled). */
@@ -81,6 +84,32 @@ export class Compiler {
     if (missing.size > 0) {
       const code = this.#load([...missing].map(([hash, kernel]) => this.#kernelSource(hash, kernel)));
       [...missing.keys()].forEach((hash, i) => this.#addresses.set(hash, symbolOf(code, i, KERNEL_SYMBOL)));
+    }
+    return hashes.map((hash) => this.#addresses.get(hash) ?? 0);
+  }
+
+  /** As {@link kernels}, of kernels known by their hashes alone, from the cache alone; undefined when one of them is not there or of no use. */
+  kept(hashes: readonly string[]): Address[] | undefined {
+    const missing = [...new Set(hashes)].filter((hash) => !this.#addresses.has(hash));
+    const keys = missing.map((hash) => this.#kernelKey(hash));
+    const objects: Uint8Array[] = [];
+    for (const key of keys) {
+      const object = this.#cache?.get(key);
+      if (object === undefined) return undefined;
+      objects.push(object);
+    }
+    if (objects.length > 0) {
+      try {
+        const code = this.#link(objects);
+        this.#loaded.push(code);
+        const addresses = missing.map((_, i) => symbolOf(code, i, KERNEL_SYMBOL));
+        missing.forEach((hash, i) => this.#addresses.set(hash, addresses[i] ?? 0));
+      } catch (error) {
+        if (!(error instanceof ProjError)) throw error;
+        for (const key of keys) this.#cache?.discard(key);
+        return undefined;
+      }
+      this.statistics.cached += objects.length;
     }
     return hashes.map((hash) => this.#addresses.get(hash) ?? 0);
   }
@@ -109,9 +138,13 @@ export class Compiler {
     this.#addresses.clear();
   }
 
+  #kernelKey(hash: string): string {
+    return hashText(`${hash} ${KERNEL_PASSES} ${this.#context}`);
+  }
+
   #kernelSource(hash: string, kernel: Kernel): Source {
     return {
-      key: hashText(`${hash} ${KERNEL_PASSES} ${this.#context}`),
+      key: this.#kernelKey(hash),
       name: kernel.name,
       passes: KERNEL_PASSES,
       text: () => {

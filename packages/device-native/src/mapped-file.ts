@@ -5,7 +5,24 @@
 import { closeSync, fstatSync, openSync } from 'node:fs';
 import { type Device, ProjError, toProjError } from '@proj/kernel';
 import { type Block, NativeBuffer } from './buffers.ts';
-import { cLibrary, koffi } from './ffi.ts';
+import { type Address, cLibrary, koffi } from './ffi.ts';
+
+/** Kernels read it by its address: it becomes an object of V8, which would count it among what there is to collect, when JavaScript asks for it. */
+class MappedBlock implements Block {
+  readonly address: Address;
+  readonly offset = 0;
+  readonly capacity: number;
+  #memory: ArrayBuffer | undefined;
+
+  constructor(address: Address, capacity: number) {
+    this.address = address;
+    this.capacity = capacity;
+  }
+
+  get memory(): ArrayBuffer {
+    return (this.#memory ??= koffi().view(BigInt(this.address), this.capacity) as ArrayBuffer);
+  }
+}
 
 /** Unmaps what was mapped when its buffer is disposed of. */
 class Mapping {
@@ -33,8 +50,7 @@ export function mapFile(device: Device, path: string): NativeBuffer {
     if (bytes === 0)
       throw new ProjError('serialization', `${path} is empty`, { op: 'mapFile', cure: 'Write it again' });
     const address = cLibrary().mapFile(file, bytes);
-    const memory = koffi().view(BigInt(address), bytes) as ArrayBuffer;
-    return new NativeBuffer(device, new Mapping(), { memory, address, offset: 0, capacity: bytes }, bytes);
+    return new NativeBuffer(device, new Mapping(), new MappedBlock(address, bytes), bytes);
   } finally {
     closeSync(file);
   }

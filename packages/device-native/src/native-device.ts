@@ -1,10 +1,13 @@
 /** The `native` device: kernels as machine code for this processor, on the threads of this process. */
 import {
+  hashText,
   ProjError,
   type CompiledKernel,
   type Device,
   type DeviceBuffer,
+  type DeviceCache,
   type DeviceFeatures,
+  type KeptKernel,
   type Kernel,
   type Launch,
   type Program,
@@ -16,13 +19,29 @@ import { koffi, type Address } from './ffi.ts';
 import { findLlvm, LlvmLibrary, type LlvmSearch } from './llvm-library.ts';
 import { fuses } from './llvm-operations.ts';
 import { mapFile } from './mapped-file.ts';
-import { NativeProgram } from './native-program.ts';
+import { type KernelHead, NativeProgram } from './native-program.ts';
 import { cacheFolder, ObjectCache } from './object-cache.ts';
 import { defaultThreads, Runtime, SPIN } from './runtime.ts';
 import { runtimeIr } from './runtime-ir.ts';
 
 interface NativeKernel extends CompiledKernel {
+  readonly head: KernelHead;
   readonly address: Address;
+}
+
+/** A kernel whose code was kept: the kernel itself is built for people who ask for it. */
+class KeptNativeKernel implements NativeKernel {
+  readonly head: KeptKernel;
+  readonly address: Address;
+
+  constructor(head: KeptKernel, address: Address) {
+    this.head = head;
+    this.address = address;
+  }
+
+  get kernel(): Kernel {
+    return this.head.build();
+  }
 }
 
 /** What a device is made of. Everything has a default from the environment. */
@@ -43,6 +62,7 @@ export class NativeDevice implements Device {
   readonly name = 'native';
   readonly cpu: CpuTarget;
   readonly features: DeviceFeatures;
+  readonly cache: DeviceCache | undefined;
   readonly #compiler: Compiler;
   readonly #runtime: Runtime;
   readonly #buffers = new BufferPool();
@@ -72,6 +92,7 @@ export class NativeDevice implements Device {
     const folder = cacheFolder(environment);
     const cache = folder === undefined ? undefined : new ObjectCache({ folder, compiler: llvm.found?.identity });
     this.#compiler = new Compiler({ cpu: this.cpu, llvm, cache });
+    this.cache = cache === undefined ? undefined : this.#keeper(cache);
     const runtime = this.#compiler.module('runtime', Object.values(SPIN).join(' '), () =>
       runtimeIr(process.platform, this.cpu.architecture, SPIN),
     );
@@ -101,13 +122,16 @@ export class NativeDevice implements Device {
 
   compile(kernels: readonly Kernel[]): CompiledKernel[] {
     const addresses = this.#compiler.kernels(kernels);
-    return kernels.map((kernel, i): NativeKernel => ({ kernel, address: addresses[i] ?? 0 }));
+    return kernels.map((kernel, i): NativeKernel => ({ kernel, head: kernel, address: addresses[i] ?? 0 }));
   }
 
   program(launches: readonly Launch[], bindings: number): Program {
     return new NativeProgram(
       this.#runtime,
-      launches.map((launch) => ({ launch, code: addressOfKernel(launch.kernel) })),
+      launches.map((launch) => {
+        const { head, address } = compiledHere(launch.kernel);
+        return { launch, head, code: address };
+      }),
       bindings,
     );
   }
@@ -141,6 +165,17 @@ export class NativeDevice implements Device {
     this.#buffers.clear();
   }
 
+  #keeper(objects: ObjectCache): DeviceCache {
+    return {
+      get: (key) => objects.get(hashText(key)),
+      put: (key, bytes) => objects.put(hashText(key), bytes),
+      kernels: (kept) => {
+        const addresses = this.#compiler.kept(kept.map(({ hash }) => hash));
+        return addresses && kept.map((head, i) => new KeptNativeKernel(head, addresses[i] ?? 0));
+      },
+    };
+  }
+
   #range(buffer: DeviceBuffer, offset: number, bytes: number, op: string): NativeBuffer {
     if (!(buffer instanceof NativeBuffer))
       throw new ProjError('invalid-argument', `a buffer of device "${buffer.device.name}" given to device "native"`, {
@@ -155,13 +190,11 @@ export class NativeDevice implements Device {
   }
 }
 
-function addressOfKernel(kernel: CompiledKernel): Address {
-  const address: unknown = 'address' in kernel ? kernel.address : undefined;
-  if (typeof address !== 'number' || address === 0)
-    throw new ProjError('invalid-argument', `kernel ${kernel.kernel.name} was not compiled by this device`, {
-      op: 'program',
-    });
-  return address;
+function compiledHere(kernel: CompiledKernel): NativeKernel {
+  if ('address' in kernel && typeof kernel.address === 'number' && kernel.address !== 0) return kernel as NativeKernel;
+  throw new ProjError('invalid-argument', `kernel ${kernel.kernel.name} was not compiled by this device`, {
+    op: 'program',
+  });
 }
 
 function describe(cpu: CpuTarget, llvm: LlvmSearch, runtime: Runtime): DeviceFeatures {

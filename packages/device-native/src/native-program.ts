@@ -9,6 +9,7 @@ import {
   ProjError,
   SCALARS,
   type DeviceBuffer,
+  type Kernel,
   type Launch,
   type Program,
   type ScalarType,
@@ -18,9 +19,13 @@ import { addressOf, type Address } from './ffi.ts';
 import type { Runtime } from './runtime.ts';
 import { ENTRY } from './runtime-ir.ts';
 
+/** What a program needs of a kernel, apart from its code. */
+export type KernelHead = Pick<Kernel, 'name' | 'parameters'>;
+
 /** A launch with the address of its code. */
 export interface NativeLaunch {
   readonly launch: Launch;
+  readonly head: KernelHead;
   readonly code: Address;
 }
 
@@ -124,7 +129,7 @@ export class NativeProgram implements Program {
     let slot = 0;
     launches.forEach((native, index) => {
       this.#entry(index, native, slot);
-      slot = this.#launchArguments(native.launch, slot);
+      slot = this.#launchArguments(native, slot);
     });
   }
 
@@ -168,10 +173,10 @@ export class NativeProgram implements Program {
     for (const { slot, offset } of slots) this.#arguments.integer(slot, address + offset);
   }
 
-  #entry(index: number, { launch, code }: NativeLaunch, firstArgument: number): void {
-    const { begin, end, grain, align, chunk, kernel } = launch;
+  #entry(index: number, { launch, head, code }: NativeLaunch, firstArgument: number): void {
+    const { begin, end, grain, align, chunk } = launch;
     if (!Number.isSafeInteger(begin) || !Number.isSafeInteger(end))
-      throw wrong(`kernel ${kernel.kernel.name}: range ${begin} to ${end}`);
+      throw wrong(`kernel ${head.name}: range ${begin} to ${end}`);
     const first = index * ENTRY.slots;
     this.#entries.integer(first + ENTRY.code, code);
     this.#entries.integer(first + ENTRY.args, this.#arguments.address + firstArgument * 8);
@@ -182,7 +187,7 @@ export class NativeProgram implements Program {
     if (chunk !== undefined) this.#entries.integer(first + ENTRY.chunk, wholeUnits(chunk, align));
   }
 
-  #launchArguments({ kernel: { kernel }, args }: Launch, firstSlot: number): number {
+  #launchArguments({ head: kernel, launch: { args } }: NativeLaunch, firstSlot: number): number {
     if (kernel.parameters.length !== args.length)
       throw wrong(`kernel ${kernel.name} has ${kernel.parameters.length} parameters, the launch gives ${args.length}`);
     kernel.parameters.forEach((parameter, i) => {

@@ -49,7 +49,9 @@ export type {
   CompiledKernel,
   Device,
   DeviceBuffer,
+  DeviceCache,
   DeviceFeatures,
+  KeptKernel,
   Launch,
   Program,
 } from './device/device.ts';
@@ -62,6 +64,7 @@ export {
   type DeviceFactory,
   type DeviceReport,
 } from './device/registry.ts';
+export { codeDigest as kernelCodeDigest } from './code-digest.ts';
 export { DTYPES, isDType, type DType, type DTypeInfo } from './dtypes/dtype.ts';
 export {
   DTYPE_ARRAYS,

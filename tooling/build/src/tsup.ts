@@ -2,6 +2,7 @@
 // Declarations come from `tsc -p tsconfig.build.json`, since TypeScript 7 offers no compiler API to tsup.
 import { readFileSync } from 'node:fs';
 import { defineConfig } from 'tsup';
+import { codeDigest } from './code-digest.ts';
 import { mergeChunks } from './merge-chunks.ts';
 
 interface Manifest {
@@ -22,6 +23,7 @@ export default defineConfig({
   platform: 'neutral',
   external: [/^node:/],
   removeNodeProtocol: false,
+  define: { PROJ_CODE_DIGEST: JSON.stringify(codeDigest('.')) },
   dts: false,
   sourcemap: true,
   splitting: true,

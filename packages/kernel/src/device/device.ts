@@ -30,6 +30,26 @@ export interface CompiledKernel {
   readonly kernel: Kernel;
 }
 
+/** What has to be known of a kernel to run code of it that was kept. */
+export interface KeptKernel {
+  readonly name: string;
+  readonly parameters: Kernel['parameters'];
+  /** Of its structure, as `hashKernel` gives it. */
+  readonly hash: string;
+  /** The kernel itself, for people who ask for it. */
+  build(): Kernel;
+}
+
+/** What a device keeps for the processes to come. All of it may be lost at any time. */
+export interface DeviceCache {
+  /** Bytes as they were put, or undefined. */
+  get(key: string): Uint8Array | undefined;
+  /** Keeps bytes, if that can be done. */
+  put(key: string, bytes: Uint8Array): void;
+  /** These kernels, from code that was kept; undefined when that of one is missing. */
+  kernels(kept: readonly KeptKernel[]): CompiledKernel[] | undefined;
+}
+
 export type Argument =
   /** Memory: binding `binding` of the program, `offset` bytes in. */
   | { readonly kind: 'buffer'; readonly binding: number; readonly offset: number }
@@ -73,6 +93,8 @@ export interface Device {
   /** Compiles kernels, all at once. Equal kernels (by hash) are compiled once per device. */
   compile(kernels: readonly Kernel[]): CompiledKernel[];
   program(launches: readonly Launch[], bindings: number): Program;
+  /** What it keeps beside compiled code, where it keeps any. */
+  readonly cache?: DeviceCache | undefined;
   /** The code made of a kernel, for people: texts by the name of their language. */
   inspect?(kernel: Kernel): Readonly<Record<string, string>>;
   /** A file as memory that kernels read, without a copy, where the device can; its bytes must not change. */

@@ -11,11 +11,12 @@ import {
   type Program,
   ProjError,
 } from '@proj/kernel';
-import type { Instruction } from '../il/il.ts';
 import type { NativeCodeILNN } from '../il/native-code-ilnn.ts';
 import { rowStride } from '../kernels/rows.ts';
-import { lower, type Lowered } from './lower.ts';
-import { StepMemory } from './places.ts';
+import type { CompiledLowering, KeptLowerings } from './kept.ts';
+import { lower, type Lowered, type StepKind } from './lower.ts';
+import { StepMemory, type ValuePlace } from './places.ts';
+import { shapeOf } from './shape.ts';
 import type { ModelWeights } from './weights.ts';
 
 /** What runs steps of a program and remembers the tokens: compiled code, or the interpreter. */
@@ -41,29 +42,34 @@ export interface CompileOptions {
   readonly weights: ModelWeights;
   /** Most tokens of one step; longer prompts are taken in chunks of this (default 128). */
   readonly maxTokens?: number;
+  /** What earlier processes made of this very program, which it need not be read for then. */
+  readonly kept?: KeptLowerings | undefined;
 }
 
 /** Times of a compilation, apart from those of running. */
 export interface CompileReport {
   readonly device: string;
   readonly description: string;
-  /** Kernels that were built for the program. */
+  /** Kernels of the code that was made so far. */
   readonly kernels: number;
   readonly launchesPerStep: number;
   readonly compileMs: number;
 }
 
 /** One lowering of the program, compiled. */
-interface StepProgram {
-  readonly lowered: Lowered;
+interface StepProgram extends CompiledLowering {
   readonly program: Program;
+  /** Where values lie. */
+  places(): ReadonlyMap<string, ValuePlace>;
 }
 
 /** A program compiled for a device. Holds the caches of one sequence. */
 export class CompiledNativeILNN implements StepModel {
-  readonly il: NativeCodeILNN;
   readonly device: Device;
   readonly maxTokens: number;
+  readonly maxLength: number;
+  readonly #il: NativeCodeILNN | (() => NativeCodeILNN);
+  readonly #kept: KeptLowerings | undefined;
   readonly #memory: StepMemory;
   readonly #kernels = new Map<string, Kernel>();
   readonly #compiled = new Map<Kernel, CompiledKernel>();
@@ -76,27 +82,28 @@ export class CompiledNativeILNN implements StepModel {
   #compileMs = 0;
   #position = 0;
 
-  constructor(il: NativeCodeILNN, { device, weights, maxTokens = 128 }: CompileOptions) {
-    this.il = il;
+  /** The program may be given as a function, for where nobody asks for it. */
+  constructor(il: NativeCodeILNN | (() => NativeCodeILNN), { device, weights, maxTokens = 128, kept }: CompileOptions) {
+    this.#il = il;
+    this.#kept = kept;
     this.device = device;
     this.maxTokens = Math.max(1, maxTokens);
-    this.#memory = new StepMemory(device, il, weights, this.maxTokens);
-    const input = il.program.instructions.find(
-      (each): each is Extract<Instruction, { op: 'load_input' }> => each.op === 'load_input',
-    );
-    this.#columns = input?.attributes.columns ?? 0;
-    this.#vocabulary = vocabularyOf(il);
+    const { positions, columns, vocabulary } = kept?.facts ?? shapeOf(this.il);
+    this.maxLength = positions === 0 ? Infinity : positions;
+    this.#memory = new StepMemory(device, positions, weights, this.maxTokens);
+    this.#columns = columns;
+    this.#vocabulary = vocabulary ?? Infinity;
     this.#weights = weights;
     this.#unsubscribe = weights.subscribe?.((old, fresh) => this.#rebind(old, fresh));
-    this.#decode = this.#compile(false);
+    this.#decode = this.#compile('token');
   }
 
   get position(): number {
     return this.#position;
   }
 
-  get maxLength(): number {
-    return this.il.config.positions === 0 ? Infinity : this.il.config.positions;
+  get il(): NativeCodeILNN {
+    return typeof this.#il === 'function' ? this.#il() : this.#il;
   }
 
   get report(): CompileReport {
@@ -104,15 +111,19 @@ export class CompiledNativeILNN implements StepModel {
     return {
       device: name,
       description: features.description,
-      kernels: this.#kernels.size,
-      launchesPerStep: this.#decode?.lowered.steps.length ?? 0,
+      kernels: this.#allKernels().size,
+      launchesPerStep: this.#decode?.launches.length ?? 0,
       compileMs: this.#compileMs,
     };
   }
 
   /** The kernels of the code that was made so far, for people: print them, or let the device show what they became. */
   get kernels(): readonly Kernel[] {
-    return [...this.#compiled.keys()];
+    return [...this.#allKernels().values()].map(({ kernel }) => kernel);
+  }
+
+  #allKernels(): ReadonlyMap<string, CompiledKernel> {
+    return new Map([...(this.#decode?.kernels ?? []), ...(this.#chunk?.kernels ?? [])]);
   }
 
   rewind(position = 0): void {
@@ -165,7 +176,7 @@ export class CompiledNativeILNN implements StepModel {
   /** The floats of a value of the last step, for comparisons; the value's place may have been used again by a later one. */
   value(name: string, tokens: number): Float32Array {
     const step = tokens === 1 ? this.#decode : this.#chunk;
-    const place = step?.lowered.places.get(name);
+    const place = step?.places().get(name);
     if (place?.kind !== 'f32')
       throw new ProjError('invalid-argument', `there are no floats %${name}`, {
         op: 'value',
@@ -176,7 +187,7 @@ export class CompiledNativeILNN implements StepModel {
 
   /** The integer sums of a value of the last step, `[token][column][group]`; as `value`. */
   integers(name: string, tokens: number): Int32Array {
-    const place = (tokens === 1 ? this.#decode : this.#chunk)?.lowered.places.get(name);
+    const place = (tokens === 1 ? this.#decode : this.#chunk)?.places().get(name);
     if (place?.kind !== 'i32')
       throw new ProjError('invalid-argument', `there are no integers %${name}`, {
         op: 'integers',
@@ -194,7 +205,7 @@ export class CompiledNativeILNN implements StepModel {
 
   /** Makes the code for chunks of a prompt now, which the first longer prompt would else wait for. */
   prepare(): void {
-    if (this.maxTokens > 1) this.#chunk ??= this.#compile(true);
+    if (this.maxTokens > 1) this.#chunk ??= this.#compile('prompt');
   }
 
   dispose(): void {
@@ -206,7 +217,7 @@ export class CompiledNativeILNN implements StepModel {
 
   #step(input: ArrayLike<number>, first: number, count: number): StepProgram {
     this.#weights.advance?.();
-    const step = count === 1 ? (this.#decode ??= this.#compile(false)) : (this.#chunk ??= this.#compile(true));
+    const step = count === 1 ? (this.#decode ??= this.#compile('token')) : (this.#chunk ??= this.#compile('prompt'));
     this.#write(input, first, count);
     this.#memory.writeRows(Array.from({ length: count }, (_, t) => ({ position: this.#position + t, sequence: 0 })));
     step.program.run(this.#memory.slots, []);
@@ -235,7 +246,7 @@ export class CompiledNativeILNN implements StepModel {
   }
 
   #results(step: StepProgram, count: number): readonly Float32Array[] {
-    return step.lowered.stored.map((place) => this.#read(place, place.rows === 'T' ? count : 1));
+    return step.stored.map((place) => this.#read(place, place.rows === 'T' ? count : 1));
   }
 
   #read(place: { slot: number; offset: number; columns: number; stride: number }, rows: number): Float32Array {
@@ -260,29 +271,59 @@ export class CompiledNativeILNN implements StepModel {
         });
   }
 
-  #compile(chunk: boolean): StepProgram {
+  #compile(kind: StepKind): StepProgram {
     const start = performance.now();
-    const lowered = lower(this.il, this.#memory, chunk ? 'prompt' : 'token', this.#kernels);
-    const fresh = [...new Set(lowered.steps.map(({ kernel }) => kernel))].filter(
-      (kernel) => !this.#compiled.has(kernel),
-    );
+    const step = this.#restored(kind) ?? this.#lowered(kind);
+    this.#compileMs += performance.now() - start;
+    return step;
+  }
+
+  /** From what an earlier process kept. Whatever is wrong with that, the program itself is there. */
+  #restored(kind: StepKind): StepProgram | undefined {
+    try {
+      const compiled = this.#kept?.restore(kind, this.#memory, (name) => this.#kernel(kind, name));
+      return compiled && this.#bind(compiled, () => this.#lower(kind).places);
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** A kernel of a lowering that was restored. */
+  #kernel(kind: StepKind, name: string): Kernel {
+    if (!this.#kernels.has(name)) this.#lower(kind);
+    const kernel = this.#kernels.get(name);
+    if (kernel === undefined)
+      throw new ProjError('kernel-compilation', `the program has no kernel ${name}`, { op: 'compile' });
+    return kernel;
+  }
+
+  #lower(kind: StepKind): Lowered {
+    return lower(this.il, this.#memory, kind, this.#kernels);
+  }
+
+  #lowered(kind: StepKind): StepProgram {
+    const { steps, places, stored } = this.#lower(kind);
+    const used = new Set(steps.map(({ kernel }) => kernel));
+    const fresh = [...used].filter((kernel) => !this.#compiled.has(kernel));
     this.device.compile(fresh).forEach((compiled, i) => this.#compiled.set(fresh[i], compiled));
-    const launches = lowered.steps.map(({ kernel, args, begin, end, grain, chunk }): Launch => {
+    const kernels = new Map<string, CompiledKernel>();
+    for (const [name, kernel] of this.#kernels) {
+      const compiled = this.#compiled.get(kernel);
+      if (compiled !== undefined && used.has(kernel)) kernels.set(name, compiled);
+    }
+    const launches = steps.map(({ kernel, args, begin, end, grain, chunk }): Launch => {
       const compiled = this.#compiled.get(kernel);
       if (compiled === undefined)
         throw new ProjError('kernel-compilation', `kernel ${kernel.name} is missing`, { op: 'compile' });
-      return { kernel: compiled, args, begin, end, grain, align: 1, chunk };
+      return { kernel: compiled, args, begin, end, grain, align: 1, ...(chunk === undefined ? {} : { chunk }) };
     });
-    const program = this.device.program(launches, this.#memory.slots.length);
-    this.#compileMs += performance.now() - start;
-    return { lowered, program };
+    const lowering = { launches, kernels, stored };
+    const step = this.#bind(lowering, () => places);
+    this.#kept?.put(kind, this.#memory, lowering);
+    return step;
   }
-}
 
-/** Rows of the embedding. */
-function vocabularyOf({ program }: NativeCodeILNN): number {
-  const table = program.instructions.find(({ op }) => op === 'embed')?.operands[0];
-  for (const { results } of program.instructions)
-    for (const { name, type } of results) if (name === table && type.kind === 'weight') return type.shape[0];
-  return Infinity;
+  #bind(lowering: CompiledLowering, places: StepProgram['places']): StepProgram {
+    return { ...lowering, places, program: this.device.program(lowering.launches, this.#memory.slots.length) };
+  }
 }

@@ -9,6 +9,7 @@ import { PANEL_ROWS } from '../quantize/layout.ts';
 import { ATTENTION_TILE, MOST_THREADS } from './lower.ts';
 import { rowBytes } from './places.ts';
 import type { Residence } from './residence.ts';
+import { type ProgramShape, shapeOf } from './shape.ts';
 
 const upToPanels = (count: number): number => Math.max(PANEL_ROWS, Math.ceil(count / PANEL_ROWS) * PANEL_ROWS);
 
@@ -41,6 +42,16 @@ export function sequenceNeed({ config, program }: NativeCodeILNN, maxTokens: num
   return { caches, steps: scores + arenas.reduce((sum, bytes) => sum + bytes) };
 }
 
+/** All that is asked of a program before it is lowered. */
+export interface ProgramFacts extends ProgramShape {
+  readonly need: SequenceNeed;
+}
+
+export const factsOf = (il: NativeCodeILNN, maxTokens: number): ProgramFacts => ({
+  ...shapeOf(il),
+  need: sequenceNeed(il, maxTokens),
+});
+
 /** What a model shall do: sequences at the same time, and tokens of a step. */
 export interface MemoryUse {
   readonly sequences: number;
@@ -55,17 +66,16 @@ export interface MemoryUse {
 export function requireModelMemory(
   device: Device,
   file: Pick<ModelFile, 'path' | 'bytes'>,
-  il: NativeCodeILNN,
+  { positions, need: { caches, steps } }: ProgramFacts,
   residence: Residence,
   { sequences, maxTokens }: MemoryUse,
 ): void {
-  const { caches, steps } = sequenceNeed(il, maxTokens);
   const times = sequences === 1 ? '' : ` in ${sequences} sequences`;
   requireMemory(
     `${file.path} on device "${device.name}"`,
     {
       weights: device.mapFile !== undefined && residence !== 'memory' ? 0 : file.bytes,
-      [`the caches of ${il.config.positions} positions${times}`]: sequences * caches,
+      [`the caches of ${positions} positions${times}`]: sequences * caches,
       [`steps of ${maxTokens} tokens${times}`]: sequences * steps,
     },
     {

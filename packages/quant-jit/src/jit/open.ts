@@ -5,7 +5,8 @@ import { NativeCodeILNN } from '../il/native-code-ilnn.ts';
 import { chooseDevice, type DeviceChoice, type DeviceName } from './choose.ts';
 import { CompiledNativeILNN, type StepModel } from './compiled.ts';
 import { fileConstants, InterpretedNativeILNN } from './interpreted.ts';
-import { requireModelMemory } from './need.ts';
+import { KeptLowerings, LOWERING_CODE } from './kept.ts';
+import { factsOf, type ProgramFacts, requireModelMemory } from './need.ts';
 import { FileWeights, type Residence } from './residence.ts';
 
 export interface OpenModelOptions extends OpenOptions {
@@ -19,6 +20,8 @@ export interface OpenModelOptions extends OpenOptions {
   readonly residence?: Residence;
   /** Sequences that there must be memory for (default 1). */
   readonly sequences?: number;
+  /** @internal The state of the code that lowers programs, in place of that of the build. */
+  readonly code?: string | undefined;
   /** Hears of devices that were not taken, and why, and of what was taken then. */
   readonly log?: (message: string) => void;
 }
@@ -36,16 +39,16 @@ export interface LoadTimes {
 /** A converted model, ready to run. Sequences share its weights. */
 export class LoadedModel {
   readonly file: ModelFile;
-  readonly il: NativeCodeILNN;
   readonly choice: DeviceChoice;
   readonly times: LoadTimes;
+  readonly #il: () => NativeCodeILNN;
   readonly #make: () => StepModel;
   readonly #weights: FileWeights | null;
   #first: StepModel | null;
 
   constructor(parts: {
     readonly file: ModelFile;
-    readonly il: NativeCodeILNN;
+    readonly il: () => NativeCodeILNN;
     readonly choice: DeviceChoice;
     readonly times: LoadTimes;
     readonly weights: FileWeights | null;
@@ -53,12 +56,17 @@ export class LoadedModel {
     readonly make: () => StepModel;
   }) {
     this.file = parts.file;
-    this.il = parts.il;
+    this.#il = parts.il;
     this.choice = parts.choice;
     this.times = parts.times;
     this.#weights = parts.weights;
     this.#first = parts.first;
     this.#make = parts.make;
+  }
+
+  /** The program. It is read when it is first asked for, where an earlier process kept what it was lowered to. */
+  get il(): NativeCodeILNN {
+    return this.#il();
   }
 
   /** A sequence with caches of its own. */
@@ -90,24 +98,40 @@ export class LoadedModel {
  * @throws ProjError `io`, `serialization` (see `openModelFile`), `device-unavailable` for a device asked for by name, `out-of-memory` with what is needed.
  */
 export async function openModel(path: string, options: OpenModelOptions = {}): Promise<LoadedModel> {
-  const { device: wanted = 'auto', threads, maxTokens, residence = 'auto', sequences = 1, log = () => {} } = options;
+  const {
+    device: wanted = 'auto',
+    threads,
+    maxTokens = 128,
+    positions,
+    residence = 'auto',
+    sequences = 1,
+    code = LOWERING_CODE,
+    log = () => {},
+  } = options;
   const started = performance.now();
   const file = await openModelFile(path, options);
   const opened = performance.now();
-  const il = shortened(NativeCodeILNN.parse(file.il), options.positions);
+  let read: NativeCodeILNN | null = null;
+  const il = (): NativeCodeILNN => (read ??= shortened(NativeCodeILNN.parse(file.il), positions));
+  if (code === undefined) il();
   let weights: FileWeights | null = null;
   let first: CompiledNativeILNN | null = null;
   let compileStart = opened;
+  let kept: KeptLowerings | undefined;
   const choice = chooseDevice(wanted, log, (device) => {
-    requireModelMemory(device, file, il, residence, { sequences, maxTokens: maxTokens ?? 128 });
     if (threads !== undefined) device.setThreads(threads);
+    const facts = (): ProgramFacts => factsOf(il(), maxTokens);
+    const state = { program: file.sha256, positions, maxTokens, sequences };
+    kept = device.cache && code !== undefined ? new KeptLowerings(device.cache, device, code, state, facts) : undefined;
+    requireModelMemory(device, file, kept?.facts ?? facts(), residence, { sequences, maxTokens });
     const placed = new FileWeights(device, file, residence);
     compileStart = performance.now();
     try {
       first = new CompiledNativeILNN(il, {
         device,
         weights: placed,
-        ...(maxTokens === undefined ? {} : { maxTokens }),
+        maxTokens,
+        kept,
       });
       weights = placed;
     } catch (error) {
@@ -118,8 +142,8 @@ export async function openModel(path: string, options: OpenModelOptions = {}): P
   const { device } = choice;
   const placed: FileWeights | null = weights;
   const make = (): StepModel => {
-    if (device === null || placed === null) return new InterpretedNativeILNN(il, fileConstants(file, il));
-    return new CompiledNativeILNN(il, { device, weights: placed, ...(maxTokens === undefined ? {} : { maxTokens }) });
+    if (device === null || placed === null) return new InterpretedNativeILNN(il(), fileConstants(file, il()));
+    return new CompiledNativeILNN(il, { device, weights: placed, maxTokens, kept });
   };
   const done = performance.now();
   return new LoadedModel({

@@ -4,7 +4,6 @@
  */
 import { type Device, type DeviceBuffer, ProjError } from '@proj/kernel';
 import type { Layout } from '../il/il.ts';
-import type { NativeCodeILNN } from '../il/native-code-ilnn.ts';
 import type { ActivationType, Rows, ValueType, WeightType } from '../il/types.ts';
 import { controlElements, type StepRow, writeControl } from '../kernels/control.ts';
 import { activationColumns, activationScales, activationSums } from '../kernels/linear.ts';
@@ -51,6 +50,10 @@ export interface WeightValue extends At {
 }
 export type ValuePlace = FloatPlace | ActivationPlace | SumsPlace | TokensPlace | WeightValue;
 
+/** What a slot is, so that it can be made again: bytes, perhaps with contents, or the buffer that a weight lies in. */
+export type SlotRecord =
+  { readonly name: string; readonly bytes: number; readonly contents?: Float32Array } | { readonly weight: string };
+
 /** Device memory of a compiled program; what both lowerings share. */
 export class StepMemory {
   readonly device: Device;
@@ -67,16 +70,18 @@ export class StepMemory {
   /** The tokens of the step, and the last of them alone (see control.ts). */
   readonly control: At;
   readonly lastControl: At;
+  /** What the slots are, in their order. */
+  readonly records: SlotRecord[] = [];
   readonly #made = new Map<string, At>();
   readonly #weights: ModelWeights;
 
   readonly #control: Int32Array;
 
-  constructor(device: Device, il: NativeCodeILNN, weights: ModelWeights, tokens: number, sequences = 1) {
+  constructor(device: Device, positions: number, weights: ModelWeights, tokens: number, sequences = 1) {
     this.device = device;
     this.#weights = weights;
     this.tokens = Math.ceil(tokens / PANEL_ROWS) * PANEL_ROWS;
-    this.positions = Math.max(PANEL_ROWS, Math.ceil(il.config.positions / PANEL_ROWS) * PANEL_ROWS);
+    this.positions = Math.max(PANEL_ROWS, Math.ceil(positions / PANEL_ROWS) * PANEL_ROWS);
     this.sequences = sequences;
     this.batch = batchRows(sequences);
     const elements = controlElements(Math.max(this.tokens, this.batch));
@@ -97,7 +102,7 @@ export class StepMemory {
     const found = this.#made.get(name);
     if (found !== undefined) return found;
     const buffer = this.device.allocate(Math.max(64, Math.ceil(bytes / 64) * 64));
-    const place = { slot: this.#slot(buffer), offset: 0 };
+    const place = { slot: this.#slot(buffer, { name, bytes }), offset: 0 };
     this.#made.set(name, place);
     return place;
   }
@@ -106,15 +111,24 @@ export class StepMemory {
   constant(name: string, data: Float32Array): At {
     const known = this.#made.has(name);
     const place = this.allocate(name, data.byteLength);
-    if (!known)
+    if (!known) {
       this.device.write(this.slots[place.slot], 0, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+      this.records[place.slot] = { name, bytes: data.byteLength, contents: data };
+    }
     return place;
   }
 
   weight(name: string): At {
     const place = this.#weights.place(name);
     if ('contents' in place) return { slot: -1, offset: 0, contents: place.contents };
-    return { slot: this.#slot(place.buffer), offset: place.offset };
+    return { slot: this.#slot(place.buffer, { weight: name }), offset: place.offset };
+  }
+
+  /** The slot of this record here: the one that there is, or another like it. */
+  remake(record: SlotRecord): number {
+    if ('weight' in record) return this.weight(record.weight).slot;
+    const { name, bytes, contents } = record;
+    return (contents === undefined ? this.allocate(name, bytes) : this.constant(name, contents)).slot;
   }
 
   /** Gives back what was allocated here; the weights stay. */
@@ -122,9 +136,11 @@ export class StepMemory {
     for (const { slot } of this.#made.values()) this.slots[slot].dispose();
   }
 
-  #slot(buffer: DeviceBuffer): number {
+  #slot(buffer: DeviceBuffer, record: SlotRecord): number {
     const found = this.slots.indexOf(buffer);
-    return found >= 0 ? found : this.slots.push(buffer) - 1;
+    if (found >= 0) return found;
+    this.records.push(record);
+    return this.slots.push(buffer) - 1;
   }
 }
 

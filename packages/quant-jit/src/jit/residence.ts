@@ -1,6 +1,6 @@
 /**
  * The weights of a file in device memory. Where the device can map the file the model runs at once, from the system's cache of the file; meanwhile the weights
- * move, some with every step, into memory of the device's own, whose large pages are read 10 to 25 % faster. Elsewhere the file is read.
+ * move, some with every step but the first, into memory of the device's own, whose large pages are read 10 to 25 % faster. Elsewhere the file is read.
  */
 import { closeSync, openSync, readSync } from 'node:fs';
 import {
@@ -25,26 +25,29 @@ const LINE_BYTES = 64;
 export class FileWeights implements ModelWeights {
   readonly #device: Device;
   readonly #file: ModelFile;
+  readonly #wanted: Residence;
   readonly #listeners = new Set<(old: DeviceBuffer, fresh: DeviceBuffer) => void>();
   #buffer: DeviceBuffer;
+  #residence: 'first step' | 'moving' | 'settled' = 'settled';
   #move: Move | null = null;
 
   constructor(device: Device, file: ModelFile, residence: Residence = 'auto') {
     this.#device = device;
     this.#file = file;
+    this.#wanted = residence;
     if (device.mapFile === undefined) {
       this.#buffer = readFile(device, file);
       return;
     }
     this.#buffer = device.mapFile(file.path);
     if (residence === 'mapped' || (residence === 'auto' && !roomFor(file.bytes))) return;
-    this.#move = new Move(device, this.#buffer);
+    this.#residence = 'first step';
     if (residence === 'memory') this.settle();
   }
 
   /** Whether the weights lie where they are to stay. */
   get settled(): boolean {
-    return this.#move === null;
+    return this.#residence === 'settled';
   }
 
   place(name: string): WeightPlace {
@@ -69,19 +72,31 @@ export class FileWeights implements ModelWeights {
 
   /** Moves the next part; steps call this. */
   advance(): void {
-    if (this.#move?.advance(Math.ceil(this.#buffer.bytes / MOVING_STEPS)) === true) this.#moved(this.#move);
+    if (this.#residence === 'moving') this.#advance(Math.ceil(this.#buffer.bytes / MOVING_STEPS));
+    else if (this.#residence === 'first step') this.#residence = 'moving';
   }
 
   /** Moves what is left. */
   settle(): void {
-    if (this.#move === null) return;
-    this.#move.advance(this.#buffer.bytes);
-    this.#moved(this.#move);
+    if (!this.settled) this.#advance(this.#buffer.bytes);
+  }
+
+  /** Weights that find no room in memory stay where they are, unless memory was asked for. */
+  #advance(bytes: number): void {
+    try {
+      this.#move ??= new Move(this.#device, this.#buffer);
+    } catch (error) {
+      if (this.#wanted === 'memory' || !(error instanceof ProjError) || error.code !== 'out-of-memory') throw error;
+      this.#residence = 'settled';
+      return;
+    }
+    if (this.#move.advance(bytes)) this.#moved(this.#move);
   }
 
   dispose(): void {
     this.#move?.target.dispose();
     this.#move = null;
+    this.#residence = 'settled';
     this.#buffer.dispose();
   }
 
@@ -89,6 +104,7 @@ export class FileWeights implements ModelWeights {
     const old = this.#buffer;
     this.#buffer = target;
     this.#move = null;
+    this.#residence = 'settled';
     for (const listener of this.#listeners) listener(old, target);
     old.dispose();
   }

@@ -84,7 +84,7 @@ afterEach(() => {
 });
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
-describe.skipIf(!hasNative)('what is kept of a lowering', () => {
+describe.skipIf(!hasNative)('what is kept of a lowering', { timeout: 120_000 }, () => {
   it('gives the next process the same bits, without reading the program or compiling', async () => {
     for (const path of [q4, q158]) {
       const plain = await open(path, device({ PROJ_CACHE: 'off' }));
@@ -257,7 +257,7 @@ describe.skipIf(!hasNative)('what is kept of a lowering', () => {
     expect(read).toBe(false);
     expect(logits.slice(0, 2).map((row) => [...row])).toEqual(JSON.parse(first.stdout));
     expect(objects().every((file) => file.endsWith('.o') && statSync(file).size > 24)).toBe(true);
-  }, 60_000);
+  });
 });
 
 it('is not asked of devices that keep nothing', async () => {

@@ -296,6 +296,7 @@ class OuterBuilder {
       lanes,
       depthBegin: from,
       depthEnd: to,
+      shortest: this.#shortest,
       target: this.#requireMemory(),
       at,
     });

@@ -109,15 +109,17 @@ export interface RowPackRequest {
   readonly lanes: number;
   readonly depthBegin: Value;
   readonly depthEnd: Value;
+  /** The depth is never shorter than this. */
+  readonly shortest: number;
   readonly target: Memory;
   readonly at: Value;
 }
 
 /** Some rows of the left operand as `[depth][stride]`. */
-export function packRows(
-  b: KernelBuilder,
-  { source, first, rows, stride, lanes, depthBegin, depthEnd, target, at }: RowPackRequest,
-): void {
+export function packRows(b: KernelBuilder, request: RowPackRequest): void {
+  const { source, first, rows, stride, lanes, depthBegin, depthEnd, shortest, target, at } = request;
+  const side = Math.min(lanes, 2 ** Math.floor(Math.log2(rows)));
+  if (side > 1 && shortest >= side && isContiguous(source.operand, 'depth')) return packRowsTurned(b, request, side);
   b.for(depthBegin, depthEnd, 1, [], (k) => {
     const place = b.add(at, b.mul(b.sub(k, depthBegin), stride));
     if (!isContiguous(source.operand, 'outer')) {
@@ -132,6 +134,25 @@ export function packRows(
       prefetchRow(b, source, first, k, { outer: done, depth: PREFETCH_ROWS });
       done += piece;
     }
+  });
+}
+
+/** Squares of `side` by `side` turned in registers; the last one of each direction begins early. */
+function packRowsTurned(
+  b: KernelBuilder,
+  { source, first, rows, stride, depthBegin, depthEnd, target, at }: RowPackRequest,
+  side: number,
+): void {
+  b.for(depthBegin, depthEnd, side, [], (nominal) => {
+    const k = b.min(nominal, b.sub(depthEnd, side));
+    const place = b.add(at, b.mul(b.sub(k, depthBegin), stride));
+    b.for(0, rows, side, [], (nominalRow) => {
+      const row = rows % side === 0 ? nominalRow : b.min(nominalRow, rows - side);
+      const square = Array.from({ length: side }, (_, j) =>
+        fetch(b, source, b.add(first, row), k, 'depth', side, { outer: j, depth: 0 }),
+      );
+      transpose(b, square).forEach((turned, j) => b.store(target, b.add(b.add(place, row), j * stride), turned));
+    });
   });
 }
 

@@ -64,6 +64,8 @@ export interface OuterPlan {
   readonly partDepth: number;
   /** How far ahead the right operand is prefetched: depths of one in place, elements of packed panels; 0 for not. */
   readonly prefetch: number;
+  /** Row tiles that pass over a piece of a panel and share the work of prefetching: each asks for its part of what lies ahead. */
+  readonly prefetchTiles: number;
 }
 
 /** Inner products: lanes are depth, sums are combined across lanes at the end. For long rows of both operands and few results. */
@@ -100,6 +102,8 @@ const STREAMING_ROWS = 32;
 const STREAMING_DEPTH = 16;
 const STREAMS = 4;
 const STREAMING_AHEAD = 2 * 1024;
+/** Of packed panels that several row tiles pass over, with rows and sums: this piece and the next stay in the first-level cache. */
+const PIECE_BYTES = 12 * 1024;
 
 const up = (x: number, multiple: number): number => Math.ceil(x / multiple) * multiple;
 
@@ -148,21 +152,37 @@ function chooseTile(rows: number, vectors: number, depth: number, features: Devi
 }
 
 /**
- * Register tile for few rows against a right operand that passes once, from main memory: as many rows as fit, so that it passes once through
- * the caches too, and no more vectors than hide the latency of additions.
+ * Register tile for few rows against a right operand that passes once, from main memory. Very few rows wait for memory: they are one row tile,
+ * so that the operand passes once through the caches too, with no more vectors than hide the latency of additions. So are the rows of an
+ * operand in place, as far as they fit. Otherwise, where a tile of one vector would load as many operands as it multiplies, several row tiles
+ * may take turns at short pieces of packed panels.
  */
-function streamingTile(rows: number, vectors: number, features: DeviceFeatures): Tile {
+function streamingTile(rows: number, vectors: number, features: DeviceFeatures, isPacked: boolean): Tile {
   const most = mostSums(features);
-  const tileRows = Math.ceil(rows / Math.ceil(rows / most));
-  const tileVectors = Math.min(vectors, 8, Math.max(1, Math.floor((most * 2) / 3 / tileRows)));
-  const tiles = Math.ceil(rows / tileRows) * Math.ceil(vectors / tileVectors);
-  return {
-    rows: tileRows,
-    vectors: tileVectors,
+  const tileOf = (r: number, v: number): Tile => ({
+    rows: r,
+    vectors: v,
     cycles:
-      tiles *
-      Math.max((tileRows * tileVectors) / 2, (tileRows + tileVectors) / 2, (tileVectors * features.vectorBytes) / 8),
-  };
+      Math.ceil(rows / r) *
+      Math.ceil(vectors / v) *
+      Math.max((r * v) / 2, (r + v) / 2, (v * features.vectorBytes) / 8 / (isPacked ? Math.ceil(rows / r) : 1)),
+  });
+  if (!isPacked || rows * 3 <= most) {
+    const r = Math.ceil(rows / Math.ceil(rows / most));
+    return tileOf(r, Math.min(vectors, 8, Math.max(1, Math.floor((most * 2) / 3 / r))));
+  }
+  let best = tileOf(1, 1);
+  let least = Infinity;
+  for (let v = 1; v <= Math.min(vectors, 8); v++) {
+    for (let r = 1; r <= rows && r * v <= most && r * v + v + 1 < features.vectorRegisters; r++) {
+      const tiles = Math.ceil(rows / r) * Math.ceil(vectors / v);
+      // Vectors are dearer to load than elements to broadcast, and each piece loads and stores the sums.
+      const piece = r < rows ? 0.6 : 0;
+      const cycles = tiles * (Math.max((r * v) / 2, (r + v) / 2, FMA_LATENCY) + 0.05 * (r + 2 * v) + piece);
+      if (cycles < least) [best, least] = [tileOf(r, v), cycles];
+    }
+  }
+  return best;
 }
 
 function planOuter(shape: ContractionShape): { plan: OuterPlan; cost: number } {
@@ -175,12 +195,15 @@ function planOuter(shape: ContractionShape): { plan: OuterPlan; cost: number } {
   const rightBytes = depth * columns * bytes;
   const contiguous = right !== null && right.outer === 1 && columns >= lanes;
   const streaming = rows <= STREAMING_ROWS && rightBytes > nearBytes && (prepackRight || contiguous);
-  const tile = streaming ? streamingTile(rows, vectors, features) : chooseTile(rows, vectors, depth, features);
+  const tile = streaming
+    ? streamingTile(rows, vectors, features, prepackRight)
+    : chooseTile(rows, vectors, depth, features);
   const { rows: tileRows, vectors: tileVectors } = tile;
   const width = tileVectors * lanes;
   const panels = Math.ceil(vectors / tileVectors);
   const rowTiles = Math.ceil(rows / tileRows);
 
+  const inPieces = streaming && prepackRight && rowTiles > 1;
   const inPlace = contiguous && (streaming || rightBytes <= DIRECT_BYTES || rows <= STREAMING_ROWS);
   const rightSource: OperandSource = prepackRight ? 'shared' : inPlace ? 'direct' : 'local';
   // Rows that are far apart along depth touch a page for each step: short pieces of the depth keep those pages at hand, if sums do too.
@@ -190,20 +213,24 @@ function planOuter(shape: ContractionShape): { plan: OuterPlan; cost: number } {
   const longest = streaming
     ? rightSource === 'direct'
       ? STREAMING_DEPTH
-      : depth
+      : inPieces
+        ? Math.max(unroll, Math.floor(PIECE_BYTES / (width * bytes)))
+        : depth
     : short
       ? SCATTERED_DEPTH
       : DEPTH_BLOCK;
   const parts = rightSource === 'shared' ? 1 : partsOf(batch * rowTiles * panels, depth);
   const partDepth = up(Math.ceil(depth / parts), parts === 1 ? 1 : unroll);
   const depthBlock = Math.min(partDepth, up(Math.ceil(partDepth / Math.ceil(partDepth / longest)), unroll));
-  const group = groupOf(shape, {
-    width,
-    panels,
-    depthBlock,
-    oneBlock: depthBlock >= partDepth,
-    isLocal: rightSource === 'local',
-  });
+  const group = inPieces
+    ? 1
+    : groupOf(shape, {
+        width,
+        panels,
+        depthBlock,
+        oneBlock: depthBlock >= partDepth,
+        isLocal: rightSource === 'local',
+      });
   const copyScattered =
     scattered && panels > 1 && ((left?.depth ?? 0) * bytes >= 8192 || (depthBlock >= partDepth && group >= 4));
   // Many rows a large power of two apart compete for the same cache sets.
@@ -213,7 +240,7 @@ function planOuter(shape: ContractionShape): { plan: OuterPlan; cost: number } {
     Math.floor(ROW_BLOCK_BYTES / (tileRows * depthBlock * bytes)),
   );
   const packing = rightSource === 'direct' ? 0 : columns * depth * (right?.outer === 1 ? 0.15 : 0.6);
-  const streams = streaming && rightSource === 'shared' && depth % STREAMS === 0 ? STREAMS : 1;
+  const streams = streaming && rightSource === 'shared' && !inPieces && depth % STREAMS === 0 ? STREAMS : 1;
   const plan: OuterPlan = {
     kind: 'outer',
     lanes,
@@ -233,7 +260,14 @@ function planOuter(shape: ContractionShape): { plan: OuterPlan; cost: number } {
     parts: Math.ceil(depth / partDepth),
     partDepth,
     depthBlock,
-    prefetch: !streaming ? 0 : rightSource === 'direct' ? STREAMING_DEPTH : STREAMING_AHEAD / bytes,
+    prefetch: inPieces
+      ? depthBlock * width
+      : !streaming
+        ? 0
+        : rightSource === 'direct'
+          ? STREAMING_DEPTH
+          : STREAMING_AHEAD / bytes,
+    prefetchTiles: inPieces && lanes % unroll === 0 ? rowTiles : 1,
   };
   return { plan, cost: tile.cycles * depth * batch + packing * batch };
 }

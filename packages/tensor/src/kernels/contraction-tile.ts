@@ -41,6 +41,7 @@ export function multiplyTile(b: KernelBuilder, request: TileRequest, initial: re
   const starts = Array.from({ length: tileVectors }, (_, v) => firstColumn(b, panel, whole ? 0 : v, plan, columns));
   const offset = (v: number): number => (whole ? v * lanes : 0);
   const { streams, streamDepth } = plan;
+  const ahead = right.kind === 'packed' && plan.prefetchTiles > 1 ? sharedPrefetch(b, request, right) : null;
   const end = streams === 1 ? request.end : b.add(request.begin, streamDepth);
   return b.for(request.begin, end, plan.unroll / streams, initial, (k, ...entering) => {
     let sums = entering;
@@ -51,7 +52,7 @@ export function multiplyTile(b: KernelBuilder, request: TileRequest, initial: re
         if (right.kind === 'packed') {
           const at = b.add(b.add(right.at, b.mul(k, right.stride)), u * right.stride + v * lanes);
           vectors.push(b.load(right.memory, at, lanes));
-          if (plan.prefetch > 0) b.prefetch(right.memory, b.add(at, plan.prefetch));
+          if (plan.prefetch > 0 && plan.prefetchTiles === 1) b.prefetch(right.memory, b.add(at, plan.prefetch));
         } else {
           vectors.push(fetch(b, right.at, starts[v], k, 'outer', lanes, { outer: offset(v), depth: u }));
           if (plan.prefetch > 0) prefetchRow(b, right.at, starts[v], k, { outer: offset(v), depth: u + plan.prefetch });
@@ -59,6 +60,7 @@ export function multiplyTile(b: KernelBuilder, request: TileRequest, initial: re
       }
       const next: Value[] = [];
       for (let i = 0; i < tileRows; i++) {
+        ahead?.(k, step * tileRows + i);
         const element =
           left.kind === 'packed'
             ? b.load(left.memory, b.add(b.add(left.at, b.mul(k, left.stride)), u * left.stride + i))
@@ -70,6 +72,28 @@ export function multiplyTile(b: KernelBuilder, request: TileRequest, initial: re
     }
     return sums;
   });
+}
+
+/**
+ * Prefetches this row tile's part of the piece that lies `prefetch` ahead, evenly between the multiplications. `slot` counts the rows that a
+ * pass of the innermost loop does.
+ */
+function sharedPrefetch(
+  b: KernelBuilder,
+  { plan, tile, begin }: TileRequest,
+  { memory, at, stride }: PanelSource & { kind: 'packed' },
+): (k: Value, slot: number) => void {
+  const { lanes, prefetch, prefetchTiles, depthBlock, unroll, tileRows, tileVectors } = plan;
+  const vectors = Math.ceil((unroll * tileVectors) / prefetchTiles);
+  const slots = unroll * tileRows;
+  const perDepth = (vectors * lanes) / unroll;
+  const start = b.add(b.add(at, b.mul(begin, stride)), b.add(b.mul(tile, depthBlock * perDepth), prefetch));
+  const from = b.sub(start, b.mul(begin, perDepth));
+  return (k, slot) => {
+    const first = Math.ceil((slot * vectors) / slots);
+    if (first < vectors && first * slots < (slot + 1) * vectors)
+      b.prefetch(memory, b.add(b.add(from, b.mul(k, perDepth)), first * lanes));
+  };
 }
 
 /** Receives finished sums: `lanes` columns of one row. */

@@ -69,9 +69,12 @@ export function buildPlanned(spec: ContractionSpec, plan: ContractionPlan): Buil
   return { launches, workspaceBytes: workspace.total * SCALARS[spec.element].bytes, prepackedLaunches };
 }
 
-/** Pieces of the range begin with a group where there are enough groups to share out, since each piece packs the groups that it touches. */
+/**
+ * Parts of the range begin with a group where there are enough groups to share out, since each part packs the groups that it touches, or reads
+ * them from main memory.
+ */
 function alignment({ batch, features }: ContractionSpec, plan: ContractionPlan): number {
-  if (plan.kind === 'inner' || plan.right !== 'local') return 1;
+  if (plan.kind === 'inner' || plan.right === 'direct') return 1;
   const { parts, panels, group, rowTiles } = plan;
   const equal = panels % group === 0 || batch * parts === 1;
   return equal && batch * parts * Math.ceil(panels / group) >= 4 * features.threads ? group * rowTiles : 1;

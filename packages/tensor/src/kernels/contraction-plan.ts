@@ -151,6 +151,9 @@ function chooseTile(rows: number, vectors: number, depth: number, features: Devi
   return best;
 }
 
+/** WebAssembly can neither prefetch nor hold a larger tile: there, row tiles that take turns at pieces of panels lose 10 %. */
+const canTakeTurns = (features: DeviceFeatures): boolean => features.vectorRegisters * features.vectorBytes >= 512;
+
 /**
  * Register tile for few rows against a right operand that passes once, from main memory. Very few rows wait for memory: they are one row tile,
  * so that the operand passes once through the caches too, with no more vectors than hide the latency of additions. So are the rows of an
@@ -167,7 +170,7 @@ function streamingTile(rows: number, vectors: number, features: DeviceFeatures, 
       Math.ceil(vectors / v) *
       Math.max((r * v) / 2, (r + v) / 2, (v * features.vectorBytes) / 8 / (isPacked ? Math.ceil(rows / r) : 1)),
   });
-  if (!isPacked || rows * 3 <= most) {
+  if (!isPacked || !canTakeTurns(features) || rows * 3 <= most) {
     const r = Math.ceil(rows / Math.ceil(rows / most));
     return tileOf(r, Math.min(vectors, 8, Math.max(1, Math.floor((most * 2) / 3 / r))));
   }
@@ -203,7 +206,7 @@ function planOuter(shape: ContractionShape): { plan: OuterPlan; cost: number } {
   const panels = Math.ceil(vectors / tileVectors);
   const rowTiles = Math.ceil(rows / tileRows);
 
-  const inPieces = streaming && prepackRight && rowTiles > 1;
+  const inPieces = streaming && prepackRight && rowTiles > 1 && canTakeTurns(features);
   const inPlace = contiguous && (streaming || rightBytes <= DIRECT_BYTES || rows <= STREAMING_ROWS);
   const rightSource: OperandSource = prepackRight ? 'shared' : inPlace ? 'direct' : 'local';
   // Rows that are far apart along depth touch a page for each step: short pieces of the depth keep those pages at hand, if sums do too.

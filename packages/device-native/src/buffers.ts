@@ -12,6 +12,12 @@ const SMALLEST = 256;
 /** From this size on, huge pages are asked for and buffers begin on a page. */
 const HUGE_FROM = 1 << 20;
 const PAGE_BYTES = 4096;
+/** From this size on they begin on a huge page: a buffer that begins between two has small pages at both ends. */
+const ON_HUGE_FROM = 4 << 20;
+const HUGE_PAGE_BYTES = 2 << 20;
+/** Buffers that are read side by side begin so many different distances from a huge page's begin: else they compete for the same cache sets. */
+const STAGGERS = 16;
+const STAGGER_BYTES = 2 * PAGE_BYTES;
 /** The pool keeps at most this share of what is in use, and never less than the floor. */
 const POOL_FLOOR = 64 << 20;
 const MOST_BYTES = 2 ** 47;
@@ -89,6 +95,7 @@ export class BufferPool {
   readonly #free = new Map<number, Block[]>();
   readonly #use = new MemoryUse();
   #pooled = 0;
+  #created = 0;
 
   get used(): number {
     return this.#use.current(this.#pooled);
@@ -128,7 +135,7 @@ export class BufferPool {
       return block;
     }
     try {
-      return create(capacity);
+      return create(capacity, this.#created++);
     } catch (cause) {
       this.clear();
       throw new ProjError('out-of-memory', `no room for ${bytes} bytes (${this.used} are in use)`, {
@@ -139,12 +146,23 @@ export class BufferPool {
   }
 }
 
-function create(capacity: number): Block {
+/** A block of zeros; `index` differs from one to the next. */
+function create(capacity: number, index: number): Block {
   if (capacity > MOST_BYTES) throw new RangeError('more than the processor can address');
+  if (capacity >= ON_HUGE_FROM) return createOnHugePages(capacity, (index % STAGGERS) * STAGGER_BYTES);
   const alignment = capacity >= HUGE_FROM ? PAGE_BYTES : ALIGNMENT;
   const memory = new ArrayBuffer(capacity + alignment);
   const start = addressOf(memory);
   const address = Math.ceil(start / alignment) * alignment;
   if (capacity >= HUGE_FROM) cLibrary().adviseHuge(address, capacity);
+  return { memory, address, offset: address - start, capacity };
+}
+
+function createOnHugePages(capacity: number, stagger: number): Block {
+  const memory = new ArrayBuffer(capacity + HUGE_PAGE_BYTES + stagger);
+  const start = addressOf(memory);
+  const page = Math.ceil(start / HUGE_PAGE_BYTES) * HUGE_PAGE_BYTES;
+  cLibrary().adviseHuge(page, capacity + stagger);
+  const address = page + stagger;
   return { memory, address, offset: address - start, capacity };
 }

@@ -206,6 +206,25 @@ describeNative('buffers and programs', () => {
     expect(codeOf(() => first.view())).toBe('invalid-argument');
   });
 
+  test('large buffers keep to themselves and begin at different places of a huge page', () => {
+    const bytes = 5 << 20;
+    const buffers = Array.from({ length: 20 }, () => device.allocate(bytes));
+    const places = new Set(buffers.map((buffer) => buffer.address % (2 << 20)));
+    expect(places.size).toBeGreaterThanOrEqual(16);
+    buffers.forEach((buffer, i) => {
+      expect(buffer.address % 4096).toBe(0);
+      const view = buffer.view();
+      expect(view.length).toBe(bytes);
+      view.fill(i + 1, 0, 4096);
+      view.fill(i + 1, bytes - 4096);
+    });
+    buffers.forEach((buffer, i) => {
+      expect(device.read(buffer, 0, 1)[0]).toBe(i + 1);
+      expect(device.read(buffer, bytes - 1, 1)[0]).toBe(i + 1);
+      buffer.dispose();
+    });
+  });
+
   test('size classes hold what they are for and waste at most a quarter', () => {
     for (let bytes = 1; bytes < 1e9; bytes = Math.ceil(bytes * 1.13)) {
       expect(sizeClass(bytes)).toBeGreaterThanOrEqual(bytes);

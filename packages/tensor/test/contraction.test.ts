@@ -14,6 +14,7 @@ import {
 import { JsDevice } from '@proj/kernel';
 import { describe, expect, it } from 'vitest';
 import { buildPlanned, buildContraction, planOf } from '../src/kernels/contraction.ts';
+import type { OuterPlan } from '../src/kernels/contraction-plan.ts';
 import type { ContractionOperand, ContractionSpec } from '../src/kernels/contraction-types.ts';
 
 interface Case {
@@ -282,6 +283,9 @@ const LARGE: readonly Case[] = [
   { rows: 2100, columns: 70, depth: 300, leftTransposed: true },
   { rows: 16, columns: 1000, depth: 700, prepackRight: true },
   { rows: 16, columns: 900, depth: 701, prepackRight: true },
+  { rows: 32, columns: 1000, depth: 334, prepackRight: true, simpleStore: false },
+  { rows: 23, columns: 777, depth: 400, prepackRight: true, rightTransposed: true },
+  { rows: 15, columns: 530, depth: 540, prepackRight: true, leftTransposed: true },
   { rows: 3, columns: 70, depth: 8196, prepackRight: true },
   { rows: 1, columns: 1000, depth: 700 },
   { rows: 1, columns: 1000, depth: 700, rightTransposed: true },
@@ -350,6 +354,24 @@ describe('plans', () => {
     expect(plan).toEqual(planOf(specOf(c, { ...WIDE, threads: 64 })));
     expect(plan?.parts).toBeGreaterThan(4);
     expect(plan === null ? 0 : buildPlanned(specOf(c, WIDE), plan).launches.length).toBe(2);
+  });
+
+  it('let row tiles take turns at pieces of packed panels that stay in the first-level cache, in few rows but more than wait for memory', () => {
+    const planFor = (rows: number, features: DeviceFeatures): OuterPlan => {
+      const plan = planOf(specOf({ rows, columns: 4096, depth: 4096, prepackRight: true }, features));
+      if (plan?.kind !== 'outer') throw new Error('not a plan of outer products');
+      return plan;
+    };
+    for (const rows of [16, 20, 32]) {
+      const plan = planFor(rows, WIDE);
+      expect(plan.rowTiles).toBeGreaterThan(1);
+      expect(plan.prefetchTiles).toBe(plan.rowTiles);
+      // This piece and the next, in 48 KiB.
+      expect(2 * plan.depthBlock * plan.width * 4).toBeLessThanOrEqual(24 * 1024);
+      expect(plan.tileVectors).toBeGreaterThan(1);
+    }
+    for (const rows of [1, 4, 8, 12]) expect(planFor(rows, WIDE)).toMatchObject({ rowTiles: 1, prefetchTiles: 1 });
+    for (const rows of [16, 32]) expect(planFor(rows, NARROW).depthBlock).toBe(4096);
   });
 
   it('keep the register tile inside the registers', () => {

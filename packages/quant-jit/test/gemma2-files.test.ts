@@ -126,6 +126,12 @@ describe('a folder', () => {
     expect(() => tokenizer.checkFits(gemma2Config({ ...ODD_SIZES, vocabSize: 300 }))).toThrow(
       /token 256, the model expects 2/,
     );
+    expect(() =>
+      tokenizer.checkFits(gemma2Config({ ...ODD_SIZES, vocabSize: 300, bosTokenId: 256, eosTokenIds: [299] })),
+    ).toThrow(/no token 299, which the model has as eos_token_id/);
+    const { json } = byteTokenizer() as { readonly json: { readonly model: { readonly vocab: object } } };
+    const negative = { ...json, model: { ...json.model, vocab: { ...json.model.vocab, '<0x41>': -7 } } };
+    expect(() => new GemmaTokenizer(negative)).toThrow(/token "<0x41>" has the id -7/);
   });
 });
 
@@ -266,6 +272,8 @@ describe('a configuration', () => {
     ['bos_token_id', { bos_token_id: 37 }, /"bos_token_id" is 37.*below vocab_size \(37\)/],
     ['attention_bias', { attention_bias: 1 }, /"attention_bias" is 1.*true or false/],
     ['sliding_window', { sliding_window: 0 }, /"sliding_window" is 0/],
+    ['num_hidden_layers', { num_hidden_layers: 1e9 }, /"num_hidden_layers" is 1000000000.*at most 10000/],
+    ['final_logit_softcapping', { final_logit_softcapping: 1e308 }, /"final_logit_softcapping" is 1e\+308.*32-bit/],
   ])('is refused by the name of the field: %s', (_, fields, message) => {
     expect(() => parseGemma2Config({ ...good, ...fields })).toThrow(message);
   });

@@ -43,6 +43,8 @@ export interface Gemma2Config {
 type Json = Readonly<Record<string, unknown>>;
 
 const OP = 'gemma2 config';
+/** Above this a file is wrong: lists of layers are not made for it. */
+const MOST_LAYERS = 10_000;
 
 function wrong(where: string, field: string, problem: string, cure: string): ProjError {
   return new ProjError('serialization', `${where}: "${field}" ${problem}`, { op: OP, cure });
@@ -78,12 +80,12 @@ class Fields {
     return value as number;
   }
 
-  /** A positive number. */
+  /** A positive number that a float can hold. */
   positive(field: string, fallback: number): number {
     if (this.#absent(field)) return fallback;
     const value = this.json[field];
-    if (typeof value !== 'number' || !Number.isFinite(value) || value <= 0)
-      throw this.fail(field, `is ${JSON.stringify(value)}`, 'Give a positive number');
+    if (typeof value !== 'number' || !(Math.fround(value) > 0) || !Number.isFinite(Math.fround(value)))
+      throw this.fail(field, `is ${JSON.stringify(value)}`, 'Give a positive number that a 32-bit float can hold');
     return value;
   }
 
@@ -199,6 +201,8 @@ export function parseGemma2Config(json: unknown, where = 'config.json'): Gemma2C
   checkActivation(fields);
   const vocabSize = fields.size('vocab_size');
   const numHiddenLayers = fields.size('num_hidden_layers');
+  if (numHiddenLayers > MOST_LAYERS)
+    throw fields.fail('num_hidden_layers', `is ${numHiddenLayers}`, `Give at most ${MOST_LAYERS}`);
   const numAttentionHeads = fields.size('num_attention_heads');
   const numKeyValueHeads = fields.size('num_key_value_heads');
   const headDim = fields.size('head_dim');

@@ -53,6 +53,18 @@ function templateText(template: unknown): string | null {
   return typeof chosen?.template === 'string' ? chosen.template : null;
 }
 
+/** The library makes a list of tokens by id: an id that is none would leave its token out. */
+function checkIds(json: { readonly model?: { readonly vocab?: unknown } }): void {
+  const vocabulary = json.model?.vocab;
+  if (typeof vocabulary !== 'object' || vocabulary === null || Array.isArray(vocabulary)) return;
+  for (const [token, id] of Object.entries(vocabulary as Readonly<Record<string, unknown>>))
+    if (!Number.isSafeInteger(id) || (id as number) < 0)
+      throw new ProjError('serialization', `token ${JSON.stringify(token)} has the id ${JSON.stringify(id)}`, {
+        op: OP,
+        cure: 'tokenizer.json is damaged: fetch it again',
+      });
+}
+
 /** A tokenizer of a Gemma 2 model. */
 export class GemmaTokenizer {
   /** The content of `tokenizer.json`. */
@@ -72,6 +84,7 @@ export class GemmaTokenizer {
   constructor(json: object, config: TokenizerConfig = {}) {
     this.json = json;
     this.config = config;
+    checkIds(json);
     try {
       this.#tokenizer = new Tokenizer(json, config);
     } catch (error) {
@@ -210,7 +223,7 @@ export class GemmaTokenizer {
     return this.encode(this.renderChat(messages, options), { addSpecialTokens: false });
   }
 
-  /** Checks that this is a tokenizer for models of `config`. Errors: more tokens than embeddings; another <bos> than the model's. */
+  /** Checks that this is a tokenizer for models of `config`. Errors: more tokens than embeddings; another <bos> than the model's; no token where the model has a special one. */
   checkFits(config: Gemma2Config, where = 'the tokenizer'): void {
     const cure = 'Use the tokenizer.json that came with the weights';
     if (this.vocabSize > config.vocabSize)
@@ -225,5 +238,14 @@ export class GemmaTokenizer {
         `${where} begins texts with token ${this.bosId}, the model expects ${config.bosTokenId} (bos_token_id)`,
         { op: OP, cure },
       );
+    const { bosTokenId, eosTokenIds, padTokenId } = config;
+    const special = { bos_token_id: [bosTokenId], eos_token_id: eosTokenIds, pad_token_id: [padTokenId] };
+    for (const [field, ids] of Object.entries(special))
+      for (const id of ids)
+        if (id !== null && this.tokenOf(id) === null)
+          throw new ProjError('serialization', `${where} has no token ${id}, which the model has as ${field}`, {
+            op: OP,
+            cure,
+          });
   }
 }

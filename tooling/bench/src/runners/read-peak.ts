@@ -7,18 +7,28 @@ import type { Device, Kernel, Program, Value } from '@proj/kernel';
 import type { Prepared } from '../serve.ts';
 
 const LINES = 8;
-/** Bytes ahead that are asked for; 0 leaves it to the processor. */
-const AHEAD = [0, 1024, 2048, 4096, 16_384] as const;
+/** Bytes ahead that are asked for, and the cache that they shall come to; 0 leaves it to the processor. */
+const WAYS = [
+  { ahead: 0, cache: 1 },
+  { ahead: 1024, cache: 1 },
+  { ahead: 2048, cache: 1 },
+  { ahead: 4096, cache: 1 },
+  { ahead: 4096, cache: 2 },
+  { ahead: 8192, cache: 2 },
+  { ahead: 16_384, cache: 2 },
+] as const;
+type Way = (typeof WAYS)[number];
+const MOST_AHEAD = Math.max(...WAYS.map(({ ahead }) => ahead));
 const TRIALS = 3;
 
-function readKernel(lanes: number, ahead: number): Kernel {
-  return buildKernel(`read_peak_${ahead}`, (b) => {
+function readKernel(lanes: number, { ahead, cache }: Way): Kernel {
+  return buildKernel(`read_peak_${ahead}_${cache}`, (b) => {
     const [source, out] = [b.buffer('source', 'i32'), b.buffer('out', 'i32', 'write')];
     const zeros: Value[] = Array.from({ length: LINES }, () => b.splat(b.constant(0, 'i32'), lanes));
     const sums = b.for(b.begin, b.end, lanes * LINES, zeros, (i, ...totals) =>
       totals.map((total, line) => {
         const at = b.add(i, line * lanes);
-        if (ahead > 0) b.prefetch(source, b.add(at, ahead / 4));
+        if (ahead > 0) b.prefetch(source, b.add(at, ahead / 4), cache);
         return b.add(total, b.load(source, at, lanes));
       }),
     );
@@ -37,11 +47,11 @@ export function readPeak(device: Device, threads: number, bytes: number): Prepar
   const block = lanes * LINES;
   const items = Math.floor(bytes / 4 / block) * block;
   // The last blocks ask for bytes past the end: room for them, though a prefetch never faults.
-  const source = device.allocate(items * 4 + Math.max(...AHEAD) + 4 * block);
+  const source = device.allocate(items * 4 + MOST_AHEAD + 4 * block);
   const out = device.allocate(threads * lanes * 4);
   for (let at = 0; at < source.bytes; at += FILL.length)
     device.write(source, at, FILL.subarray(0, Math.min(FILL.length, source.bytes - at)));
-  const compiled = device.compile(AHEAD.map((ahead) => readKernel(lanes, ahead)));
+  const compiled = device.compile(WAYS.map((way) => readKernel(lanes, way)));
   const ways = compiled.map((kernel) =>
     device.program(
       [
@@ -69,7 +79,7 @@ export function readPeak(device: Device, threads: number, bytes: number): Prepar
   if (best === undefined) throw new RangeError('the device compiled nothing');
   return {
     run: () => best.program.run(buffers, []),
-    detail: () => ({ ahead: AHEAD[timed.findIndex(({ program }) => program === best.program)] ?? 0 }),
+    detail: () => ({ ...WAYS[timed.findIndex(({ program }) => program === best.program)] }),
     dispose: () => {
       for (const program of ways) program.dispose();
       for (const buffer of buffers) buffer.dispose();

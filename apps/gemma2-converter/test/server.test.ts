@@ -22,12 +22,12 @@ beforeAll(async () => {
     kvCache: 'f32',
     mode: 'exact',
   });
-  model = await openConverted(path('model.q8'));
+  model = await openConverted(path('model.q8'), { sequences: 4 });
   server = new ModelServer({
     modelName: 'model',
     tokenizer: tokenizerOf(model),
     stopTokens: recordOf(model).stopTokens,
-    sequences: Array.from({ length: 4 }, () => model.loaded.sequence()),
+    group: model.loaded.group,
     queue: 4,
     maxBody: 20_000,
   });

@@ -315,7 +315,7 @@ describe('the choice of a device', () => {
 describe('what cannot be opened', () => {
   it('for lack of memory says how much is needed, and for what', async () => {
     const model = await openModel(synthetic, { device: 'interpreter' });
-    const need = sequenceNeed(model.il, 128);
+    const need = sequenceNeed(model.il, { maxTokens: 128 });
     // Two layers of keys and values: 2 heads of 16, 48 positions, floats.
     expect(need.caches).toBe(2 * 2 * 2 * 16 * 48 * 4);
     model.dispose();
@@ -336,7 +336,7 @@ describe('what cannot be opened', () => {
     const sequence = model.sequence();
     sequence.feed(prompt);
     const allocated = allocate.mock.calls.reduce((sum, [bytes]) => sum + bytes, 0);
-    const { caches, steps } = sequenceNeed(model.il, 32);
+    const { caches, steps } = sequenceNeed(model.il, { maxTokens: 32 });
     // Control blocks, angles and the input are small change.
     expect(allocated / (caches + steps)).toBeGreaterThan(0.99);
     expect(allocated / (caches + steps)).toBeLessThan(1.15);

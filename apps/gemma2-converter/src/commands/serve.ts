@@ -1,7 +1,7 @@
 /** `serve`: a model over HTTP. */
 import { basename, extname } from 'node:path';
 import { z } from 'zod';
-import { describe, openConverted, prepare, recordOf, tokenizerOf } from '../model/open.ts';
+import { describe, openConverted, recordOf, tokenizerOf } from '../model/open.ts';
 import { count, countOrZero, deviceShape, type Flags, notNegative, readOptions, userPath } from '../options.ts';
 import { ModelServer } from '../server/server.ts';
 import { print, say } from './terminal.ts';
@@ -31,15 +31,15 @@ export async function runServe(file: string, flags: Flags): Promise<number> {
     sequences: options.slots,
     onMessage: say,
   });
-  const sequences = Array.from({ length: options.slots }, () => model.loaded.sequence());
-  for (const sequence of sequences) prepare(sequence);
+  const { group } = model.loaded;
+  group.prepare();
   model.loaded.settle();
   const modelName = options.name ?? basename(file, extname(file));
   const server = new ModelServer({
     modelName,
     tokenizer: tokenizerOf(model),
     stopTokens: recordOf(model).stopTokens,
-    sequences,
+    group,
     queue: options.queue,
     maxBody: options.maxBody,
     log: say,
@@ -65,7 +65,6 @@ export async function runServe(file: string, flags: Flags): Promise<number> {
     process.on('SIGINT', stop);
     process.on('SIGTERM', stop);
   });
-  for (const sequence of sequences) sequence.dispose();
   model.loaded.dispose();
   return 0;
 }

@@ -1,10 +1,11 @@
 /**
- * Who runs when: sequences are *slots*, requests wait in a queue of limited length, and the active ones take turns, one token each (or one part of the prompt).
- * Between two steps the event loop has its turn, so that clients are heard while the model works.
+ * Who runs when: sequences are *slots*, and requests wait in a queue of limited length. In each round the texts that are being written get their next token, all in
+ * one step, which reads the weights once; before it, one of the new prompts is read for a while, each in its turn. Between two steps the event loop has
+ * its turn, so that clients are heard while the model works.
  */
 import { type ProjError, toProjError } from '@proj/kernel';
 import { type FinishReason, Sampler, type SamplingOptions } from '@proj/quant-jit/gemma2';
-import type { StepModel } from '@proj/quant-jit/jit';
+import type { SequenceGroup, StepModel } from '@proj/quant-jit/jit';
 
 /** A text to be written. */
 export interface Job extends SamplingOptions {
@@ -45,12 +46,18 @@ interface Run {
   /** Tokens of the prompt that were fed. */
   fed: number;
   made: number;
+  /** The token that was chosen last; -1 while the prompt is read. */
   last: number;
 }
 
 interface Slot {
   readonly sequence: StepModel;
   run: Run | null;
+}
+/** A slot that runs. */
+interface Busy {
+  readonly sequence: StepModel;
+  readonly run: Run;
 }
 
 /** Tokens of a prompt that one turn takes at most and at least, and how long it should be, in seconds: others wait meanwhile. */
@@ -62,6 +69,7 @@ const immediate = (): Promise<void> => new Promise((resolve) => setImmediate(res
 
 /** Shares sequences among jobs. */
 export class Scheduler {
+  readonly #group: SequenceGroup;
   readonly #slots: readonly Slot[];
   readonly #limit: number;
   readonly #events: SchedulerEvents;
@@ -69,10 +77,13 @@ export class Scheduler {
   readonly #idle = new Set<() => void>();
   #running = false;
   #promptTurn: number = PROMPT_TURN.least;
+  /** Number of the slot whose prompt was read last. */
+  #prompted = -1;
 
   /** `limit` is how many jobs may wait. */
-  constructor(sequences: readonly StepModel[], limit: number, events: SchedulerEvents = {}) {
-    this.#slots = sequences.map((sequence) => ({ sequence, run: null }));
+  constructor(group: SequenceGroup, limit: number, events: SchedulerEvents = {}) {
+    this.#group = group;
+    this.#slots = group.sequences.map((sequence) => ({ sequence, run: null }));
     this.#limit = limit;
     this.#events = events;
   }
@@ -144,54 +155,99 @@ export class Scheduler {
     // Whoever submits has its say before the first token.
     await immediate();
     while (this.#slots.some(({ run }) => run !== null)) {
-      let stepped = false;
-      for (const slot of this.#slots) {
-        const { run } = slot;
-        if (run === null || !run.job.ready()) continue;
-        stepped = true;
-        this.#turn(slot, run);
+      const prompting = this.#nextPrompt();
+      if (prompting !== null) {
+        this.#readPrompt(prompting);
         await immediate();
       }
-      if (!stepped) await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+      const writing = this.#ready().filter(({ run }) => run.last >= 0);
+      if (writing.length > 0) {
+        this.#writeTokens(writing);
+        await immediate();
+      }
+      if (prompting === null && writing.length === 0) await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
     }
     this.#running = false;
     for (const resolve of this.#idle) resolve();
     this.#idle.clear();
   }
 
-  #turn(slot: Slot, run: Run): void {
-    const { job } = run;
-    try {
-      const ended = this.#step(slot.sequence, run);
-      if (ended === null) return;
-      this.#remove(run);
-      job.onEnd(ended);
-    } catch (error) {
-      this.#remove(run);
-      job.onError(toProjError(error));
-    }
+  /** Slots whose readers keep up. */
+  #ready(): Busy[] {
+    return this.#slots.flatMap(({ sequence, run }) => (run?.job.ready() === true ? [{ sequence, run }] : []));
   }
 
-  /** One step of a job; gives why it ends, if it does. */
-  #step(sequence: StepModel, run: Run): FinishReason | null {
+  /** The next one, in turn, whose prompt is not read to its end. */
+  #nextPrompt(): Busy | null {
+    const count = this.#slots.length;
+    for (let step = 1; step <= count; step++) {
+      const number = (this.#prompted + step) % count;
+      const { sequence, run } = this.#slots[number];
+      if (run === null || run.last >= 0 || !run.job.ready()) continue;
+      this.#prompted = number;
+      return { sequence, run };
+    }
+    return null;
+  }
+
+  /** A part of a prompt; after the last one, the first token. */
+  #readPrompt({ sequence, run }: Busy): void {
+    const part = run.job.prompt.slice(run.fed, run.fed + this.#promptTurn);
+    this.#guarded([run], () => {
+      const started = performance.now();
+      const logits = sequence.feed(part);
+      const seconds = (performance.now() - started) / 1000;
+      this.#events.onStep?.(seconds, part.length);
+      if (part.length === this.#promptTurn) this.#promptTurn = nextTurn(part.length, seconds);
+      run.fed += part.length;
+      if (run.fed === run.job.prompt.length) this.#take(run, logits);
+    });
+  }
+
+  /** The next token of each. */
+  #writeTokens(writing: readonly Busy[]): void {
+    const full = writing.filter(({ sequence }) => sequence.position >= sequence.maxLength);
+    for (const { run } of full) this.#end(run, 'length');
+    const rest = writing.filter((each) => !full.includes(each));
+    if (rest.length === 0) return;
+    this.#guarded(
+      rest.map(({ run }) => run),
+      () => {
+        const started = performance.now();
+        const logits = this.#group.feedEach(rest.map(({ sequence, run }) => ({ sequence, token: run.last })));
+        this.#events.onStep?.((performance.now() - started) / 1000, 0);
+        rest.forEach(({ run }, i) => this.#guarded([run], () => this.#take(run, logits[i])));
+      },
+    );
+  }
+
+  /** Chooses the token that follows. */
+  #take(run: Run, logits: Float32Array): void {
     const { job } = run;
-    const part = run.fed < job.prompt.length ? job.prompt.slice(run.fed, run.fed + this.#promptTurn) : [run.last];
-    if (sequence.position + part.length > sequence.maxLength) return 'length';
-    const started = performance.now();
-    const logits = sequence.feed(part);
-    const ofPrompt = run.fed < job.prompt.length ? part.length : 0;
-    const seconds = (performance.now() - started) / 1000;
-    this.#events.onStep?.(seconds, ofPrompt);
-    if (ofPrompt === this.#promptTurn) this.#promptTurn = nextTurn(ofPrompt, seconds);
-    run.fed += ofPrompt;
-    if (run.fed < job.prompt.length) return null;
     const token = run.sampler.next(logits, run.seen ?? []);
-    if (job.stopIds.has(token)) return 'stop';
+    if (job.stopIds.has(token)) return this.#end(run, 'stop');
     run.last = token;
     run.made++;
     run.seen?.push(token);
-    if (job.onToken(token)) return 'stop';
-    return run.made >= job.maxNewTokens ? 'length' : null;
+    if (job.onToken(token)) this.#end(run, 'stop');
+    else if (run.made >= job.maxNewTokens) this.#end(run, 'length');
+  }
+
+  #end(run: Run, reason: FinishReason): void {
+    this.#remove(run);
+    run.job.onEnd(reason);
+  }
+
+  /** What goes wrong ends these runs, and no others. */
+  #guarded(runs: readonly Run[], work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      for (const run of runs) {
+        this.#remove(run);
+        run.job.onError(toProjError(error));
+      }
+    }
   }
 }
 

@@ -2,7 +2,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { ProjError, toProjError } from '@proj/kernel';
 import { type GemmaTokenizer, TextStream } from '@proj/quant-jit/gemma2';
-import type { StepModel } from '@proj/quant-jit/jit';
+import type { SequenceGroup } from '@proj/quant-jit/jit';
 import { Answer, type AnswerKind, sendJson } from './answers.ts';
 import { Gauge, ServerMetrics } from './metrics.ts';
 import { parseChat, parseCompletion, RequestError, type TextRequest } from './requests.ts';
@@ -14,8 +14,8 @@ export interface ServerSettings {
   readonly modelName: string;
   readonly tokenizer: GemmaTokenizer;
   readonly stopTokens: readonly number[];
-  /** One for each request that runs at the same time. */
-  readonly sequences: readonly StepModel[];
+  /** A sequence for each request that runs at the same time. */
+  readonly group: SequenceGroup;
   /** Requests that may wait. */
   readonly queue: number;
   /** Largest body of a request, in bytes. */
@@ -52,7 +52,7 @@ export class ModelServer {
   constructor(settings: ServerSettings) {
     this.#settings = settings;
     this.#longestToken = longestToken(settings.tokenizer);
-    this.scheduler = new Scheduler(settings.sequences, settings.queue, {
+    this.scheduler = new Scheduler(settings.group, settings.queue, {
       onStep: (seconds, promptTokens) => {
         this.metrics.step.observe(seconds);
         if (promptTokens > 0) this.metrics.promptTokens.add(promptTokens);

@@ -1,23 +1,8 @@
-/**
- * `CompiledNativeILNN`: a converted model as compiled code. A step is one call into the device, threads inside; the number of tokens and the position are
- * read by the kernels from a control block.
- */
-import {
-  type CompiledKernel,
-  type Device,
-  type DeviceBuffer,
-  type Kernel,
-  type Launch,
-  type Program,
-  ProjError,
-} from '@proj/kernel';
+/** `CompiledNativeILNN`: a converted model as compiled code, for one sequence. */
+import type { Device, Kernel } from '@proj/kernel';
+import { ProjError } from '@proj/kernel';
 import type { NativeCodeILNN } from '../il/native-code-ilnn.ts';
-import { rowStride } from '../kernels/rows.ts';
-import type { CompiledLowering, KeptLowerings } from './kept.ts';
-import { lower, type Lowered, type StepKind } from './lower.ts';
-import { StepMemory, type ValuePlace } from './places.ts';
-import { shapeOf } from './shape.ts';
-import type { ModelWeights } from './weights.ts';
+import { type CompileOptions, type CompileReport, StepEngine } from './engine.ts';
 
 /** What runs steps of a program and remembers the tokens: compiled code, or the interpreter. */
 export interface StepModel {
@@ -37,93 +22,28 @@ export interface StepModel {
   dispose(): void;
 }
 
-export interface CompileOptions {
-  readonly device: Device;
-  readonly weights: ModelWeights;
-  /** Most tokens of one step; longer prompts are taken in chunks of this (default 128). */
-  readonly maxTokens?: number;
-  /** What earlier processes made of this very program, which it need not be read for then. */
-  readonly kept?: KeptLowerings | undefined;
-}
-
-/** Times of a compilation, apart from those of running. */
-export interface CompileReport {
-  readonly device: string;
-  readonly description: string;
-  /** Kernels of the code that was made so far. */
-  readonly kernels: number;
-  readonly launchesPerStep: number;
-  readonly compileMs: number;
-}
-
-/** One lowering of the program, compiled. */
-interface StepProgram extends CompiledLowering {
-  readonly program: Program;
-  /** Where values lie. */
-  places(): ReadonlyMap<string, ValuePlace>;
-}
-
-/** A program compiled for a device. Holds the caches of one sequence. */
-export class CompiledNativeILNN implements StepModel {
-  readonly device: Device;
-  readonly maxTokens: number;
-  readonly maxLength: number;
-  readonly #il: NativeCodeILNN | (() => NativeCodeILNN);
-  readonly #kept: KeptLowerings | undefined;
-  readonly #memory: StepMemory;
-  readonly #kernels = new Map<string, Kernel>();
-  readonly #compiled = new Map<Kernel, CompiledKernel>();
-  readonly #columns: number;
-  readonly #vocabulary: number;
-  readonly #weights: ModelWeights;
-  readonly #unsubscribe: (() => void) | undefined;
-  #decode: StepProgram | undefined;
-  #chunk: StepProgram | undefined;
-  #compileMs = 0;
+/** One of the sequences of an engine, which outlives it. */
+export class EngineSequence implements StepModel {
+  readonly engine: StepEngine;
+  /** Which of the engine's sequences it is. */
+  readonly number: number;
   #position = 0;
 
-  /** The program may be given as a function, for where nobody asks for it. */
-  constructor(il: NativeCodeILNN | (() => NativeCodeILNN), { device, weights, maxTokens = 128, kept }: CompileOptions) {
-    this.#il = il;
-    this.#kept = kept;
-    this.device = device;
-    this.maxTokens = Math.max(1, maxTokens);
-    const { positions, columns, vocabulary } = kept?.facts ?? shapeOf(this.il);
-    this.maxLength = positions === 0 ? Infinity : positions;
-    this.#memory = new StepMemory(device, positions, weights, this.maxTokens);
-    this.#columns = columns;
-    this.#vocabulary = vocabulary ?? Infinity;
-    this.#weights = weights;
-    this.#unsubscribe = weights.subscribe?.((old, fresh) => this.#rebind(old, fresh));
-    this.#decode = this.#compile('token');
+  constructor(engine: StepEngine, number: number) {
+    this.engine = engine;
+    this.number = number;
+  }
+
+  get il(): NativeCodeILNN {
+    return this.engine.il;
   }
 
   get position(): number {
     return this.#position;
   }
 
-  get il(): NativeCodeILNN {
-    return typeof this.#il === 'function' ? this.#il() : this.#il;
-  }
-
-  get report(): CompileReport {
-    const { name, features } = this.device;
-    return {
-      device: name,
-      description: features.description,
-      kernels: this.#allKernels().size,
-      launchesPerStep: this.#decode?.launches.length ?? 0,
-      compileMs: this.#compileMs,
-    };
-  }
-
-  /** The kernels of the code that was made so far, for people: print them, or let the device show what they became. */
-  get kernels(): readonly Kernel[] {
-    return [...this.#allKernels().values()].map(({ kernel }) => kernel);
-  }
-
-  #allKernels(): ReadonlyMap<string, CompiledKernel> {
-    return new Map([...(this.#decode?.kernels ?? []), ...(this.#chunk?.kernels ?? [])]);
+  get maxLength(): number {
+    return this.engine.maxLength;
   }
 
   rewind(position = 0): void {
@@ -149,181 +69,83 @@ export class CompiledNativeILNN implements StepModel {
    * @throws ProjError `invalid-argument` for an input of the wrong length or a token outside the vocabulary, `index-out-of-range` for a full context.
    */
   call(input: ArrayLike<number>): readonly Float32Array[] {
-    const width = this.#columns === 0 ? 1 : this.#columns;
+    const { columns, maxTokens } = this.engine;
+    const width = columns === 0 ? 1 : columns;
     const tokens = input.length / width;
     if (!Number.isInteger(tokens) || tokens === 0)
       throw new ProjError('invalid-argument', `${input.length} numbers are not rows of ${width}`, {
         op: 'call',
         cure: 'Give at least one token, or whole rows',
       });
-    if (this.#position + tokens > this.maxLength)
-      throw new ProjError(
-        'index-out-of-range',
-        `${tokens} tokens after ${this.#position} do not fit ${this.maxLength} positions`,
-        {
-          op: 'call',
-          cure: 'Shorten the prompt, or convert the model with a longer context',
-        },
-      );
-    this.#check(input);
-    for (let first = 0; ; first += this.maxTokens) {
-      const count = Math.min(this.maxTokens, tokens - first);
-      const step = this.#step(input, first, count);
-      if (first + count >= tokens) return this.#results(step, count);
+    this.requireRoom(tokens);
+    this.engine.check(input);
+    for (let first = 0; ; first += maxTokens) {
+      const count = Math.min(maxTokens, tokens - first);
+      const rows = Array.from({ length: count }, (_, t) => ({ position: this.#position + t, sequence: this.number }));
+      const results = this.engine.step(count === 1 ? 'token' : 'prompt', rows, input, first);
+      this.#position += count;
+      if (first + count >= tokens) return results;
     }
   }
 
-  /** The floats of a value of the last step, for comparisons; the value's place may have been used again by a later one. */
-  value(name: string, tokens: number): Float32Array {
-    const step = tokens === 1 ? this.#decode : this.#chunk;
-    const place = step?.places().get(name);
-    if (place?.kind !== 'f32')
-      throw new ProjError('invalid-argument', `there are no floats %${name}`, {
-        op: 'value',
-        cure: 'See the program for names',
-      });
-    return this.#read(place, place.rows === 'T' ? tokens : 1);
+  /** @throws ProjError `index-out-of-range` when the context has no room for so many tokens more. */
+  requireRoom(tokens: number): void {
+    if (this.#position + tokens <= this.maxLength) return;
+    throw new ProjError(
+      'index-out-of-range',
+      `${tokens} tokens after ${this.#position} do not fit ${this.maxLength} positions`,
+      { op: 'call', cure: 'Shorten the prompt, or convert the model with a longer context' },
+    );
   }
 
-  /** The integer sums of a value of the last step, `[token][column][group]`; as `value`. */
-  integers(name: string, tokens: number): Int32Array {
-    const place = (tokens === 1 ? this.#decode : this.#chunk)?.places().get(name);
-    if (place?.kind !== 'i32')
-      throw new ProjError('invalid-argument', `there are no integers %${name}`, {
-        op: 'integers',
-        cure: 'Ask for a result of int_dot or xnor_dot, in a program whose passes have not joined it',
-      });
-    const count = (place.rows === 'T' ? tokens : 1) * place.columns * place.groups;
-    return new Int32Array(this.device.read(this.#memory.slots[place.slot], place.offset, 4 * count).buffer);
+  /** @internal A step of the engine that this sequence had a token in. */
+  stepped(): void {
+    this.#position++;
   }
 
-  #rebind(old: DeviceBuffer, fresh: DeviceBuffer): void {
-    this.#memory.slots.forEach((buffer, slot) => {
-      if (buffer === old) this.#memory.slots[slot] = fresh;
-    });
+  dispose(): void {}
+}
+
+/** A program compiled for a device. Holds the caches of one sequence. */
+export class CompiledNativeILNN extends EngineSequence {
+  /** The program may be given as a function, for where nobody asks for it. */
+  constructor(il: NativeCodeILNN | (() => NativeCodeILNN), options: CompileOptions) {
+    super(new StepEngine(il, options), 0);
   }
 
-  /** Makes the code for chunks of a prompt now, which the first longer prompt would else wait for. */
+  get device(): Device {
+    return this.engine.device;
+  }
+
+  get maxTokens(): number {
+    return this.engine.maxTokens;
+  }
+
+  get report(): CompileReport {
+    return this.engine.report;
+  }
+
+  /** The kernels of the code that was made so far, for people: print them, or let the device show what they became. */
+  get kernels(): readonly Kernel[] {
+    return this.engine.kernels;
+  }
+
+  /** Makes the code for parts of a prompt now, which the first longer prompt would else wait for. */
   prepare(): void {
-    if (this.maxTokens > 1) this.#chunk ??= this.#compile('prompt');
+    if (this.maxTokens > 1) this.engine.prepare('prompt');
   }
 
-  dispose(): void {
-    this.#unsubscribe?.();
-    this.#memory.dispose();
-    this.#decode?.program.dispose();
-    this.#chunk?.program.dispose();
+  /** The floats of a value of the last step of so many tokens, for comparisons; the value's place may have been used again by a later one. */
+  value(name: string, tokens: number): Float32Array {
+    return this.engine.value(tokens === 1 ? 'token' : 'prompt', name, tokens);
   }
 
-  #step(input: ArrayLike<number>, first: number, count: number): StepProgram {
-    this.#weights.advance?.();
-    const step = count === 1 ? (this.#decode ??= this.#compile('token')) : (this.#chunk ??= this.#compile('prompt'));
-    this.#write(input, first, count);
-    this.#memory.writeRows(Array.from({ length: count }, (_, t) => ({ position: this.#position + t, sequence: 0 })));
-    step.program.run(this.#memory.slots, []);
-    this.#position += count;
-    return step;
+  /** The integer sums of a value of the last step of so many tokens, `[token][column][group]`; as `value`. */
+  integers(name: string, tokens: number): Int32Array {
+    return this.engine.integers(tokens === 1 ? 'token' : 'prompt', name, tokens);
   }
 
-  #write(input: ArrayLike<number>, first: number, count: number): void {
-    const place = this.#memory.allocate('input', 0);
-    const buffer = this.#memory.slots[place.slot];
-    if (this.#columns === 0) {
-      const ids = Int32Array.from({ length: count }, (_, t) => input[first + t]);
-      this.device.write(buffer, place.offset, new Uint8Array(ids.buffer));
-      return;
-    }
-    const columns = this.#columns;
-    const stride = rowStride(columns);
-    const floats = input instanceof Float32Array ? input : Float32Array.from(input);
-    const given = floats.subarray(first * columns, (first + count) * columns);
-    let rows = given;
-    if (stride !== columns) {
-      rows = new Float32Array(count * stride);
-      for (let t = 0; t < count; t++) rows.set(given.subarray(t * columns, (t + 1) * columns), t * stride);
-    }
-    this.device.write(buffer, place.offset, new Uint8Array(rows.buffer, rows.byteOffset, rows.byteLength));
-  }
-
-  #results(step: StepProgram, count: number): readonly Float32Array[] {
-    return step.stored.map((place) => this.#read(place, place.rows === 'T' ? count : 1));
-  }
-
-  #read(place: { slot: number; offset: number; columns: number; stride: number }, rows: number): Float32Array {
-    const { columns, stride } = place;
-    const bytes = this.device.read(this.#memory.slots[place.slot], place.offset, 4 * ((rows - 1) * stride + columns));
-    const padded = new Float32Array(bytes.buffer);
-    if (stride === columns || rows === 1) return padded;
-    const result = new Float32Array(rows * columns);
-    for (let row = 0; row < rows; row++)
-      result.set(padded.subarray(row * stride, row * stride + columns), row * columns);
-    return result;
-  }
-
-  /** Tokens must be rows of the embedding. */
-  #check(input: ArrayLike<number>): void {
-    if (this.#columns !== 0) return;
-    for (let i = 0; i < input.length; i++)
-      if (!Number.isInteger(input[i]) || input[i] < 0 || input[i] >= this.#vocabulary)
-        throw new ProjError('invalid-argument', `token ${input[i]} of a vocabulary of ${this.#vocabulary}`, {
-          op: 'call',
-          cure: 'Use the tokenizer that belongs to the model',
-        });
-  }
-
-  #compile(kind: StepKind): StepProgram {
-    const start = performance.now();
-    const step = this.#restored(kind) ?? this.#lowered(kind);
-    this.#compileMs += performance.now() - start;
-    return step;
-  }
-
-  /** From what an earlier process kept. Whatever is wrong with that, the program itself is there. */
-  #restored(kind: StepKind): StepProgram | undefined {
-    try {
-      const compiled = this.#kept?.restore(kind, this.#memory, (name) => this.#kernel(kind, name));
-      return compiled && this.#bind(compiled, () => this.#lower(kind).places);
-    } catch {
-      return undefined;
-    }
-  }
-
-  /** A kernel of a lowering that was restored. */
-  #kernel(kind: StepKind, name: string): Kernel {
-    if (!this.#kernels.has(name)) this.#lower(kind);
-    const kernel = this.#kernels.get(name);
-    if (kernel === undefined)
-      throw new ProjError('kernel-compilation', `the program has no kernel ${name}`, { op: 'compile' });
-    return kernel;
-  }
-
-  #lower(kind: StepKind): Lowered {
-    return lower(this.il, this.#memory, kind, this.#kernels);
-  }
-
-  #lowered(kind: StepKind): StepProgram {
-    const { steps, places, stored } = this.#lower(kind);
-    const used = new Set(steps.map(({ kernel }) => kernel));
-    const fresh = [...used].filter((kernel) => !this.#compiled.has(kernel));
-    this.device.compile(fresh).forEach((compiled, i) => this.#compiled.set(fresh[i], compiled));
-    const kernels = new Map<string, CompiledKernel>();
-    for (const [name, kernel] of this.#kernels) {
-      const compiled = this.#compiled.get(kernel);
-      if (compiled !== undefined && used.has(kernel)) kernels.set(name, compiled);
-    }
-    const launches = steps.map(({ kernel, args, begin, end, grain, chunk }): Launch => {
-      const compiled = this.#compiled.get(kernel);
-      if (compiled === undefined)
-        throw new ProjError('kernel-compilation', `kernel ${kernel.name} is missing`, { op: 'compile' });
-      return { kernel: compiled, args, begin, end, grain, align: 1, ...(chunk === undefined ? {} : { chunk }) };
-    });
-    const lowering = { launches, kernels, stored };
-    const step = this.#bind(lowering, () => places);
-    this.#kept?.put(kind, this.#memory, lowering);
-    return step;
-  }
-
-  #bind(lowering: CompiledLowering, places: StepProgram['places']): StepProgram {
-    return { ...lowering, places, program: this.device.program(lowering.launches, this.#memory.slots.length) };
+  override dispose(): void {
+    this.engine.dispose();
   }
 }

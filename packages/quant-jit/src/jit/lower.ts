@@ -378,7 +378,7 @@ function rowParts(at: Lowering, x: ValuePlace, result: Result): readonly RowPart
 /** How each operation becomes launches. */
 const LOWER: { readonly [Op in IlOp]: LowerOp<Op> } = {
   load_input: (at, _, { columns }, [result]) => {
-    const bytes = 4 * at.memory.tokens * (columns === 0 ? 1 : rowStride(columns));
+    const bytes = 4 * Math.max(at.memory.tokens, at.memory.batch) * (columns === 0 ? 1 : rowStride(columns));
     const place = at.memory.allocate('input', bytes);
     if (columns === 0) at.alias(result, { kind: 'tokens', ...place });
     else at.alias(result, { kind: 'f32', rows: 'T', columns, stride: rowStride(columns), ...place });

@@ -7,22 +7,31 @@ import { cacheBytes } from '../kernels/attention.ts';
 import { requireMemory } from '../memory.ts';
 import { PANEL_ROWS } from '../quantize/layout.ts';
 import { ATTENTION_TILE, MOST_THREADS } from './lower.ts';
-import { rowBytes } from './places.ts';
+import { batchRows, rowBytes } from './places.ts';
 import type { Residence } from './residence.ts';
 import { type ProgramShape, shapeOf } from './shape.ts';
 
 const upToPanels = (count: number): number => Math.max(PANEL_ROWS, Math.ceil(count / PANEL_ROWS) * PANEL_ROWS);
 
-/** Memory of one sequence of a program, in bytes. */
+/** What a model shall do: sequences that step together, and tokens of a part of a prompt. */
+export interface MemoryUse {
+  readonly sequences: number;
+  readonly maxTokens: number;
+}
+
+/** Memory of the sequences of a program, in bytes. */
 export interface SequenceNeed {
-  /** Keys and values of all positions. */
+  /** Keys and values of all positions of all sequences. */
   readonly caches: number;
   /** Values of a step of the most tokens. */
   readonly steps: number;
 }
 
-/** What a sequence of this program takes, for steps of at most `maxTokens` tokens. */
-export function sequenceNeed({ config, program }: NativeCodeILNN, maxTokens: number): SequenceNeed {
+/** What sequences of this program take that step together, for parts of prompts of at most `maxTokens` tokens. */
+export function sequenceNeed(
+  { config, program }: NativeCodeILNN,
+  { sequences = 1, maxTokens }: Partial<MemoryUse> & Pick<MemoryUse, 'maxTokens'>,
+): SequenceNeed {
   const positions = upToPanels(config.positions);
   let caches = 0;
   /** Query heads that share a key: kernels of each such number have scores of their own. */
@@ -33,13 +42,14 @@ export function sequenceNeed({ config, program }: NativeCodeILNN, maxTokens: num
     groups.add(heads / kvHeads);
     caches += cacheBytes({ scheme, kvHeads, headDim, positions }).reduce((sum, bytes) => sum + bytes);
   }
-  const arenas = [1, ...(maxTokens > 1 ? [upToPanels(maxTokens)] : [])].map((tokens) => {
-    const views = tokens > 1 ? (['slice'] as const) : (['slice', 'last'] as const);
-    const { bytesPerToken, fixedBytes } = planMemory(program, { bytes: rowBytes, views });
-    return bytesPerToken * tokens + fixedBytes;
-  });
+  const rowsOfLast = planMemory(program, { bytes: rowBytes, views: ['slice', 'last'] });
+  const rowsOfPrompt = planMemory(program, { bytes: rowBytes, views: ['slice'] });
+  const arenas = [
+    (rowsOfLast.bytesPerToken + rowsOfLast.fixedBytes) * (1 + (sequences > 1 ? batchRows(sequences) : 0)),
+    maxTokens > 1 ? rowsOfPrompt.bytesPerToken * upToPanels(maxTokens) + rowsOfPrompt.fixedBytes : 0,
+  ];
   const scores = [...groups].reduce((sum, group) => sum + 4 * ATTENTION_TILE * group * positions * MOST_THREADS, 0);
-  return { caches, steps: scores + arenas.reduce((sum, bytes) => sum + bytes) };
+  return { caches: sequences * caches, steps: scores + arenas.reduce((sum, bytes) => sum + bytes) };
 }
 
 /** All that is asked of a program before it is lowered. */
@@ -47,16 +57,10 @@ export interface ProgramFacts extends ProgramShape {
   readonly need: SequenceNeed;
 }
 
-export const factsOf = (il: NativeCodeILNN, maxTokens: number): ProgramFacts => ({
+export const factsOf = (il: NativeCodeILNN, use: MemoryUse): ProgramFacts => ({
   ...shapeOf(il),
-  need: sequenceNeed(il, maxTokens),
+  need: sequenceNeed(il, use),
 });
-
-/** What a model shall do: sequences at the same time, and tokens of a step. */
-export interface MemoryUse {
-  readonly sequences: number;
-  readonly maxTokens: number;
-}
 
 /**
  * Throws when there is less memory than the model needs on this device. A mapped file counts for nothing: the system gives up its cache of it when it must.
@@ -75,8 +79,8 @@ export function requireModelMemory(
     `${file.path} on device "${device.name}"`,
     {
       weights: device.mapFile !== undefined && residence !== 'memory' ? 0 : file.bytes,
-      [`the caches of ${positions} positions${times}`]: sequences * caches,
-      [`steps of ${maxTokens} tokens${times}`]: sequences * steps,
+      [`the caches of ${positions} positions${times}`]: caches,
+      [`steps of ${maxTokens} tokens`]: steps,
     },
     {
       op: 'openModel',

@@ -4,6 +4,7 @@ import { type ModelFile, openModelFile, type OpenOptions } from '../file/reader.
 import { NativeCodeILNN } from '../il/native-code-ilnn.ts';
 import { chooseDevice, type DeviceChoice, type DeviceName } from './choose.ts';
 import { CompiledNativeILNN, type StepModel } from './compiled.ts';
+import { CompiledGroup, SeparateGroup, type SequenceGroup } from './group.ts';
 import { fileConstants, InterpretedNativeILNN } from './interpreted.ts';
 import { KeptLowerings, LOWERING_CODE } from './kept.ts';
 import { factsOf, type ProgramFacts, requireModelMemory } from './need.ts';
@@ -18,7 +19,7 @@ export interface OpenModelOptions extends OpenOptions {
   /** Positions that the caches hold, at most those of the model (default: all). */
   readonly positions?: number;
   readonly residence?: Residence;
-  /** Sequences that there must be memory for (default 1). */
+  /** Sequences of the model's group (default 1). */
   readonly sequences?: number;
   /** @internal The state of the code that lowers programs, in place of that of the build. */
   readonly code?: string | undefined;
@@ -39,12 +40,14 @@ export interface LoadTimes {
 /** A converted model, ready to run. Sequences share its weights. */
 export class LoadedModel {
   readonly file: ModelFile;
+  /** Sequences that take their next tokens together: as many as were asked for. */
+  readonly group: SequenceGroup;
   readonly choice: DeviceChoice;
   readonly times: LoadTimes;
   readonly #il: () => NativeCodeILNN;
   readonly #make: () => StepModel;
   readonly #weights: FileWeights | null;
-  #first: StepModel | null;
+  #taken = false;
 
   constructor(parts: {
     readonly file: ModelFile;
@@ -52,7 +55,7 @@ export class LoadedModel {
     readonly choice: DeviceChoice;
     readonly times: LoadTimes;
     readonly weights: FileWeights | null;
-    readonly first: StepModel;
+    readonly group: SequenceGroup;
     readonly make: () => StepModel;
   }) {
     this.file = parts.file;
@@ -60,7 +63,7 @@ export class LoadedModel {
     this.choice = parts.choice;
     this.times = parts.times;
     this.#weights = parts.weights;
-    this.#first = parts.first;
+    this.group = parts.group;
     this.#make = parts.make;
   }
 
@@ -69,11 +72,12 @@ export class LoadedModel {
     return this.#il();
   }
 
-  /** A sequence with caches of its own. */
+  /** A sequence that steps by itself: the group where that is of one, and then others. */
   sequence(): StepModel {
-    const first = this.#first;
-    this.#first = null;
-    return first ?? this.#make();
+    const [first, ...others] = this.group.sequences;
+    if (others.length > 0 || this.#taken) return this.#make();
+    this.#taken = true;
+    return first;
   }
 
   /** Moves what is left of the weights into memory of the device, so that no later step waits for it. */
@@ -87,7 +91,7 @@ export class LoadedModel {
   }
 
   dispose(): void {
-    this.#first?.dispose();
+    this.group.dispose();
     this.#weights?.dispose();
   }
 }
@@ -114,45 +118,43 @@ export async function openModel(path: string, options: OpenModelOptions = {}): P
   let read: NativeCodeILNN | null = null;
   const il = (): NativeCodeILNN => (read ??= shortened(NativeCodeILNN.parse(file.il), positions));
   if (code === undefined) il();
+  const facts = (count: number) => (): ProgramFacts => factsOf(il(), { sequences: count, maxTokens });
+  const keptFor = (device: Device, count: number): KeptLowerings | undefined => {
+    if (device.cache === undefined || code === undefined) return undefined;
+    const state = { program: file.sha256, positions, maxTokens, sequences: count };
+    return new KeptLowerings(device.cache, device, code, state, facts(count));
+  };
+  let group: SequenceGroup | null = null;
+  let make = (): StepModel => new InterpretedNativeILNN(il(), fileConstants(file, il()));
   let weights: FileWeights | null = null;
-  let first: CompiledNativeILNN | null = null;
   let compileStart = opened;
-  let kept: KeptLowerings | undefined;
   const choice = chooseDevice(wanted, log, (device) => {
     if (threads !== undefined) device.setThreads(threads);
-    const facts = (): ProgramFacts => factsOf(il(), maxTokens);
-    const state = { program: file.sha256, positions, maxTokens, sequences };
-    kept = device.cache && code !== undefined ? new KeptLowerings(device.cache, device, code, state, facts) : undefined;
-    requireModelMemory(device, file, kept?.facts ?? facts(), residence, { sequences, maxTokens });
+    const kept = keptFor(device, sequences);
+    requireModelMemory(device, file, kept?.facts ?? facts(sequences)(), residence, { sequences, maxTokens });
     const placed = new FileWeights(device, file, residence);
     compileStart = performance.now();
+    const options = { device, weights: placed, maxTokens };
+    let alone = sequences === 1 ? kept : undefined;
+    const one = (): StepModel => new CompiledNativeILNN(il, { ...options, kept: (alone ??= keptFor(device, 1)) });
     try {
-      first = new CompiledNativeILNN(il, {
-        device,
-        weights: placed,
-        maxTokens,
-        kept,
-      });
+      group = sequences > 1 ? new CompiledGroup(il, { ...options, kept }, sequences) : new SeparateGroup([one()]);
+      make = one;
       weights = placed;
     } catch (error) {
       placed.dispose();
       throw error;
     }
   });
-  const { device } = choice;
-  const placed: FileWeights | null = weights;
-  const make = (): StepModel => {
-    if (device === null || placed === null) return new InterpretedNativeILNN(il(), fileConstants(file, il()));
-    return new CompiledNativeILNN(il, { device, weights: placed, maxTokens, kept });
-  };
+  group ??= new SeparateGroup(Array.from({ length: sequences }, make));
   const done = performance.now();
   return new LoadedModel({
     file,
     il,
     choice,
     times: { file: opened - started, weights: compileStart - opened, compile: done - compileStart },
-    weights: placed,
-    first: first ?? make(),
+    weights,
+    group,
     make,
   });
 }

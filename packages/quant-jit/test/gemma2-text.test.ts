@@ -196,4 +196,9 @@ describe('generation', () => {
     );
     expect([pieces, reason]).toEqual([['b', 'c', 'd'], 'length']);
   });
+  it('gives no text for rows of a padded embedding table, which are no tokens', () => {
+    const stream = new TextStream(byteTokenizer());
+    expect([0xc3, 300, 0xa9, 301, 97].map((id) => stream.push(id))).toEqual(['', '', 'é', '', 'a']);
+    expect(stream.end()).toBe('');
+  });
 });

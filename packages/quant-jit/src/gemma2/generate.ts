@@ -81,6 +81,8 @@ export class TextStream {
 
   /** The text that is certain now: often that of the token, nothing while a character is incomplete. */
   push(id: number): string {
+    // Embedding tables are padded: a row without a token may be the likeliest, and has no text.
+    if (this.#tokenizer.tokenOf(id) === null) return '';
     this.#waiting.push(id);
     return this.#incomplete() ? '' : this.end();
   }

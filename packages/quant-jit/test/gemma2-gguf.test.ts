@@ -1,5 +1,5 @@
 /** GGUF files: the same model as the folder it came from, every type dequantised by its formula, and files that are refused. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { noGrad } from '@proj/autograd';
@@ -248,6 +248,18 @@ describe('a GGUF file is refused', () => {
     writeFileSync(path, 'not a model at all, only a text');
     await expect(openGguf(path)).rejects.toThrow(/cut\.gguf: the header cannot be read/);
     await expect(openGguf(join(root, 'nowhere.gguf'))).rejects.toThrow(/no file .*nowhere/);
+  });
+
+  it('when a length in the header lies', async () => {
+    const path = write('lying', 'Q8_0');
+    const bytes = readFileSync(path);
+    const key = 'tokenizer.ggml.token_type';
+    // Behind the key: the type of the value, that of the elements, their number.
+    const length = bytes.indexOf(key) + key.length + 8;
+    expect(bytes.readBigUInt64LE(length)).toBe(BigInt(PIECES.length));
+    bytes.writeBigUInt64LE(900_000n, length);
+    writeFileSync(path, bytes);
+    await expect(openGguf(path)).rejects.toThrow(/lying\.gguf: it ends inside its header/);
   });
 
   it('for a tokenizer of another kind, only when it is asked for', async () => {

@@ -256,25 +256,43 @@ function readTokenizer(path: string, metadata: Metadata): GemmaTokenizer {
   });
 }
 
-/** Opens a GGUF file of a Gemma 2 model: reads its header and checks that every weight is there. Errors name the field or the tensor. */
-export async function openGguf(path: string): Promise<GgufCheckpoint> {
-  if (!existsSync(path)) throw new ProjError('io', `there is no file ${path}`, { op: OP, cure: 'Check the path' });
-  let header: GGUFParseOutput;
+/**
+ * The header. The library asks for ranges as of a file far away: its own reader of local files goes on with zeros where the file ends, for a minute where a length
+ * lies.
+ */
+async function readHeader(path: string, file: number, size: number): Promise<GGUFParseOutput> {
+  const ranges: typeof fetch = (_url, init) => {
+    const [begin, end] = /(\d+)-(\d+)/
+      .exec(new Headers(init?.headers).get('range') ?? '')
+      ?.slice(1)
+      .map(Number) ?? [0, 0];
+    if (begin >= size) throw truncated(path, 'it ends inside its header');
+    const bytes = new Uint8Array(Math.min(end + 1, size) - begin);
+    const count = readSync(file, bytes, 0, bytes.length, begin);
+    return Promise.resolve(new Response(bytes.subarray(0, count)));
+  };
   try {
-    header = await gguf(path, { allowLocalFile: true });
+    return await gguf('https://localhost/', { fetch: ranges });
   } catch (error) {
+    if (error instanceof ProjError) throw error;
     throw new ProjError('serialization', `${path}: the header cannot be read (${(error as Error).message})`, {
       op: OP,
       cure: 'The file is damaged, incomplete or not a GGUF: fetch it again',
       cause: error,
     });
   }
-  const metadata = header.metadata as unknown as Metadata;
+}
+
+/** Opens a GGUF file of a Gemma 2 model: reads its header and checks that every weight is there. Errors name the field or the tensor. */
+export async function openGguf(path: string): Promise<GgufCheckpoint> {
+  if (!existsSync(path)) throw new ProjError('io', `there is no file ${path}`, { op: OP, cure: 'Check the path' });
   const file = openSync(path, 'r');
   try {
-    checkArchitecture(path, metadata);
     const { size } = fstatSync(file);
-    // The library reads zeros beyond the end of a file.
+    const header = await readHeader(path, file, size);
+    const metadata = header.metadata as unknown as Metadata;
+    checkArchitecture(path, metadata);
+    // The last range is filled up with zeros.
     if (Number(header.tensorDataOffset) > size) throw truncated(path, 'it ends inside its header');
     const entries = entriesOf(path, header, size);
     const vocabulary = entries.get('model.embed_tokens.weight')?.info.shape[0];

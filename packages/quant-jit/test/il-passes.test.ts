@@ -321,10 +321,8 @@ test('the layer in docs/brain-blitz.md is what the passes give', () => {
   expect(lines(program)).toHaveLength(29);
 });
 
-test('the program of the 2B shape optimises in well under a second and verifies', () => {
-  const started = performance.now();
+test('the program of the 2B shape optimises and verifies', () => {
   const program = optimise(buildGemma2(big, () => 'q4g32').program);
-  expect(performance.now() - started).toBeLessThan(3000);
   verify(program);
   expect(ops(program).filter((op) => op === 'linear')).toHaveLength(26 * 3 + 1);
   expect(ops(program).filter((op) => op === 'gated_linear')).toHaveLength(26);

@@ -65,7 +65,9 @@ export class Compiler {
     this.cpu = cpu;
     this.#llvm = llvm;
     this.#cache = cache;
-    this.#context = `${packageVersion()} ${kernelCodeDigest ?? ''} ${codeIdentity()} ${cpu.architecture} ${cpu.baseCpu} ${cpu.tuneCpu} ${cpu.vectorBytes} ${cpu.featureString}`;
+    this.#context = hashText(
+      `${packageVersion()} ${kernelCodeDigest ?? ''} ${codeIdentity()} ${cpu.architecture} ${cpu.baseCpu} ${cpu.tuneCpu} ${cpu.vectorBytes} ${cpu.featureString}`,
+    );
   }
 
   /** Lets the compiler use the threads of a runtime (which it has compiled). */

@@ -4,6 +4,7 @@
  * Everything is lazy. Importing this file opens nothing; koffi is an ordinary dependency that may still be missing or unable to load
  * (an exotic platform), which is reported as `device-unavailable` and never as a crash.
  */
+import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { ProjError } from '@proj/kernel';
 
@@ -35,17 +36,27 @@ export function koffi(): Koffi {
 
 /**
  * koffi's own package for this platform where it can be reached, which is all that the main package would load, without the 6 ms that its
- * wrapper (compatibility with older interfaces) takes of a start of 25; else the main package.
+ * wrapper (compatibility with older interfaces) takes; of that package the binary itself, without the 1.5 ms in which it finds out what C library
+ * there is; else the main package.
  */
 function load(): Koffi {
   const ours = createRequire(import.meta.url);
-  try {
-    const binary = createRequire(ours.resolve('koffi'))(`@koromix/koffi-${process.platform}-${process.arch}`) as Koffi;
-    if (typeof binary.load === 'function' && binary.version === EXPECTED_VERSION) return binary;
-  } catch {
-    return ours('koffi') as Koffi;
+  for (const name of binaries()) {
+    try {
+      const binary = createRequire(ours.resolve('koffi'))(name) as Koffi;
+      if (typeof binary.load === 'function' && binary.version === EXPECTED_VERSION) return binary;
+    } catch {
+      continue;
+    }
   }
   return ours('koffi') as Koffi;
+}
+
+function binaries(): string[] {
+  const { platform, arch } = process;
+  const inner = `@koromix/koffi-${platform}-${arch}`;
+  const musl = `/lib/ld-musl-${arch === 'arm64' ? 'aarch64' : 'x86_64'}.so.1`;
+  return platform === 'linux' && !existsSync(musl) ? [`${inner}/linux_${arch}/koffi.node`, inner] : [inner];
 }
 
 /** The version whose inner package was tried; others go through the main package. */

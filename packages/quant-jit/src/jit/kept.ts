@@ -158,6 +158,9 @@ function decodeSlot(slot: SlotEntry): SlotRecord {
   return { name, bytes, contents: new Float32Array(Uint8Array.from(Buffer.from(contents, 'base64')).buffer) };
 }
 
+/** Of a launch, before those of its arguments. */
+const LAUNCH_NUMBERS = 6;
+
 function encodeLaunch(launch: Launch, number: number, slotOf: (slot: number) => number): number[] {
   const { kernel: _, begin, end, grain, align, chunk = 0, args, ...others } = launch;
   // A field that launches get is to be kept too.
@@ -171,12 +174,20 @@ function encodeLaunch(launch: Launch, number: number, slotOf: (slot: number) => 
 }
 
 function decodeLaunch(
-  [number, begin, end, grain, align, chunk, ...places]: readonly number[],
+  numbers: readonly number[],
   kernels: readonly CompiledKernel[],
   slots: readonly number[],
 ): Launch {
   const args: Argument[] = [];
-  for (let i = 0; i < places.length; i += 2)
-    args.push({ kind: 'buffer', binding: slots[places[i]], offset: places[i + 1] });
-  return { kernel: kernels[number], begin, end, grain, align, ...(chunk === 0 ? {} : { chunk }), args };
+  for (let i = LAUNCH_NUMBERS; i < numbers.length; i += 2)
+    args.push({ kind: 'buffer', binding: slots[numbers[i]], offset: numbers[i + 1] });
+  const launch = {
+    kernel: kernels[numbers[0]],
+    args,
+    begin: numbers[1],
+    end: numbers[2],
+    grain: numbers[3],
+    align: numbers[4],
+  };
+  return numbers[5] === 0 ? launch : { ...launch, chunk: numbers[5] };
 }

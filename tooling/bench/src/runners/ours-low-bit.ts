@@ -99,6 +99,9 @@ async function modelOf(scheme: SchemeName): Promise<string> {
   return path;
 }
 
+/** What users load with; the sources, which keep less between processes, where nothing is built. */
+const BUILT = existsSync(new URL('../../../../packages/quant-jit/dist/jit/index.js', import.meta.url));
+
 /** As the peer's are taken: each load in a process of its own, the shortest of a few; checksums and the cache of compiled code are from the first. */
 async function loadingTimes(device: string, threads: number, path: string): Promise<Scalars> {
   const [loads, firsts]: [number[], number[]] = [[], []];
@@ -107,12 +110,25 @@ async function loadingTimes(device: string, threads: number, path: string): Prom
     loads.push(loadMs);
     firsts.push(firstTokenMs);
   }
-  return { loadMs: minimum(loads), firstTokenMs: minimum(firsts), coldLoadMs: loads[0] ?? Number.NaN };
+  return {
+    loadMs: minimum(loads),
+    firstTokenMs: minimum(firsts),
+    coldLoadMs: loads[0] ?? Number.NaN,
+    loadedFrom: BUILT ? 'dist' : 'source',
+  };
 }
 
 function loadOnce(device: string, threads: number, path: string): Promise<{ loadMs: number; firstTokenMs: number }> {
-  const script = fileURLToPath(new URL('ours-load.ts', import.meta.url));
-  const args = [...process.execArgv, script, device, String(threads), path, String(POSITIONS), String(TOKEN)];
+  const script = fileURLToPath(new URL('ours-load.mjs', import.meta.url));
+  const args = [
+    ...(BUILT ? [] : process.execArgv),
+    script,
+    device,
+    String(threads),
+    path,
+    String(POSITIONS),
+    String(TOKEN),
+  ];
   return new Promise((resolve, reject) => {
     execFile(process.execPath, args, (error, stdout, stderr) => {
       if (error === null) resolve(JSON.parse(stdout) as { loadMs: number; firstTokenMs: number });

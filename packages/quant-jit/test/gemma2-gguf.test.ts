@@ -6,7 +6,9 @@ import { noGrad } from '@proj/autograd';
 import { fromArray } from '@proj/tensor';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Gemma2ForCausalLM, loadModel, openGguf } from '../src/gemma2/index.ts';
-import { decodeBlocks } from '../src/gemma2/gguf-blocks.ts';
+import { BLOCK_FORMATS, decodeBlocks } from '../src/gemma2/gguf-blocks.ts';
+import type { BlockType } from '../src/gemma2/tensor-source.ts';
+import ggml from './fixtures/ggml-blocks.json' with { type: 'json' };
 import { ggufBytes, type GgufValue, type WrittenTensor, type WrittenType } from './support/gguf-writer.ts';
 import { tinyTeacher } from './support/tiny-teacher.ts';
 
@@ -218,6 +220,17 @@ describe('numbers worked by hand', () => {
       (3 - 32) * -2,
       -32,
     ]);
+  });
+});
+
+describe('blocks of every format', () => {
+  it.each(Object.entries(ggml.blocks))('%s are the numbers that ggml reads in them', (type, { bytes, values }) => {
+    const found = decodeBlocks(type as BlockType, Buffer.from(bytes, 'base64'));
+    expect(found).toEqual(new Float32Array(Uint8Array.from(Buffer.from(values, 'base64')).buffer));
+    expect(found).toHaveLength(256);
+  });
+  it('are all covered', () => {
+    expect(Object.keys(ggml.blocks).toSorted()).toEqual(Object.keys(BLOCK_FORMATS).toSorted());
   });
 });
 

@@ -40,8 +40,16 @@ const STORED: Partial<Record<GGMLQuantizationType, StoredType>> = {
   [GGMLQuantizationType.BF16]: 'BF16',
   [GGMLQuantizationType.Q4_0]: 'Q4_0',
   [GGMLQuantizationType.Q4_1]: 'Q4_1',
+  [GGMLQuantizationType.Q5_0]: 'Q5_0',
+  [GGMLQuantizationType.Q5_1]: 'Q5_1',
   [GGMLQuantizationType.Q8_0]: 'Q8_0',
+  [GGMLQuantizationType.Q2_K]: 'Q2_K',
+  [GGMLQuantizationType.Q3_K]: 'Q3_K',
+  [GGMLQuantizationType.Q4_K]: 'Q4_K',
+  [GGMLQuantizationType.Q5_K]: 'Q5_K',
   [GGMLQuantizationType.Q6_K]: 'Q6_K',
+  [GGMLQuantizationType.IQ4_NL]: 'IQ4_NL',
+  [GGMLQuantizationType.IQ4_XS]: 'IQ4_XS',
 };
 const KNOWN_TYPES = Object.values(STORED).join(', ');
 const PLAIN_BYTES: Record<PlainType, number> = { F64: 8, F32: 4, F16: 2, BF16: 2 };

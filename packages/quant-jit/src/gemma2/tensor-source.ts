@@ -11,7 +11,8 @@ export type StoredType = PlainType | BlockType;
 /** One number after the other. */
 export type PlainType = 'F64' | 'F32' | 'F16' | 'BF16';
 /** Groups of numbers with common factors, as ggml defines them. */
-export type BlockType = 'Q4_0' | 'Q4_1' | 'Q8_0' | 'Q6_K';
+export type BlockType =
+  'Q4_0' | 'Q4_1' | 'Q5_0' | 'Q5_1' | 'Q8_0' | 'Q2_K' | 'Q3_K' | 'Q4_K' | 'Q5_K' | 'Q6_K' | 'IQ4_NL' | 'IQ4_XS';
 
 /** What is known of a tensor without reading it. */
 export interface TensorInfo {

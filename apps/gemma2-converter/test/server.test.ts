@@ -1,6 +1,6 @@
 /** The server over loopback: many at once, fair turns, clients that leave, requests that make no sense, and its end. */
 import { connect } from 'node:net';
-import { TextStream } from '@proj/quant-jit/gemma2';
+import { generateText, TextStream } from '@proj/quant-jit/gemma2';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { convert } from '../src/conversion/convert.ts';
 import { type OpenedModel, openConverted, recordOf, tokenizerOf } from '../src/model/open.ts';
@@ -205,6 +205,41 @@ describe('eight streams at once', { timeout: 60_000 }, () => {
     await Promise.all(held);
     await until(() => server.scheduler.load.active === 0 && server.scheduler.load.waiting === 0);
     expect((await post('/v1/completions', { prompt: 'y', max_tokens: 1 })).status).toBe(200);
+  });
+});
+
+describe('a prompt that begins like an earlier one', { timeout: 60_000 }, () => {
+  const remembered = async (): Promise<number> =>
+    Number(/^gemma2_prompt_tokens_remembered_total (\d+)/m.exec(await (await fetch(`${base}/metrics`)).text())?.[1]);
+  const text = async (prompt: readonly number[]): Promise<string> => {
+    const response = await post('/v1/completions', { prompt, max_tokens: 12, temperature: 0 });
+    return String(((await response.json()) as Completion).choices[0].text);
+  };
+
+  it('is read from where it differs, to the same answer', async () => {
+    const start = Array.from({ length: 40 }, (_, i) => 40 + ((i * 7) % 50));
+    const [one, two] = [
+      [...start, 60, 61],
+      [...start, 70, 71, 72],
+    ];
+    const fresh = model.loaded.sequence();
+    const alone = async (prompt: readonly number[]): Promise<string> => {
+      let written = '';
+      const stops = { stopIds: recordOf(model).stopTokens, maxNewTokens: 12, temperature: 0 };
+      for await (const piece of generateText(fresh, tokenizerOf(model), prompt, stops)) written += piece;
+      return written;
+    };
+    const before = await remembered();
+    expect(await text(one)).toBe(await alone(one));
+    const first = await remembered();
+    expect(await text(two)).toBe(await alone(two));
+    const second = await remembered();
+    expect(second - first).toBe(40);
+    // The very prompt again: all but its last token.
+    expect(await text(two)).toBe(await alone(two));
+    expect((await remembered()) - second).toBe(42);
+    expect(first).toBeGreaterThanOrEqual(before);
+    fresh.dispose();
   });
 });
 

@@ -97,6 +97,10 @@ const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5
 export class ServerMetrics {
   readonly requests = new Counter('gemma2_requests_total', 'Requests by path and status.');
   readonly promptTokens = new Counter('gemma2_prompt_tokens_total', 'Tokens of prompts that were processed.');
+  readonly rememberedTokens = new Counter(
+    'gemma2_prompt_tokens_remembered_total',
+    'Tokens of prompts that a slot still had from before.',
+  );
   readonly generatedTokens = new Counter('gemma2_generated_tokens_total', 'Tokens that were generated.');
   readonly cancelled = new Counter('gemma2_cancelled_total', 'Requests whose client left before the end.');
   readonly firstToken = new Histogram(
@@ -113,8 +117,8 @@ export class ServerMetrics {
 
   /** All of it as text. */
   text(): string {
-    const { requests, promptTokens, generatedTokens, cancelled, firstToken, step } = this;
-    return [requests, promptTokens, generatedTokens, cancelled, firstToken, step, ...this.#gauges]
+    const { requests, promptTokens, rememberedTokens, generatedTokens, cancelled, firstToken, step } = this;
+    return [requests, promptTokens, rememberedTokens, generatedTokens, cancelled, firstToken, step, ...this.#gauges]
       .flatMap((metric) => [...metric.lines(), ''])
       .join('\n');
   }

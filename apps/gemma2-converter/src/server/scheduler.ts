@@ -2,6 +2,8 @@
  * Who runs when: sequences are *slots*, and requests wait in a queue of limited length. In each round the texts that are being written get their next token, all in
  * one step, which reads the weights once; before it, one of the new prompts is read for a while, each in its turn. Between two steps the event loop has
  * its turn, so that clients are heard while the model works.
+ *
+ * A slot remembers what it read and wrote. A prompt that begins alike, such as a conversation that goes on, is read from where it differs.
  */
 import { type ProjError, toProjError } from '@proj/kernel';
 import { type FinishReason, Sampler, type SamplingOptions } from '@proj/quant-jit/gemma2';
@@ -37,13 +39,15 @@ export interface Load {
 /** Times and counts of the work, for metrics. */
 export interface SchedulerEvents {
   readonly onStep?: (seconds: number, promptTokens: number) => void;
+  /** Tokens of a new prompt that a slot remembered. */
+  readonly onRemembered?: (tokens: number) => void;
 }
 
 interface Run {
   readonly job: Job;
   readonly sampler: Sampler;
   readonly seen: number[] | null;
-  /** Tokens of the prompt that were fed. */
+  /** Tokens of the prompt that the sequence has. */
   fed: number;
   made: number;
   /** The token that was chosen last; -1 while the prompt is read. */
@@ -52,13 +56,12 @@ interface Run {
 
 interface Slot {
   readonly sequence: StepModel;
+  /** What the sequence has read and written. */
+  readonly tokens: number[];
   run: Run | null;
 }
-/** A slot that runs. */
-interface Busy {
-  readonly sequence: StepModel;
-  readonly run: Run;
-}
+/** A slot that runs, as it is now. */
+type Busy = Readonly<Slot> & { readonly run: Run };
 
 /** Tokens of a prompt that one turn takes at most and at least, and how long it should be, in seconds: others wait meanwhile. */
 const PROMPT_TURN = { most: 64, least: 8, seconds: 0.1 } as const;
@@ -83,7 +86,7 @@ export class Scheduler {
   /** `limit` is how many jobs may wait. */
   constructor(group: SequenceGroup, limit: number, events: SchedulerEvents = {}) {
     this.#group = group;
-    this.#slots = group.sequences.map((sequence) => ({ sequence, run: null }));
+    this.#slots = group.sequences.map((sequence) => ({ sequence, tokens: [], run: null }));
     this.#limit = limit;
     this.#events = events;
   }
@@ -139,14 +142,23 @@ export class Scheduler {
     this.#admit();
   }
 
-  /** Gives free slots to those who wait longest. */
+  /** Gives free slots to those who wait longest: of these the one that remembers most of the prompt, and of equals the one with least to forget. */
   #admit(): void {
-    for (const slot of this.#slots) {
-      if (slot.run !== null) continue;
+    for (;;) {
+      const free = this.#slots.filter(({ run }) => run === null);
+      if (free.length === 0) return;
       const next = this.#waiting.shift();
       if (next === undefined) return;
-      slot.sequence.reset();
+      const { prompt } = next.job;
+      // The last token is always read: its logits are wanted.
+      const known = new Map(free.map((slot) => [slot, Math.min(commonLength(slot.tokens, prompt), prompt.length - 1)]));
+      const knownBy = (slot: Slot): number => known.get(slot) ?? 0;
+      const [slot] = free.toSorted((a, b) => knownBy(b) - knownBy(a) || a.tokens.length - b.tokens.length);
+      next.fed = knownBy(slot);
+      slot.sequence.rewind(next.fed);
+      slot.tokens.length = next.fed;
       slot.run = next;
+      this.#events.onRemembered?.(next.fed);
     }
   }
 
@@ -174,7 +186,9 @@ export class Scheduler {
 
   /** Slots whose readers keep up. */
   #ready(): Busy[] {
-    return this.#slots.flatMap(({ sequence, run }) => (run?.job.ready() === true ? [{ sequence, run }] : []));
+    return this.#slots.flatMap(({ sequence, tokens, run }) =>
+      run?.job.ready() === true ? [{ sequence, tokens, run }] : [],
+    );
   }
 
   /** The next one, in turn, whose prompt is not read to its end. */
@@ -182,16 +196,16 @@ export class Scheduler {
     const count = this.#slots.length;
     for (let step = 1; step <= count; step++) {
       const number = (this.#prompted + step) % count;
-      const { sequence, run } = this.#slots[number];
+      const { sequence, tokens, run } = this.#slots[number];
       if (run === null || run.last >= 0 || !run.job.ready()) continue;
       this.#prompted = number;
-      return { sequence, run };
+      return { sequence, tokens, run };
     }
     return null;
   }
 
   /** A part of a prompt; after the last one, the first token. */
-  #readPrompt({ sequence, run }: Busy): void {
+  #readPrompt({ sequence, tokens, run }: Busy): void {
     const part = run.job.prompt.slice(run.fed, run.fed + this.#promptTurn);
     this.#guarded([run], () => {
       const started = performance.now();
@@ -199,6 +213,7 @@ export class Scheduler {
       const seconds = (performance.now() - started) / 1000;
       this.#events.onStep?.(seconds, part.length);
       if (part.length === this.#promptTurn) this.#promptTurn = nextTurn(part.length, seconds);
+      tokens.push(...part);
       run.fed += part.length;
       if (run.fed === run.job.prompt.length) this.#take(run, logits);
     });
@@ -216,6 +231,7 @@ export class Scheduler {
         const started = performance.now();
         const logits = this.#group.feedEach(rest.map(({ sequence, run }) => ({ sequence, token: run.last })));
         this.#events.onStep?.((performance.now() - started) / 1000, 0);
+        for (const { tokens, run } of rest) tokens.push(run.last);
         rest.forEach(({ run }, i) => this.#guarded([run], () => this.#take(run, logits[i])));
       },
     );
@@ -223,6 +239,7 @@ export class Scheduler {
 
   /** Chooses the token that follows. */
   #take(run: Run, logits: Float32Array): void {
+    if (this.#slots.every((slot) => slot.run !== run)) return;
     const { job } = run;
     const token = run.sampler.next(logits, run.seen ?? []);
     if (job.stopIds.has(token)) return this.#end(run, 'stop');
@@ -249,6 +266,12 @@ export class Scheduler {
       }
     }
   }
+}
+
+function commonLength(a: readonly number[], b: readonly number[]): number {
+  let length = 0;
+  while (length < a.length && length < b.length && a[length] === b[length]) length++;
+  return length;
 }
 
 /** How many tokens the next part of a prompt should have, after one of `tokens` that took `seconds`. */

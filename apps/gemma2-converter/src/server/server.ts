@@ -57,6 +57,7 @@ export class ModelServer {
         this.metrics.step.observe(seconds);
         if (promptTokens > 0) this.metrics.promptTokens.add(promptTokens);
       },
+      onRemembered: (tokens) => this.metrics.rememberedTokens.add(tokens),
     });
     this.metrics = new ServerMetrics([
       new Gauge('gemma2_slots', 'Sequences that can run at once.', () => this.scheduler.load.slots),

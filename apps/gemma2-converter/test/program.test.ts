@@ -91,6 +91,13 @@ describe('convert', { timeout: 60_000 }, () => {
     expect(nothing.status).toBe(1);
     expect(nothing.errors).toMatch(/there is no file or folder .*nowhere/);
     expect((await run(['convert', path('teacher'), '-o', path('q1')])).errors).toMatch(/is there already.*--overwrite/);
+    const weights = path('teacher/model.safetensors');
+    const before = readFileSync(weights);
+    expect((await run(['convert', path('teacher'), '-o', weights, '--overwrite'])).errors).toMatch(
+      /model\.safetensors belongs to the model that is converted/,
+    );
+    expect(readFileSync(weights).equals(before)).toBe(true);
+    expect((await run(['convert', path('teacher'), '-o', path(''), '--overwrite'])).errors).toMatch(/is a folder/);
     expect((await run(['convert', path('teacher'), '-o', path('x'), '--scheme', 'q5'])).errors).toMatch(
       /--scheme: .*got "q5"/,
     );

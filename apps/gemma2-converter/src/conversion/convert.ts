@@ -1,8 +1,9 @@
 /** A conversion from end to end: plan, then one constant of the program after the other, then the checksums and the name. */
 import { createHash } from 'node:crypto';
-import { existsSync, statSync } from 'node:fs';
-import { ProjError } from '@proj/kernel';
-import { createModelFile, type ModelFilePlan } from '@proj/quant-jit/file';
+import { existsSync, realpathSync, statSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { attempt, ProjError } from '@proj/kernel';
+import { createModelFile, type ModelFilePlan, readModelHeader } from '@proj/quant-jit/file';
 import {
   type GemmaTokenizer,
   gemma2ConfigJson,
@@ -116,6 +117,22 @@ function rowQuantizer(settings: ConversionSettings, il: NativeCodeILNN, calibrat
   }
 }
 
+/** Refuses to replace a file without being told to, and the model's own files at all: they are read while the output is written. */
+function checkReplacing(model: string, output: string, overwrite: boolean): void {
+  if (!overwrite)
+    throw new ProjError('invalid-argument', `${output} is there already`, {
+      cure: 'Give another --output, or --overwrite to replace it',
+    });
+  if (statSync(output).isDirectory())
+    throw new ProjError('invalid-argument', `${output} is a folder`, { cure: 'Give the path of a file to write' });
+  const folder = realpathSync(dirname(output));
+  const own = existsSync(model) && [folder, join(folder, basename(output))].includes(realpathSync(model));
+  if (own && !attempt(() => readModelHeader(output)).ok)
+    throw new ProjError('invalid-argument', `${output} belongs to the model that is converted`, {
+      cure: 'Give another --output',
+    });
+}
+
 /**
  * Converts a model. What is written stays when it is interrupted, and the same conversion goes on from there.
  *
@@ -128,10 +145,7 @@ export async function convert(
   { signal, onProgress, onMessage }: ConversionEvents = {},
 ): Promise<ConversionResult> {
   const started = performance.now();
-  if (settings.overwrite !== true && existsSync(output))
-    throw new ProjError('invalid-argument', `${output} is there already`, {
-      cure: 'Give another --output, or --overwrite to replace it',
-    });
+  if (existsSync(output)) checkReplacing(model, output, settings.overwrite ?? false);
   const checkpoint = await openCheckpoint(model);
   try {
     const tokenizer = checkpoint.tokenizer();

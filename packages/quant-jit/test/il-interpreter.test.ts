@@ -83,6 +83,8 @@ describe('operations against values worked out by hand', () => {
     const interpreter = new Interpreter(model(b.build()), source);
     expect(data(interpreter.step([2, 0])[0])).toEqual([50, 60, 10, 20]);
     expect(() => interpreter.step([3])).toThrow(/token 3 of a vocabulary of 3/);
+    expect(() => interpreter.step([2 ** 40])).toThrow(/of a vocabulary of 3/);
+    for (const id of [1.5, Number.NaN]) expect(() => interpreter.step([id])).toThrow(/is no token/);
   });
 
   test('last is the last row of floats, sums and activations', () => {

@@ -344,6 +344,13 @@ describe('what cannot be opened', () => {
     model.dispose();
   });
 
+  it('for counts that are none', async () => {
+    for (const options of [{ maxTokens: 2.5 }, { maxTokens: 0 }, { sequences: 1.5 }, { positions: 0.5 }]) {
+      const { code, message } = await failure(openModel(synthetic, { device: 'js', ...options }));
+      expect([code, message]).toEqual(['invalid-argument', expect.stringMatching(/openModel: .*(2\.5|0|1\.5|0\.5)/)]);
+    }
+  });
+
   it('a damaged file, a file that is none, and no file', async () => {
     const damaged = join(root, 'damaged.pbz');
     copyFileSync(real, damaged);

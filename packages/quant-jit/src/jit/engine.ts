@@ -72,7 +72,12 @@ export class StepEngine {
     this.#il = il;
     this.#kept = kept;
     this.device = device;
-    this.maxTokens = Math.max(1, maxTokens);
+    if (!Number.isSafeInteger(maxTokens) || maxTokens < 1)
+      throw new ProjError('invalid-argument', `steps of ${maxTokens} tokens`, {
+        op: 'compile',
+        cure: 'Give a positive whole number',
+      });
+    this.maxTokens = maxTokens;
     const { positions, columns, vocabulary } = kept?.facts ?? shapeOf(this.il);
     this.maxLength = positions === 0 ? Infinity : positions;
     this.#memory = new StepMemory(device, positions, weights, this.maxTokens, sequences);

@@ -112,6 +112,12 @@ export async function openModel(path: string, options: OpenModelOptions = {}): P
     code = LOWERING_CODE,
     log = () => {},
   } = options;
+  for (const [name, count] of Object.entries({ maxTokens, sequences }))
+    if (!Number.isSafeInteger(count) || count < 1)
+      throw new ProjError('invalid-argument', `${name} is ${count}`, {
+        op: 'openModel',
+        cure: 'Give a positive whole number',
+      });
   const started = performance.now();
   const file = await openModelFile(path, options);
   const opened = performance.now();

@@ -101,6 +101,11 @@ function lastRow(value: IlValue): IlValue {
   }
 }
 
+function wholeToken(id: number): number {
+  if (Number.isSafeInteger(id)) return Math.max(-1, Math.min(id, 2 ** 31 - 1));
+  throw new ProjError('index-out-of-range', `${id} is no token`, { op: 'load_input', cure: 'Give whole numbers' });
+}
+
 function embedRows(w: WeightValue, tokens: Int32Array, scale: number): FloatValue {
   const [rows, columns] = w.type.shape;
   for (const token of tokens)
@@ -132,7 +137,7 @@ const cacheOf = ({ caches }: State, layer: number): LayerCache => {
 export const MEANINGS: { readonly [Op in IlOp]: Meaning<Op> } = {
   load_input: (_, { columns }, { input, tokens }) => [
     columns === 0
-      ? { kind: 'tokens', data: Int32Array.from(input) }
+      ? { kind: 'tokens', data: Int32Array.from(input, wholeToken) }
       : { kind: 'f32', rows: tokens, columns, data: Float32Array.from(input) },
   ],
   const: (_, { name, parts }, { source }, [{ type }]) => {

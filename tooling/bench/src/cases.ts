@@ -52,7 +52,7 @@ export interface ConvSpec {
 export type TrainModel = 'mlp' | 'cnn' | 'gpt' | 'lstm';
 
 /** How a training loop gives control back: never, after each step (`await`), or never but with a captured step. */
-export type LoopMode = 'sync' | 'await' | 'captured';
+export type LoopMode = 'sync' | 'sync, larger net' | 'await' | 'captured';
 
 export type CaseKind = CaseSpec['kind'];
 
@@ -262,6 +262,7 @@ export const CASES: Record<Suite, readonly BenchCase[]> = {
   ],
   memory: [
     memorySteps('sync'),
+    memorySteps('sync, larger net'),
     memorySteps('await'),
     memorySteps('captured'),
     { suite: 'memory', name: 'GPT step, peak', spec: { kind: 'memory-gpt', steps: 5 } },

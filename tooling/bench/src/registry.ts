@@ -77,6 +77,7 @@ const MATVEC: Record<LowBitScheme, readonly RunnerId[]> = {
 /** Loops that each can run: jax-js reads asynchronously, the others' loops are synchronous. */
 const LOOPS: Record<LoopMode, readonly RunnerId[]> = {
   sync: ['ours:native', 'ours:wasm', 'ours:js', 'pytorch', 'tfjs'],
+  'sync, larger net': ['ours:native', 'pytorch'],
   await: ['ours:native', 'ours:wasm', 'jax-js'],
   captured: ['ours:native', 'ours:wasm'],
 };

@@ -54,7 +54,10 @@ function notes({ extra }: Row): string {
   if (typeof loadMs === 'number') found.push(`loads in ${loadMs.toFixed(0)} ms`);
   if (typeof extra['earlyMB'] === 'number')
     found.push(`${megabytes(extra['earlyMB'])} -> ${megabytes(extra['lateMB'])} (${percent(extra['growth'])})`);
+  if (typeof extra['growthAtMost'] === 'number')
+    found.push(`at most ${percent(extra['growthAtMost'])} in ${extra['processes']} processes`);
   if (typeof extra['peakMB'] === 'number') found.push(`peak ${megabytes(extra['peakMB'])}`);
+  if (typeof extra['peakMBAtMost'] === 'number') found.push(`at most ${megabytes(extra['peakMBAtMost'])}`);
   if (typeof extra['foreign'] === 'number' && extra['foreign'] > 0.15)
     found.push(`disturbed: ${extra['foreign'].toFixed(2)} cores used by others`);
   return found.join(', ');

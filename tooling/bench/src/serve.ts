@@ -2,7 +2,7 @@
  * The runner's side of the wire: answers the driver's requests with a peer's (or our) code. A runner only says how to prepare a case and how
  * to run it once; warming up, batching short runs and timing are the same for all and live here.
  */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import { createInterface } from 'node:readline';
 import type { CaseSpec } from './cases.ts';
@@ -166,9 +166,9 @@ function messageOf(error: unknown): string {
 }
 
 /** Resident set size in MB, and its peak (`VmHWM`) where the system tells (Linux), else NaN. */
-export async function residentMegabytes(): Promise<{ now: number; peak: number }> {
-  const { readFile } = await import('node:fs/promises');
-  const status = await readFile('/proc/self/status', 'utf8').catch(() => '');
+export function residentMegabytes(): { now: number; peak: number } {
+  // Not read asynchronously: a turn of the event loop would run finalizers.
+  const status = existsSync('/proc/self/status') ? readFileSync('/proc/self/status', 'utf8') : '';
   const peak = /VmHWM:\s+(\d+) kB/.exec(status)?.[1];
   return { now: process.memoryUsage().rss / 2 ** 20, peak: peak === undefined ? Number.NaN : Number(peak) / 1024 };
 }

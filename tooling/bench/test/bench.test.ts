@@ -3,10 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { Pool, measureCase } from '../src/bench.ts';
+import { Pool, measureCase, middleOf } from '../src/bench.ts';
 import type { Contender } from '../src/bench.ts';
 import type { BenchCase } from '../src/cases.ts';
 import { RunnerProcess } from '../src/driver.ts';
+import type { Row } from '../src/rows.ts';
 
 const FAKE = fileURLToPath(new URL('fake-runner.mjs', import.meta.url));
 const CASE: BenchCase = { suite: 'elementwise', name: 'fake', spec: { kind: 'exp', elements: 1 }, bytes: 3e6 };
@@ -113,5 +114,27 @@ describe('a runner process', () => {
     await expect(started.process.run(1, 1, 50)).rejects.toThrow(/no answer in 0 s/);
     await expect.poll(() => started.process.alive).toBe(false);
     await expect(started.process.release()).rejects.toThrow(/ended with SIGKILL/);
+  });
+});
+
+describe('several processes of one runner', () => {
+  const row = (extra: Row['extra']): Row => {
+    const fixed = { suite: 'memory', case: 'fake', threads: 1, runner: 'ours:js', version: '', runs: 1 };
+    return { ...fixed, medianMs: 1, minMs: 1, extra: { status: 'ok', ...extra } };
+  };
+
+  test('the one that grows neither most nor least counts, with what the others grew at most', () => {
+    const rows = [row({ growth: 0.09, peakMB: 1 }), row({ growth: -0.2, peakMB: 3 }), row({ growth: 0.02, peakMB: 2 })];
+    expect(middleOf(rows).extra).toEqual({ status: 'ok', growth: 0.02, peakMB: 2, processes: 3, growthAtMost: 0.09 });
+  });
+  test('peaks are compared where nothing is said of growth', () => {
+    expect(middleOf([row({ peakMB: 7 }), row({ peakMB: 5 }), row({ peakMB: 9 })]).extra).toMatchObject({
+      peakMB: 7,
+      peakMBAtMost: 9,
+    });
+  });
+  test('a failure is not hidden by processes that did better', () => {
+    const failed = row({ status: 'failed', reason: 'no room' });
+    expect(middleOf([row({ growth: 0 }), failed])).toBe(failed);
   });
 });

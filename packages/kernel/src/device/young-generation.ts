@@ -1,10 +1,11 @@
 /**
- * Keeps V8's young generation at one size. A step of training makes a few hundred kilobytes of short-lived nodes; what happens to be alive
+ * Keeps what V8 has not yet collected at one size. A step of training makes a few hundred kilobytes of short-lived nodes; what happens to be alive
  * at each collection adds up, and whenever the sum passes the size of the young generation V8 doubles it, to 128 MB and more in a loop that
  * never needs them. It also learns early on, while plans are made, that some literals live long, and puts those into the old generation ever
  * after, where each of them keeps a dead graph alive. So it goes to 8 MiB at once, stays there, and puts nothing into the old
- * generation untried. These are settings of the whole process: none is made where the process was started with its own, or where
- * `PROJ_HEAP=engine` leaves the heap to the engine.
+ * generation untried. And it leaves the freeing of dead array buffers to another thread, which may come to it only after as much again was allocated
+ * (the resident size of a loop then swings by a fifth and more): they are freed when they are found. These are settings of the whole process:
+ * none is made where the process was started with its own, or where `PROJ_HEAP=engine` leaves the heap to the engine.
  */
 
 /** Bytes of both halves: some twenty steps of a small network. */
@@ -17,7 +18,12 @@ let engine: Engine | null | undefined;
 function findEngine(): Engine | null {
   const { process } = globalThis;
   if (process?.versions?.['v8'] === undefined || process.env['PROJ_HEAP'] === 'engine') return null;
-  if (/semi.space|pretenuring/.test([...process.execArgv, process.env['NODE_OPTIONS'] ?? ''].join(' '))) return null;
+  if (
+    /semi.space|pretenuring|array.buffer.sweeping/.test(
+      [...process.execArgv, process.env['NODE_OPTIONS'] ?? ''].join(' '),
+    )
+  )
+    return null;
   return process.getBuiltinModule?.('node:v8') ?? null;
 }
 
@@ -27,6 +33,7 @@ export function steadyYoungGeneration(): void {
   if (engine === undefined) {
     engine = findEngine();
     engine?.setFlagsFromString('--no-allocation-site-pretenuring');
+    engine?.setFlagsFromString('--no-concurrent-array-buffer-sweeping');
   }
   const size = engine?.getHeapSpaceStatistics().find(({ space_name }) => space_name === 'new_space')?.space_size;
   if (engine === null || size === undefined) return;

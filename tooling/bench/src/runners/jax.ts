@@ -115,7 +115,7 @@ await serve(async () => {
         return memoryLoop(step, spec.early, spec.late);
       }
       case 'memory-gpt': {
-        const before = await residentMegabytes();
+        const before = residentMegabytes();
         const step = await models.trainStep('gpt', true);
         return memoryPeak(step, spec.steps, before.now);
       }
@@ -150,9 +150,9 @@ function memoryLoop(step: () => Promise<number>, early: number, late: number): P
     async run() {
       for (let i = 1; i <= late; i++) {
         await step();
-        if (i === early) detail = { earlyMB: (await residentMegabytes()).now };
+        if (i === early) detail = { earlyMB: residentMegabytes().now };
       }
-      const { now, peak } = await residentMegabytes();
+      const { now, peak } = residentMegabytes();
       detail = { ...detail, lateMB: now, peakMB: peak, growth: now / (detail['earlyMB'] ?? Number.NaN) - 1 };
     },
     detail: () => detail,
@@ -166,7 +166,7 @@ function memoryPeak(step: () => Promise<number>, steps: number, before: number):
     single: true,
     async run() {
       for (let i = 0; i < steps; i++) await step();
-      detail = { baseMB: before, peakMB: (await residentMegabytes()).peak };
+      detail = { baseMB: before, peakMB: residentMegabytes().peak };
     },
     detail: () => detail,
   };

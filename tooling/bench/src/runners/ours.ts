@@ -123,10 +123,10 @@ async function prepare(spec: CaseSpec, device: Device): Promise<Prepared> {
       return {
         single: true,
         async run() {
-          const base = (await residentMegabytes()).now;
+          const base = residentMegabytes().now;
           const step = (await models()).stepOf('gpt', true);
           for (let i = 0; i < spec.steps; i++) step();
-          detail = { baseMB: base, peakMB: (await residentMegabytes()).peak };
+          detail = { baseMB: base, peakMB: residentMegabytes().peak };
         },
         detail: () => detail,
       };
@@ -156,7 +156,7 @@ function memorySteps({ mode, early, late }: CaseSpec & { kind: 'memory-steps' })
   return {
     single: true,
     async run() {
-      const step = (await models()).stepOf('small', mode === 'captured');
+      const step = (await models()).stepOf(mode === 'sync, larger net' ? 'mlp' : 'small', mode === 'captured');
       const until = async (from: number, to: number): Promise<void> => {
         for (let i = from; i < to; i++) {
           step();
@@ -165,9 +165,9 @@ function memorySteps({ mode, early, late }: CaseSpec & { kind: 'memory-steps' })
         }
       };
       await until(0, early);
-      const { now: atEarly } = await residentMegabytes();
+      const { now: atEarly } = residentMegabytes();
       await until(early, late);
-      const { now, peak } = await residentMegabytes();
+      const { now, peak } = residentMegabytes();
       detail = { earlyMB: atEarly, lateMB: now, peakMB: peak, growth: now / atEarly - 1 };
     },
     detail: () => detail,

@@ -114,9 +114,9 @@ function make(spec: CaseSpec): Prepared {
         single: true,
         async run() {
           for (let i = 1; i <= spec.early; i++) step();
-          const early = (await residentMegabytes()).now;
+          const early = residentMegabytes().now;
           for (let i = spec.early + 1; i <= spec.late; i++) step();
-          const { now, peak } = await residentMegabytes();
+          const { now, peak } = residentMegabytes();
           detail = { earlyMB: early, lateMB: now, peakMB: peak, growth: now / early - 1 };
         },
         detail: () => detail,
@@ -127,10 +127,10 @@ function make(spec: CaseSpec): Prepared {
       return {
         single: true,
         async run() {
-          const base = (await residentMegabytes()).now;
+          const base = residentMegabytes().now;
           const step = tfStep('gpt');
           for (let i = 0; i < spec.steps; i++) step();
-          detail = { baseMB: base, peakMB: (await residentMegabytes()).peak };
+          detail = { baseMB: base, peakMB: residentMegabytes().peak };
         },
         detail: () => detail,
       };

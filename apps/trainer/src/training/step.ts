@@ -1,6 +1,7 @@
 /** One training step as one compiled program: forward, backward, clipping, update. */
 import { noGrad } from '@proj/autograd';
 import type { DataLoader } from '@proj/data';
+import { clipGradNorm_ } from '@proj/nn/utils';
 import { AdamW, LambdaLR } from '@proj/optim';
 import { compile, evaluate, getRngState, setRngState, type Tensor } from '@proj/tensor';
 import { load, saveBytes, type State } from '@proj/tensor/io';
@@ -18,20 +19,6 @@ export function learningRateFactor(
   const share = Math.min(1, (step - warmup) / Math.max(1, total - warmup));
   const floor = Math.min(1, minLr / lr);
   return floor + ((1 - floor) * (1 + Math.cos(Math.PI * share))) / 2;
-}
-
-/** Scales all gradients so that their common norm is at most `largest` (Pascanu et al. 2013). */
-function clipGradients(parameters: readonly Tensor[], largest: number): void {
-  noGrad(() => {
-    const gradients = parameters.flatMap(({ grad }) => (grad === null ? [] : [grad.detach()]));
-    const norm = gradients
-      .map((g) => g.square().sum())
-      .reduce((a, b) => a.add(b))
-      .sqrt();
-    const scale = norm.add(1e-6).reciprocal().mul(largest).clamp(null, 1);
-    for (const parameter of parameters)
-      if (parameter.grad !== null) parameter.grad = parameter.grad.detach().mul(scale);
-  });
 }
 
 export class Trainer {
@@ -57,7 +44,7 @@ export class Trainer {
       optimizer.zeroGrad();
       const loss = task.loss(inputs, targets);
       loss.backward();
-      if (config.gradClip > 0) clipGradients(parameters, config.gradClip);
+      if (config.gradClip > 0) clipGradNorm_(parameters, config.gradClip);
       optimizer.step();
       optimizer.zeroGrad();
       return loss.detach();

@@ -6,6 +6,7 @@ import { noGrad } from '@proj/autograd';
 import { RandomStream } from '@proj/data';
 import { ProjError } from '@proj/kernel';
 import type { Parameter } from '@proj/nn';
+import { clipGradNorm_ } from '@proj/nn/utils';
 import { AdamW, type OptimizerStateDict } from '@proj/optim';
 import { compile, evaluate, fromArray, type Tensor } from '@proj/tensor';
 import { load, saveBytes, type State } from '@proj/tensor/io';
@@ -68,20 +69,6 @@ export interface TrainingOptions {
   readonly afterUpdate?: () => void;
 }
 
-/** Scales all gradients so that their common norm is at most `largest` (Pascanu et al. 2013). */
-function clipGradients(parameters: readonly Tensor[], largest: number): void {
-  noGrad(() => {
-    const gradients = parameters.flatMap(({ grad }) => (grad === null ? [] : [grad.detach()]));
-    const norm = gradients
-      .map((g) => g.square().sum())
-      .reduce((a, b) => a.add(b))
-      .sqrt();
-    const scale = norm.add(1e-6).reciprocal().mul(largest).clamp(null, 1);
-    for (const parameter of parameters)
-      if (parameter.grad !== null) parameter.grad = parameter.grad.detach().mul(scale);
-  });
-}
-
 /** Trains named parameters against `losses(inputs, targets)`, of which the first is the one that is lowered; the others are reported with it. */
 export class Training {
   step = 0;
@@ -108,7 +95,7 @@ export class Training {
       optimizer.zeroGrad();
       const values = losses(inputs, targets);
       values[0].backward();
-      clipGradients(all, clipNorm);
+      clipGradNorm_(all, clipNorm);
       optimizer.step();
       optimizer.zeroGrad();
       afterUpdate?.();

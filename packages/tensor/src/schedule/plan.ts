@@ -169,26 +169,14 @@ export function makePlan(
   const compiled: CompiledKernel[] = device.compile(kernels);
   const setupLaunches: Launch[] = [];
   pendingLaunches.forEach(({ lowered, args, operations, once }, i) => {
+    const { begin, end, grain, align } = lowered;
+    const launch: Launch = { kernel: compiled[i], args, begin, end, grain, align };
     if (once) {
-      setupLaunches.push({
-        kernel: compiled[i],
-        args,
-        begin: lowered.begin,
-        end: lowered.end,
-        grain: lowered.grain,
-        align: lowered.align,
-      });
+      setupLaunches.push(launch);
       return;
     }
     launches.push({
-      launch: {
-        kernel: compiled[i],
-        args,
-        begin: lowered.begin,
-        end: lowered.end,
-        grain: lowered.grain,
-        align: lowered.align,
-      },
+      launch,
       name: lowered.kernel.name,
       bytes: lowered.args.reduce((sum, a) => sum + (a.kind === 'node' ? bytesOf(a.node) : 0), 0),
       operations,

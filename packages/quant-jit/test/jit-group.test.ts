@@ -2,27 +2,14 @@
 import '@proj/device-native';
 import { attempt, type Device, getDevice, ProjError } from '@proj/kernel';
 import { describe, expect, it } from 'vitest';
-import { parseGemma2Config } from '../src/gemma2/index.ts';
-import { buildGemma2, constantsFrom, type NativeCodeILNN, optimise } from '../src/il/index.ts';
+import { buildGemma2, type NativeCodeILNN, optimise } from '../src/il/index.ts';
 import { CompiledNativeILNN } from '../src/jit/compiled.ts';
 import { CompiledGroup } from '../src/jit/group.ts';
 import { type ModelWeights, packWeights } from '../src/jit/index.ts';
-import { quantize, type QuantizedMatrix, type SchemeName } from '../src/quantize/index.ts';
-import { gaussian } from './gaussian.ts';
+import { type SchemeName } from '../src/quantize/index.ts';
+import { constantsOf, tinyConfig } from './support/tiny-program.ts';
 
-const config = parseGemma2Config({
-  model_type: 'gemma2',
-  vocab_size: 90,
-  hidden_size: 64,
-  intermediate_size: 96,
-  num_hidden_layers: 2,
-  num_attention_heads: 4,
-  num_key_value_heads: 2,
-  head_dim: 16,
-  query_pre_attn_scalar: 20,
-  sliding_window: 8,
-  max_position_embeddings: 32,
-});
+const config = tinyConfig({ vocab_size: 90, max_position_embeddings: 32 });
 const hasNative = attempt(() => getDevice('native')).ok;
 const NAMES = ['js', 'wasm', ...(hasNative ? (['native'] as const) : [])] as const;
 const SCHEMES_HERE = ['q8', 'q4g32a', 'q158', 'q1', 'f32'] as const;
@@ -33,17 +20,7 @@ function programOf(scheme: SchemeName): NativeCodeILNN {
 }
 
 /** Made-up weights in the memory of a device. */
-function weightsOn(device: Device, il: NativeCodeILNN): ModelWeights {
-  const matrices = new Map<string, QuantizedMatrix>();
-  const floats = new Map<string, Float32Array>();
-  for (const [i, { name, type }] of il.constants.entries()) {
-    const count = type.shape.reduce((product, n) => product * n, 1);
-    const values = gaussian(count, i + 1).map((x) => 0.1 * x);
-    if (type.scheme === 'f32') floats.set(name, values);
-    else matrices.set(name, quantize(values, type.shape[0], count / type.shape[0], type.scheme));
-  }
-  return packWeights(device, il, constantsFrom({ matrices, floats }));
-}
+const weightsOn = (device: Device, il: NativeCodeILNN): ModelWeights => packWeights(device, il, constantsOf(il, 0.1));
 
 const PROMPTS = [[7], [2, 41, 33, 34, 16], Array.from({ length: 19 }, (_, i) => (i * 37) % 90)] as const;
 /** Which sequences step together, round after round. */

@@ -11,24 +11,12 @@ import { promisify } from 'node:util';
 import { NativeDevice } from '@proj/device-native';
 import { attempt, type Device, getDevice, hashKernel, printKernel } from '@proj/kernel';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { parseGemma2Config } from '../src/gemma2/index.ts';
 import { NativeCodeILNN } from '../src/il/index.ts';
 import { CompiledNativeILNN, type OpenModelOptions, openModel, writeSyntheticModel } from '../src/jit/index.ts';
+import { PROMPT, tinyConfig } from './support/tiny-program.ts';
 
-const config = parseGemma2Config({
-  model_type: 'gemma2',
-  vocab_size: 96,
-  hidden_size: 64,
-  intermediate_size: 96,
-  num_hidden_layers: 2,
-  num_attention_heads: 4,
-  num_key_value_heads: 2,
-  head_dim: 16,
-  query_pre_attn_scalar: 20,
-  sliding_window: 8,
-  max_position_embeddings: 48,
-});
-const prompt = [2, 92, 33, 34, 16, 78, 67, 17, 42, 44, 72, 74, 39, 3];
+const config = tinyConfig();
+const prompt = PROMPT;
 const root = mkdtempSync(join(tmpdir(), 'jit-kept-'));
 const [q4, q158] = [join(root, 'q4.pbz'), join(root, 'q158.pbz')];
 const hasNative = attempt(() => getDevice('native')).ok;

@@ -8,8 +8,8 @@ import { fileURLToPath } from 'node:url';
 import { attempt, getDevice, ProjError } from '@proj/kernel';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { createModelFile } from '../src/file/index.ts';
-import { gemma2ConfigJson, parseGemma2Config } from '../src/gemma2/index.ts';
-import { buildGemma2, constantsFrom, Interpreter, optimise } from '../src/il/index.ts';
+import { gemma2ConfigJson } from '../src/gemma2/index.ts';
+import { buildGemma2, Interpreter, optimise } from '../src/il/index.ts';
 import {
   chooseDevice,
   devicesHere,
@@ -19,23 +19,10 @@ import {
   sequenceNeed,
   writeSyntheticModel,
 } from '../src/jit/index.ts';
-import { quantize, type QuantizedMatrix } from '../src/quantize/index.ts';
-import { gaussian } from './gaussian.ts';
+import { constantsOf, furthest, largest, PROMPT, tinyConfig } from './support/tiny-program.ts';
 
-const config = parseGemma2Config({
-  model_type: 'gemma2',
-  vocab_size: 96,
-  hidden_size: 64,
-  intermediate_size: 96,
-  num_hidden_layers: 2,
-  num_attention_heads: 4,
-  num_key_value_heads: 2,
-  head_dim: 16,
-  query_pre_attn_scalar: 20,
-  sliding_window: 8,
-  max_position_embeddings: 48,
-});
-const prompt = [2, 92, 33, 34, 16, 78, 67, 17, 42, 44, 72, 74, 39, 3];
+const config = tinyConfig();
+const prompt = PROMPT;
 const root = mkdtempSync(join(tmpdir(), 'jit-open-'));
 const synthetic = join(root, 'synthetic.pbz');
 const real = join(root, 'real.pbz');
@@ -44,10 +31,6 @@ const NAMES = ['js', 'wasm', ...(hasNative ? (['native'] as const) : [])] as con
 /** What the interpreter says of the file of real floats. */
 let oracle: readonly Float32Array[] = [];
 
-const largest = (values: ArrayLike<number>): number =>
-  Array.from(values).reduce((most, x) => Math.max(most, Math.abs(x)), 0);
-const furthest = (a: ArrayLike<number>, b: ArrayLike<number>): number =>
-  Array.from(a).reduce((most, x, i) => Math.max(most, Math.abs(x - b[i])), 0);
 /** A prompt and two tokens after it. */
 const answers = (model: LoadedModel): Float32Array[] => {
   const sequence = model.sequence();
@@ -67,18 +50,7 @@ const failure = async (promise: Promise<unknown>): Promise<ProjError> => {
 async function writeReal(): Promise<void> {
   const whole = buildGemma2(config, () => 'q4g32');
   const il = whole.with(optimise(whole.program));
-  const matrices = new Map<string, QuantizedMatrix>();
-  const floats = new Map<string, Float32Array>();
-  for (const [i, { name, type }] of il.constants.entries()) {
-    const values = gaussian(
-      type.shape.reduce((product, n) => product * n, 1),
-      i + 1,
-      0.15,
-    );
-    if (type.scheme === 'f32') floats.set(name, values);
-    else matrices.set(name, quantize(values, type.shape[0], type.shape[1], type.scheme));
-  }
-  const source = constantsFrom({ matrices, floats });
+  const source = constantsOf(il);
   const tensors = il.constants.map(({ name, type: { scheme, shape } }) => {
     const [rows, columns] = shape.length === 1 ? [1, shape[0]] : shape;
     return { name, scheme, rows, columns };

@@ -2,20 +2,12 @@
 import { attempt, type Device, getDevice } from '@proj/kernel';
 import { NativeDevice } from '@proj/device-native';
 import { afterAll, describe, expect, it } from 'vitest';
-import { parseGemma2Config } from '../src/gemma2/index.ts';
-import {
-  buildGemma2,
-  buildLinear,
-  type ConstantSource,
-  constantsFrom,
-  Interpreter,
-  NativeCodeILNN,
-  optimise,
-} from '../src/il/index.ts';
+import { buildGemma2, buildLinear, Interpreter, NativeCodeILNN, optimise } from '../src/il/index.ts';
 import { CompiledNativeILNN, InterpretedNativeILNN, packWeights } from '../src/jit/index.ts';
-import { ACTIVATIONS, quantize, type QuantizedMatrix, type SchemeName, SCHEMES } from '../src/quantize/index.ts';
+import { ACTIVATIONS, type SchemeName, SCHEMES } from '../src/quantize/index.ts';
 import { gaussian } from './gaussian.ts';
 import { randomProgram } from './il-programs.ts';
+import { constantsOf, furthest, largest, tinyConfig } from './support/tiny-program.ts';
 
 const native = (features: string): Device =>
   new NativeDevice({ environment: { ...process.env, PROJ_CPU_FEATURES: features, PROJ_NUM_THREADS: '2' } });
@@ -34,24 +26,6 @@ afterAll(() => {
 
 const EVERY_LEVEL = ['q8 a8g32', 'q4g32 a8g32', 'q4g64a a8', 'q158 a8', 'q1 a8', 'q1 a1'];
 const QUANTISED = (Object.keys(SCHEMES) as SchemeName[]).filter((name) => name !== 'f32');
-
-/** Constants of a program, normally distributed. */
-function constantsOf(il: NativeCodeILNN, deviation = 0.15): ConstantSource {
-  const matrices = new Map<string, QuantizedMatrix>();
-  const floats = new Map<string, Float32Array>();
-  for (const [i, { name, type }] of il.constants.entries()) {
-    const size = type.shape.reduce((product, n) => product * n, 1);
-    const data = gaussian(size, i + 1, deviation);
-    if (type.scheme === 'f32') floats.set(name, data);
-    else matrices.set(name, quantize(data, type.shape[0], type.shape[1], type.scheme));
-  }
-  return constantsFrom({ matrices, floats });
-}
-
-const largest = (values: ArrayLike<number>): number =>
-  Array.from(values).reduce((most, x) => Math.max(most, Math.abs(x)), 0);
-const furthest = (a: ArrayLike<number>, b: ArrayLike<number>): number =>
-  Array.from(a).reduce((most, x, i) => Math.max(most, Math.abs(x - b[i])), 0);
 
 describe('the example of ten tokens, output 128, weight [128, 512]', () => {
   const input = gaussian(10 * 512, 77, 1);
@@ -129,19 +103,7 @@ describe('the example of ten tokens, output 128, weight [128, 512]', () => {
 });
 
 describe('Gemma 2', () => {
-  const config = parseGemma2Config({
-    model_type: 'gemma2',
-    vocab_size: 96,
-    hidden_size: 64,
-    intermediate_size: 96,
-    num_hidden_layers: 2,
-    num_attention_heads: 4,
-    num_key_value_heads: 2,
-    head_dim: 16,
-    query_pre_attn_scalar: 20,
-    sliding_window: 8,
-    max_position_embeddings: 48,
-  });
+  const config = tinyConfig();
   const prompt = [2, 92, 33, 34, 16, 78, 67, 17, 42, 44, 72, 74, 39, 3, 8, 61, 1, 5, 90];
   const then = [31, 12, 10];
 

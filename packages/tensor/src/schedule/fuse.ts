@@ -2,6 +2,7 @@
  * Merging groups: elementwise results with what reads them in place, rows that need several reductions (softmax, layer norm), siblings that
  * read the same memory, and elementwise work on a matrix product into its store.
  */
+import { steadyYoungGeneration } from '@proj/kernel';
 import { type AnyNode, elementCount } from '../graph/node.ts';
 import {
   constantIndex,
@@ -73,6 +74,8 @@ export class Fusion {
 
   run(): Group[] {
     for (let i = 0; i < this.#groups.length; i++) {
+      // Planning makes more garbage than all that follows, which must not set the size of the young generation.
+      steadyYoungGeneration();
       let group = this.#groups[i];
       for (let changed = true; changed;) {
         changed = false;

@@ -11,6 +11,7 @@ import {
   type Launch,
   type Program,
   ProjError,
+  steadyYoungGeneration,
 } from '@proj/kernel';
 import { type AnyNode, elementCount } from '../graph/node.ts';
 import type { KernelArgument, LoweredKernel } from '../lower/environment.ts';
@@ -248,6 +249,7 @@ function lowerGroups(graph: Graph, device: Device, constants: ReadonlySet<AnyNod
     owner: (node: AnyNode): AnyNode => memoryOwner(node, stored),
   };
   return fusion.run().map((group): Step => {
+    steadyYoungGeneration();
     switch (group.kind) {
       case 'loops': {
         if (group.stores.length === 0 || group.stores.every((s) => elementCount(s.node.shape) === 0))

@@ -221,7 +221,7 @@ def prepare(spec):
         a, b = uniform((16,), 1), uniform((16,), 2)
         return Case(lambda: ((a + b) * a).sum().item())
     if kind == 'memory-steps':
-        return memory('mlp' if spec['mode'] == 'sync, larger net' else 'small', spec['early'], spec['late'])
+        return memory('small', spec['early'], spec['late'])
     if kind == 'memory-gpt':
         return memory('gpt', -1, spec['steps'])
     raise ValueError("PyTorch has no '%s'" % kind)

@@ -1,5 +1,4 @@
 /** From kernels to callable code: the cache first, LLVM for what is not in it (opened only then), our loader for both. */
-import { readFileSync } from 'node:fs';
 import { hashKernel, hashText, kernelCodeDigest, ProjError, verifyKernel, type Kernel } from '@proj/kernel';
 import { codeDigest } from './code-digest.ts';
 import { codeIdentity } from './code-identity.ts';
@@ -8,6 +7,7 @@ import type { CpuTarget } from './cpu.ts';
 import type { Address } from './ffi.ts';
 import { LlvmLibrary, type CompileOptions, type LlvmSearch } from './llvm-library.ts';
 import { KERNEL_SYMBOL, renderLlvm } from './llvm-renderer.ts';
+import { readFileSync } from './node-modules.ts';
 import type { ObjectCache } from './object-cache.ts';
 import { loadWithLljit } from './lljit-loader.ts';
 import { loadObjects, type LoadedCode } from './object-loader.ts';

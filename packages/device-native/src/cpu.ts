@@ -5,8 +5,8 @@
  * nothing has to be opened to know the key of a cached object; elsewhere they come from LLVM. `PROJ_CPU_FEATURES` takes features away, so
  * that one machine tests the code of lesser ones.
  */
-import { closeSync, openSync, readSync } from 'node:fs';
 import { ProjError } from '@proj/kernel';
+import { closeSync, openSync, readSync } from './node-modules.ts';
 
 /** Classes of vector units that kernels are written for. */
 export type CpuLevel = 'avx512' | 'avx2' | 'baseline' | 'neon';

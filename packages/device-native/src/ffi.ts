@@ -4,9 +4,8 @@
  * Everything is lazy. Importing this file opens nothing; koffi is an ordinary dependency that may still be missing or unable to load
  * (an exotic platform), which is reported as `device-unavailable` and never as a crash.
  */
-import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { ProjError } from '@proj/kernel';
+import { createRequire, existsSync } from './node-modules.ts';
 
 type Koffi = typeof import('koffi').default;
 

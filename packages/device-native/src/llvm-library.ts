@@ -5,12 +5,11 @@
  * parser → verifier → passes → object bytes: all of it reports errors as values. What LLVM answers by aborting the process (an instruction it
  * cannot select) must be kept out by the renderer, which asks the CPU's features first.
  */
-import { existsSync, realpathSync, statSync } from 'node:fs';
-import { basename } from 'node:path';
 import { ProjError } from '@proj/kernel';
 import { COMPILE_FUNCTIONS, COMPILE_JOB, COMPILE_STAGES } from './compile-ir.ts';
 import { addressOf, cLibrary, koffi, messageOf, type Address, type CLibrary } from './ffi.ts';
 import type { CpuTarget } from './cpu.ts';
+import { basename, existsSync, realpathSync, statSync } from './node-modules.ts';
 
 const VERSIONS = [22, 21, 20, 19, 18, 17, 16, 15] as const;
 const OLDEST = 15;

@@ -2,10 +2,10 @@
  * Files as device memory: mapped read-only, so that nothing is read before it is used and several processes share one copy. A file that is replaced by a rename
  * stays as it was; one that is cut short in place takes the process down when its lost pages are read, as with any mapping.
  */
-import { closeSync, fstatSync, openSync } from 'node:fs';
 import { type Device, ProjError, toProjError } from '@proj/kernel';
 import { type Block, NativeBuffer } from './buffers.ts';
 import { type Address, cLibrary, koffi } from './ffi.ts';
+import { closeSync, fstatSync, openSync } from './node-modules.ts';
 
 /** Kernels read it by its address: it becomes an object of V8, which would count it among what there is to collect, when JavaScript asks for it. */
 class MappedBlock implements Block {

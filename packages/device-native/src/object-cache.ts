@@ -6,17 +6,24 @@
  * LLVM those of any version. Entries are written under another name and renamed, so that concurrent processes see whole files only; one
  * that does not check out is deleted and rebuilt. The cache is an optimisation: no failure of the disk ever fails a computation.
  */
-import { hash } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
-import { homedir } from 'node:os';
-import { join } from 'node:path';
+import {
+  homedir,
+  join,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from './node-modules.ts';
 import { hashText } from '@proj/kernel';
 import { messageOf } from './ffi.ts';
 
-/** `projobj2`, little-endian; then the length of what follows in 8 bytes, and the begin of its sha256. */
-const MAGIC = 0x326a626f6a6f7270n;
-const DIGEST_BYTES = 16;
-const HEADER_BYTES = 16 + DIGEST_BYTES;
+/** `projobj1`, little-endian; then the length and two checksums of what follows, 4 bytes each, and 4 of padding. */
+const MAGIC = 0x316a626f6a6f7270n;
+const HEADER_BYTES = 24;
 const DEFAULT_LIMIT_BYTES = 256 << 20;
 /** One write in so many looks whether the cache has grown too large. */
 const WRITES_PER_PRUNE = 512;
@@ -36,16 +43,39 @@ export function cacheFolder(environment: NodeJS.ProcessEnv = process.env): strin
   return join(root, 'proj', 'objects');
 }
 
-/** Of the object, in native code: in JavaScript this would take as long as all else that opening an entry takes. */
-const digestOf = (object: Uint8Array): Buffer => hash('sha256', object, 'buffer').subarray(0, DIGEST_BYTES);
+/** Two independent 32-bit checksums (multiplicative, over little-endian words). */
+function checksums(bytes: Uint8Array): readonly [number, number] {
+  let a = 0x9e3779b1 ^ bytes.length;
+  let b = 0x85ebca77 ^ bytes.length;
+  const whole = bytes.length & ~3;
+  const { buffer, byteOffset } = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
+  // A plain loop over words: the first entries are read before anything of this is compiled.
+  const words = new Uint32Array(buffer, byteOffset, whole / 4);
+  const count = words.length;
+  for (let i = 0; i < count; i++) {
+    const word = words[i] ?? 0;
+    a = Math.imul(a ^ word, 0x9e3779b1);
+    a ^= a >>> 15;
+    b = (Math.imul((b << 13) | (b >>> 19), 0xc2b2ae3d) + word) | 0;
+  }
+  for (let at = whole; at < bytes.length; at++) {
+    const byte = bytes[at] ?? 0;
+    a = Math.imul(a ^ byte, 0x9e3779b1);
+    a ^= a >>> 15;
+    b = (Math.imul((b << 13) | (b >>> 19), 0xc2b2ae3d) + byte) | 0;
+  }
+  return [a >>> 0, b >>> 0];
+}
 
 /** An entry as it lies on disk. */
 export function sealObject(object: Uint8Array): Uint8Array {
   const entry = new Uint8Array(HEADER_BYTES + object.length);
   const header = new DataView(entry.buffer);
+  const [a, b] = checksums(object);
   header.setBigUint64(0, MAGIC, true);
-  header.setBigUint64(8, BigInt(object.length), true);
-  entry.set(digestOf(object), HEADER_BYTES - DIGEST_BYTES);
+  header.setUint32(8, object.length, true);
+  header.setUint32(12, a, true);
+  header.setUint32(16, b, true);
   entry.set(object, HEADER_BYTES);
   return entry;
 }
@@ -55,9 +85,14 @@ export function unsealObject(entry: Uint8Array): Uint8Array | undefined {
   if (entry.length < HEADER_BYTES) return undefined;
   const header = new DataView(entry.buffer, entry.byteOffset, entry.byteLength);
   const object = new Uint8Array(entry.buffer, entry.byteOffset + HEADER_BYTES, entry.byteLength - HEADER_BYTES);
-  if (header.getBigUint64(0, true) !== MAGIC || header.getBigUint64(8, true) !== BigInt(object.length))
+  if (
+    header.getBigUint64(0, true) !== MAGIC ||
+    header.getUint32(8, true) !== object.length ||
+    header.getUint32(20, true) !== 0
+  )
     return undefined;
-  return digestOf(object).equals(entry.subarray(HEADER_BYTES - DIGEST_BYTES, HEADER_BYTES)) ? object : undefined;
+  const [a, b] = checksums(object);
+  return header.getUint32(12, true) === a && header.getUint32(16, true) === b ? object : undefined;
 }
 
 export interface ObjectCacheOptions {

@@ -1,8 +1,8 @@
 /** The runtime of the device in this process: the launch table runner and its threads (see runtime-ir.ts). */
-import { availableParallelism } from 'node:os';
 import { ProjError } from '@proj/kernel';
 import type { Address } from './ffi.ts';
 import { functionAt } from './ffi.ts';
+import { availableParallelism } from './node-modules.ts';
 import type { LoadedCode } from './object-loader.ts';
 import { ENTRY, MAX_THREADS, type RUNTIME_SYMBOLS, type SpinLimits } from './runtime-ir.ts';
 

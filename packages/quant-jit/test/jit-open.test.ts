@@ -9,7 +9,7 @@ import { attempt, getDevice, ProjError } from '@proj/kernel';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { createModelFile } from '../src/file/index.ts';
 import { gemma2ConfigJson } from '../src/gemma2/index.ts';
-import { buildGemma2, Interpreter, optimise } from '../src/il/index.ts';
+import { buildGemma2, type ConstantSource, Interpreter, type NativeCodeILNN, optimise } from '../src/il/index.ts';
 import {
   chooseDevice,
   devicesHere,
@@ -19,6 +19,7 @@ import {
   sequenceNeed,
   writeSyntheticModel,
 } from '../src/jit/index.ts';
+import type { SchemeName } from '../src/quantize/index.ts';
 import { constantsOf, furthest, largest, PROMPT, tinyConfig } from './support/tiny-program.ts';
 
 const config = tinyConfig();
@@ -47,18 +48,27 @@ const failure = async (promise: Promise<unknown>): Promise<ProjError> => {
   return error;
 };
 
-async function writeReal(): Promise<void> {
-  const whole = buildGemma2(config, () => 'q4g32');
-  const il = whole.with(optimise(whole.program));
+const programIn = (scheme: SchemeName): NativeCodeILNN => {
+  const whole = buildGemma2(config, () => scheme);
+  return whole.with(optimise(whole.program));
+};
+
+/** A file of `il` with weights of its own, and the text of a program that may be another. */
+async function writeModel(path: string, il: NativeCodeILNN, text: string): Promise<ConstantSource> {
   const source = constantsOf(il);
   const tensors = il.constants.map(({ name, type: { scheme, shape } }) => {
     const [rows, columns] = shape.length === 1 ? [1, shape[0]] : shape;
     return { name, scheme, rows, columns };
   });
-  const writer = await createModelFile(real, { config: gemma2ConfigJson(config), il: String(il), tensors });
+  const writer = await createModelFile(path, { config: gemma2ConfigJson(config), il: text, tensors });
   for (const constant of il.constants) await writer.write(constant.name, packConstant(constant, source));
   await writer.finish();
-  const interpreter = new Interpreter(il, source);
+  return source;
+}
+
+async function writeReal(): Promise<void> {
+  const il = programIn('q4g32');
+  const interpreter = new Interpreter(il, await writeModel(real, il, String(il)));
   oracle = [prompt, [5], [7]].map((ids) => interpreter.step(ids)[0].data);
 }
 
@@ -314,6 +324,16 @@ describe('what cannot be opened', () => {
     expect(allocated / (caches + steps)).toBeLessThan(1.15);
     sequence.dispose();
     model.dispose();
+  });
+
+  it.each(NAMES)('on %s: for a program that is not of these weights', async (device) => {
+    const path = join(root, 'crafted.pbz');
+    await writeModel(path, programIn('q4g32'), String(programIn('q8')));
+    const { code, message } = await failure(openModel(path, { device }));
+    expect(code).toBe('serialization');
+    expect(message).toMatch(
+      /"model\.embed_tokens\.weight" is weight q8\[96, 64\] in the program, q4g32\[96, 64\] in the file/,
+    );
   });
 
   it('for counts that are none', async () => {

@@ -2,6 +2,7 @@
 import { type Device, ProjError } from '@proj/kernel';
 import { type ModelFile, openModelFile, type OpenOptions } from '../file/reader.ts';
 import { NativeCodeILNN } from '../il/native-code-ilnn.ts';
+import { typeText } from '../il/types.ts';
 import { chooseDevice, type DeviceChoice, type DeviceName } from './choose.ts';
 import { CompiledNativeILNN, type StepModel } from './compiled.ts';
 import { CompiledGroup, SeparateGroup, type SequenceGroup } from './group.ts';
@@ -122,7 +123,7 @@ export async function openModel(path: string, options: OpenModelOptions = {}): P
   const file = await openModelFile(path, options);
   const opened = performance.now();
   let read: NativeCodeILNN | null = null;
-  const il = (): NativeCodeILNN => (read ??= shortened(NativeCodeILNN.parse(file.il), positions));
+  const il = (): NativeCodeILNN => (read ??= shortened(programOf(file), positions));
   if (code === undefined) il();
   const facts = (count: number) => (): ProgramFacts => factsOf(il(), { sequences: count, maxTokens });
   const keptFor = (device: Device, count: number): KeptLowerings | undefined => {
@@ -163,6 +164,26 @@ export async function openModel(path: string, options: OpenModelOptions = {}): P
     group,
     make,
   });
+}
+
+/** The program of a file, with constants that are the tensors of the file: kernels read as many bytes as the program says. */
+function programOf({ path, il: text, tensors }: ModelFile): NativeCodeILNN {
+  const il = NativeCodeILNN.parse(text);
+  for (const { name, type } of il.constants) {
+    const record = tensors.get(name);
+    const shape = record?.rows === 1 && type.shape.length === 1 ? [record.columns] : [record?.rows, record?.columns];
+    const found = record === undefined ? 'nothing' : `${record.scheme.name}[${shape.join(', ')}]`;
+    if (found !== `${type.scheme}[${type.shape.join(', ')}]`)
+      throw new ProjError(
+        'serialization',
+        `${path}: "${name}" is ${typeText(type)} in the program, ${found} in the file`,
+        {
+          op: 'openModel',
+          cure: 'Convert the model again',
+        },
+      );
+  }
+  return il;
 }
 
 /** The program with a shorter context. */

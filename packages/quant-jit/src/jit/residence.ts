@@ -11,6 +11,7 @@ import {
   type Program,
   ProjError,
 } from '@proj/kernel';
+import { describeBytes } from '../bytes.ts';
 import type { ModelFile } from '../file/reader.ts';
 import type { ModelWeights, WeightPlace } from './weights.ts';
 
@@ -129,7 +130,7 @@ function readFile(device: Device, { path, bytes }: ModelFile): DeviceBuffer {
   } catch (cause) {
     throw new ProjError(
       'out-of-memory',
-      `${path}: the weights take ${(bytes / 2 ** 20).toFixed(0)} MiB of device "${device.name}"`,
+      `${path}: the weights take ${describeBytes(bytes)} of device "${device.name}"`,
       {
         op: 'openModel',
         cure: 'Use the native device, a smaller scheme, or a machine with more memory',

@@ -53,7 +53,7 @@ export async function main(args: readonly string[]): Promise<number> {
   withDevice(
     program
       .command('run')
-      .description('continue a prompt; the text streams to stdout, the times go to stderr')
+      .description('continue a prompt, or converse; the text streams to stdout, the times go to stderr')
       .argument('<file>', 'converted file')
       .argument('[prompt...]', 'text to continue (default: stdin)')
       .option('--max-tokens <n>', 'tokens to make at most (default: 256)')
@@ -63,7 +63,7 @@ export async function main(args: readonly string[]): Promise<number> {
       .option('--repetition-penalty <r>', 'above 1: tokens that are there become less likely (default: 1)')
       .option('--seed <n>', 'the same seed gives the same text (default: 0)')
       .option('--context <n>', 'positions to make room for (default: as converted)')
-      .option('--chat', "the prompt is a user's message, through the model's chat template")
+      .option('--chat', "the prompt is a user's message, through the model's chat template; at a terminal and without a prompt: a conversation")
       .option('--quiet', 'no times'),
   ).action(async (file: string, prompt: string[], flags: Flags) => {
     status = await runRun(file, prompt, flags);

@@ -1,8 +1,16 @@
-/** `run`: a prompt to streamed text. */
+/** `run`: a prompt to streamed text, or a conversation. */
 import { text as readAll } from 'node:stream/consumers';
-import { generate, TextStream } from '@proj/quant-jit/gemma2';
+import {
+  type FinishReason,
+  type GemmaTokenizer,
+  generate,
+  type GenerateOptions,
+  TextStream,
+} from '@proj/quant-jit/gemma2';
+import type { StepModel } from '@proj/quant-jit/jit';
 import { ProjError } from '@proj/kernel';
-import { openConverted, prepare, recordOf, tokenizerOf } from '../model/open.ts';
+import { type OpenedModel, openConverted, prepare, recordOf, tokenizerOf } from '../model/open.ts';
+import { RememberingDecoder } from '../model/remembering.ts';
 import {
   count,
   countOrZero,
@@ -14,6 +22,7 @@ import {
   share,
   userPath,
 } from '../options.ts';
+import { converse } from './conversation.ts';
 import { EXIT_INTERRUPTED, say, stopSignal } from './terminal.ts';
 
 const shape = {
@@ -40,52 +49,76 @@ export async function runRun(file: string, promptWords: readonly string[], flags
     onMessage: say,
   });
   const tokenizer = tokenizerOf(model);
-  const { stopTokens } = recordOf(model);
+  const writer = new Writer(model, tokenizer, { ...options, maxNewTokens: options.maxTokens });
+  if (options.chat && given === '' && process.stdin.isTTY) {
+    if (!options.quiet) say(writer.opened);
+    return converse(async (messages, signal) => (await writer.write(tokenizer.encodeChat(messages), signal)).text);
+  }
   const ids = options.chat ? tokenizer.encodeChat([{ role: 'user', content: prompt }]) : tokenizer.encode(prompt);
   if (ids.length === 0)
     throw new ProjError('invalid-argument', 'the prompt is empty', {
       cure: 'Give a prompt as an argument or on stdin',
     });
-  const decoder = model.loaded.sequence();
-  if (ids.length > 1) prepare(decoder);
   const { signal, release } = stopSignal('stopping');
-  const stream = new TextStream(tokenizer);
-  const started = performance.now();
-  let first = started;
-  let made = 0;
-  let ended: string;
   try {
-    const tokens = generate(decoder, ids, {
-      maxNewTokens: options.maxTokens,
-      temperature: options.temperature,
-      topK: options.topK,
-      topP: options.topP,
-      repetitionPenalty: options.repetitionPenalty,
-      seed: options.seed,
-      stopIds: stopTokens,
-      signal,
-    });
-    for (;;) {
-      const step = await tokens.next();
-      if (step.done === true) {
-        ended = step.value;
-        break;
-      }
-      if (made++ === 0) first = performance.now();
-      process.stdout.write(stream.push(step.value));
-    }
-    process.stdout.write(`${stream.end()}\n`);
+    const { ended, times } = await writer.write(ids, signal);
+    if (!options.quiet) say(`${writer.opened}; ${times}`);
+    return ended === 'aborted' ? EXIT_INTERRUPTED : 0;
   } finally {
     release();
   }
-  if (!options.quiet) {
-    const seconds = (performance.now() - first) / 1000;
-    const rate = (tokens: number, over: number): string => (over > 0 ? (tokens / over).toFixed(1) : '–');
-    say(
-      `${model.deviceText}; loaded in ${model.loadMs.toFixed(1)} ms, of which ${model.compileMs.toFixed(1)} ms for code; ` +
-        `prompt ${ids.length} tokens, ${rate(ids.length, (first - started) / 1000)} tokens/s; ` +
-        `${made} tokens, ${rate(made - 1, seconds)} tokens/s (${ended})`,
-    );
+}
+
+interface Written {
+  readonly text: string;
+  readonly ended: FinishReason;
+  /** How fast, in words. */
+  readonly times: string;
+}
+
+/** Writes texts of a model to stdout. */
+class Writer {
+  /** What was opened and how fast, in words. */
+  readonly opened: string;
+  readonly #tokenizer: GemmaTokenizer;
+  readonly #sequence: StepModel;
+  readonly #decoder: RememberingDecoder;
+  readonly #options: GenerateOptions;
+
+  constructor(model: OpenedModel, tokenizer: GemmaTokenizer, options: GenerateOptions) {
+    this.opened = `${model.deviceText}; loaded in ${model.loadMs.toFixed(1)} ms, of which ${model.compileMs.toFixed(1)} ms for code`;
+    this.#tokenizer = tokenizer;
+    this.#sequence = model.loaded.sequence();
+    this.#decoder = new RememberingDecoder(this.#sequence);
+    this.#options = { ...options, stopIds: recordOf(model).stopTokens };
   }
-  return ended === 'aborted' ? EXIT_INTERRUPTED : 0;
+
+  async write(ids: readonly number[], signal: AbortSignal): Promise<Written> {
+    const stream = new TextStream(this.#tokenizer);
+    if (ids.length > 1) prepare(this.#sequence);
+    const started = performance.now();
+    let first = started;
+    let made = 0;
+    let text = '';
+    const put = (piece: string): void => {
+      text += piece;
+      process.stdout.write(piece);
+    };
+    const tokens = generate(this.#decoder, ids, { ...this.#options, signal });
+    for (;;) {
+      const step = await tokens.next();
+      if (step.done !== true) {
+        if (made++ === 0) first = performance.now();
+        put(stream.push(step.value));
+        continue;
+      }
+      put(stream.end());
+      process.stdout.write('\n');
+      const rate = (count: number, ms: number): string => (ms > 0 ? ((1000 * count) / ms).toFixed(1) : '–');
+      const times =
+        `prompt ${ids.length} tokens, ${rate(ids.length, first - started)} tokens/s; ` +
+        `${made} tokens, ${rate(made - 1, performance.now() - first)} tokens/s (${step.value})`;
+      return { text, ended: step.value, times };
+    }
+  }
 }

@@ -8,6 +8,7 @@
 import { type ProjError, toProjError } from '@proj/kernel';
 import { type FinishReason, Sampler, type SamplingOptions } from '@proj/quant-jit/gemma2';
 import type { SequenceGroup, StepModel } from '@proj/quant-jit/jit';
+import { commonLength } from '../model/remembering.ts';
 
 /** A text to be written. */
 export interface Job extends SamplingOptions {
@@ -266,12 +267,6 @@ export class Scheduler {
       }
     }
   }
-}
-
-function commonLength(a: readonly number[], b: readonly number[]): number {
-  let length = 0;
-  while (length < a.length && length < b.length && a[length] === b[length]) length++;
-  return length;
 }
 
 /** How many tokens the next part of a prompt should have, after one of `tokens` that took `seconds`. */

@@ -366,8 +366,8 @@ describe('plans', () => {
       const plan = planFor(rows, WIDE);
       expect(plan.rowTiles).toBeGreaterThan(1);
       expect(plan.prefetchTiles).toBe(plan.rowTiles);
-      // This piece and the next, in 48 KiB.
-      expect(2 * plan.depthBlock * plan.width * 4).toBeLessThanOrEqual(24 * 1024);
+      // The pieces of both panels of a group, in 48 KiB.
+      expect(plan.group * plan.depthBlock * plan.width * 4).toBeLessThanOrEqual(24 * 1024);
       expect(plan.tileVectors).toBeGreaterThan(1);
     }
     for (const rows of [1, 4, 8, 12]) expect(planFor(rows, WIDE)).toMatchObject({ rowTiles: 1, prefetchTiles: 1 });

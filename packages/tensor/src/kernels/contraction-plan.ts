@@ -102,8 +102,12 @@ const STREAMING_ROWS = 32;
 const STREAMING_DEPTH = 16;
 const STREAMS = 4;
 const STREAMING_AHEAD = 2 * 1024;
-/** Of packed panels that several row tiles pass over, with rows and sums: this piece and the next stay in the first-level cache. */
+/**
+ * Of packed panels that several row tiles take turns at: a piece of each panel of a group stays in the first-level cache, with rows and sums.
+ * Two panels pass together: memory answers a single stream at little more than half its rate.
+ */
 const PIECE_BYTES = 12 * 1024;
+const PIECE_PANELS = 2;
 
 const up = (x: number, multiple: number): number => Math.ceil(x / multiple) * multiple;
 
@@ -226,7 +230,7 @@ function planOuter(shape: ContractionShape): { plan: OuterPlan; cost: number } {
   const partDepth = up(Math.ceil(depth / parts), parts === 1 ? 1 : unroll);
   const depthBlock = Math.min(partDepth, up(Math.ceil(partDepth / Math.ceil(partDepth / longest)), unroll));
   const group = inPieces
-    ? 1
+    ? Math.min(PIECE_PANELS, panels)
     : groupOf(shape, {
         width,
         panels,

@@ -75,8 +75,8 @@ export function multiplyTile(b: KernelBuilder, request: TileRequest, initial: re
 }
 
 /**
- * Prefetches this row tile's part of the piece that lies `prefetch` ahead, evenly between the multiplications. `slot` counts the rows that a
- * pass of the innermost loop does.
+ * Prefetches this row tile's part of the piece that lies `prefetch` ahead into the second-level cache, evenly between the multiplications.
+ * `slot` counts the rows that a pass of the innermost loop does.
  */
 function sharedPrefetch(
   b: KernelBuilder,
@@ -92,7 +92,7 @@ function sharedPrefetch(
   return (k, slot) => {
     const first = Math.ceil((slot * vectors) / slots);
     if (first < vectors && first * slots < (slot + 1) * vectors)
-      b.prefetch(memory, b.add(b.add(from, b.mul(k, perDepth)), first * lanes));
+      b.prefetch(memory, b.add(b.add(from, b.mul(k, perDepth)), first * lanes), 2);
   };
 }
 

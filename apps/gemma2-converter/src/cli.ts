@@ -63,7 +63,10 @@ export async function main(args: readonly string[]): Promise<number> {
       .option('--repetition-penalty <r>', 'above 1: tokens that are there become less likely (default: 1)')
       .option('--seed <n>', 'the same seed gives the same text (default: 0)')
       .option('--context <n>', 'positions to make room for (default: as converted)')
-      .option('--chat', "the prompt is a user's message, through the model's chat template; at a terminal and without a prompt: a conversation")
+      .option(
+        '--chat',
+        "the prompt is a user's message, through the model's chat template; at a terminal and without a prompt: a conversation",
+      )
       .option('--quiet', 'no times'),
   ).action(async (file: string, prompt: string[], flags: Flags) => {
     status = await runRun(file, prompt, flags);

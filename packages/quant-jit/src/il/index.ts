@@ -1,7 +1,7 @@
 /** IL-NN, the typed program of a converted model: builder, printer, parser, verifier, interpreter, passes. */
 export { attributeRules, ATTRIBUTES } from './attributes.ts';
 export { IlBuilder } from './builder.ts';
-export { constantsFrom, joinFloats, joinMatrices, loadMatrix, loadRows, storeMatrix, storeRows } from './constants.ts';
+export { constantsFrom, joinFloats, joinMatrices } from './constants.ts';
 export type { ConstantSource } from './constants.ts';
 export { buildGemma2, type Gemma2ProgramOptions } from './gemma2.ts';
 export { definitions, Mode, uses, valueTypes } from './il.ts';
@@ -27,6 +27,7 @@ export type {
   TokensValue,
   WeightValue,
 } from './interpreter/values.ts';
+export { loadMatrix, loadRows, storeMatrix, storeRows } from './layouts.ts';
 export { buildLinear, type LinearProgramOptions } from './linear-example.ts';
 export {
   DATA_TABLES,

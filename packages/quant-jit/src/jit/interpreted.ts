@@ -1,8 +1,9 @@
 /** A program run by the interpreter: what is left where nothing compiles, and what compiled code is compared with. */
 import { readSync, openSync, closeSync } from 'node:fs';
 import type { ModelFile } from '../file/reader.ts';
-import { type ConstantSource, constantsFrom, loadMatrix, loadRows } from '../il/constants.ts';
+import { type ConstantSource, constantsFrom } from '../il/constants.ts';
 import { Interpreter } from '../il/interpret.ts';
+import { loadMatrix, loadRows } from '../il/layouts.ts';
 import type { NativeCodeILNN } from '../il/native-code-ilnn.ts';
 import { unpackMatrix } from '../quantize/pack.ts';
 import type { QuantizedMatrix } from '../quantize/scheme.ts';

@@ -1,6 +1,7 @@
 /** Where the constants of a program lie: on a device, or in the code. */
 import { type Device, type DeviceBuffer, ProjError } from '@proj/kernel';
-import { type ConstantSource, joinFloats, joinMatrices, storeMatrix, storeRows } from '../il/constants.ts';
+import { type ConstantSource, joinFloats, joinMatrices } from '../il/constants.ts';
+import { storeMatrix, storeRows } from '../il/layouts.ts';
 import type { ConstantDeclaration, NativeCodeILNN } from '../il/native-code-ilnn.ts';
 import { packedLayout } from '../quantize/layout.ts';
 import { packMatrix } from '../quantize/pack.ts';

@@ -1,2 +1,0 @@
-import * as q from '@proj/quant-jit';
-console.log(Object.keys(q).length, Object.keys(q).join(' '));

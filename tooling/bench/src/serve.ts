@@ -3,6 +3,7 @@
  * to run it once; warming up, batching short runs and timing are the same for all and live here.
  */
 import { existsSync, readFileSync } from 'node:fs';
+import { flushCompileCache } from 'node:module';
 import { performance } from 'node:perf_hooks';
 import { createInterface } from 'node:readline';
 import type { CaseSpec } from './cases.ts';
@@ -77,11 +78,10 @@ export async function serve(load: () => LoadedRunner | Promise<LoadedRunner>): P
         }
         case 'run': {
           if (current === undefined) throw new RangeError('run before prepare');
-          send({
-            op: 'ok',
-            id,
-            result: await measure(current.prepared, current.batch, request.minMs, request.maxRuns),
-          });
+          const result = await measure(current.prepared, current.batch, request.minMs, request.maxRuns);
+          // Node writes its cache of modules when a process ends, and this one will be killed.
+          flushCompileCache();
+          send({ op: 'ok', id, result });
           break;
         }
         case 'release':

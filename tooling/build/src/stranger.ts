@@ -55,6 +55,12 @@ export async function useAsStranger(wares: Wares): Promise<Use> {
   const uses = `export const parts = [${wares.subPaths.map((_, i) => `part${i}`).join(', ')}];`;
   const programs = [
     { name: 'every-sub-path', code: `${imports(wares.subPaths)}\n${uses}\n`, prints: [] },
+    // Without it what the packages keep on disk would not be theirs alone, so they would keep nothing.
+    {
+      name: 'code-digest',
+      code: "import { kernelCodeDigest } from '@proj/kernel';\nconsole.log(`digest of ${kernelCodeDigest?.length} digits`);\n",
+      prints: ['digest of 32 digits'],
+    },
     ...documented(wares.root),
   ];
   for (const { name, code } of programs) {

@@ -107,6 +107,30 @@ describe.skipIf(!hasNative)('what is kept of a lowering', { timeout: 120_000 }, 
     expect(first.texts.length).toBeGreaterThan(5);
   });
 
+  it('serves sequences that step together, and those that step alone beside them', async () => {
+    const look = async (on: NativeDevice) => {
+      const before = on.statistics().compiled;
+      const model = await openModel(q4, { device: on, code: 'this code', sequences: 3 });
+      const [a, b, c] = model.group.sequences;
+      const alone = model.sequence();
+      const logits = [a.feed(prompt), b.feed([9, 8, 7]), c.feed([1]), alone.feed(prompt)];
+      const next = [a, b, c].map((sequence, i) => ({ sequence, token: 20 + i }));
+      logits.push(...model.group.feedEach(next), alone.feed([20]));
+      model.dispose();
+      alone.dispose();
+      const compiled = on.statistics().compiled - before;
+      on.dispose();
+      return { logits: logits.map((each) => Float32Array.from(each)), compiled };
+    };
+    const plain = await look(device({ PROJ_CACHE: 'off' }));
+    const first = await look(device());
+    const second = await look(device());
+    expect([first.compiled > 0, second.compiled]).toEqual([true, 0]);
+    expect(first.logits).toEqual(plain.logits);
+    expect(second.logits).toEqual(plain.logits);
+    expect(plain.logits[4]).toEqual(plain.logits[7]);
+  });
+
   it('is not used by other code, for other options, threads or features, or for another program', async () => {
     await open(q4, device());
     expect((await open(q4, device())).read).toBe(false);

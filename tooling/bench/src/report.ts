@@ -51,7 +51,8 @@ function notes({ extra }: Row): string {
   const { gbPerSecond, ofRead, loadMs } = extra;
   if (typeof ofRead === 'number' && typeof gbPerSecond === 'number')
     found.push(`${gbPerSecond.toFixed(1)} GB/s, ${(100 * ofRead).toFixed(0)} % of the read rate`);
-  if (typeof loadMs === 'number') found.push(`loads in ${loadMs.toFixed(0)} ms`);
+  if (typeof loadMs === 'number')
+    found.push(`loads in ${loadMs.toFixed(0)} ms${extra['loadedFrom'] === 'source' ? ' (from the sources)' : ''}`);
   if (typeof extra['earlyMB'] === 'number')
     found.push(`${megabytes(extra['earlyMB'])} -> ${megabytes(extra['lateMB'])} (${percent(extra['growth'])})`);
   if (typeof extra['growthAtMost'] === 'number')

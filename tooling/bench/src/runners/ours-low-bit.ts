@@ -3,10 +3,9 @@
  * made-up weights in the shape that the peers get; and the chain of products of the `matvec` suite.
  */
 import { execFile } from 'node:child_process';
-import { existsSync, globSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { codeDigest } from '@proj/build/code-digest';
 import type { Device } from '@proj/kernel';
 import { gemma2Config } from '@proj/quant-jit/gemma2';
 import { VERSION } from '@proj/quant-jit/file';
@@ -100,16 +99,8 @@ async function modelOf(scheme: SchemeName): Promise<string> {
   return path;
 }
 
-/** Whether what is built of a package is built of its present sources. */
-function isBuilt(name: string): boolean {
-  const folder = fileURLToPath(new URL(`../../../../packages/${name}/`, import.meta.url));
-  const dist = join(folder, 'dist');
-  if (!existsSync(dist)) return false;
-  const digest = codeDigest(folder);
-  return globSync('**/*.js', { cwd: dist }).some((file) => readFileSync(join(dist, file), 'utf8').includes(digest));
-}
-/** Users load with built packages; the sources, which keep less between processes, serve where there are none. */
-const BUILT = ['kernel', 'device-native', 'quant-jit'].every(isBuilt);
+/** What users load with, which `pnpm bench` brings up to date first; the sources, which keep less between processes, where nothing is built. */
+const BUILT = existsSync(new URL('../../../../packages/quant-jit/dist/jit/index.js', import.meta.url));
 
 /** As the peer's are taken: each load in a process of its own, the shortest of a few; checksums and the cache of compiled code are from the first. */
 async function loadingTimes(device: string, threads: number, path: string): Promise<Scalars> {

@@ -1,5 +1,6 @@
 /** Conversations at a terminal, and what a decoder remembers of them. */
 import { PassThrough } from 'node:stream';
+import { stripVTControlCharacters } from 'node:util';
 import { type ChatMessage, generateText } from '@proj/quant-jit/gemma2';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { converse } from '../src/commands/conversation.ts';
@@ -30,7 +31,8 @@ async function typed(
   let shown = '';
   output.on('data', (data: Buffer) => {
     shown += data.toString();
-    if (!shown.endsWith('\u001b[3G')) return;
+    // Terminals other than dumb ones are told where the cursor stands.
+    if (!stripVTControlCharacters(shown).endsWith('> ')) return;
     shown = '';
     input.write(rest.shift() ?? '');
   });

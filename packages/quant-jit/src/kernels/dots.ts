@@ -6,7 +6,7 @@ import { buildKernel, type Kernel, type KernelBuilder, type Memory, type Value }
 import { ACTIVATION_GROUP, LINE_BYTES, PANEL_ROWS, packedLayout } from '../quantize/layout.ts';
 import type { ActivationScheme, Scheme } from '../quantize/scheme.ts';
 import { stepTokens } from './control.ts';
-import { activationColumns, activationScales, activationWords } from './linear.ts';
+import { activationColumns, activationScales, activationSums, activationWords, CODE_SUM_FACTOR } from './linear.ts';
 import { rowStride } from './rows.ts';
 
 export interface DotShape {
@@ -93,30 +93,48 @@ export function scaleKernel(name: string, shape: DotShape): Kernel {
     const tokens = stepTokens(b, b.buffer('control', 'i32'));
     const width = sumColumns(shape);
     const groups = Math.ceil(columns / width);
-    const perScale = scheme.group === 'row' ? groups : scheme.group / width;
+    const byRow = scheme.group === 'row';
+    const ofGroups = activation === 'a8g32';
+    const parts = ofGroups && scheme.group !== 'row' ? scheme.group / ACTIVATION_GROUP : 1;
+    const blocks = byRow ? groups : weightGroups;
     b.for(b.begin, b.end, 1, [], (row) =>
       b.for(0, tokens, 1, [], (token) => {
-        const [total] = b.for(0, groups, 1, [b.constant(0, 'f32')], (group, running) => {
-          const at = b.add(
-            b.mul(b.add(b.mul(b.div(row, PANEL_ROWS), weightGroups), b.div(group, perScale)), PANEL_ROWS),
-            b.rem(row, PANEL_ROWS),
-          );
-          const sum = b.cast(b.load(sums, b.add(b.mul(b.add(b.mul(token, rows), row), groups), group)), 'f32');
-          let value = b.mul(sum, b.cast(b.load(scales, at), 'f32'));
-          if (minimums !== null && codeSums !== null) {
-            const stride = activationColumns(columns) / ACTIVATION_GROUP + 1;
-            const parts = width / ACTIVATION_GROUP;
-            let codes = b.constant(0, 'i32');
-            for (let part = 0; part < parts; part++)
-              codes = b.add(codes, b.load(codeSums, b.add(b.mul(token, stride), b.add(b.mul(group, parts), part))));
-            value = b.mulAdd(b.cast(b.load(minimums, at), 'f32'), b.cast(codes, 'f32'), value);
-          }
-          const x = b.add(
-            b.mul(token, activationScales(activation, columns)),
-            activation === 'a8g32' ? group : b.index(0),
-          );
-          return [b.mulAdd(value, b.load(activationScale, x), running)];
+        const scaleAt = (group: Value): Value => {
+          const panel = b.mul(b.div(row, PANEL_ROWS), weightGroups);
+          return b.add(b.mul(b.add(panel, group), PANEL_ROWS), b.rem(row, PANEL_ROWS));
+        };
+        const tokenScale = (group: Value): Value =>
+          b.load(activationScale, b.add(b.mul(token, activationScales(activation, columns)), group));
+        /** What groups of integers come to, with the scales of their activations; those behind the last column are zero. */
+        const blockSum = (block: Value, integers: (group: Value) => Value): Value => {
+          const [sum] = b.for(0, parts, 1, [b.constant(0, 'f32')], (part, running) => {
+            const group = b.add(b.mul(block, parts), part);
+            const value = b.cast(integers(group), 'f32');
+            return [b.add(running, ofGroups ? b.mul(value, tokenScale(group)) : value)];
+          });
+          return sum;
+        };
+        const sumAt = (group: Value): Value => {
+          const there = b.load(sums, b.add(b.mul(b.add(b.mul(token, rows), row), groups), b.min(group, groups - 1)));
+          return b.select(b.lt(group, groups), there, b.constant(0, 'i32'));
+        };
+        const [all] = b.for(0, blocks, 1, [b.constant(0, 'f32')], (block, running) => {
+          const scaled = blockSum(block, sumAt);
+          if (byRow) return [b.add(running, scaled)];
+          const next = b.add(running, b.mul(scaled, b.cast(b.load(scales, scaleAt(block)), 'f32')));
+          if (minimums === null || codeSums === null) return [next];
+          const first = b.mul(token, activationSums(columns));
+          const each = ofGroups ? 1 : scheme.group / ACTIVATION_GROUP;
+          const lowest = blockSum(block, (group) => {
+            let codes = b.load(codeSums, b.add(first, b.mul(group, each)));
+            for (let i = 1; i < each; i++)
+              codes = b.add(codes, b.load(codeSums, b.add(first, b.add(b.mul(group, each), i))));
+            return b.div(codes, CODE_SUM_FACTOR);
+          });
+          return [b.add(next, b.mul(b.cast(b.load(minimums, scaleAt(block)), 'f32'), lowest))];
         });
+        const ofRow = byRow ? b.mul(all, b.cast(b.load(scales, scaleAt(b.index(0))), 'f32')) : all;
+        const total = ofGroups ? ofRow : b.mul(ofRow, tokenScale(b.index(0)));
         b.store(out, b.add(b.mul(token, rowStride(rows)), row), total);
       }),
     );

@@ -51,6 +51,18 @@ export const activationWords = (activation: ActivationScheme, columns: number): 
 export const activationScales = (activation: ActivationScheme, columns: number): number =>
   activation === 'a8g32' ? activationColumns(columns) / ACTIVATION_GROUP : 1;
 
+/**
+ * Sums of a token's activation codes are kept times this: what sums of 4-bit codes begin with, to make up for their unsigned form, is then broadcast from memory
+ * as it is.
+ */
+export const CODE_SUM_FACTOR = -8;
+
+/** A corrected sum begins with `offset` times the sum of codes taken away. */
+function correctionOf(b: KernelBuilder, kept: Value, offset: number): Value {
+  const factor = offset / -CODE_SUM_FACTOR;
+  return factor < 1 ? b.shr(kept, -Math.log2(factor)) : b.mul(kept, factor);
+}
+
 /** Sums of a token's activation codes: one for each group of 32 columns, then their total. */
 export const activationSums = (columns: number): number => activationColumns(columns) / ACTIVATION_GROUP + 1;
 
@@ -165,7 +177,10 @@ class LinearBuilder {
           const before: Grid | null = partial;
           partial = sums.map((row, t) => {
             const scale = b.splat(this.#activationScale(token, t, at), this.#lanes);
-            return row.map((sum, s) => (before === null ? b.mul(sum, scale) : b.mulAdd(sum, scale, before[t][s])));
+            return row.map((sum, s) => {
+              const scaled = b.mul(sum, scale);
+              return before === null ? scaled : b.add(scaled, before[t][s]);
+            });
           });
         }
         const scaled = partial ?? [];
@@ -173,7 +188,9 @@ class LinearBuilder {
           return scaled.flatMap((row, t) => row.map((v, s) => b.add(v, carried[t * this.#slices + s])));
         const at = b.mul(b.add(b.mul(panel, this.#layout.groups), group), PANEL_ROWS);
         const scales = this.#slice((s) => b.cast(b.load(this.#scales, b.add(at, s * this.#lanes), this.#lanes), 'f32'));
-        const next = scaled.map((row, t) => row.map((v, s) => b.mulAdd(v, scales[s], carried[t * this.#slices + s])));
+        const next = scaled.map((row, t) =>
+          row.map((v, s) => b.add(b.mul(v, scales[s]), carried[t * this.#slices + s])),
+        );
         return this.#addMinimums(next, token, group, at).flat();
       },
     );
@@ -194,11 +211,11 @@ class LinearBuilder {
       let total: Value | null = null;
       for (let part = 0; part < parts; part++) {
         const g = b.add(b.mul(group, parts), part);
-        const sum = b.cast(this.#codeSum(token, t, g), 'f32');
+        const sum = b.mul(b.cast(this.#codeSum(token, t, g), 'f32'), 1 / CODE_SUM_FACTOR);
         const term = activation === 'a8' ? sum : b.mul(sum, this.#activationScale(token, t, g));
         total = total === null ? term : b.add(total, term);
       }
-      return total === null ? row : row.map((v, s) => b.mulAdd(lowest[s], b.splat(total, this.#lanes), v));
+      return total === null ? row : row.map((v, s) => b.add(b.mul(lowest[s], b.splat(total, this.#lanes)), v));
     });
   }
 
@@ -212,7 +229,7 @@ class LinearBuilder {
     const correction = (t: number): Value => {
       let sum = this.#codeSum(token, t, b.mul(at, groups));
       for (let g = 1; g < groups; g++) sum = b.add(sum, this.#codeSum(token, t, b.add(b.mul(at, groups), g)));
-      return b.mul(sum, -(scheme.bits === 1 ? 1 : scheme.offset));
+      return correctionOf(b, sum, scheme.bits === 1 ? 1 : scheme.offset);
     };
     if (scheme.bits <= 2 && tile === 1) {
       const planes = this.#planes(
@@ -272,7 +289,7 @@ class LinearBuilder {
     });
     const sums = this.#ungroup(flat, chains).reduce((x, y) => x.map((row, t) => row.map((v, s) => b.add(v, y[t][s]))));
     return this.#finishRow(
-      sums.map((row, t) => row.map((v) => b.add(v, this.#totals(token, t, -scheme.offset)))),
+      sums.map((row, t) => row.map((v) => b.add(v, this.#totals(token, t, scheme.offset)))),
       panel,
       token,
     );
@@ -299,7 +316,7 @@ class LinearBuilder {
         },
       );
       const planes = Array.from({ length: count }, (_, p) => flat.slice(p * this.#slices, (p + 1) * this.#slices));
-      return this.#finishRow(this.#joinPlanes(planes, [this.#total(token, 0, -offset)]), panel, token);
+      return this.#finishRow(this.#joinPlanes(planes, [this.#total(token, 0, offset)]), panel, token);
     }
     const flat = this.#unrolled(
       linesPerPanel,
@@ -309,7 +326,7 @@ class LinearBuilder {
         this.#line(this.#ungroup(carried, 1)[0], b.add(first, line), token, b.mul(line, 8 / scheme.bits)).flat(),
     );
     const sums = this.#ungroup(flat, 1)[0].map((row, t) =>
-      row.map((v) => b.add(scheme.bits === 1 ? b.add(v, v) : v, this.#totals(token, t, -offset))),
+      row.map((v) => b.add(scheme.bits === 1 ? b.add(v, v) : v, this.#totals(token, t, offset))),
     );
     return this.#finishRow(sums, panel, token);
   }
@@ -426,17 +443,19 @@ class LinearBuilder {
     const stride = activationScales(this.#shape.activation, this.#shape.columns);
     return b.load(this.#activationScales, b.add(b.mul(b.add(token, t), stride), group));
   }
+  /** Times {@link CODE_SUM_FACTOR}. */
   #codeSum(token: Value, t: number, group: Value): Value {
     const b = this.#b;
     if (this.#sums === null) return b.constant(0, 'i32');
     return b.load(this.#sums, b.add(b.mul(b.add(token, t), activationSums(this.#shape.columns)), group));
   }
-  #total(token: Value, t: number, factor: number): Value {
+  /** What a sum over a whole row is corrected with. */
+  #total(token: Value, t: number, offset: number): Value {
     const b = this.#b;
-    return b.mul(this.#codeSum(token, t, b.index(activationSums(this.#shape.columns) - 1)), factor);
+    return correctionOf(b, this.#codeSum(token, t, b.index(activationSums(this.#shape.columns) - 1)), offset);
   }
-  #totals(token: Value, t: number, factor: number): Value {
-    return this.#b.splat(this.#total(token, t, factor), this.#lanes);
+  #totals(token: Value, t: number, offset: number): Value {
+    return this.#b.splat(this.#total(token, t, offset), this.#lanes);
   }
 
   // Shapes

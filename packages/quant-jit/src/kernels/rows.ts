@@ -16,7 +16,7 @@ import type { Mode } from '../il/il.ts';
 import { ACTIVATION_GROUP, PANEL_ROWS } from '../quantize/layout.ts';
 import type { ActivationScheme } from '../quantize/scheme.ts';
 import { stepTokens } from './control.ts';
-import { activationColumns, activationScales, activationSums, activationWords } from './linear.ts';
+import { activationColumns, activationScales, activationSums, activationWords, CODE_SUM_FACTOR } from './linear.ts';
 import { modeTables, normFactor, normTerm } from './modes.ts';
 
 export interface RowShape {
@@ -212,10 +212,10 @@ function grouped(b: KernelBuilder, codes: Memory, scales: Memory, sums: Memory, 
         values,
         inverseOf(b, absmax),
       );
-      b.store(sums, b.add(sumRow, group), sum);
+      b.store(sums, b.add(sumRow, group), b.mul(sum, CODE_SUM_FACTOR));
       return [b.add(running, sum)];
     });
-    b.store(sums, b.add(sumRow, padded / ACTIVATION_GROUP), total);
+    b.store(sums, b.add(sumRow, padded / ACTIVATION_GROUP), b.mul(total, CODE_SUM_FACTOR));
     of.padding((group) => {
       zeroGroup(b, codes, b.add(first, b.mul(group, ACTIVATION_GROUP)), of.lanes);
       b.store(scales, b.add(scaleRow, group), b.constant(0, 'f32'));
@@ -249,10 +249,10 @@ function whole(b: KernelBuilder, codes: Memory, scales: Memory, sums: Memory, co
         values,
         inverse,
       );
-      b.store(sums, b.add(sumRow, group), sum);
+      b.store(sums, b.add(sumRow, group), b.mul(sum, CODE_SUM_FACTOR));
       return [b.add(running, sum)];
     });
-    b.store(sums, b.add(sumRow, padded / ACTIVATION_GROUP), total);
+    b.store(sums, b.add(sumRow, padded / ACTIVATION_GROUP), b.mul(total, CODE_SUM_FACTOR));
     of.padding((group) => {
       zeroGroup(b, codes, b.add(first, b.mul(group, ACTIVATION_GROUP)), of.lanes);
       b.store(sums, b.add(sumRow, group), b.constant(0, 'i32'));

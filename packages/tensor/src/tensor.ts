@@ -14,6 +14,7 @@ import {
   type Shape,
 } from './graph/node.ts';
 import { castNode, detachNode, expandNode, leafNode } from './graph/build.ts';
+import { type Layout, rowByRow } from './layout.ts';
 import { evaluate, forfeitSpares, markPending, noteRead, refuseWhileCapturing } from './evaluate.ts';
 import { nextStorageId, noteReplaced } from './tidy.ts';
 import { readElements, type ElementArray } from './io/elements.ts';
@@ -24,6 +25,8 @@ export interface ViewStep {
   apply(base: AnyNode): AnyNode;
   /** The base after `value` has been written to the viewed part; null when the view cannot be written to (an expansion). */
   write: ((base: AnyNode, value: AnyNode) => AnyNode) | null;
+  /** Where PyTorch would keep the elements that are seen. */
+  layout(base: Layout): Layout;
   /** What it was applied to last. */
   applied?: { readonly base: AnyNode; readonly result: AnyNode };
 }
@@ -176,6 +179,10 @@ let backwardEngine: BackwardEngine | null = null;
 export function setBackwardEngine(engine: BackwardEngine): void {
   backwardEngine = engine;
 }
+
+/** Where PyTorch would keep a tensor's elements: row by row, but for views. */
+export const layoutOf = ({ storage, viewSteps }: Tensor): Layout =>
+  viewSteps.reduce((layout, step) => step.layout(layout), rowByRow(storage.node.shape));
 
 // eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging
 export interface Tensor extends TensorMethods {}

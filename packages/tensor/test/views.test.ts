@@ -44,6 +44,10 @@ const step: fc.Arbitrary<Step> = fc.record({
 });
 const shapes = fc.array(fc.integer({ min: 1, max: 5 }), { minLength: 1, maxLength: 3 });
 
+/** Whether one stride can show the positions in one dimension: a reshape to it is a copy otherwise. */
+const isEvenlySpaced = (at: readonly number[]): boolean =>
+  at.every((p, i) => p === at[0] + i * (at[1] - at[0]) || i === 0);
+
 /** One more view of both; null where the step does not apply. */
 function apply(x: Tensor, model: Model, { kind, a, b, c }: Step): [Tensor, Model] | null {
   const { shape } = model;
@@ -115,7 +119,7 @@ function apply(x: Tensor, model: Model, { kind, a, b, c }: Step): [Tensor, Model
       ];
     }
     case 'flatten':
-      return [x.reshape([-1]), { shape: [count(shape)], at: model.at }];
+      return isEvenlySpaced(model.at) ? [x.reshape([-1]), { shape: [count(shape)], at: model.at }] : null;
     default:
       return kind satisfies never;
   }

@@ -12,6 +12,7 @@ import {
   whereNode,
 } from '../graph/build.ts';
 import { type AnyNode, elementCount, type Shape } from '../graph/node.ts';
+import { stridesOf } from '../layout.ts';
 
 /** Each element's position along `dim`. */
 export function positionsAlong(device: Device, shape: Shape, dim: number, dtype: DType = 'int64'): AnyNode {
@@ -23,13 +24,6 @@ export function positionsAlong(device: Device, shape: Shape, dim: number, dtype:
     ),
     shape,
   );
-}
-
-/** Elements between neighbours along each dimension of a contiguous tensor. */
-export function stridesOf(shape: Shape): number[] {
-  const strides = new Array<number>(shape.length).fill(1);
-  for (let i = shape.length - 2; i >= 0; i--) strides[i] = strides[i + 1] * shape[i + 1];
-  return strides;
 }
 
 /** The order that moves `dim` to the end. */

@@ -12,12 +12,12 @@ import {
   scalarDType,
   scalarValue,
 } from '../promotion.ts';
-import { type NestedArray, Tensor, wrap } from '../tensor.ts';
+import { type NestedArray, layoutOf, Tensor, wrap } from '../tensor.ts';
 import { deviceArgument, dtypeArgument, nodeOf, normalizeDim, type TensorLike } from './arguments.ts';
-import { stridesOf } from './axis.ts';
+import { isRowByRow, sameLayout, stridesOf } from '../layout.ts';
 import { fromArray, full, tensor, type TensorOptions } from './creation.ts';
 import { type OpRow, row } from './table.ts';
-import { reshapeStep, permuteStep } from './views.ts';
+import { reshapeStep, permuteStep, sameStep } from './views.ts';
 
 type CastOptions = { readonly memoryFormat?: unknown };
 const castTo =
@@ -223,7 +223,7 @@ export function resize_(
   const next = count < from ? flat.narrow(0, 0, count).node : flat.constantPadNd([0, count - from]).node;
   input.storage.replace(reshapeNode(next, shape));
   input.viewSteps = [];
-  return input.restep_({ apply: (base) => base, write: (_, value) => value });
+  return input.restep_(sameStep);
 }
 /** The shape of another tensor, in place. */
 export function resizeAs_(input: Tensor, other: Tensor): Tensor {
@@ -258,18 +258,18 @@ export const numel = (input: Tensor): number => input.numel();
 export const nelement = numel;
 /** Number of dimensions. */
 export const ndimension = (input: Tensor): number => input.ndim;
-/** Elements between neighbours along each dimension: tensors are contiguous here. */
+/** Elements between neighbours along each dimension, where PyTorch would keep them. */
 export function stride(input: Tensor, dim?: number | null): number | number[] {
-  const strides = stridesOf(input.shape);
+  const strides = [...layoutOf(input).strides];
   return dim === undefined || dim === null ? strides : strides[normalizeDim(dim, input.ndim, 'stride')];
 }
-/** The first element's place in its memory: 0, since values are contiguous here. */
-export const storageOffset = (_input: Tensor): number => 0;
-/** Whether elements lie row by row: always, here. */
-export const isContiguous = (_input: Tensor): boolean => true;
+/** The first element's place in its storage. */
+export const storageOffset = (input: Tensor): number => layoutOf(input).offset;
+/** Whether PyTorch would keep the elements row by row. */
+export const isContiguous = (input: Tensor): boolean => isRowByRow(layoutOf(input));
 /** Whether two tensors see the same memory in the same way. */
 export const isSetTo = (input: Tensor, tensor_: Tensor): boolean =>
-  input.storage === tensor_.storage && input.viewSteps.length === tensor_.viewSteps.length;
+  input.storage === tensor_.storage && sameLayout(layoutOf(input), layoutOf(tensor_));
 /** A real tensor is its own conjugate. */
 const realOnly =
   (op: string) =>

@@ -4,7 +4,7 @@ import { castNode, reshapeNode, takeNode } from '../graph/build.ts';
 import { elementCount } from '../graph/node.ts';
 import { type Tensor, wrap } from '../tensor.ts';
 import { broadcastShapes, normalizeDim } from './arguments.ts';
-import { stridesOf } from './axis.ts';
+import { stridesOf } from '../layout.ts';
 import { fromArray } from './creation.ts';
 import { type OpRow, row } from './table.ts';
 

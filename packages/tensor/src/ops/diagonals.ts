@@ -13,12 +13,13 @@ import {
 } from '../graph/build.ts';
 import { type AnyNode, elementCount } from '../graph/node.ts';
 import { toSum } from '../promotion.ts';
-import { type Tensor, type ViewStep, wrap } from '../tensor.ts';
+import { windowed } from '../layout.ts';
+import { layoutOf, type Tensor, type ViewStep, wrap } from '../tensor.ts';
 import { normalizeDim } from './arguments.ts';
 import { positionsAlong } from './axis.ts';
 import { fromArray, type TensorOptions } from './creation.ts';
 import { type OpRow, row } from './table.ts';
-import { permuteStep, reshapeStep, sliceStep } from './views.ts';
+import { chainStep, permuteStep, reshapeStep, sliceStep } from './views.ts';
 
 export interface DiagonalOptions {
   /** 0 is the main diagonal, positive ones lie above it. */
@@ -47,10 +48,20 @@ export function diagonal(input: Tensor, { offset = 0, dim1 = 0, dim2 = 1 }: Diag
   const [rows, columns] = [input.shape[a], input.shape[b]];
   const count = Math.max(0, offset >= 0 ? Math.min(rows, columns - offset) : Math.min(rows + offset, columns));
   const start = count === 0 ? 0 : offset >= 0 ? offset : -offset * columns;
-  const moved = input.view_(permuteStep([...rest, a, b]));
+  const order = [...rest, a, b];
   // In a flattened matrix a diagonal is every (columns + 1)-th element.
-  const flat = moved.view_(reshapeStep(moved.shape, [...lead, rows * columns]));
-  return flat.view_(sliceStep([...lead.map(() => 0), start], [...lead, count], [...lead.map(() => 1), columns + 1]));
+  const steps = [
+    permuteStep(order),
+    reshapeStep([...lead, rows, columns], [...lead, rows * columns]),
+    sliceStep([...lead.map(() => 0), start], [...lead, count], [...lead.map(() => 1), columns + 1]),
+  ];
+  return input.view_(
+    chainStep(steps, ({ strides, offset: first }) => ({
+      shape: [...lead, count],
+      strides: [...rest.map((d) => strides[d]), strides[a] + strides[b]],
+      offset: first + (count === 0 ? 0 : offset >= 0 ? offset * strides[b] : -offset * strides[a]),
+    })),
+  );
 }
 
 /** Tensors whose diagonals (in the plane of `dim1` and `dim2`) are the last dimension of the input, zeros elsewhere. */
@@ -197,6 +208,7 @@ export function unfold(input: Tensor, dimension: number, size: number, step: num
   return input.view_({
     apply: (base) => windowNode(base, at, count, { size, stride: step, dilation: 1, padding: 0 }),
     write: null,
+    layout: (base) => windowed(base, at, count, size, step),
   });
 }
 
@@ -228,6 +240,7 @@ const stridedStep = (size: readonly number[], stride: readonly number[], offset:
       base.shape,
     );
   },
+  layout: () => ({ shape: size, strides: stride, offset }),
 });
 function checkStrided(
   op: string,
@@ -247,14 +260,15 @@ function checkStrided(
       { op, shapes: [input.shape] },
     );
 }
-/** The storage of the input (row by row) seen with other sizes and strides. A view. */
+/** The storage of the input (row by row) seen with other sizes and strides, from where the input begins if nothing else is said. A view. */
 export function asStrided(
   input: Tensor,
   size: readonly number[],
   stride: readonly number[],
-  storageOffset: number | null | { storageOffset?: number | null } = 0,
+  storageOffset: number | null | { storageOffset?: number | null } = null,
 ): Tensor {
-  const offset = (typeof storageOffset === 'object' ? storageOffset?.storageOffset : storageOffset) ?? 0;
+  const given = typeof storageOffset === 'object' ? storageOffset?.storageOffset : storageOffset;
+  const offset = given ?? layoutOf(input).offset;
   checkStrided('asStrided', input, size, stride, offset);
   return input.fromStorage_(stridedStep(size, stride, offset));
 }

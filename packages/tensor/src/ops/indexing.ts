@@ -23,7 +23,7 @@ import { fromEnd, inverseOrder } from './axis.ts';
 import { tensor } from './creation.ts';
 import { nonzeroPositions } from './data-dependent.ts';
 import { type OpRow, row } from './table.ts';
-import { reshape, select, slice, unsqueeze } from './views.ts';
+import { reshape, sameStep, select, slice, unsqueeze } from './views.ts';
 
 /** `start:stop:step`. */
 export interface Slice {
@@ -184,8 +184,7 @@ const rowsOf = (view: Tensor, { dims, order }: Advanced): AnyNode => {
 /** The part of the tensor that the indices name. Numbers, slices, '...' and null give a view; tensors, lists and masks a copy. */
 export function index(input: Tensor, ...indices: readonly Index[]): Tensor {
   const { view, selectors } = plan(input, indices);
-  if (selectors.every((selector) => selector === null))
-    return view === input ? input.view_({ apply: (base) => base, write: (_, value) => value }) : view;
+  if (selectors.every((selector) => selector === null)) return view === input ? input.view_(sameStep) : view;
   const parts = advanced(view, selectors);
   return wrap(permuteNode(takeNode(rowsOf(view, parts), parts.linear), parts.result));
 }

@@ -12,7 +12,8 @@ import {
   contiguousNode,
 } from '../graph/build.ts';
 import { type AnyNode, elementCount, type Shape } from '../graph/node.ts';
-import { broadcastsTo, type Tensor, type ViewStep, wrap } from '../tensor.ts';
+import { expanded, isRowByRow, type Layout, permuted, reshaped, rowByRow, sliced } from '../layout.ts';
+import { broadcastsTo, layoutOf, type Tensor, type ViewStep, wrap } from '../tensor.ts';
 import { normalizeDim, shapeArgument } from './arguments.ts';
 import { type OpRow, row } from './table.ts';
 
@@ -69,16 +70,47 @@ export function dilate(x: AnyNode, dim: number, step: number): AnyNode {
 export const reshapeStep = (from: Shape, to: Shape): ViewStep => ({
   apply: (base) => reshapeNode(base, to),
   write: (_, value) => reshapeNode(value, from),
+  layout: (base) => reshaped(base, to) ?? rowByRow(to),
 });
+/** Sees the same as its base. */
+export const sameStep: ViewStep = { apply: (base) => base, write: (_, value) => value, layout: (base) => base };
 export const permuteStep = (order: readonly number[]): ViewStep => {
   const inverse = order.map((_, i) => order.indexOf(i));
-  return { apply: (base) => permuteNode(base, order), write: (_, value) => permuteNode(value, inverse) };
+  return {
+    apply: (base) => permuteNode(base, order),
+    write: (_, value) => permuteNode(value, inverse),
+    layout: (base) => permuted(base, order),
+  };
 };
-export const expandStep = (shape: Shape): ViewStep => ({ apply: (base) => expandNode(base, shape), write: null });
+export const expandStep = (shape: Shape): ViewStep => ({
+  apply: (base) => expandNode(base, shape),
+  write: null,
+  layout: (base) => expanded(base, shape),
+});
 export const sliceStep = (starts: readonly number[], sizes: readonly number[], steps: readonly number[]): ViewStep => ({
   apply: (base) => sliceNode(base, starts, sizes, steps),
   write: (base, value) => writeSlice(base, value, starts, steps),
+  layout: (base) => sliced(base, starts, sizes, steps),
 });
+/** Steps one after the other as one, for parts that have no layout of their own. */
+export const chainStep = (steps: readonly ViewStep[], layout: (base: Layout) => Layout): ViewStep => {
+  const writeFrom = (at: number, base: AnyNode, value: AnyNode): AnyNode => {
+    const step = steps[at];
+    return step === undefined || step.write === null
+      ? value
+      : step.write(base, writeFrom(at + 1, step.apply(base), value));
+  };
+  return {
+    apply: (base) => steps.reduce((node, step) => step.apply(node), base),
+    write: (base, value) => writeFrom(0, base, value),
+    layout,
+  };
+};
+/** A view in another shape where strides can show it, as in PyTorch; else a copy. */
+const reshapeTo = (input: Tensor, shape: Shape): Tensor =>
+  reshaped(layoutOf(input), shape) === null
+    ? wrap(reshapeNode(input.node, shape))
+    : input.view_(reshapeStep(input.shape, shape));
 
 function inferShape(input: Tensor, shape: readonly number[], op: string): number[] {
   const count = input.numel();
@@ -98,9 +130,9 @@ function inferShape(input: Tensor, shape: readonly number[], op: string): number
 
 type ShapeArguments = readonly (number | readonly number[])[];
 
-/** The same elements in another shape; one size may be -1. */
+/** The same elements in another shape; one size may be -1. A view, or a copy where strides could not show it (a transposed matrix flattened). */
 export function reshape(input: Tensor, ...shape: ShapeArguments): Tensor {
-  return input.view_(reshapeStep(input.shape, inferShape(input, shapeArgument(shape, 'reshape'), 'reshape')));
+  return reshapeTo(input, inferShape(input, shapeArgument(shape, 'reshape'), 'reshape'));
 }
 export const view = reshape;
 /** Reshaped to the shape of `other`. A view. */
@@ -166,22 +198,20 @@ export function squeeze(input: Tensor, dim?: number | null): Tensor {
     ),
   );
 }
-/** Dimensions `startDim` to `endDim` as one. A view. */
+/** Dimensions `startDim` to `endDim` as one. A view, or a copy as in {@link reshape}. */
 export function flatten(input: Tensor, startDim = 0, endDim = -1): Tensor {
   if (input.ndim === 0) return reshape(input, [1]);
   const a = normalizeDim(startDim, input.ndim, 'flatten');
   const b = normalizeDim(endDim, input.ndim, 'flatten');
   if (a > b)
     throw new ProjError('invalid-argument', 'startDim comes after endDim', { op: 'flatten', shapes: [input.shape] });
-  return input.view_(
-    reshapeStep(input.shape, [
-      ...input.shape.slice(0, a),
-      elementCount(input.shape.slice(a, b + 1)),
-      ...input.shape.slice(b + 1),
-    ]),
-  );
+  return reshapeTo(input, [
+    ...input.shape.slice(0, a),
+    elementCount(input.shape.slice(a, b + 1)),
+    ...input.shape.slice(b + 1),
+  ]);
 }
-/** All elements in one dimension. A view. */
+/** All elements in one dimension. A view, or a copy as in {@link reshape}. */
 export const ravel = (input: Tensor): Tensor => reshape(input, [-1]);
 /** Dimension `dim` split into several. A view. */
 export function unflatten(input: Tensor, dim: number, sizes: readonly number[]): Tensor {
@@ -263,9 +293,9 @@ export function flip(input: Tensor, ...dims: ShapeArguments): Tensor {
 export function clone(input: Tensor): Tensor {
   return wrap(identityNode(input.node));
 }
-/** The value as it is: memory is always contiguous. */
+/** The tensor itself, or a copy where PyTorch would not keep its elements row by row. */
 export function contiguous(input: Tensor): Tensor {
-  return input;
+  return isRowByRow(layoutOf(input)) ? input : clone(input);
 }
 export const contiguousCopy = (input: Tensor): Tensor => wrap(contiguousNode(input.node));
 

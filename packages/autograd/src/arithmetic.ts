@@ -19,8 +19,9 @@ export type Operand = AnyNode | number;
 /** The number that a node is everywhere, or null. */
 export function constantValue(x: AnyNode): number | null {
   let node = x;
-  while (node.op === 'expand' || node.op === 'reshape' || node.op === 'permute') {
+  while (node.op === 'expand' || node.op === 'reshape' || node.op === 'permute' || node.op === 'complex') {
     if (node.sources.length === 0) return null;
+    if (node.op === 'complex' && constantValue(node.sources[1]) !== 0) return null;
     node = node.sources[0];
   }
   return node.op === 'constant' && node.attr.provider === null ? Number(node.attr.value) : null;

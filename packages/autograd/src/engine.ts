@@ -9,6 +9,7 @@ import {
   castNode,
   type GradientHook,
   gradientHooks,
+  isComplexType,
   leafTensors,
   overwrittenNodes,
   type Primitive,
@@ -47,6 +48,7 @@ const MOVEMENT: ReadonlySet<Primitive> = new Set<Primitive>([
   'window',
   'leaf',
   'detach',
+  'part',
 ]);
 
 const freed = (op: string): ProjError =>
@@ -270,6 +272,13 @@ export function seedFor(
         shapes: [output.shape],
         dtypes: [output.dtype],
         cure: "Give a gradient of the value's shape, or reduce it with .sum()",
+      });
+    if (isComplexType(output.dtype))
+      throw new ProjError('autograd', 'a gradient to start from is made up for real values only', {
+        op,
+        shapes: [output.shape],
+        dtypes: [output.dtype],
+        cure: 'Give one, or make the value real: .abs(), .real()',
       });
     return one(output.node);
   }

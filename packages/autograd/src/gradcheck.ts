@@ -1,7 +1,7 @@
 /** Comparing gradients with finite differences, as torch.autograd.gradcheck. */
 import { ProjError } from '@proj/kernel';
 import { fromArray, Tensor } from '@proj/tensor';
-import { isDifferentiable } from '@proj/tensor/graph';
+import { isComplexType, isDifferentiable } from '@proj/tensor/graph';
 import { gradOrNull, listOf, type TensorOrList } from './backward.ts';
 import { enableGrad, noGrad } from './modes.ts';
 
@@ -30,6 +30,9 @@ const differentiableOutputs = (result: unknown): Tensor[] =>
 const weights = (count: number, seed: number): Float64Array =>
   Float64Array.from({ length: count }, (_, i) => 1 + Math.sin(12.9898 * (i + 1) + 78.233 * (seed + 1)));
 
+/** Numbers that a tensor's elements are made of: a complex one is two. */
+const parts = (x: Tensor): number => x.numel() * (isComplexType(x.dtype) ? 2 : 1);
+
 const weighted = (outputs: readonly Tensor[]): number => {
   let total = 0;
   outputs.forEach((output, k) => {
@@ -42,7 +45,7 @@ const weighted = (outputs: readonly Tensor[]): number => {
 
 /**
  * Checks the gradients of `func` with respect to those `inputs` that require one against central differences of a weighted sum of its outputs.
- * Inputs should be float64. Errors (or returns false): a gradient differs by more than atol + rtol · |numeric|.
+ * Inputs should be float64 or complex128; complex numbers count as their two parts. Errors (or returns false): a gradient differs by more than atol + rtol · |numeric|.
  */
 export function gradcheck(
   func: CheckedFunction,
@@ -55,7 +58,7 @@ export function gradcheck(
   const outputs = differentiableOutputs(run(...inputs))
     .map((output, k) => ({
       output,
-      cotangent: fromArray(weights(output.numel(), k), output.shape, output.dtype, { device: output.device }),
+      cotangent: fromArray(weights(parts(output), k), output.shape, output.dtype, { device: output.device }),
     }))
     .filter(({ output }) => output.requiresGrad);
   const analytic =
@@ -104,7 +107,7 @@ export function gradgradcheck(
   const seeds =
     gradOutputs === null
       ? outputs.map((output, k) =>
-          fromArray(weights(output.numel(), k + 7), output.shape, output.dtype, {
+          fromArray(weights(parts(output), k + 7), output.shape, output.dtype, {
             device: output.device,
             requiresGrad: true,
           }),

@@ -11,6 +11,8 @@ import {
   type BinaryPrimitive,
   binaryNode,
   castNode,
+  complexNode,
+  conjNode,
   constantNode,
   contractNode,
   type CumulateOperation,
@@ -19,7 +21,9 @@ import {
   expandNode,
   foldNode,
   iotaNode,
+  isComplexType,
   type Node,
+  partNode,
   permuteNode,
   type Primitive,
   type ReduceOperation,
@@ -148,6 +152,12 @@ const extreme =
     return [() => share(saved.input(0), saved.input(1)), () => share(saved.input(1), saved.input(0))];
   };
 
+/** x >= 0; a complex number is when it is real. */
+const atLeastZero = (x: AnyNode): AnyNode =>
+  isComplexType(x.dtype)
+    ? binaryNode('and', equal(partNode(x, true), 0), atLeast(partNode(x, false), 0))
+    : atLeast(x, 0);
+
 const BINARY: Record<BinaryPrimitive, BinaryRule> = {
   add: (g) => [() => g, () => g],
   sub: (g) => [() => g, () => neg(g)],
@@ -164,7 +174,7 @@ const BINARY: Record<BinaryPrimitive, BinaryRule> = {
     },
     () => {
       const base = saved.input(0);
-      const flat = binaryNode('and', equal(base, 0), atLeast(saved.input(1), 0));
+      const flat = binaryNode('and', equal(base, 0), atLeastZero(saved.input(1)));
       return where(flat, 0, mul(g, mul(saved.output(), log(where(flat, 1, base)))));
     },
   ],
@@ -280,6 +290,22 @@ const SCATTER: Record<ScatterMode, ScatterRule> = {
   min: scatterExtreme,
 };
 
+/**
+ * Functions of complex numbers have the rules of real ones, conjugated: the gradient of a real loss L is dL/dRe + i·dL/dIm, and y = f(z) sends
+ * g on as g·conj(f'(z)).
+ */
+const complexRule: GradientRule<'complex'> = (g, node, saved) => {
+  const { fn } = node.attr;
+  if (fn === null) return [() => partNode(g, false), () => partNode(g, true)];
+  const operands: Saved = { input: (index) => saved.input(index + 2), output: () => saved.output() };
+  const conjugated = conjNode(g);
+  const thunks =
+    fn in UNARY
+      ? [() => UNARY[fn as UnaryPrimitive](conjugated, operands)]
+      : BINARY[fn as BinaryPrimitive](conjugated, operands);
+  return [null, null, ...thunks.map((thunk) => () => conjNode(thunk()))];
+};
+
 const transposed = (x: AnyNode): AnyNode => permuteNode(x, [0, 2, 1]);
 const whole = (shape: readonly number[]): number[] => shape.map(() => 1);
 
@@ -292,6 +318,8 @@ export const RULES: { readonly [P in Primitive]: GradientRule<P> } = {
   leaf: none,
   argsort: none,
   bitcast: none,
+  complex: complexRule,
+  part: (g, node) => [() => (node.attr.imaginary ? complexNode(zero(g), g) : complexNode(g, zero(g)))],
   reshape: (g, node) => [() => reshapeNode(g, node.sources[0].shape)],
   permute: (g, node) => [() => permuteNode(g, inverse(node.attr.order))],
   expand: (g, node) => [() => sumTo(g, node.sources[0].shape)],

@@ -1,6 +1,8 @@
 /** Lazy tensors with PyTorch's names and semantics, compiled for the machine they run on. */
+import { installComplexArithmetic } from './graph/complex.ts';
 import { installMethods } from './methods.ts';
 
+installComplexArithmetic();
 installMethods();
 
 export {
@@ -16,7 +18,15 @@ export {
   type Result,
 } from '@proj/kernel';
 export { Tensor, type NestedArray } from './tensor.ts';
-export { FloatScalar, getDefaultDtype, promoteTypes, setDefaultDtype, type Scalar } from './promotion.ts';
+export {
+  ComplexScalar,
+  complexScalar,
+  FloatScalar,
+  getDefaultDtype,
+  promoteTypes,
+  setDefaultDtype,
+  type Scalar,
+} from './promotion.ts';
 export { opTable } from './op-table.ts';
 export type { OpRow, Sample, SampleMaker } from './ops/table.ts';
 export * from './operations.ts';

@@ -15,12 +15,37 @@ export class FloatScalar {
   }
 }
 
-/** A number as an operand: integral numbers and bigints are integers, others floats. */
-export type Scalar = number | bigint | boolean | FloatScalar;
+/** A complex number: Python's `1 + 2j` is `new ComplexScalar(1, 2)`, or `complexScalar(1, 2)`. */
+export class ComplexScalar {
+  readonly re: number;
+  readonly im: number;
+  constructor(re: number, im: number) {
+    this.re = re;
+    this.im = im;
+  }
+  toString(): string {
+    return `${this.re}${this.im < 0 || Object.is(this.im, -0) ? '-' : '+'}${Math.abs(this.im)}j`;
+  }
+}
+/** re + im·j as an operand of tensors. */
+export const complexScalar = (re: number, im = 0): ComplexScalar => new ComplexScalar(re, im);
 
-export const scalarValue = (s: Scalar): number | bigint | boolean => (s instanceof FloatScalar ? s.value : s);
+/** A number as an operand: integral numbers and bigints are integers, others floats. */
+export type Scalar = number | bigint | boolean | FloatScalar | ComplexScalar;
+
+/** The plain number. Errors: a complex one. */
+export function scalarValue(s: Scalar): number | bigint | boolean {
+  if (s instanceof FloatScalar) return s.value;
+  if (s instanceof ComplexScalar)
+    throw new ProjError('dtype', `a real number is needed, got ${s.toString()}`, { cure: 'Use a complex tensor' });
+  return s;
+}
 export const isScalar = (x: unknown): x is Scalar =>
-  typeof x === 'number' || typeof x === 'bigint' || typeof x === 'boolean' || x instanceof FloatScalar;
+  typeof x === 'number' ||
+  typeof x === 'bigint' ||
+  typeof x === 'boolean' ||
+  x instanceof FloatScalar ||
+  x instanceof ComplexScalar;
 
 let defaultFloat: DType = 'float32';
 /** The dtype of new floating-point tensors. */
@@ -35,6 +60,7 @@ export function scalarDType(s: Scalar): DType {
   if (typeof s === 'boolean') return 'bool';
   if (typeof s === 'bigint') return 'int64';
   if (s instanceof FloatScalar) return defaultFloat;
+  if (s instanceof ComplexScalar) return toComplex(defaultFloat);
   return Number.isInteger(s) ? 'int64' : defaultFloat;
 }
 
@@ -92,19 +118,26 @@ export function resultType(operands: readonly Promotable[]): DType {
     if (level === null) continue;
     if (result === null) result = level;
     else if (rank(level) > rank(result))
-      result =
-        kind === 'number' && DTYPES[level].category === 'float'
-          ? rank(result) < RANK.float
-            ? defaultFloat
-            : result
-          : promoteTypes(level, result);
+      result = kind === 'number' && rank(level) >= RANK.float ? ofCategory(level, result) : promoteTypes(level, result);
   }
   return result ?? defaultFloat;
 }
 
+/** The dtype of a number of the category of `number` with operands of dtype `other`, whose precision counts if it has one. */
+function ofCategory(number: DType, other: DType): DType {
+  const float = rank(other) < RANK.float ? defaultFloat : other;
+  return DTYPES[number].category === 'complex' ? toComplex(float) : float;
+}
+/** The complex dtype with parts of (at least) this dtype. */
+export const toComplex = (dtype: DType): DType =>
+  dtype === 'float64' || dtype === 'complex128' ? 'complex128' : 'complex64';
+/** The dtype of the parts of a complex dtype, and of the absolute value; a real dtype itself. */
+export const toReal = (dtype: DType): DType =>
+  dtype === 'complex128' ? 'float64' : dtype === 'complex64' ? 'float32' : dtype;
 /** What functions such as `sqrt` and `mean` turn integers into. */
 export const toFloat = (dtype: DType): DType => (rank(dtype) < RANK.float ? defaultFloat : dtype);
 /** What `sum` and `prod` turn small integers and bool into. */
 export const toSum = (dtype: DType): DType => (rank(dtype) < RANK.float ? 'int64' : dtype);
+export const isComplexDType = (dtype: DType): boolean => dtype === 'complex64' || dtype === 'complex128';
 export const isFloatingPoint = (dtype: DType): boolean => DTYPES[dtype].category === 'float';
 export const isIntegral = (dtype: DType): boolean => rank(dtype) < RANK.float;

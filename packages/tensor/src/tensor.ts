@@ -7,6 +7,7 @@ import { type Device, DTYPES, type DType, ProjError } from '@proj/kernel';
 import {
   type AnyNode,
   elementCount,
+  isComplexType,
   isDifferentiable,
   isGradEnabled,
   keptNodes,
@@ -15,6 +16,7 @@ import {
 } from './graph/node.ts';
 import { castNode, detachNode, expandNode, leafNode } from './graph/build.ts';
 import { type Layout, rowByRow } from './layout.ts';
+import { ComplexScalar } from './promotion.ts';
 import { evaluate, forfeitSpares, markPending, noteRead, refuseWhileCapturing } from './evaluate.ts';
 import { nextStorageId, noteReplaced } from './tidy.ts';
 import { readElements, type ElementArray } from './io/elements.ts';
@@ -427,13 +429,13 @@ export class Tensor {
     evaluate([this]);
     return this;
   }
-  /** All elements, row by row, in a new typed array (bool as Uint8Array, int64 as BigInt64Array). */
+  /** All elements, row by row, in a new typed array (bool as Uint8Array, int64 as BigInt64Array, complex ones as real and imaginary part in turn). */
   toTypedArray(): ElementArray {
     refuseWhileCapturing();
     evaluate([this]);
     return readElements(this.node);
   }
-  /** All elements as numbers, row by row. int64 beyond 2^53 throws: use `toTypedArray`. */
+  /** All elements as numbers, row by row; two for each complex one. int64 beyond 2^53 throws: use `toTypedArray`. */
   toFlatArray(): number[] {
     return Array.from(this.toTypedArray() as ArrayLike<number | bigint>, (x) => {
       const n = Number(x);
@@ -445,9 +447,15 @@ export class Tensor {
       return n;
     });
   }
-  /** Nested arrays of numbers (booleans for bool); a number for a 0-dim tensor. */
+  #elements(): (number | boolean | ComplexScalar)[] {
+    const flat = this.toFlatArray();
+    if (this.dtype === 'bool') return flat.map(Boolean);
+    if (!isComplexType(this.dtype)) return flat;
+    return Array.from({ length: flat.length / 2 }, (_, i) => new ComplexScalar(flat[2 * i], flat[2 * i + 1]));
+  }
+  /** Nested arrays of numbers (booleans for bool, `ComplexScalar` for complex dtypes); one of them for a 0-dim tensor. */
   toArray(): NestedArray {
-    const flat: (number | boolean)[] = this.dtype === 'bool' ? this.toFlatArray().map(Boolean) : this.toFlatArray();
+    const flat = this.#elements();
     let at = 0;
     const build = (dims: Shape): NestedArray =>
       dims.length === 0 ? flat[at++] : Array.from({ length: dims[0] }, () => build(dims.slice(1)));
@@ -458,10 +466,10 @@ export class Tensor {
     return this.toArray();
   }
   /**
-   * The only element: a number, or true or false of a bool tensor (`item<boolean>()` says so to the compiler). Errors: more or fewer elements
-   * than one; an int64 beyond 2^53.
+   * The only element: a number, true or false of a bool tensor, or a `ComplexScalar` (`item<boolean>()` says so to the compiler). Errors: more or
+   * fewer elements than one; an int64 beyond 2^53.
    */
-  item<T extends number | boolean = number>(): T {
+  item<T extends number | boolean | ComplexScalar = number>(): T {
     if (this.numel() !== 1)
       throw new ProjError('shape-mismatch', 'item() needs exactly one element', {
         op: 'item',
@@ -469,8 +477,7 @@ export class Tensor {
         dtypes: [this.dtype],
         cure: 'Use toArray()',
       });
-    const [value] = this.toFlatArray();
-    return (this.dtype === 'bool' ? value !== 0 : value) as T;
+    return this.#elements()[0] as T;
   }
   /** As {@link toTypedArray}, for asynchronous devices too; gives the event loop a turn, so that unused memory can be freed. */
   async read(): Promise<ElementArray> {
@@ -493,7 +500,7 @@ export class Tensor {
   }
 }
 
-export type NestedArray = number | boolean | NestedArray[];
+export type NestedArray = number | boolean | ComplexScalar | NestedArray[];
 
 const RANK = { bool: 0, integer: 1, float: 2, complex: 3 } as const;
 
@@ -503,6 +510,8 @@ export const broadcastsTo = (from: Shape, to: Shape): boolean =>
 /** A new tensor whose value is `node`. */
 export const wrap = (node: AnyNode): Tensor => new Tensor(node);
 
+const decimal = (x: number): string => (Number.isInteger(x) ? `${Object.is(x, -0) ? '-0' : x}.` : x.toPrecision(4));
+
 function formatTensor(t: Tensor): string {
   const { shape, dtype } = t;
   const suffix = `${dtype === 'float32' || dtype === 'int64' || dtype === 'bool' ? '' : `, dtype=${dtype}`}${t.requiresGrad ? ', requiresGrad' : ''}`;
@@ -511,11 +520,13 @@ function formatTensor(t: Tensor): string {
   const one = (i: number): string => {
     const x = elements[i];
     const { category } = DTYPES[dtype];
-    if (category === 'complex')
-      return `${elements[2 * i]}${Number(elements[2 * i + 1]) < 0 ? '' : '+'}${elements[2 * i + 1]}j`;
+    if (category === 'complex') {
+      const [re, im] = [Number(elements[2 * i]), Number(elements[2 * i + 1])];
+      return `${decimal(re)}${im < 0 || Object.is(im, -0) ? '-' : '+'}${decimal(Math.abs(im))}j`;
+    }
     if (category === 'bool') return String(x !== 0);
     if (typeof x === 'bigint' || category === 'integer') return String(x);
-    return Number.isInteger(x) ? `${Object.is(x, -0) ? '-0' : x}.` : x.toPrecision(4);
+    return decimal(x);
   };
   let at = 0;
   const show = (dims: Shape, indent: number): string => {

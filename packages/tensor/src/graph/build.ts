@@ -1,7 +1,17 @@
 /** Node constructors: one for each primitive, with its shape and dtype rule. Arguments are normalised (dims are non-negative) by the ops above. */
 import { type Device, type DeviceBuffer, type DType, ProjError } from '@proj/kernel';
-import { requireDType } from '../promotion.ts';
-import { type AnyNode, elementCount, keptNodes, makeNode, Node, sameShape, type Shape } from './node.ts';
+import { ComplexScalar, requireDType, type Scalar, scalarValue, toReal } from '../promotion.ts';
+import {
+  type AnyNode,
+  elementCount,
+  isComplexType,
+  isGradEnabled,
+  keptNodes,
+  makeNode,
+  Node,
+  sameShape,
+  type Shape,
+} from './node.ts';
 import {
   type Attributes,
   type BinaryPrimitive,
@@ -11,6 +21,49 @@ import {
   type ScatterMode,
   type UnaryPrimitive,
 } from './primitives.ts';
+
+/** Arithmetic on complex operands, made of real nodes. `complex.ts` fills it in: it is built of the constructors here. */
+export interface ComplexArithmetic {
+  unary(fn: UnaryPrimitive, x: AnyNode): AnyNode;
+  binary(fn: BinaryPrimitive, a: AnyNode, b: AnyNode): AnyNode;
+  cast(x: AnyNode, dtype: DType): AnyNode;
+  reduce(fn: ReduceOperation, x: AnyNode, axes: readonly number[]): AnyNode;
+  cumulate(fn: CumulateOperation, x: AnyNode): AnyNode;
+  contract(a: AnyNode, b: AnyNode): AnyNode;
+}
+let complexArithmetic: ComplexArithmetic;
+export function setComplexArithmetic(rules: ComplexArithmetic): void {
+  complexArithmetic = rules;
+}
+
+/** re + i·im. With `fn` it is this function of `operands`, which gets the gradients if any of them wants some. */
+export function complexNode(
+  re: AnyNode,
+  im: AnyNode,
+  fn: UnaryPrimitive | BinaryPrimitive | null = null,
+  operands: readonly AnyNode[] = [],
+): AnyNode {
+  const dtype = re.dtype === 'float64' ? 'complex128' : 'complex64';
+  const recorded = fn !== null && isGradEnabled() && operands.some((x) => x.requiresGrad);
+  return recorded
+    ? makeNode('complex', dtype, re.shape, [re, im, ...operands], { fn })
+    : makeNode('complex', dtype, re.shape, [re, im], { fn: null });
+}
+
+/** The real or imaginary part of a complex node. */
+export function partNode(x: AnyNode, imaginary: boolean): AnyNode {
+  if (x.op === 'complex' && x.sources.length > 0 && x.data === null) {
+    // Parts that are constant are seen through, so that sums and products with them simplify.
+    const part = x.sources[Number(imaginary)];
+    const inner = part.op === 'expand' && part.sources.length > 0 ? part.sources[0] : part;
+    if (inner.op === 'constant') return part;
+  }
+  return makeNode('part', toReal(x.dtype), x.shape, [x], { imaginary });
+}
+
+/** The same function of both parts. */
+const eachPart = (x: AnyNode, fn: (part: AnyNode) => AnyNode): AnyNode =>
+  complexNode(fn(partNode(x, false)), fn(partNode(x, true)));
 
 export function bufferNode(device: Device, dtype: DType, shape: Shape, data: DeviceBuffer): AnyNode {
   const node = new Node('buffer', device, dtype, shape, [], null, false) as AnyNode;
@@ -26,12 +79,26 @@ export function constantNode(
   provider: (() => number) | null = null,
 ): AnyNode {
   requireDType(dtype);
+  if (isComplexType(dtype)) {
+    const part = toReal(dtype);
+    return complexNode(constantNode(device, part, shape, value, provider), constantNode(device, part, shape, 0));
+  }
   const scalar = new Node('constant', device, dtype, [], [], { value, provider }, false) as AnyNode;
   return shape.length === 0 ? scalar : expandNode(scalar, shape);
 }
 
+/** One number everywhere. Errors: a complex number in a real dtype. */
+export function scalarNode(device: Device, dtype: DType, shape: Shape, value: Scalar): AnyNode {
+  if (!(value instanceof ComplexScalar)) return constantNode(device, dtype, shape, scalarValue(value));
+  if (!isComplexType(dtype))
+    throw new ProjError('dtype', `${value.toString()} as ${dtype}`, { cure: 'Use complex64 or complex128' });
+  const part = toReal(dtype);
+  return complexNode(constantNode(device, part, shape, value.re), constantNode(device, part, shape, value.im));
+}
+
 export function iotaNode(device: Device, dtype: DType, length: number, start: number, step: number): AnyNode {
   requireDType(dtype);
+  if (isComplexType(dtype)) return castNode(iotaNode(device, toReal(dtype), length, start, step), dtype);
   return new Node('iota', device, dtype, [length], [], { start, step }, false) as AnyNode;
 }
 
@@ -41,6 +108,7 @@ export function randomNode(shape: Shape, seed: AnyNode, offset: AnyNode): AnyNod
 }
 
 export function unaryNode(fn: UnaryPrimitive, x: AnyNode): AnyNode {
+  if (isComplexType(x.dtype)) return complexArithmetic.unary(fn, x);
   return makeNode('unary', x.dtype, x.shape, [x], { fn });
 }
 
@@ -52,16 +120,23 @@ export function binaryNode(fn: BinaryPrimitive, a: AnyNode, b: AnyNode): AnyNode
       dtypes: [a.dtype, b.dtype],
     });
   }
+  if (isComplexType(a.dtype)) return complexArithmetic.binary(fn, a, b);
   return makeNode('binary', isComparison(fn) ? 'bool' : a.dtype, a.shape, [a, b], { fn });
 }
 
 export function whereNode(condition: AnyNode, a: AnyNode, b: AnyNode): AnyNode {
+  if (isComplexType(a.dtype))
+    return complexNode(
+      whereNode(condition, partNode(a, false), partNode(b, false)),
+      whereNode(condition, partNode(a, true), partNode(b, true)),
+    );
   return makeNode('where', a.dtype, a.shape, [condition, a, b], null);
 }
 
 export function castNode(x: AnyNode, dtype: DType): AnyNode {
   if (x.dtype === dtype) return x;
   requireDType(dtype);
+  if (isComplexType(x.dtype) || isComplexType(dtype)) return complexArithmetic.cast(x, dtype);
   return makeNode('cast', dtype, x.shape, [x], null);
 }
 
@@ -70,7 +145,9 @@ export function bitcastNode(x: AnyNode, dtype: DType): AnyNode {
 }
 
 export function contiguousNode(x: AnyNode): AnyNode {
-  return x.op === 'contiguous' || x.data !== null ? x : makeNode('contiguous', x.dtype, x.shape, [x], null);
+  return x.op === 'contiguous' || x.data !== null || isComplexType(x.dtype)
+    ? x
+    : makeNode('contiguous', x.dtype, x.shape, [x], null);
 }
 
 export function detachNode(x: AnyNode): AnyNode {
@@ -104,6 +181,7 @@ export function permuteNode(x: AnyNode, order: readonly number[]): AnyNode {
       order.map((dim) => inner[dim]),
     );
   }
+  if (isComplexType(x.dtype)) return eachPart(x, (part) => permuteNode(part, order));
   const turned = transposedProduct(x, order);
   if (turned !== null) return turned;
   return makeNode(
@@ -140,11 +218,15 @@ export function expandNode(x: AnyNode, shape: Shape): AnyNode {
     x.shape.length === shape.length
       ? x
       : reshapeNode(x, [...new Array<number>(shape.length - x.shape.length).fill(1), ...x.shape]);
-  return sameShape(aligned.shape, shape) ? aligned : makeNode('expand', x.dtype, shape, [aligned], null);
+  if (sameShape(aligned.shape, shape)) return aligned;
+  if (isComplexType(x.dtype)) return eachPart(aligned, (part) => expandNode(part, shape));
+  return makeNode('expand', x.dtype, shape, [aligned], null);
 }
 
 export function padNode(x: AnyNode, before: readonly number[], after: readonly number[], value = 0): AnyNode {
   if (before.every((n) => n === 0) && after.every((n) => n === 0)) return x;
+  if (isComplexType(x.dtype))
+    return complexNode(padNode(partNode(x, false), before, after, value), padNode(partNode(x, true), before, after));
   return makeNode(
     'pad',
     x.dtype,
@@ -161,6 +243,7 @@ export function sliceNode(
   steps: readonly number[],
 ): AnyNode {
   if (sameShape(sizes, x.shape) && starts.every((s) => s === 0) && steps.every((s) => s === 1)) return x;
+  if (isComplexType(x.dtype)) return eachPart(x, (part) => sliceNode(part, starts, sizes, steps));
   return makeNode('slice', x.dtype, sizes, [x], { starts, steps });
 }
 
@@ -186,6 +269,7 @@ export function windowNode(x: AnyNode, dim: number, count: number, options: Wind
     const order = split.shape.map((_, i) => i).filter((i) => i !== dim + 1);
     return permuteNode(split, [...order, dim + 1]);
   }
+  if (isComplexType(x.dtype)) return eachPart(x, (part) => windowNode(part, dim, count, options));
   const shape = [...x.shape];
   shape[dim] = count;
   return makeNode('window', x.dtype, [...shape, size], [x], { ...options, dim });
@@ -202,6 +286,7 @@ export function foldNode(x: AnyNode, dim: number, length: number, options: Windo
       order.map((_, i) => order.indexOf(i)),
     );
   }
+  if (isComplexType(x.dtype)) return eachPart(x, (part) => foldNode(part, dim, length, options));
   const shape = x.shape.slice(0, -1);
   shape[dim] = length;
   return makeNode('fold', x.dtype, shape, [x], { ...options, dim });
@@ -213,6 +298,8 @@ export function foldNode(x: AnyNode, dim: number, length: number, options: Windo
  */
 export function reduceNode(fn: ReduceOperation, x: AnyNode, axes: readonly number[]): AnyNode {
   if (axes.length === 0) return x;
+  if (isComplexType(x.dtype))
+    return fn === 'sum' ? eachPart(x, (part) => reduceNode(fn, part, axes)) : complexArithmetic.reduce(fn, x, axes);
   const parts = fn === 'sum' ? partsOf(x.shape, axes) : 1;
   if (parts > 1) {
     const kept = x.shape.map((_, i) => i).filter((i) => !axes.includes(i));
@@ -243,19 +330,43 @@ function partsOf(shape: Shape, axes: readonly number[]): number {
 export function contractNode(a: AnyNode, b: AnyNode): AnyNode {
   if (a.dtype === 'float16' || a.dtype === 'bfloat16')
     return castNode(contractNode(castNode(a, 'float32'), castNode(b, 'float32')), a.dtype);
+  if (isComplexType(a.dtype)) return complexArithmetic.contract(a, b);
   return makeNode('contract', a.dtype, [a.shape[0], a.shape[1], b.shape[2]], [a, b], null);
 }
 
 export function takeNode(x: AnyNode, index: AnyNode): AnyNode {
+  if (isComplexType(x.dtype)) return eachPart(x, (part) => takeNode(part, index));
   return makeNode('take', x.dtype, [...index.shape, ...x.shape.slice(1)], [x, index], null);
 }
 
 export function scatterNode(mode: ScatterMode, base: AnyNode, index: AnyNode, updates: AnyNode): AnyNode {
+  if (isComplexType(base.dtype)) {
+    if (mode !== 'set' && mode !== 'add')
+      throw new ProjError('dtype', `scatter by ${mode} of ${base.dtype}`, {
+        op: 'scatter',
+        cure: "Use 'add', or no reduction",
+      });
+    return complexNode(
+      scatterNode(mode, partNode(base, false), index, partNode(updates, false)),
+      scatterNode(mode, partNode(base, true), index, partNode(updates, true)),
+    );
+  }
   return makeNode('scatter', base.dtype, base.shape, [base, index, updates], { mode });
 }
 
 export function concatNode(parts: readonly AnyNode[], dim: number): AnyNode {
   if (parts.length === 1) return parts[0];
+  if (isComplexType(parts[0].dtype))
+    return complexNode(
+      concatNode(
+        parts.map((x) => partNode(x, false)),
+        dim,
+      ),
+      concatNode(
+        parts.map((x) => partNode(x, true)),
+        dim,
+      ),
+    );
   const shape = [...parts[0].shape];
   shape[dim] = parts.reduce((sum, part) => sum + part.shape[dim], 0);
   return makeNode('concat', parts[0].dtype, shape, parts, { dim });
@@ -266,15 +377,28 @@ export function accumulateSlicesNode(
   parts: readonly AnyNode[],
   regions: Attributes['accumulateSlices']['regions'],
 ): AnyNode {
+  if (isComplexType(base.dtype)) {
+    const of = (imaginary: boolean): AnyNode =>
+      accumulateSlicesNode(
+        partNode(base, imaginary),
+        parts.map((x) => partNode(x, imaginary)),
+        regions,
+      );
+    return complexNode(of(false), of(true));
+  }
   return makeNode('accumulateSlices', base.dtype, base.shape, [base, ...parts], { regions });
 }
 
 /** Running reduction along the last dimension. */
 export function cumulateNode(fn: CumulateOperation, x: AnyNode): AnyNode {
+  if (isComplexType(x.dtype))
+    return fn === 'sum' ? eachPart(x, (part) => cumulateNode(fn, part)) : complexArithmetic.cumulate(fn, x);
   return makeNode('cumulate', x.dtype, x.shape, [x], { fn });
 }
 
 export function argsortNode(x: AnyNode, descending: boolean): AnyNode {
+  if (isComplexType(x.dtype))
+    throw new ProjError('dtype', 'complex numbers have no order', { op: 'sort', dtypes: [x.dtype] });
   return makeNode('argsort', 'int64', x.shape, [x], { descending });
 }
 

@@ -1,7 +1,9 @@
 /** The lazy graph for the packages above: node constructors, tables of primitives, and what ties tensors to nodes. Not for users. */
 export * from './build.ts';
+export { conjNode } from './complex.ts';
 export {
   type AnyNode,
+  isComplexType,
   isDifferentiable,
   isGradEnabled,
   inPlaceOperation,

@@ -82,6 +82,33 @@ export class Node<P extends Primitive = Primitive> {
 /** A node of any primitive; `switch (node.op)` narrows its attributes. */
 export type AnyNode = { [P in Primitive]: Node<P> }[Primitive];
 
+/** Whether a dtype is complex: values of it are pairs of real ones in the graph. */
+export const isComplexType = (dtype: DType): boolean => dtype === 'complex64' || dtype === 'complex128';
+
+/** The complex value whose elements `node` has, in order: with memory, or made of parts. */
+function complexOrigin(node: AnyNode): AnyNode {
+  let at = node;
+  while (
+    at.data === null &&
+    (at.op === 'reshape' || at.op === 'detach' || at.op === 'leaf' || at.op === 'contiguous') &&
+    at.sources.length > 0
+  )
+    at = at.sources[0];
+  return at;
+}
+
+/**
+ * What a node is computed from. Differs from its sources where complex values are concerned: a part of one that has no memory is that part's own
+ * node, and what only the gradient of a complex function needs is left out.
+ */
+export function operandsOf(node: AnyNode): readonly AnyNode[] {
+  if (node.op === 'part') {
+    const origin = complexOrigin(node.sources[0]);
+    return [origin.op === 'complex' && origin.data === null ? origin.sources[Number(node.attr.imaginary)] : origin];
+  }
+  return node.op === 'complex' && node.sources.length > 2 ? node.sources.slice(0, 2) : node.sources;
+}
+
 let gradEnabled = true;
 export const isGradEnabled = (): boolean => gradEnabled;
 /** Sets whether new nodes record gradients; returns what it was. */
@@ -93,6 +120,16 @@ export function setGradEnabled(enabled: boolean): boolean {
 
 const FLOATS: ReadonlySet<DType> = new Set(['float32', 'float64', 'float16', 'bfloat16', 'complex64', 'complex128']);
 export const isDifferentiable = (dtype: DType): boolean => FLOATS.has(dtype);
+
+/** Builds nodes that record no gradients. */
+export function withoutGradients<T>(body: () => T): T {
+  const before = setGradEnabled(false);
+  try {
+    return body();
+  } finally {
+    gradEnabled = before;
+  }
+}
 
 /** A new node; it requires a gradient when a source does, recording is on and its dtype can carry one. */
 export function makeNode<P extends Primitive>(

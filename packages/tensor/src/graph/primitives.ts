@@ -153,6 +153,15 @@ export interface Attributes {
   /** The value itself, as a leaf of the gradient graph. */
   leaf: null;
 
+  // Complex values
+  /**
+   * re + i·im from two real values of one shape. With `fn` it is that function of the further sources: gradients go to them by the rule of the
+   * function, and the parts carry none.
+   */
+  complex: { readonly fn: UnaryPrimitive | BinaryPrimitive | null };
+  /** The real or imaginary part of a complex value. */
+  part: { readonly imaginary: boolean };
+
   // Reductions and products
   reduce: { readonly fn: ReduceOperation; readonly axes: readonly number[] };
   /** [B, M, K] × [B, K, N] → [B, M, N]. */
@@ -201,6 +210,8 @@ export const KIND: Record<Primitive, PrimitiveKind> = {
   contiguous: 'elementwise',
   detach: 'movement',
   leaf: 'movement',
+  complex: 'movement',
+  part: 'movement',
   reduce: 'reduce',
   contract: 'opaque',
   take: 'elementwise',

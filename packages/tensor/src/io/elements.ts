@@ -7,7 +7,7 @@ import {
   halfBitsToFloat,
   ProjError,
 } from '@proj/kernel';
-import { type AnyNode, elementCount } from '../graph/node.ts';
+import { type AnyNode, elementCount, isComplexType } from '../graph/node.ts';
 
 /** float16 and bfloat16 are given as Float32Array (exact); bool as Uint8Array of 0 and 1; complex64 as interleaved pairs. */
 export type ElementArray =
@@ -54,15 +54,36 @@ const TO_BYTES: Record<DType, (data: Numbers) => Uint8Array> = {
   int8: (d) => asBytes(d instanceof Int8Array ? d : Int8Array.from(numbers(d))),
   uint8: (d) => (d instanceof Uint8Array ? d : Uint8Array.from(numbers(d))),
   bool: (d) => Uint8Array.from(Array.from(d, (x) => (Number(x) === 0 ? 0 : 1))),
-  complex64: (d) => asBytes(Float32Array.from(numbers(d))),
-  complex128: (d) => asBytes(Float64Array.from(numbers(d))),
+  complex64: (d) => asBytes(separated(Float32Array.from(numbers(d)))),
+  complex128: (d) => asBytes(separated(Float64Array.from(numbers(d)))),
 };
 
-/** The bytes of `data` as elements of `dtype`. */
+/** The bytes of `data` as elements of `dtype` in memory. */
 export const elementBytes = (data: Numbers, dtype: DType): Uint8Array => TO_BYTES[dtype](data);
 
 export const elementsFromBytes = (bytes: Uint8Array<ArrayBuffer>, dtype: DType): ElementArray =>
   FROM_BYTES[dtype](bytes);
+
+/** Elements as pairs (re, im), as they are given to users and written to files, from those in memory: all real parts before all imaginary ones. */
+export function interleaved<T extends ElementArray>(parts: T): T {
+  const count = parts.length / 2;
+  const pairs = parts.slice() as T;
+  for (let i = 0; i < count; i++) {
+    pairs[2 * i] = parts[i];
+    pairs[2 * i + 1] = parts[count + i];
+  }
+  return pairs;
+}
+/** The reverse of {@link interleaved}. */
+export function separated<T extends ElementArray>(pairs: T): T {
+  const count = pairs.length / 2;
+  const parts = pairs.slice() as T;
+  for (let i = 0; i < count; i++) {
+    parts[i] = pairs[2 * i];
+    parts[count + i] = pairs[2 * i + 1];
+  }
+  return parts;
+}
 
 /** The elements of a realised node. */
 export function readElements(node: AnyNode): ElementArray {
@@ -71,10 +92,11 @@ export function readElements(node: AnyNode): ElementArray {
       op: 'compile',
       cure: 'Return the tensor from the function and read it outside',
     });
-  return elementsFromBytes(
+  const elements = elementsFromBytes(
     node.device.read(node.data, 0, elementCount(node.shape) * ITEM_BYTES[node.dtype]),
     node.dtype,
   );
+  return isComplexType(node.dtype) ? interleaved(elements) : elements;
 }
 
 export const ITEM_BYTES: Record<DType, number> = {

@@ -13,7 +13,7 @@ import {
   type ScalarType,
   type Value,
 } from '@proj/kernel';
-import type { AnyNode } from '../graph/node.ts';
+import { type AnyNode, elementCount, isComplexType, operandsOf } from '../graph/node.ts';
 import { BINARY, castValue, storeValue, UNARY } from './elementwise.ts';
 import { randomBits } from './random.ts';
 import {
@@ -155,6 +155,14 @@ export class Emitter {
       }
       case 'reshape':
         return this.emit(node.sources[0], reshapePosition(position, node.shape, node.sources[0].shape), mask);
+      case 'part': {
+        const [source] = operandsOf(node);
+        const inner = reshapePosition(position, node.shape, source.shape);
+        if (!isComplexType(source.dtype)) return this.emit(source, inner, mask);
+        const part = this.#load(source, inner, mask, node.attr.imaginary ? elementCount(source.shape) : 0);
+        if (part === null) throw new Error('unreachable: a complex value is in memory or made of parts');
+        return part;
+      }
       case 'permute': {
         const source = new Array<IndexExpression>(position.length);
         node.attr.order.forEach((dim, i) => (source[dim] = position[i]));
@@ -262,6 +270,8 @@ export class Emitter {
           shapes: [node.shape],
           dtypes: [node.dtype],
         });
+      case 'complex':
+        throw new Error('unreachable: complex values are stored and read by parts');
       default:
         return node satisfies never;
     }
@@ -319,9 +329,10 @@ export class Emitter {
     });
   }
 
-  #load(node: AnyNode, position: Position, mask: Value | null): Value | null {
+  /** `start`: where the values begin in the memory of the node. */
+  #load(node: AnyNode, position: Position, mask: Value | null, start = 0): Value | null {
     const { b, environment } = this;
-    const full = expandWithin(flatten(position, node.shape));
+    const full = offsetIndex(expandWithin(flatten(position, node.shape)), start);
     const hoisted = full.constant > 0 && full.terms.every(([s, c]) => c > 0 && s.min >= 0) ? full.constant : 0;
     const memory = environment.memoryOf(node, hoisted, position);
     if (memory === null) return null;

@@ -3,7 +3,7 @@
  * may overwrite. The group is emitted once with a loop for every dimension; the answers come from the positions that are read.
  */
 import { type DeviceFeatures, KernelBuilder, type Value } from '@proj/kernel';
-import { type AnyNode, elementCount, type Shape } from '../graph/node.ts';
+import { type AnyNode, elementCount, operandsOf, type Shape } from '../graph/node.ts';
 import { type Attributes, TRANSCENDENTAL } from '../graph/primitives.ts';
 import { computeScalar, Emitter } from './emitter.ts';
 import type { Read } from './environment.ts';
@@ -150,7 +150,7 @@ export function spillable(group: LoopGroup, phaseOf: (node: AnyNode) => number):
       phasesOfNode.add(phase);
       usedIn.set(node, phasesOfNode);
     }
-    for (const source of node.sources) visit(source, phase, seen);
+    for (const source of operandsOf(node)) visit(source, phase, seen);
   };
   const perPhase = new Map<number, Set<AnyNode>>();
   const seenIn = (phase: number): Set<AnyNode> => {
@@ -178,7 +178,7 @@ export function isNeeded(
     if (node === wanted) return true;
     if (seen.has(node) || group.inMemory(node) || (group.reductions as readonly AnyNode[]).includes(node)) return false;
     seen.add(node);
-    return node.sources.some(reaches);
+    return operandsOf(node).some(reaches);
   };
   return members.some((node) => reaches(node.sources[0])) || stores.some((s) => reaches(s.node));
 }

@@ -1,5 +1,5 @@
 /** A group of fused nodes that becomes one nest of loops: what it computes and stores, and the positions that its loops go over. */
-import type { AnyNode, Shape } from '../graph/node.ts';
+import { type AnyNode, elementCount, isComplexType, operandsOf, type Shape } from '../graph/node.ts';
 import type { Position } from './emitter.ts';
 import {
   constantIndex,
@@ -31,7 +31,21 @@ export interface StoredNode {
   /** `row`: one element for each kept position; `full`: one for each kept and reduced position. */
   readonly level: 'row' | 'full';
   readonly region?: Region;
+  /** The complex value of whose memory this is a part: all real parts stand before all imaginary ones. */
+  readonly half?: { readonly owner: AnyNode; readonly start: number };
 }
+
+/** Stores of real values: a complex one is those of its two parts. */
+export const realStores = (stores: readonly StoredNode[]): StoredNode[] =>
+  stores.flatMap((stored) => {
+    const { node: owner } = stored;
+    if (!isComplexType(owner.dtype)) return [stored];
+    return operandsOf(owner).map((node, i) => ({
+      ...stored,
+      node,
+      half: { owner, start: i * elementCount(owner.shape) },
+    }));
+  });
 
 export interface LoopGroup {
   readonly name: string;
@@ -68,7 +82,7 @@ export function phases(group: Pick<LoopGroup, 'reductions' | 'inMemory'>): (node
     let phase = memo.get(node);
     if (phase === undefined) {
       phase = 0;
-      if (!group.inMemory(node)) for (const source of node.sources) phase = Math.max(phase, phaseOf(source));
+      if (!group.inMemory(node)) for (const source of operandsOf(node)) phase = Math.max(phase, phaseOf(source));
       if (members.has(node)) phase++;
       memo.set(node, phase);
     }
@@ -127,7 +141,8 @@ export const storePosition = (it: Iteration, group: LoopGroup, { node, level }: 
     : reshapePosition([...it.keptPosition, ...it.reducedPosition], [...group.kept, ...group.reduced], node.shape);
 
 /** Where the element at `position` of a stored node lies in the memory that it is written to. */
-export function storeIndex({ node, region }: StoredNode, position: Position): IndexExpression {
+export function storeIndex({ node, region, half }: StoredNode, position: Position): IndexExpression {
+  if (half !== undefined) return offsetIndex(flatten(position, node.shape), half.start);
   if (region === undefined) return flatten(position, node.shape);
   return flatten(
     position.map((e, i) => offsetIndex(scaleIndex(e, region.steps[i]), region.starts[i])),
@@ -135,5 +150,5 @@ export function storeIndex({ node, region }: StoredNode, position: Position): In
   );
 }
 /** The constant part of a store's index, which becomes an offset of the buffer so that equal code is shared. */
-export const storeOffset = ({ region }: StoredNode): number =>
-  region?.starts.reduce((sum, start, i) => sum * region.owner.shape[i] + start, 0) ?? 0;
+export const storeOffset = ({ region, half }: StoredNode): number =>
+  half?.start ?? region?.starts.reduce((sum, start, i) => sum * region.owner.shape[i] + start, 0) ?? 0;

@@ -67,12 +67,14 @@ function lowerNest(
   const environment = new NestEnvironment(b, group, it);
   const memories = new Map(
     group.stores.map((stored) => {
-      const { node, region } = stored;
+      const { node, region, half } = stored;
       return [
         stored,
-        region === undefined
-          ? environment.output(node)
-          : environment.output(region.owner, region.accumulate ? 'readwrite' : 'write', storeOffset(stored)),
+        half !== undefined
+          ? environment.output(half.owner, 'write', half.start)
+          : region === undefined
+            ? environment.output(node)
+            : environment.output(region.owner, region.accumulate ? 'readwrite' : 'write', storeOffset(stored)),
       ];
     }),
   );

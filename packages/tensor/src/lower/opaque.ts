@@ -23,7 +23,7 @@ import {
   sameIndex,
   symbolIndex,
 } from './index-expression.ts';
-import { type LoopGroup, NotFusable, type Region, type StoredNode } from './loop-group.ts';
+import { type LoopGroup, NotFusable, realStores, type Region, storeOffset, type StoredNode } from './loop-group.ts';
 import { lowerLoops } from './loop-nest.ts';
 import { operandOf, viewOf } from './operand.ts';
 import { lowerArgsort } from './sort.ts';
@@ -112,7 +112,9 @@ export function lowerContract(
     declare: (b) => {
       const environment = new StoreEnvironment(b, inMemory);
       environments.push(environment);
-      const outputs = stores.map((s) => [s, environment.output(s.node)] as const);
+      const outputs = realStores(stores).map(
+        (s) => [s, environment.output(s.half?.owner ?? s.node, 'write', storeOffset(s))] as const,
+      );
       return {
         left: operandOf(left, 'left', environment, inMemory),
         right: operandOf(right, 'right', environment, inMemory),

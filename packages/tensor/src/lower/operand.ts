@@ -1,6 +1,6 @@
 /** Operands of a contraction as strided views of memory. */
 import type { KernelBuilder, Memory, Value } from '@proj/kernel';
-import type { AnyNode } from '../graph/node.ts';
+import { type AnyNode, elementCount, isComplexType, operandsOf } from '../graph/node.ts';
 import type { ContractionOperand } from '../kernels/contraction-types.ts';
 import { Emitter } from './emitter.ts';
 import type { KernelEnvironment } from './environment.ts';
@@ -37,10 +37,16 @@ export function viewOf(node: AnyNode, side: Side, inMemory: (node: AnyNode) => b
   const [outer, depth] = side === 'left' ? [first, second] : [second, first];
   let position: IndexExpression[] = symbols.map((s, i) => (node.shape[i] === 1 ? constantIndex(0) : symbolIndex(s)));
   let base = node;
+  let start = 0;
   while (!inMemory(base)) {
+    const [next] = operandsOf(base);
     switch (base.op) {
       case 'reshape':
         position = reshapePosition(position, base.shape, base.sources[0].shape);
+        break;
+      case 'part':
+        position = reshapePosition(position, base.shape, next.shape);
+        if (isComplexType(next.dtype) && base.attr.imaginary) start = elementCount(next.shape);
         break;
       case 'permute': {
         const source = new Array<IndexExpression>(position.length);
@@ -65,9 +71,9 @@ export function viewOf(node: AnyNode, side: Side, inMemory: (node: AnyNode) => b
       default:
         return null;
     }
-    base = base.sources[0];
+    base = next;
   }
-  const index = flatten(position, base.shape);
+  const index = offsetIndex(flatten(position, base.shape), start);
   const outerStride = coefficientOf(index, outer);
   const depthStride = coefficientOf(index, depth);
   if (outerStride === null || depthStride === null || outerStride < 0 || depthStride < 0) return null;

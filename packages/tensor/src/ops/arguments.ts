@@ -1,8 +1,8 @@
 /** Normalising arguments: numbers to tensors, negative dims, shapes, dtypes, operands broadcast and promoted. Errors name the operation. */
 import { type Device, defaultDevice, type DType, getDevice, isDType, ProjError } from '@proj/kernel';
-import { castNode, constantNode, expandNode } from '../graph/build.ts';
+import { castNode, expandNode, scalarNode } from '../graph/build.ts';
 import { type AnyNode, sameShape, type Shape } from '../graph/node.ts';
-import { isScalar, type Promotable, resultType, type Scalar, scalarDType, scalarValue } from '../promotion.ts';
+import { isScalar, type Promotable, resultType, type Scalar, scalarDType } from '../promotion.ts';
 import { Tensor } from '../tensor.ts';
 
 export type TensorLike = Tensor | Scalar;
@@ -84,7 +84,7 @@ export function nodeOf(x: TensorLike, device: Device, dtype?: DType): AnyNode {
   if (x instanceof Tensor) return dtype === undefined ? x.node : castNode(x.node, dtype);
   if (!isScalar(x))
     throw new ProjError('invalid-argument', `a tensor or a number is needed, got ${x === null ? 'null' : typeof x}`);
-  return constantNode(device, dtype ?? scalarDType(x), [], scalarValue(x));
+  return scalarNode(device, dtype ?? scalarDType(x), [], x);
 }
 
 const promotable = (x: TensorLike): Promotable => {

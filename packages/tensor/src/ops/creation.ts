@@ -1,9 +1,19 @@
 /** Making tensors: from JavaScript data, filled, as ranges. */
 import { type Device, DTYPES, type DType, ProjError } from '@proj/kernel';
-import { bufferNode, castNode, constantNode, expandNode, iotaNode } from '../graph/build.ts';
+import { bufferNode, castNode, constantNode, expandNode, iotaNode, scalarNode } from '../graph/build.ts';
 import { elementCount, type Shape } from '../graph/node.ts';
 import { elementBytes, ITEM_BYTES } from '../io/elements.ts';
-import { FloatScalar, getDefaultDtype, isIntegral, type Scalar, scalarDType, scalarValue } from '../promotion.ts';
+import {
+  ComplexScalar,
+  FloatScalar,
+  getDefaultDtype,
+  isComplexDType,
+  isIntegral,
+  type Scalar,
+  scalarDType,
+  scalarValue,
+  toComplex,
+} from '../promotion.ts';
 import { type NestedArray, Tensor, wrap } from '../tensor.ts';
 import { allocate } from '../tidy.ts';
 import { deviceArgument, dtypeArgument, shapeArgument } from './arguments.ts';
@@ -77,8 +87,19 @@ export function tensor(
     );
   const shape: number[] = [];
   for (let level: unknown = data; Array.isArray(level); level = level[0]) shape.push(level.length);
-  const flat: (number | bigint | boolean)[] = [];
+  let flat: (number | bigint | boolean)[] = [];
+  let imaginary: number[] | null = null;
   let hasFloat = false;
+  const push = (x: Scalar): void => {
+    if (x instanceof ComplexScalar) {
+      imaginary ??= [];
+      imaginary[flat.length] = x.im;
+      flat.push(x.re);
+      return;
+    }
+    if (x instanceof FloatScalar) hasFloat = true;
+    flat.push(scalarValue(x));
+  };
   const visit = (x: unknown, depth: number): void => {
     if (Array.isArray(x)) {
       if (depth >= shape.length || x.length !== shape[depth])
@@ -86,16 +107,25 @@ export function tensor(
       for (const y of x) visit(y, depth + 1);
     } else if (depth !== shape.length)
       throw new ProjError('shape-mismatch', `nested arrays of unequal depth`, { op: 'tensor' });
-    else if (x instanceof Tensor) flat.push(x.item());
-    else {
-      if (x instanceof FloatScalar) hasFloat = true;
-      flat.push(scalarValue(x as Scalar));
-    }
+    else if (x instanceof Tensor) push(x.item<number | boolean | ComplexScalar>());
+    else push(x as Scalar);
   };
   visit(data, 0);
+  const imaginaryParts = imaginary as number[] | null;
+  if (
+    imaginaryParts !== null ||
+    (options.dtype !== null && options.dtype !== undefined && isComplexDType(options.dtype))
+  )
+    flat = flat.flatMap((x, i) => [x, imaginaryParts?.[i] ?? 0]);
   const dtype =
     options.dtype ??
-    (shape.length === 0 ? scalarDType(data as Scalar) : hasFloat ? getDefaultDtype() : arrayDType(flat));
+    (imaginaryParts !== null
+      ? toComplex(getDefaultDtype())
+      : shape.length === 0
+        ? scalarDType(data as Scalar)
+        : hasFloat
+          ? getDefaultDtype()
+          : arrayDType(flat));
   return fromArray(flat, shape, dtype, options);
 }
 
@@ -120,9 +150,7 @@ function sizeAndOptions(args: SizeArguments, op: string): { shape: number[]; opt
 /** A tensor of `shape` with every element `value`. */
 export function full(shape: Shape, value: Scalar, options: TensorOptions = {}): Tensor {
   return finish(
-    wrap(
-      constantNode(deviceArgument(options.device), options.dtype ?? scalarDType(value), [...shape], scalarValue(value)),
-    ),
+    wrap(scalarNode(deviceArgument(options.device), options.dtype ?? scalarDType(value), [...shape], value)),
     options,
   );
 }

@@ -12,7 +12,7 @@ import {
   whereNode,
 } from '../graph/build.ts';
 import type { AnyNode } from '../graph/node.ts';
-import { isFloatingPoint } from '../promotion.ts';
+import { isFloatingPoint, scalarValue } from '../promotion.ts';
 import { Tensor, wrap } from '../tensor.ts';
 import { normalizeDim, type TensorLike } from './arguments.ts';
 import { gatherNode, inverseOrder, orderWithLast, positionsAlong } from './axis.ts';
@@ -323,7 +323,7 @@ function quantileOf(
   const quantiles =
     q instanceof Tensor
       ? q
-      : wrap(constantNode(input.device, input.dtype, [], Number(typeof q === 'object' ? q.value : q)));
+      : wrap(constantNode(input.device, input.dtype, [], Number(scalarValue(q))));
   const flatQ = quantiles.reshape([-1]);
   const count = flatQ.numel();
   const rows = [...flat.shape.slice(0, -1), count];

@@ -3,7 +3,7 @@
  * read the same memory, and elementwise work on a matrix product into its store.
  */
 import { steadyYoungGeneration } from '@proj/kernel';
-import { type AnyNode, elementCount } from '../graph/node.ts';
+import { type AnyNode, elementCount, operandsOf } from '../graph/node.ts';
 import {
   constantIndex,
   flatten,
@@ -13,7 +13,7 @@ import {
   symbolIndex,
 } from '../lower/index-expression.ts';
 import { analyse, type Analysis } from '../lower/loop-analysis.ts';
-import { type LoopGroup, NotFusable, type Reduction, type StoredNode } from '../lower/loop-group.ts';
+import { type LoopGroup, NotFusable, realStores, type Reduction, type StoredNode } from '../lower/loop-group.ts';
 import type { ContractGroup, Graph, Group, LoopsGroup } from './group.ts';
 import { memoryOwner } from './group.ts';
 
@@ -29,7 +29,12 @@ export const nodesOf = (group: Group): readonly AnyNode[] =>
 
 export function loopGroup(group: LoopsGroup, stored: ReadonlySet<AnyNode>, name = 'fused'): LoopGroup {
   const own = new Set<AnyNode>(nodesOf(group));
-  return { ...group, name, inMemory: (node) => node.data !== null || (stored.has(node) && !own.has(node)) };
+  return {
+    ...group,
+    name,
+    stores: realStores(group.stores),
+    inMemory: (node) => node.data !== null || (stored.has(node) && !own.has(node)),
+  };
 }
 
 /** The nodes in memory that a group reads. */
@@ -51,9 +56,9 @@ function readsOf(group: Group, stored: ReadonlySet<AnyNode>): Set<AnyNode> {
         if (owner !== node) return visit(owner);
       }
     }
-    node.sources.forEach(visit);
+    operandsOf(node).forEach(visit);
   };
-  for (const node of own) node.sources.forEach(visit);
+  for (const node of own) operandsOf(node).forEach(visit);
   return reads;
 }
 

@@ -1,6 +1,5 @@
 /** The first step of scheduling: which nodes are put into memory, and the group (kernel-to-be) that computes each. */
-import { DTYPES, ProjError } from '@proj/kernel';
-import { type AnyNode, elementCount, type Shape } from '../graph/node.ts';
+import { type AnyNode, elementCount, operandsOf, type Shape } from '../graph/node.ts';
 import { KIND, TRANSCENDENTAL } from '../graph/primitives.ts';
 import type { Reduction, StoredNode } from '../lower/loop-group.ts';
 import { isStrided } from '../lower/operand.ts';
@@ -47,7 +46,7 @@ export function topologicalOrder(roots: readonly AnyNode[]): AnyNode[] {
     const node = stack[stack.length - 1];
     if (node.mark < open) {
       node.mark = open;
-      const { sources } = node;
+      const sources = operandsOf(node);
       if (node.data === null)
         for (let i = sources.length - 1; i >= 0; i--) if (sources[i].mark < open) stack.push(sources[i]);
     } else {
@@ -96,21 +95,6 @@ const MAX_COST = 160;
 
 export function buildGraph(roots: readonly AnyNode[]): Graph {
   const order = topologicalOrder(roots);
-  const complex = order.find(
-    (node) => node.data === null && [node, ...node.sources].some(({ dtype }) => DTYPES[dtype].category === 'complex'),
-  );
-  if (complex !== undefined) {
-    throw new ProjError(
-      'not-implemented',
-      'complex tensors can be made, stored and read; computing with them is not there yet',
-      {
-        op: complex.op,
-        shapes: [complex.shape],
-        dtypes: [complex.dtype],
-        cure: 'Work on the real and imaginary parts as float32 tensors',
-      },
-    );
-  }
   const stored = new Set<AnyNode>();
   const cost = new Map<AnyNode, number>();
   const uses = new Map<AnyNode, number>();
@@ -120,10 +104,11 @@ export function buildGraph(roots: readonly AnyNode[]): Graph {
   const countUse = (from: AnyNode): void => {
     let node = from;
     let replicates = false;
-    while (node.data === null && KIND[node.op] === 'movement') {
+    while (node.data === null && KIND[node.op] === 'movement' && node.op !== 'complex') {
       if (node.op === 'expand' || node.op === 'window') replicates = true;
-      node = node.sources[0];
+      [node] = operandsOf(node);
     }
+    if (node.op === 'complex' && node.data === null) return operandsOf(node).forEach(countUse);
     uses.set(node, (uses.get(node) ?? 0) + 1);
     if (replicates) replicated.add(node);
   };
@@ -140,7 +125,7 @@ export function buildGraph(roots: readonly AnyNode[]): Graph {
 
   for (const node of order) {
     if (node.data !== null) continue;
-    const sum = node.sources.reduce(
+    const sum = operandsOf(node).reduce(
       (total, source) => total + (source.data !== null || stored.has(source) ? 0 : (cost.get(source) ?? 0)),
       ownCost(node),
     );
@@ -195,7 +180,7 @@ export function buildGraph(roots: readonly AnyNode[]): Graph {
 /** Puts what a chain of movements starts from into memory. */
 function storeBase(node: AnyNode, stored: Set<AnyNode>): void {
   let base = node;
-  while (base.data === null && !stored.has(base) && KIND[base.op] === 'movement') base = base.sources[0];
+  while (base.data === null && !stored.has(base) && KIND[base.op] === 'movement') [base] = operandsOf(base);
   if (base.data === null && base.op !== 'constant') stored.add(base);
 }
 
@@ -239,9 +224,11 @@ function finestShape(node: AnyNode): Shape {
       at.op === 'contiguous' ||
       at.op === 'detach' ||
       at.op === 'leaf' ||
+      at.op === 'complex' ||
+      at.op === 'part' ||
       KIND[at.op] === 'elementwise'
     )
-      at.sources.forEach((source) => visit(source, depth + 1));
+      operandsOf(at).forEach((source) => visit(source, depth + 1));
   };
   visit(node, 0);
   return finest;

@@ -11,6 +11,7 @@ import {
   type Launch,
   type Program,
   ProjError,
+  SCALARS,
   steadyYoungGeneration,
 } from '@proj/kernel';
 import { type AnyNode, elementCount } from '../graph/node.ts';
@@ -144,7 +145,7 @@ export function makePlan(
   function bind(argument: KernelArgument, step: number, firstCheck: number, lowered: LoweredKernel): Argument {
     switch (argument.kind) {
       case 'node': {
-        const offset = argument.offset * DTYPES[argument.node.dtype].bytes;
+        const offset = argument.offset * SCALARS[DTYPES[argument.node.dtype].scalar].bytes;
         const bound = binding.get(argument.node);
         return bound !== undefined
           ? { kind: 'buffer', binding: bound, offset }

@@ -2,7 +2,7 @@
  * The structure of a graph as a sequence of numbers: equal sequences mean that one plan serves both graphs. Eager code asks for it at every
  * evaluation, so it is made without building text.
  */
-import type { AnyNode } from '../graph/node.ts';
+import { type AnyNode, operandsOf } from '../graph/node.ts';
 import { isStructuralConstant } from '../lower/emitter.ts';
 
 const IN_MEMORY = -1;
@@ -89,7 +89,7 @@ export function structureOf(
     node.position = i;
     pushNode(words, node);
     if (node.data === null) {
-      const { sources } = node;
+      const sources = operandsOf(node);
       words.push(sources.length);
       for (let k = 0; k < sources.length; k++) words.push(sources[k].position);
     } else if (fixed.size > 0) words.push(Number(fixed.has(node)));

@@ -37,6 +37,7 @@ const UNCHECKED = new Set([
   'byte',
   'bool',
   'typeAs',
+  'cfloat',
   // Changes of the shape of a leaf in place.
   'transpose_',
   'swapaxes_',

@@ -6,6 +6,7 @@ import { opTable } from './op-table.ts';
 import type * as operations from './operations.ts';
 import type { TensorLike } from './ops/arguments.ts';
 import type { KeepdimOptions, ValuesAndIndices } from './ops/ordering.ts';
+import { adjoint, conjugateTranspose } from './ops/complex.ts';
 import { matrixTranspose, reverseDims } from './ops/layout.ts';
 import type { variance } from './ops/reductions.ts';
 import { Tensor } from './tensor.ts';
@@ -44,25 +45,16 @@ interface TransposedViews {
   readonly T: Tensor;
   /** The matrix, or each of a batch, transposed. */
   readonly mT: Tensor;
-  /** The transposed matrix. */
+  /** The matrix, transposed and conjugated. */
   readonly H: Tensor;
-  /** The matrix, or each of a batch, transposed. */
+  /** The matrix, or each of a batch, transposed and conjugated. */
   readonly mH: Tensor;
 }
-const matrixOnly = (x: Tensor): Tensor => {
-  if (x.ndim > 2)
-    throw new ProjError('shape-mismatch', 'H is for matrices', {
-      op: 'H',
-      shapes: [x.shape],
-      cure: 'Use mH for batches',
-    });
-  return matrixTranspose(x);
-};
 const PROPERTIES: Record<keyof TransposedViews, (x: Tensor) => Tensor> = {
   T: reverseDims,
   mT: matrixTranspose,
-  H: matrixOnly,
-  mH: matrixTranspose,
+  H: conjugateTranspose,
+  mH: adjoint,
 };
 
 export interface TensorMethods extends Methods, InPlaceMethods, OverloadedMethods, TransposedViews {

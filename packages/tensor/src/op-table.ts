@@ -1,6 +1,7 @@
 /** All rows of the op table. */
 import { LINALG } from './linalg/rows.ts';
 import { ARITHMETIC } from './ops/arithmetic.ts';
+import { COMPLEX } from './ops/complex.ts';
 import { CONVERSION } from './ops/conversion.ts';
 import { CREATION } from './ops/creation.ts';
 import { CUMULATIVE } from './ops/cumulative.ts';
@@ -30,6 +31,7 @@ export const opTable: readonly OpRow[] = [
   ...REDUCTIONS,
   ...PRODUCTS,
   ...ARITHMETIC,
+  ...COMPLEX,
   ...CONVERSION,
   ...CUMULATIVE,
   ...DATA_DEPENDENT,

@@ -40,6 +40,19 @@ export function scalarValue(s: Scalar): number | bigint | boolean {
     throw new ProjError('dtype', `a real number is needed, got ${s.toString()}`, { cure: 'Use a complex tensor' });
   return s;
 }
+/** Whether a factor changes nothing. */
+export const isOne = (s: Scalar): boolean => !(s instanceof ComplexScalar) && scalarValue(s) === 1;
+/** Whether a factor leaves nothing. */
+export const isNothing = (s: Scalar): boolean => !(s instanceof ComplexScalar) && Number(scalarValue(s)) === 0;
+const partsOf = (s: Scalar): readonly [number, number] =>
+  s instanceof ComplexScalar ? [s.re, s.im] : [Number(scalarValue(s)), 0];
+export function scalarProduct(a: Scalar, b: Scalar): Scalar {
+  const [x, y] = partsOf(a);
+  const [u, v] = partsOf(b);
+  return a instanceof ComplexScalar || b instanceof ComplexScalar
+    ? new ComplexScalar(x * u - y * v, x * v + y * u)
+    : x * u;
+}
 export const isScalar = (x: unknown): x is Scalar =>
   typeof x === 'number' ||
   typeof x === 'bigint' ||
@@ -118,7 +131,10 @@ export function resultType(operands: readonly Promotable[]): DType {
     if (level === null) continue;
     if (result === null) result = level;
     else if (rank(level) > rank(result))
-      result = kind === 'number' && rank(level) >= RANK.float ? ofCategory(level, result) : promoteTypes(level, result);
+      result =
+        (kind === 'number' && rank(level) >= RANK.float) || rank(result) === RANK.float
+          ? ofCategory(level, result)
+          : promoteTypes(level, result);
   }
   return result ?? defaultFloat;
 }

@@ -297,7 +297,7 @@ export function vander(x: Tensor, { N = null, n = N }: { N?: number | null; n?: 
 }
 /** Sum of products along `dim`. */
 export function vecdot(x: Tensor, y: Tensor, { dim = -1 }: { dim?: number } = {}): Tensor {
-  return x.mul(y).sum(dim);
+  return x.conj().mul(y).sum(dim);
 }
 /** Ratio of the largest to the smallest singular value, or of norms: how much an error may grow. */
 export function cond(A: Tensor, p: number | string | null = null): Tensor {

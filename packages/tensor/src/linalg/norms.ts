@@ -3,7 +3,7 @@ import { type DType, ProjError } from '@proj/kernel';
 import { castNode } from '../graph/build.ts';
 import { normalizeDim, normalizeDims } from '../ops/arguments.ts';
 import { setNuclearNorm, vectorNormOf } from '../ops/statistics.ts';
-import { isFloatingPoint } from '../promotion.ts';
+import { isIntegral } from '../promotion.ts';
 import { type Tensor, wrap } from '../tensor.ts';
 import { svdParts } from './factorizations.ts';
 
@@ -15,7 +15,7 @@ export interface NormOptions {
 }
 function prepare(op: string, x: Tensor, dtype: DType | null | undefined): Tensor {
   const typed = dtype === null || dtype === undefined ? x : wrap(castNode(x.node, dtype));
-  if (!isFloatingPoint(typed.dtype))
+  if (isIntegral(typed.dtype))
     throw new ProjError('dtype', `${op} of ${typed.dtype}`, { op, cure: 'Cast to a float dtype' });
   return typed;
 }

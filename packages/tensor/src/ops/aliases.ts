@@ -17,7 +17,6 @@ export {
   mul as multiply,
   ne as notEqual,
   neg as negative,
-  sign as sgn,
   sub as subtract,
   trunc as fix,
 } from './elementwise.ts';

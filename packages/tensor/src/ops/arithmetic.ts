@@ -2,7 +2,16 @@
 import { type DType, ProjError } from '@proj/kernel';
 import { binaryNode, bitcastNode, castNode, constantNode, unaryNode } from '../graph/build.ts';
 import type { AnyNode } from '../graph/node.ts';
-import { FloatScalar, isFloatingPoint, isIntegral, type Scalar, scalarValue, toFloat } from '../promotion.ts';
+import {
+  ComplexScalar,
+  FloatScalar,
+  isFloatingPoint,
+  isOne,
+  isIntegral,
+  type Scalar,
+  scalarValue,
+  toFloat,
+} from '../promotion.ts';
 import { Tensor, wrap } from '../tensor.ts';
 import { promotedType, type TensorLike, unify } from './arguments.ts';
 import {
@@ -48,7 +57,7 @@ export function addcmul(
   const [x, a, b] = unifyTensors('addcmul', [input, tensor1, tensor2]);
   const term = mul(a, b);
   const factor = isIntegral(term.dtype) ? Math.trunc(Number(scalarValue(value))) : value;
-  return add(x, scalarValue(factor) === 1 ? term : mul(term, factor));
+  return add(x, isOne(factor) ? term : mul(term, factor));
 }
 /** input + value · tensor1 / tensor2. */
 export function addcdiv(
@@ -63,7 +72,7 @@ export function addcdiv(
       cure: 'Cast to a float dtype, or add(div(…, { roundingMode }))',
     });
   const [x, a, b] = unifyTensors('addcdiv', [input, tensor1, tensor2]);
-  return add(x, scalarValue(value) === 1 ? div(a, b) : mul(div(a, b), value));
+  return add(x, isOne(value) ? div(a, b) : mul(div(a, b), value));
 }
 /** start + weight · (end - start), exact at both ends. */
 export function lerp(input: Tensor, end: Tensor, weight: Tensor | Scalar): Tensor {
@@ -73,8 +82,9 @@ export function lerp(input: Tensor, end: Tensor, weight: Tensor | Scalar): Tenso
       cure: 'Cast them to one dtype',
     });
   if (!(weight instanceof Tensor)) {
-    const w = Number(scalarValue(weight));
     const span = sub(end, input);
+    if (weight instanceof ComplexScalar) return add(input, mul(span, weight));
+    const w = Number(scalarValue(weight));
     return w < 0.5 ? add(input, mul(span, new FloatScalar(w))) : sub(end, mul(span, new FloatScalar(1 - w)));
   }
   const [a, b, w] = unifyTensors('lerp', [input, end, weight]);
@@ -273,7 +283,7 @@ export function isclose(
   if (rtol < 0 || atol < 0) throw new ProjError('invalid-argument', 'tolerances cannot be negative', { op: 'isclose' });
   const [a, b] = unifyTensors('isclose', [input, other]);
   let close = a.eq(b);
-  if (equalNan && isFloatingPoint(a.dtype)) close = close.logicalOr(isnan(a).logicalAnd(isnan(b)));
+  if (equalNan && !isIntegral(a.dtype)) close = close.logicalOr(isnan(a).logicalAnd(isnan(b)));
   if (rtol === 0 && atol === 0) return close;
   const [x, y] = [a, b].map((t) => (isIntegral(t.dtype) ? wrap(castNode(t.node, 'float64')) : t));
   const difference = abs(sub(x, y));
@@ -295,12 +305,6 @@ const infinite =
 export const isposinf = infinite(1);
 /** Elements that are -∞. */
 export const isneginf = infinite(-1);
-/** Elements without imaginary part: all of a real tensor. */
-export function isreal(input: Tensor): Tensor {
-  if (input.dtype === 'complex64') throw new ProjError('not-implemented', 'complex isreal', { op: 'isreal' });
-  return wrap(constantNode(input.device, 'bool', input.shape, true));
-}
-
 /** Degrees to radians. */
 export function deg2rad(input: Tensor): Tensor {
   return mul(asFloat(input), new FloatScalar(Math.PI / 180));
@@ -324,14 +328,6 @@ export function sinc(input: Tensor): Tensor {
   // Near zero the value is flat: 1 - (πx)²/6, so that all its derivatives are those of the function.
   const series = sub(1, mul(mul(x, x), new FloatScalar((Math.PI * Math.PI) / 6)));
   return where(zero, series, div(sin(angle), angle));
-}
-
-/** The phase of real numbers: 0, or π for negative ones. */
-export function angle(input: Tensor): Tensor {
-  if (input.dtype === 'complex64') throw new ProjError('not-implemented', 'complex numbers', { op: 'angle' });
-  const x = asFloat(input);
-  const phase = where(x.lt(0), constant(x, Math.PI), constant(x, 0));
-  return where(isnan(x), x, phase);
 }
 
 // Number theory
@@ -396,8 +392,6 @@ export const ARITHMETIC: readonly OpRow[] = [
   row('allclose', allclose, 'input, other, rtol=1e-05, atol=1e-08, equal_nan=False', { differentiable: false }),
   unary('isposinf', isposinf, flags),
   unary('isneginf', isneginf, flags),
-  unary('isreal', isreal, flags),
-  unary('angle', angle, { inPlace: false }),
   unary('deg2rad', deg2rad),
   unary('rad2deg', rad2deg),
   row('logit', logit, 'input, eps=None', {

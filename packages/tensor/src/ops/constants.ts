@@ -13,3 +13,4 @@ export const int32 = 'int32';
 export const int64 = 'int64';
 export const uint8 = 'uint8';
 export const complex64 = 'complex64';
+export const complex128 = 'complex128';

@@ -1,6 +1,6 @@
 /** Dtypes, devices, copies, filling, and questions about tensors. */
 import { type Device, DTYPES, type DType, ProjError } from '@proj/kernel';
-import { castNode, constantNode, contiguousNode, expandNode, reshapeNode } from '../graph/build.ts';
+import { castNode, constantNode, contiguousNode, expandNode, reshapeNode, scalarNode } from '../graph/build.ts';
 import { elementCount, type Shape } from '../graph/node.ts';
 import {
   isFloatingPoint as isFloatType,
@@ -10,7 +10,6 @@ import {
   resultType as promotedResult,
   type Scalar,
   scalarDType,
-  scalarValue,
 } from '../promotion.ts';
 import { type NestedArray, layoutOf, Tensor, wrap } from '../tensor.ts';
 import { deviceArgument, dtypeArgument, nodeOf, normalizeDim, type TensorLike } from './arguments.ts';
@@ -42,6 +41,10 @@ export const short = castTo('int16');
 export const char = castTo('int8');
 /** As uint8. */
 export const byte = castTo('uint8');
+/** As complex64. */
+export const cfloat = castTo('complex64');
+/** As complex128. */
+export const cdouble = castTo('complex128');
 /** As bool: whether elements are not zero. */
 export const bool = castTo('bool');
 
@@ -107,7 +110,7 @@ export function asTensor(data: unknown, options: TensorOptions = {}): Tensor {
 }
 /** A 0-dim tensor. */
 export function scalarTensor(s: Scalar, options: TensorOptions = {}): Tensor {
-  return tensor(scalarValue(s), { ...options, dtype: options.dtype ?? 'float32' });
+  return tensor(s, { ...options, dtype: options.dtype ?? 'float32' });
 }
 
 // Filling and copying in place
@@ -143,7 +146,7 @@ export function fillDiagonal_(input: Tensor, value: Scalar, { wrap: wraps = fals
   const count =
     input.ndim === 2 && rows > columns ? (wraps ? Math.ceil(input.numel() / step) : columns) : Math.min(...input.shape);
   const line = input.view([-1]).slice(0, 0, (count - 1) * step + 1, step);
-  line.assign(constantNode(input.device, input.dtype, line.shape, scalarValue(value)), 'fillDiagonal_');
+  line.assign(scalarNode(input.device, input.dtype, line.shape, value), 'fillDiagonal_');
   return input;
 }
 
@@ -270,27 +273,6 @@ export const isContiguous = (input: Tensor): boolean => isRowByRow(layoutOf(inpu
 /** Whether two tensors see the same memory in the same way. */
 export const isSetTo = (input: Tensor, tensor_: Tensor): boolean =>
   input.storage === tensor_.storage && sameLayout(layoutOf(input), layoutOf(tensor_));
-/** A real tensor is its own conjugate. */
-const realOnly =
-  (op: string) =>
-  (input: Tensor): Tensor => {
-    if (isComplex(input)) throw new ProjError('not-implemented', 'complex numbers', { op });
-    return input;
-  };
-/** The real part: a real tensor itself. */
-export const real = realOnly('real');
-/** The conjugate: a real tensor itself. */
-export const conj = realOnly('conj');
-/** The conjugate, computed. */
-export const conjPhysical = realOnly('conjPhysical');
-/** Whether the tensor is a conjugated view. */
-export const isConj = (_input: Tensor): boolean => false;
-/** Whether the tensor is a negated view. */
-export const isNeg = (_input: Tensor): boolean => false;
-/** The value with conjugation carried out. */
-export const resolveConj = realOnly('resolveConj');
-/** The value with negation carried out. */
-export const resolveNeg = realOnly('resolveNeg');
 
 const promotable = (x: TensorLike): Promotable => {
   if (x instanceof Tensor) return { dtype: x.dtype, kind: x.ndim === 0 ? 'zeroDim' : 'dimensioned' };
@@ -365,6 +347,8 @@ export const CONVERSION: readonly OpRow[] = [
   cast('char', char),
   cast('byte', byte),
   cast('bool', bool),
+  cast('cfloat', cfloat),
+  cast('cdouble', cdouble),
   row('to', to as never, 'input, *args', { torch: ['Tensor.to'] }),
   row('typeAs', typeAs, 'input, other', { torch: ['Tensor.type_as'] }),
   method('type', type as never, 'Tensor.type', 'input, dtype=None'),
@@ -407,13 +391,6 @@ export const CONVERSION: readonly OpRow[] = [
   method('storageOffset', storageOffset, 'Tensor.storage_offset'),
   method('isContiguous', isContiguous, 'Tensor.is_contiguous'),
   method('isSetTo', isSetTo as never, 'Tensor.is_set_to', 'input, tensor'),
-  row('real', real, 'input'),
-  row('conj', conj, 'input'),
-  row('conjPhysical', conjPhysical, 'input', { inPlace: true }),
-  row('isConj', isConj, 'input', { differentiable: false }),
-  row('isNeg', isNeg, 'input', { differentiable: false, torch: ['Tensor.is_neg'] }),
-  row('resolveConj', resolveConj, 'input'),
-  row('resolveNeg', resolveNeg, 'input'),
   row('resultType', resultType as never, 'tensor1, tensor2', { differentiable: false }),
   row('canCast', canCast as never, 'from_, to', { differentiable: false }),
   row('finfo', finfo, 'dtype', { differentiable: false }),

@@ -199,9 +199,8 @@ export function arange(...args: readonly (Scalar | TensorOptions)[]): Tensor {
   if (Number.isInteger(start) && Number.isInteger(step))
     return finish(wrap(iotaNode(device, dtype, length, start, step)), options);
   return finish(
-    fromArray(
+    fromReals(
       Float64Array.from({ length }, (_, i) => start + i * step),
-      [length],
       dtype,
       options,
     ),
@@ -223,6 +222,16 @@ function requireSteps(op: string, steps: number): void {
   if (!Number.isInteger(steps) || steps < 0)
     throw new ProjError('invalid-argument', `${steps} steps`, { op, cure: 'Give a non-negative integer' });
 }
+/** Real numbers as a vector of any dtype. */
+const fromReals = (values: Float64Array, dtype: DType, options: TensorOptions): Tensor =>
+  fromArray(
+    isComplexDType(dtype)
+      ? Float64Array.from({ length: 2 * values.length }, (_, i) => (i % 2 === 0 ? values[i / 2] : 0))
+      : values,
+    [values.length],
+    dtype,
+    options,
+  );
 /** `steps` evenly spaced values from start to end, both included. */
 export function linspace(start: number, end: number, steps: number, options: TensorOptions = {}): Tensor {
   requireSteps('linspace', steps);
@@ -232,7 +241,7 @@ export function linspace(start: number, end: number, steps: number, options: Ten
   const values = Float64Array.from({ length: steps }, (_, i) =>
     steps === 1 ? from : whole ? spacedInteger(from, to, steps, i) : spaced(from, to, steps, i),
   );
-  return fromArray(values, [steps], dtype, options);
+  return fromReals(values, dtype, options);
 }
 /** Powers of `base` with evenly spaced exponents. */
 export function logspace(
@@ -248,7 +257,7 @@ export function logspace(
     { length: steps },
     (_, i) => base ** (steps === 1 ? from : spaced(from, to, steps, i)),
   );
-  return fromArray(isIntegral(dtype) ? values.map(Math.trunc) : values, [steps], dtype, options);
+  return fromReals(isIntegral(dtype) ? values.map(Math.trunc) : values, dtype, options);
 }
 /** The n × m identity matrix (m = n unless given). */
 export function eye(n: number, m: number | TensorOptions | null = null, options: TensorOptions = {}): Tensor {

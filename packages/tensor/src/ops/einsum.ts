@@ -2,7 +2,7 @@
 import { ProjError } from '@proj/kernel';
 import { castNode, contractNode, expandNode, permuteNode, reshapeNode } from '../graph/build.ts';
 import type { AnyNode } from '../graph/node.ts';
-import { promoteTypes, type Scalar, scalarValue, isIntegral } from '../promotion.ts';
+import { isNothing, isOne, promoteTypes, type Scalar, scalarValue, isIntegral } from '../promotion.ts';
 import { Tensor, wrap } from '../tensor.ts';
 import { broadcastShapes, normalizeDim } from './arguments.ts';
 import { add, mul } from './elementwise.ts';
@@ -245,9 +245,9 @@ export function inner(input: Tensor, other: Tensor): Tensor {
   if (input.ndim === 0 || other.ndim === 0) return mul(input, other);
   return tensordot(input, other, [[input.ndim - 1], [other.ndim - 1]]);
 }
-/** Dot product of vectors. */
+/** Dot product of vectors, the first conjugated. */
 export function vdot(input: Tensor, other: Tensor): Tensor {
-  return wrap(input.node).dot(other);
+  return input.conj().dot(other);
 }
 /** Kronecker product. */
 export function kron(input: Tensor, other: Tensor): Tensor {
@@ -293,7 +293,7 @@ function scaledSum(op: string, input: Tensor, value: Tensor, { beta = 1, alpha =
     });
   const whole = (x: Scalar): Scalar =>
     isIntegral(input.dtype) && typeof scalarValue(x) === 'number' ? Math.trunc(Number(scalarValue(x))) : x;
-  const scaled = scalarValue(alpha) === 1 ? value : mul(value, whole(alpha));
+  const scaled = isOne(alpha) ? value : mul(value, whole(alpha));
   const shape = value.shape;
   if (input.ndim > shape.length)
     throw new ProjError('shape-mismatch', 'the input does not broadcast to the product', {
@@ -301,8 +301,8 @@ function scaledSum(op: string, input: Tensor, value: Tensor, { beta = 1, alpha =
       shapes: [input.shape, shape],
     });
   const base = input.expand(shape);
-  if (Number(scalarValue(beta)) === 0) return scaled;
-  return add(scalarValue(beta) === 1 ? base : mul(base, whole(beta)), scaled);
+  if (isNothing(beta)) return scaled;
+  return add(isOne(beta) ? base : mul(base, whole(beta)), scaled);
 }
 /** beta · input + alpha · (mat1 @ mat2). */
 export function addmm(input: Tensor, mat1: Tensor, mat2: Tensor, options: BetaAlpha = {}): Tensor {
@@ -317,7 +317,7 @@ export function addr(input: Tensor, vec1: Tensor, vec2: Tensor, options: BetaAlp
   const value = outer(vec1, vec2);
   const type = promoteTypes(input.dtype, value.dtype);
   if (type === 'bool') {
-    const [keeps, adds] = [options.beta ?? 1, options.alpha ?? 1].map((x) => Number(scalarValue(x)) !== 0);
+    const [keeps, adds] = [options.beta ?? 1, options.alpha ?? 1].map((x) => !isNothing(x));
     const product = adds ? value : value.logicalXor(value);
     return keeps ? product.logicalOr(input) : product;
   }

@@ -1,9 +1,18 @@
 /** Elementwise arithmetic, comparison and functions. All broadcast and promote as PyTorch does. */
 import { type DType, ProjError } from '@proj/kernel';
-import { binaryNode, castNode, constantNode, expandNode, unaryNode, whereNode } from '../graph/build.ts';
+import { binaryNode, castNode, constantNode, expandNode, partNode, unaryNode, whereNode } from '../graph/build.ts';
 import type { AnyNode } from '../graph/node.ts';
 import type { BinaryPrimitive, UnaryPrimitive } from '../graph/primitives.ts';
-import { isIntegral, type Scalar, scalarValue, toFloat } from '../promotion.ts';
+import {
+  ComplexScalar,
+  isComplexDType,
+  isIntegral,
+  isOne,
+  type Scalar,
+  scalarProduct,
+  scalarValue,
+  toFloat,
+} from '../promotion.ts';
 import { Tensor, wrap } from '../tensor.ts';
 import { nonzero } from './data-dependent.ts';
 import { broadcastShapes, deviceOf, nodeOf, promotedType, type TensorLike, unify } from './arguments.ts';
@@ -153,11 +162,8 @@ interface AlphaOptions {
 }
 /** input + alpha · other. */
 export function add(input: TensorLike, other: TensorLike, { alpha = 1 }: AlphaOptions = {}): Tensor {
-  if (scalarValue(alpha) === 1) return binaryOp('add', 'add')(input, other);
-  return binaryOp('add', 'add')(
-    input,
-    other instanceof Tensor ? mul(other, alpha) : Number(scalarValue(other)) * Number(scalarValue(alpha)),
-  );
+  if (isOne(alpha)) return binaryOp('add', 'add')(input, other);
+  return binaryOp('add', 'add')(input, other instanceof Tensor ? mul(other, alpha) : scalarProduct(other, alpha));
 }
 /** input - alpha · other. */
 export function sub(input: TensorLike, other: TensorLike, { alpha = 1 }: AlphaOptions = {}): Tensor {
@@ -166,11 +172,8 @@ export function sub(input: TensorLike, other: TensorLike, { alpha = 1 }: AlphaOp
       op: 'sub',
       cure: 'Use logicalXor, or cast to an integer dtype',
     });
-  if (scalarValue(alpha) === 1) return binaryOp('sub', 'sub')(input, other);
-  return binaryOp('sub', 'sub')(
-    input,
-    other instanceof Tensor ? mul(other, alpha) : Number(scalarValue(other)) * Number(scalarValue(alpha)),
-  );
+  if (isOne(alpha)) return binaryOp('sub', 'sub')(input, other);
+  return binaryOp('sub', 'sub')(input, other instanceof Tensor ? mul(other, alpha) : scalarProduct(other, alpha));
 }
 /** other - alpha · input. */
 export function rsub(input: Tensor, other: TensorLike, options: AlphaOptions = {}): Tensor {
@@ -213,7 +216,7 @@ export const minimum = tensorsOnly('minimum', 'minimum');
 export function pow(input: TensorLike, exponent: TensorLike): Tensor {
   const type = promotedType(input, exponent);
   if (type === 'bool') throw new ProjError('dtype', 'powers of bool', { op: 'pow', cure: 'Cast to an integer dtype' });
-  if (!(exponent instanceof Tensor) && input instanceof Tensor) {
+  if (!(exponent instanceof Tensor || exponent instanceof ComplexScalar) && input instanceof Tensor) {
     const e = Number(scalarValue(exponent));
     if (isIntegral(type) && e < 0)
       throw new ProjError('invalid-argument', 'integers to negative integer powers', {
@@ -230,7 +233,8 @@ export function pow(input: TensorLike, exponent: TensorLike): Tensor {
 }
 /** input to the power of exponent, in float64. */
 export function floatPower(input: TensorLike, exponent: TensorLike): Tensor {
-  const [a, b] = unify('floatPower', [input, exponent], 'float64');
+  const type = isComplexDType(promotedType(input, exponent)) ? 'complex128' : 'float64';
+  const [a, b] = unify('floatPower', [input, exponent], type);
   return wrap(binaryNode('pow', a, b));
 }
 /** The angle of the point (other, input), in (-π, π]. */
@@ -333,14 +337,19 @@ export function clamp(input: Tensor, min?: TensorLike | null, max?: TensorLike |
 export function isnan(input: Tensor): Tensor {
   return ne(input, input);
 }
+/** A test of both parts of complex numbers. */
+const ofParts = (fn: 'and' | 'or', test: (x: Tensor) => Tensor, input: Tensor): AnyNode =>
+  binaryNode(fn, test(wrap(partNode(input.node, false))).node, test(wrap(partNode(input.node, true))).node);
 /** Whether x is neither NaN nor infinite. */
 export function isfinite(input: Tensor): Tensor {
   if (isIntegral(input.dtype)) return wrap(constantNode(input.device, 'bool', input.shape, true));
+  if (isComplexDType(input.dtype)) return wrap(ofParts('and', isfinite, input));
   return lt(abs(input), Infinity);
 }
 /** Whether x is infinite. */
 export function isinf(input: Tensor): Tensor {
   if (isIntegral(input.dtype)) return wrap(constantNode(input.device, 'bool', input.shape, false));
+  if (isComplexDType(input.dtype)) return wrap(ofParts('or', isinf, input));
   return eq(abs(input), Infinity);
 }
 /** The value as another dtype; the same tensor's value when it has it already. */
@@ -399,7 +408,6 @@ export const ELEMENTWISE: readonly OpRow[] = [
   unary('abs', abs, { torch: ['torch.abs', 'Tensor.abs', 'torch.absolute', 'Tensor.absolute'] }),
   unary('absolute', abs, { torch: [] }),
   unary('sign', sign),
-  unary('sgn', sign),
   unary('relu', relu, { torch: ['torch.relu', 'Tensor.relu', 'torch.nn.functional.relu'] }),
   unary('floor', floor),
   unary('ceil', ceil),

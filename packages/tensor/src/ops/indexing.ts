@@ -8,6 +8,7 @@ import {
   constantNode,
   permuteNode,
   reshapeNode,
+  scalarNode,
   scatterNode,
   takeNode,
   whereNode,
@@ -16,7 +17,7 @@ import {
 } from '../graph/build.ts';
 import { type AnyNode, elementCount } from '../graph/node.ts';
 import { isCapturing } from '../evaluate.ts';
-import { isIntegral, isScalar, type Scalar, scalarValue } from '../promotion.ts';
+import { isIntegral, isScalar, type Scalar } from '../promotion.ts';
 import { Tensor, wrap } from '../tensor.ts';
 import { broadcastShapes } from './arguments.ts';
 import { fromEnd, inverseOrder } from './axis.ts';
@@ -247,7 +248,7 @@ function dropLeadingOnes(x: Tensor, rank: number): Tensor {
 const valueTensor = (input: Tensor, value: Tensor | Scalar | readonly unknown[]): Tensor => {
   if (value instanceof Tensor) return value;
   return isScalar(value)
-    ? wrap(constantNode(input.device, input.dtype, [], scalarValue(value)))
+    ? wrap(scalarNode(input.device, input.dtype, [], value))
     : tensor(value, { dtype: input.dtype, device: input.device });
 };
 

@@ -1,7 +1,8 @@
 /** Moving, turning and padding dimensions. */
 import { ProjError } from '@proj/kernel';
-import { padNode, sliceNode } from '../graph/build.ts';
-import { isIntegral, type Scalar, scalarValue } from '../promotion.ts';
+import { complexNode, padNode, partNode, sliceNode } from '../graph/build.ts';
+import type { AnyNode } from '../graph/node.ts';
+import { ComplexScalar, isComplexDType, isIntegral, type Scalar, scalarValue } from '../promotion.ts';
 import { type Tensor, wrap } from '../tensor.ts';
 import { normalizeDim } from './arguments.ts';
 import { type OpRow, row } from './table.ts';
@@ -44,10 +45,6 @@ export function reverseDims(input: Tensor): Tensor {
     input,
     input.shape.map((_, i) => input.ndim - 1 - i),
   );
-}
-/** The transposed matrix. A view. */
-export function adjoint(input: Tensor): Tensor {
-  return matrixTranspose(input);
 }
 /** Columns in reverse order. */
 export function fliplr(input: Tensor): Tensor {
@@ -120,21 +117,19 @@ export function constantPadNd(input: Tensor, pad: readonly number[], value: Scal
     sizes,
     input.shape.map(() => 1),
   );
+  const [before, after] = ([0, 1] as const).map((side) => input.shape.map((_, d) => Math.max(0, amount(d, side))));
+  if (value instanceof ComplexScalar && isComplexDType(input.dtype)) {
+    const part = (imaginary: boolean, filling: number): AnyNode =>
+      padNode(partNode(cut, imaginary), before, after, filling);
+    return wrap(complexNode(part(false, value.re), part(true, value.im)));
+  }
   const filling = Number(scalarValue(value));
-  return wrap(
-    padNode(
-      cut,
-      input.shape.map((_, d) => Math.max(0, amount(d, 0))),
-      input.shape.map((_, d) => Math.max(0, amount(d, 1))),
-      isIntegral(input.dtype) ? Math.trunc(filling) : filling,
-    ),
-  );
+  return wrap(padNode(cut, before, after, isIntegral(input.dtype) ? Math.trunc(filling) : filling));
 }
 
 export const LAYOUT: readonly OpRow[] = [
   row('movedim', movedim, 'input, source, destination'),
   row('moveaxis', movedim, 'input, source, destination'),
-  row('adjoint', adjoint, 'input'),
   row('fliplr', fliplr, 'input'),
   row('flipud', flipud, 'input'),
   row('rot90', rot90 as never, 'input, k=1, dims=(0, 1)'),

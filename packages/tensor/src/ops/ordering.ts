@@ -320,10 +320,7 @@ function quantileOf(
   if (size === 0) throw new ProjError('shape-mismatch', 'no elements', { op: name, shapes: [input.shape] });
   const sorted = gatherNode(flat, last, argsortNode(flat, false), true);
   const nanCount = wrap(reduceDims('sum', castNode(isNaNNode(flat), 'int64'), [last], true));
-  const quantiles =
-    q instanceof Tensor
-      ? q
-      : wrap(constantNode(input.device, input.dtype, [], Number(scalarValue(q))));
+  const quantiles = q instanceof Tensor ? q : wrap(constantNode(input.device, input.dtype, [], Number(scalarValue(q))));
   const flatQ = quantiles.reshape([-1]);
   const count = flatQ.numel();
   const rows = [...flat.shape.slice(0, -1), count];

@@ -4,9 +4,9 @@
  * replay of a captured program.
  */
 import { type Device, type DType, ProjError } from '@proj/kernel';
-import { binaryNode, castNode, constantNode, randomNode, whereNode } from '../graph/build.ts';
+import { binaryNode, castNode, complexNode, constantNode, randomNode, whereNode } from '../graph/build.ts';
 import { type AnyNode, elementCount, type Shape } from '../graph/node.ts';
-import { FloatScalar, getDefaultDtype, isFloatingPoint, isIntegral } from '../promotion.ts';
+import { FloatScalar, getDefaultDtype, isComplexDType, isFloatingPoint, isIntegral, toReal } from '../promotion.ts';
 import { Tensor, wrap } from '../tensor.ts';
 import { broadcastShapes, deviceArgument, shapeArgument } from './arguments.ts';
 import { fromArray, type TensorOptions } from './creation.ts';
@@ -122,6 +122,11 @@ const constantLike = (x: AnyNode, value: number): AnyNode => constantNode(x.devi
 
 /** Uniform numbers in [0, 1) with all the bits that the dtype can hold; `open` moves them to (0, 1]. */
 function unit(shape: Shape, device: Device, dtype: DType, generator: Generator, open = false): AnyNode {
+  if (isComplexDType(dtype))
+    return complexNode(
+      unit(shape, device, toReal(dtype), generator, open),
+      unit(shape, device, toReal(dtype), generator, open),
+    );
   const bits = generator.bits(shape, device);
   if (dtype === 'float64') {
     const high = binaryNode('shiftRight', bits, constantLike(bits, 5));
@@ -144,8 +149,12 @@ function unit(shape: Shape, device: Device, dtype: DType, generator: Generator, 
     dtype,
   );
 }
-/** Normal numbers by Box and Muller. */
+/** Normal numbers by Box and Muller; of complex ones the parts share the variance. */
 function gaussian(shape: Shape, device: Device, dtype: DType, generator: Generator): AnyNode {
+  if (isComplexDType(dtype)) {
+    const part = (): Tensor => wrap(gaussian(shape, device, toReal(dtype), generator)).mul(Math.SQRT1_2);
+    return complexNode(part().node, part().node);
+  }
   const work = dtype === 'float64' ? 'float64' : 'float32';
   const radius = wrap(unit(shape, device, work, generator, true))
     .log()
@@ -168,7 +177,7 @@ function sizeAndOptions(args: SizeArguments, op: string): { shape: number[]; opt
 }
 function floatDType(op: string, dtype: DType | null | undefined): DType {
   const chosen = dtype ?? getDefaultDtype();
-  if (!isFloatingPoint(chosen)) throw new ProjError('dtype', `${op} of ${chosen}`, { op, cure: 'Use a float dtype' });
+  if (isIntegral(chosen)) throw new ProjError('dtype', `${op} of ${chosen}`, { op, cure: 'Use a float dtype' });
   return chosen;
 }
 

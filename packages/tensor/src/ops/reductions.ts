@@ -1,12 +1,12 @@
 /** Reductions over dimensions. `dim` may be one, several, or left out for all. */
 import { type DType, ProjError } from '@proj/kernel';
-import { castNode, reduceNode, reshapeNode } from '../graph/build.ts';
+import { castNode, partNode, reduceNode, reshapeNode } from '../graph/build.ts';
 import type { AnyNode } from '../graph/node.ts';
 import type { ReduceOperation } from '../graph/primitives.ts';
-import { toFloat, toSum } from '../promotion.ts';
+import { isComplexDType, toFloat, toSum } from '../promotion.ts';
 import { type Tensor, wrap } from '../tensor.ts';
 import { normalizeDims } from './arguments.ts';
-import { div, mul, safeRoot, sub, truth } from './elementwise.ts';
+import { add, div, mul, safeRoot, sub, truth } from './elementwise.ts';
 import { type OpRow, row } from './table.ts';
 
 export type Dims = number | readonly number[] | null;
@@ -100,6 +100,11 @@ export function variance(
   dim: Dims | boolean = null,
   { keepdim = false, unbiased = true, correction = null }: VarianceOptions = {},
 ): Tensor {
+  if (isComplexDType(input.dtype)) {
+    const of = (imaginary: boolean): Tensor =>
+      variance(wrap(partNode(input.node, imaginary)), dim, { keepdim, unbiased, correction });
+    return add(of(false), of(true));
+  }
   const unbiasedGiven = typeof dim === 'boolean' ? dim : unbiased;
   const dims = normalizeDims(typeof dim === 'boolean' ? null : dim, input.ndim, 'var');
   const count = dims.reduce((product, d) => product * input.shape[d], 1);

@@ -5,6 +5,7 @@ import {
   constantNode,
   expandNode,
   reshapeNode,
+  scalarNode,
   scatterNode,
   sliceNode,
   takeNode,
@@ -12,7 +13,7 @@ import {
 } from '../graph/build.ts';
 import { type AnyNode, elementCount } from '../graph/node.ts';
 import type { ScatterMode } from '../graph/primitives.ts';
-import { isIntegral, type Scalar, scalarValue } from '../promotion.ts';
+import { ComplexScalar, isIntegral, type Scalar, scalarValue } from '../promotion.ts';
 import { Tensor, wrap } from '../tensor.ts';
 import { broadcastShapes, normalizeDim } from './arguments.ts';
 import { fromEnd, gatherNode, linearIndex } from './axis.ts';
@@ -151,7 +152,7 @@ function scatterParts(
           index.numel() === 0 ? source : shape,
           shape.map(() => 1),
         )
-      : constantNode(input.device, input.dtype, shape, scalarFor(input, src));
+      : scalarNode(input.device, input.dtype, shape, scalarFor(input, src));
   return {
     at,
     shape,
@@ -162,7 +163,8 @@ function scatterParts(
     updates,
   };
 }
-const scalarFor = (input: Tensor, value: Scalar): number | bigint | boolean => {
+const scalarFor = (input: Tensor, value: Scalar): Scalar => {
+  if (value instanceof ComplexScalar) return value;
   const v = scalarValue(value);
   return isIntegral(input.dtype) && input.dtype !== 'bool' && typeof v === 'number' ? Math.trunc(v) : v;
 };
@@ -337,7 +339,7 @@ export function indexFill(input: Tensor, dim: number, index: Tensor, value: Valu
   const updates =
     value instanceof Tensor
       ? expandNode(castNode(value.node, input.dtype), linear.shape)
-      : constantNode(input.device, input.dtype, linear.shape, scalarFor(input, value));
+      : scalarNode(input.device, input.dtype, linear.shape, scalarFor(input, value));
   return wrap(scatterFlat('set', input.node, linear, updates));
 }
 /** A copy with the rows of `source` combined into the rows of `dim` that `index` names. */
@@ -396,7 +398,7 @@ export function maskedFill(input: Tensor, mask: Tensor, value: Value): Tensor {
   const filling =
     value instanceof Tensor
       ? expandNode(castNode(value.node, input.dtype), shape)
-      : constantNode(input.device, input.dtype, shape, scalarValue(value));
+      : scalarNode(input.device, input.dtype, shape, value);
   return wrap(whereNode(expandNode(castNode(mask.node, 'bool'), shape), filling, expandNode(input.node, shape)));
 }
 /** A copy with the elements of `source`, in order, where `mask` is true. */

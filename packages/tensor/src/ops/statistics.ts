@@ -1,11 +1,20 @@
 /** Norms, moments, softmax, distances, covariances and histograms. */
 import { type DType, ProjError } from '@proj/kernel';
-import { castNode, constantNode } from '../graph/build.ts';
-import { getDefaultDtype, isFloatingPoint, isIntegral, type Scalar, scalarValue, toFloat } from '../promotion.ts';
+import { castNode, complexNode, constantNode, partNode } from '../graph/build.ts';
+import {
+  getDefaultDtype,
+  isComplexDType,
+  isFloatingPoint,
+  isIntegral,
+  type Scalar,
+  scalarValue,
+  toFloat,
+  toReal,
+} from '../promotion.ts';
 import { Tensor, wrap } from '../tensor.ts';
 import { broadcastShapes, normalizeDim, normalizeDims } from './arguments.ts';
 import { fromArray } from './creation.ts';
-import { abs, div, exp, isnan, log, mul, reciprocal, safeRoot, sign, sqrt, sub, where } from './elementwise.ts';
+import { abs, add, div, exp, isnan, log, mul, reciprocal, safeRoot, sign, sqrt, sub, where } from './elementwise.ts';
 import { matmul } from './products.ts';
 import { amax, amin, type Dims, mean, type ReduceOptions, sum, variance, type VarianceOptions } from './reductions.ts';
 import { type OpRow, row } from './table.ts';
@@ -96,6 +105,11 @@ export function countNonzero(input: Tensor, dim: Dims = null): Tensor {
 /** The p-norm of a vector for each position of the other dimensions. */
 export function vectorNormOf(x: Tensor, p: number, dims: readonly number[], keepdim: boolean): Tensor {
   const all = dims.length === 0 ? null : dims;
+  if (isComplexDType(x.dtype)) {
+    if (p !== 2) return vectorNormOf(abs(x), p, dims, keepdim);
+    const [re, im] = [false, true].map((imaginary) => wrap(partNode(x.node, imaginary)));
+    return safeRoot(add(sum(mul(re, re), all, { keepdim }), sum(mul(im, im), all, { keepdim })));
+  }
   if (x.ndim > 0 && dims.length === 0) return sum(x, null, { keepdim });
   if (p === Infinity) return amax(abs(x), all, { keepdim });
   if (p === -Infinity) return amin(abs(x), all, { keepdim });
@@ -129,7 +143,7 @@ export function norm(
   { keepdim = false, dtype = null }: ReduceOptions = {},
 ): Tensor {
   const x = dtype === null ? input : wrap(castNode(input.node, dtype));
-  if (!isFloatingPoint(x.dtype))
+  if (isIntegral(x.dtype))
     throw new ProjError('dtype', `norm of ${x.dtype}`, { op: 'norm', cure: 'Cast to a float dtype' });
   const dims = normalizeDims(dim, x.ndim, 'norm');
   if (p === 'nuc') {
@@ -213,19 +227,19 @@ export function cov(input: Tensor, { correction = 1, fweights = null, aweights =
     if (w !== null && anyNegative(w))
       throw new ProjError('invalid-argument', 'weights cannot be negative', { op: 'cov' });
   const weights = fweights === null ? aweights : aweights === null ? fweights : mul(fweights, aweights);
-  const w = weights === null ? null : wrap(castNode(weights.reshape([-1]).node, x.dtype));
-  const total = w === null ? wrap(constantNode(x.device, x.dtype, [], observations)) : sum(w);
+  const w = weights === null ? null : wrap(castNode(weights.reshape([-1]).node, toReal(x.dtype)));
+  const total = w === null ? wrap(constantNode(x.device, toReal(x.dtype), [], observations)) : sum(w);
   const centre = w === null ? mean(x, 1, { keepdim: true }) : div(sum(mul(x, w), 1, { keepdim: true }), total);
   const deviation = sub(x, centre);
   const squares =
-    w !== null && aweights !== null ? sum(mul(w, wrap(castNode(aweights.reshape([-1]).node, x.dtype)))) : null;
+    w !== null && aweights !== null ? sum(mul(w, wrap(castNode(aweights.reshape([-1]).node, w.dtype)))) : null;
   const factor =
     w === null
       ? total.sub(correction)
       : squares === null
         ? total.sub(correction)
         : total.sub(mul(div(squares, total), correction));
-  const product = matmul(deviation, (w === null ? deviation : mul(deviation, w)).transpose(0, 1));
+  const product = matmul(deviation, (w === null ? deviation : mul(deviation, w)).mH);
   const result = div(product, factor.clamp(0));
   return result.numel() === 1 ? result.reshape([]) : result;
 }
@@ -233,8 +247,11 @@ export function cov(input: Tensor, { correction = 1, fweights = null, aweights =
 export function corrcoef(input: Tensor): Tensor {
   const c = cov(input);
   if (c.ndim === 0) return div(c, c);
-  const deviations = sqrt(c.diagonal());
-  return div(div(c, deviations.unsqueeze(-1)), deviations.unsqueeze(0)).clamp(-1, 1);
+  const deviations = sqrt(c.diagonal().real());
+  const result = div(div(c, deviations.unsqueeze(-1)), deviations.unsqueeze(0));
+  if (!isComplexDType(result.dtype)) return result.clamp(-1, 1);
+  const [re, im] = [false, true].map((imaginary) => wrap(partNode(result.node, imaginary)).clamp(-1, 1));
+  return wrap(complexNode(re.node, im.node));
 }
 
 /** Slices along `dim` whose p-norm exceeds `maxnorm` scaled down to it. */

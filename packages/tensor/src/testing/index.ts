@@ -1,4 +1,5 @@
 /** For tests: sample calls of every row of the op table, on any device and dtype. */
+import { COMPLEX_SAMPLES, MORE_SAMPLES } from './samples-complex.ts';
 import { ELEMENTWISE_SAMPLES } from './samples-elementwise.ts';
 import { INDEX_SAMPLES } from './samples-index.ts';
 import type { OpRow } from '../ops/table.ts';
@@ -11,7 +12,8 @@ import type { OpSamples } from './sample.ts';
 export { SampleMaker, type FloatOptions } from './maker.ts';
 export type { Accuracy, OpSample, OpSamples } from './sample.ts';
 
-const SAMPLES: Readonly<Record<string, OpSamples>> = {
+const OWN_SAMPLES: Readonly<Record<string, OpSamples>> = {
+  ...COMPLEX_SAMPLES,
   ...ELEMENTWISE_SAMPLES,
   ...SHAPE_SAMPLES,
   ...REDUCE_SAMPLES,
@@ -19,6 +21,13 @@ const SAMPLES: Readonly<Record<string, OpSamples>> = {
   ...RANDOM_SPECIAL_SAMPLES,
   ...LINALG_SAMPLES,
 };
+
+const SAMPLES = Object.fromEntries(
+  Object.entries(OWN_SAMPLES).map(([name, { accuracy, samples }]): [string, OpSamples] => [
+    name,
+    { accuracy, samples: [...samples, ...(MORE_SAMPLES[name] ?? [])] },
+  ]),
+);
 
 /** The samples of a row of the op table, null when it has none yet. Rows of one name are told apart by their signature. */
 export const samplesOf = ({ name, signature }: OpRow): OpSamples | null =>

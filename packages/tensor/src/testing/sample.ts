@@ -17,6 +17,8 @@ export interface OpSample {
   readonly dtypes: readonly DType[];
   /** Which derivatives finite differences can check: all, the first only, none (kinks, ties, values without a neighbourhood). */
   readonly derivatives: 'all' | 'first' | 'none';
+  /** That of the operation unless given. */
+  readonly accuracy?: Accuracy;
 }
 
 export interface OpSamples {

@@ -34,7 +34,7 @@ export function allCases(dtypes: readonly DType[] | null = null): Case[] {
           fn: row.fn as unknown as Case['fn'],
           sample,
           dtype,
-          accuracy: of.accuracy,
+          accuracy: sample.accuracy ?? of.accuracy,
         })),
     );
   });
@@ -136,6 +136,8 @@ const MANTISSA: Partial<Record<DType, { readonly bits: number; readonly least: n
   float32: { bits: 23, least: -126 },
   float16: { bits: 10, least: -14 },
   bfloat16: { bits: 7, least: -126 },
+  complex64: { bits: 23, least: -126 },
+  complex128: { bits: 52, least: -1022 },
 };
 
 /** The distance of neighbouring numbers of a floating-point dtype at x. */

@@ -8,6 +8,10 @@
  * Kernels arrive vectorised and simplified; arithmetic carries no fast-math flags, so results are those of the kernel as written.
  */
 import {
+  isBinary,
+  isComparison,
+  isHorizontal,
+  isUnary,
   liveValues,
   ProjError,
   SCALARS,
@@ -306,17 +310,9 @@ class Renderer implements Emitter {
     }
     if (a === undefined) throw this.#broken(`${op} without operands`);
     const x = this.operand(a);
+    if (isUnary(op)) return unary(this, op, value, x);
+    if (isHorizontal(op)) return horizontal(this, op, a, x);
     switch (op) {
-      case 'neg':
-      case 'abs':
-      case 'sqrt':
-      case 'floor':
-      case 'ceil':
-      case 'trunc':
-      case 'round':
-      case 'not':
-      case 'popcount':
-        return unary(this, op, value, x);
       case 'cast':
         return cast(this, a, type);
       case 'bitcast':
@@ -325,40 +321,13 @@ class Renderer implements Emitter {
         return splat(this, type, x);
       case 'extract':
         return extract(this, a.type, x, value.lane ?? 0);
-      case 'reduceAdd':
-      case 'reduceMul':
-      case 'reduceMin':
-      case 'reduceMax':
-        return horizontal(this, op, a, x);
       default:
     }
     if (b === undefined) throw this.#broken(`${op} with one operand`);
     const y = this.operand(b);
-    switch (op) {
-      case 'add':
-      case 'sub':
-      case 'mul':
-      case 'div':
-      case 'rem':
-      case 'min':
-      case 'max':
-      case 'and':
-      case 'or':
-      case 'xor':
-      case 'shl':
-      case 'shr':
-        return binary(this, op, type, x, y, b);
-      case 'eq':
-      case 'ne':
-      case 'lt':
-      case 'le':
-      case 'gt':
-      case 'ge':
-        return compare(this, op, a.type, x, y);
-      case 'shuffle':
-        return shuffle(this, a.type, x, y, value.pattern ?? []);
-      default:
-    }
+    if (isBinary(op)) return binary(this, op, type, x, y, b);
+    if (isComparison(op)) return compare(this, op, a.type, x, y);
+    if (op === 'shuffle') return shuffle(this, a.type, x, y, value.pattern ?? []);
     if (c === undefined) throw this.#broken(`${op} with two operands`);
     const z = this.operand(c);
     switch (op) {

@@ -36,6 +36,7 @@ export type {
   UnaryOp,
   Value,
 } from './ir/ir.ts';
+export { isBinary, isComparison, isHorizontal, isUnary } from './ir/operations.ts';
 export { buildKernel, KernelBuilder, vectorLoop, type Operand } from './ir/builder.ts';
 export { printKernel } from './ir/print.ts';
 export { hashKernel, hashText } from './ir/hash.ts';

@@ -11,37 +11,10 @@
  * truncate and saturate (NaN gives 0), from integer to a narrower integer wrap, to `bool` compare with zero (NaN is
  * true). `f16` and `bf16` are cast to and from `f32` only, rounding to nearest even. Memory has no `index` elements.
  */
+import type { Op } from './operations.ts';
 import type { ScalarType, ValueType } from './types.ts';
 
-export type UnaryOp = 'neg' | 'abs' | 'sqrt' | 'floor' | 'ceil' | 'trunc' | 'round' | 'not' | 'popcount';
-export type BinaryOp = 'add' | 'sub' | 'mul' | 'div' | 'rem' | 'min' | 'max' | 'and' | 'or' | 'xor' | 'shl' | 'shr';
-export type CompareOp = 'eq' | 'ne' | 'lt' | 'le' | 'gt' | 'ge';
-/** Horizontal reductions combine halves: lane i with lane i + lanes/2, and so on, the same order on every target. */
-export type HorizontalOp = 'reduceAdd' | 'reduceMul' | 'reduceMin' | 'reduceMax';
-
-/** All value-producing operations. */
-export type Op =
-  | UnaryOp
-  | BinaryOp
-  | CompareOp
-  | HorizontalOp
-  | 'const'
-  | 'param'
-  | 'builtin'
-  | 'loopVariable'
-  | 'carried'
-  | 'result'
-  | 'mulAdd'
-  | 'select'
-  | 'cast'
-  | 'bitcast'
-  | 'splat'
-  | 'extract'
-  | 'iota'
-  | 'shuffle'
-  | 'dot4'
-  | 'load'
-  | 'gather';
+export type { BinaryOp, CompareOp, HorizontalOp, Op, UnaryOp } from './operations.ts';
 
 export type Builtin = 'begin' | 'end' | 'thread';
 

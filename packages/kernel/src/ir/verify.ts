@@ -1,6 +1,7 @@
 /** The verifier: rejects code that is ill-typed or uses a value outside its scope, naming the kernel and the printed line. */
 import { ProjError } from '../errors.ts';
 import type { Block, Kernel, Memory, Statement, Value } from './ir.ts';
+import { isBinary, isComparison, isGiven, isHorizontal, isUnary } from './operations.ts';
 import { printKernel } from './print.ts';
 import { isFloat, isInteger, isStorageOnly, SCALARS, typeName, valueType } from './types.ts';
 
@@ -289,52 +290,18 @@ export function verifyKernel(kernel: Kernel): void {
   block(kernel.body);
 }
 
-function operands(v: Value): number {
-  switch (v.op) {
-    case 'const':
-    case 'param':
-    case 'builtin':
-    case 'loopVariable':
-    case 'carried':
-    case 'result':
+function operands({ op, args }: Value): number {
+  if (isGiven(op)) return 0;
+  if (isUnary(op) || isHorizontal(op)) return 1;
+  if (isBinary(op) || isComparison(op)) return 2;
+  switch (op) {
     case 'iota':
       return 0;
-    case 'neg':
-    case 'abs':
-    case 'sqrt':
-    case 'floor':
-    case 'ceil':
-    case 'trunc':
-    case 'round':
-    case 'not':
-    case 'popcount':
     case 'cast':
     case 'bitcast':
     case 'splat':
     case 'extract':
-    case 'reduceAdd':
-    case 'reduceMul':
-    case 'reduceMin':
-    case 'reduceMax':
       return 1;
-    case 'add':
-    case 'sub':
-    case 'mul':
-    case 'div':
-    case 'rem':
-    case 'min':
-    case 'max':
-    case 'and':
-    case 'or':
-    case 'xor':
-    case 'shl':
-    case 'shr':
-    case 'eq':
-    case 'ne':
-    case 'lt':
-    case 'le':
-    case 'gt':
-    case 'ge':
     case 'shuffle':
       return 2;
     case 'mulAdd':
@@ -343,9 +310,9 @@ function operands(v: Value): number {
       return 3;
     case 'load':
     case 'gather':
-      return v.args.length === 2 ? 2 : 1;
+      return args.length === 2 ? 2 : 1;
     default:
-      return v.op satisfies never;
+      return op satisfies never;
   }
 }
 

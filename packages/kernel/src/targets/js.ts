@@ -17,6 +17,7 @@ import type {
   UnaryOp,
   Value,
 } from '../ir/ir.ts';
+import { isBinary, isComparison, isHorizontal, isUnary } from '../ir/operations.ts';
 import { toHexadecimal } from '../ir/print.ts';
 import { isFloat, isStorageOnly, isUnsigned, SCALARS, type ScalarType } from '../ir/types.ts';
 import { liveValues } from '../passes/dead-code.ts';
@@ -384,42 +385,11 @@ class JsRenderer {
     const { op, args, memory } = value;
     const { scalar } = value.type;
     const arg = (i: number): string => this.#lane(args[i], lane);
+    if (isUnary(op)) return unary(op, scalar, arg(0));
+    if (isBinary(op)) return binary(op, scalar, arg(0), arg(1));
+    if (isComparison(op)) return `(${arg(0)} ${COMPARE[op]} ${arg(1)})`;
+    if (isHorizontal(op)) return this.#reduce(HORIZONTAL[op], args[0]);
     switch (op) {
-      case 'neg':
-      case 'abs':
-      case 'sqrt':
-      case 'floor':
-      case 'ceil':
-      case 'trunc':
-      case 'round':
-      case 'not':
-      case 'popcount':
-        return unary(op, scalar, arg(0));
-      case 'add':
-      case 'sub':
-      case 'mul':
-      case 'div':
-      case 'rem':
-      case 'min':
-      case 'max':
-      case 'and':
-      case 'or':
-      case 'xor':
-      case 'shl':
-      case 'shr':
-        return binary(op, scalar, arg(0), arg(1));
-      case 'eq':
-      case 'ne':
-      case 'lt':
-      case 'le':
-      case 'gt':
-      case 'ge':
-        return `(${arg(0)} ${COMPARE[op]} ${arg(1)})`;
-      case 'reduceAdd':
-      case 'reduceMul':
-      case 'reduceMin':
-      case 'reduceMax':
-        return this.#reduce(HORIZONTAL[op], args[0]);
       case 'const':
         return literal(value);
       case 'param':

@@ -3,6 +3,7 @@
  * only use instead of going through a local, how wide the lanes of each mask are, and where addresses are added up.
  */
 import type { Block, Kernel, Loop, Scatter, Statement, Store, Value } from '../ir/ir.ts';
+import { isHorizontal } from '../ir/operations.ts';
 import { isFloat } from '../ir/types.ts';
 import { type Address, type AddressNode, AddressPlanner, isMemory } from './wasm-address.ts';
 import { laneBits } from './wasm-opcodes.ts';
@@ -28,13 +29,10 @@ const isUniform = (value: Value): boolean => value.op === 'const' || value.op ==
 
 /** Operations whose vector form reads an operand's parts in another pattern than one by one. */
 function readsOutOfOrder(consumer: Value, arg: Value): boolean {
+  if (isHorizontal(consumer.op)) return true;
   switch (consumer.op) {
     case 'extract':
     case 'shuffle':
-    case 'reduceAdd':
-    case 'reduceMul':
-    case 'reduceMin':
-    case 'reduceMax':
     case 'gather':
     case 'load':
       return true;

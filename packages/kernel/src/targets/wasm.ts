@@ -9,6 +9,7 @@
 import { floatToBfloatBits, floatToHalfBits } from '../dtypes/half.ts';
 import { ProjError } from '../errors.ts';
 import type { Block, Kernel, Loop, Memory, Statement, Value } from '../ir/ir.ts';
+import { isBinary, isComparison, isGiven, isHorizontal, isUnary } from '../ir/operations.ts';
 import { verifyKernel } from '../ir/verify.ts';
 import { SCALARS, typeName } from '../ir/types.ts';
 import { type Address, type AddressNode, isMemory } from './wasm-address.ts';
@@ -235,46 +236,19 @@ class Renderer implements MemoryEmitter {
     const c = this.code;
     const { scalar } = v.type;
     const arg = (i: number) => (): void => this.push(v.args[i], 0);
+    if (isUnary(v.op)) return scalarUnary(c, v.op, scalar, arg(0));
+    if (isBinary(v.op)) {
+      const right = v.args[1].op === 'const' ? Number(v.args[1].constant) : null;
+      return scalarBinary(c, v.op, scalar, arg(0), arg(1), right);
+    }
+    if (isComparison(v.op)) {
+      arg(0)();
+      arg(1)();
+      return scalarCompare(c, v.op, v.args[0].type.scalar);
+    }
+    if (isHorizontal(v.op)) return horizontal(this, v);
+    if (isGiven(v.op)) throw this.#misplaced(v);
     switch (v.op) {
-      case 'neg':
-      case 'abs':
-      case 'sqrt':
-      case 'floor':
-      case 'ceil':
-      case 'trunc':
-      case 'round':
-      case 'not':
-      case 'popcount':
-        return scalarUnary(c, v.op, scalar, arg(0));
-      case 'add':
-      case 'sub':
-      case 'mul':
-      case 'div':
-      case 'rem':
-      case 'min':
-      case 'max':
-      case 'and':
-      case 'or':
-      case 'xor':
-      case 'shl':
-      case 'shr':
-        return scalarBinary(
-          c,
-          v.op,
-          scalar,
-          arg(0),
-          arg(1),
-          v.args[1].op === 'const' ? Number(v.args[1].constant) : null,
-        );
-      case 'eq':
-      case 'ne':
-      case 'lt':
-      case 'le':
-      case 'gt':
-      case 'ge':
-        arg(0)();
-        arg(1)();
-        return scalarCompare(c, v.op, v.args[0].type.scalar);
       case 'mulAdd':
         return scalarMultiplyAdd(this, scalar, arg(0), arg(1), arg(2));
       case 'select':
@@ -296,60 +270,27 @@ class Renderer implements MemoryEmitter {
         );
       case 'dot4':
         return dot4(this, v, 0);
-      case 'reduceAdd':
-      case 'reduceMul':
-      case 'reduceMin':
-      case 'reduceMax':
-        return horizontal(this, v);
       case 'load':
       case 'gather':
         return loadScalar(this, v);
-      case 'const':
-      case 'param':
-      case 'builtin':
-      case 'loopVariable':
-      case 'carried':
-      case 'result':
       case 'splat':
       case 'iota':
-        throw new TypeError(`${v.op} (value ${v.id}: ${typeName(v.type)}) has no place`);
+        throw this.#misplaced(v);
       default:
         v.op satisfies never;
     }
   }
 
+  #misplaced(v: Value): TypeError {
+    return new TypeError(`${v.op} (value ${v.id}: ${typeName(v.type)}) has no place`);
+  }
+
   #vector(v: Value, part: number): void {
+    if (isUnary(v.op)) return vectorUnary(this, v, part);
+    if (isBinary(v.op)) return vectorBinary(this, v, part);
+    if (isComparison(v.op)) return vectorCompare(this, v, part, v.op);
+    if (isHorizontal(v.op) || isGiven(v.op)) throw this.#misplaced(v);
     switch (v.op) {
-      case 'neg':
-      case 'abs':
-      case 'sqrt':
-      case 'floor':
-      case 'ceil':
-      case 'trunc':
-      case 'round':
-      case 'not':
-      case 'popcount':
-        return vectorUnary(this, v, part);
-      case 'add':
-      case 'sub':
-      case 'mul':
-      case 'div':
-      case 'rem':
-      case 'min':
-      case 'max':
-      case 'and':
-      case 'or':
-      case 'xor':
-      case 'shl':
-      case 'shr':
-        return vectorBinary(this, v, part);
-      case 'eq':
-      case 'ne':
-      case 'lt':
-      case 'le':
-      case 'gt':
-      case 'ge':
-        return vectorCompare(this, v, part, v.op);
       case 'mulAdd':
         return multiplyAdd(
           this,
@@ -375,20 +316,10 @@ class Renderer implements MemoryEmitter {
         return dot4(this, v, part);
       case 'load':
         return loadVector(this, v, part);
-      case 'const':
-      case 'param':
-      case 'builtin':
-      case 'loopVariable':
-      case 'carried':
-      case 'result':
       case 'extract':
       case 'shuffle':
       case 'gather':
-      case 'reduceAdd':
-      case 'reduceMul':
-      case 'reduceMin':
-      case 'reduceMax':
-        throw new TypeError(`${v.op} (value ${v.id}: ${typeName(v.type)}) has no place`);
+        throw this.#misplaced(v);
       default:
         v.op satisfies never;
     }

@@ -4,7 +4,8 @@
  * exact with one rounding or two, the bits of a NaN are never looked at, and an `index` stays within 32 bits.
  */
 import { KernelBuilder } from '../ir/builder.ts';
-import type { BinaryOp, CompareOp, HorizontalOp, Kernel, Memory, UnaryOp, Value } from '../ir/ir.ts';
+import type { BinaryOp, Kernel, Memory, UnaryOp, Value } from '../ir/ir.ts';
+import { BINARY, COMPARISONS, HORIZONTAL } from '../ir/operations.ts';
 import { isFloat, isInteger, isStorageOnly, isUnsigned, type ScalarType } from '../ir/types.ts';
 import { embedConstants } from '../passes/embed-constants.ts';
 import type { KernelInputs } from './compare.ts';
@@ -31,26 +32,10 @@ const LANES = [1, 2, 4, 8, 16] as const;
 const SIZE = 64;
 const LOCAL_SIZE = 32;
 
-const INTEGER_BINARY: readonly BinaryOp[] = [
-  'add',
-  'sub',
-  'mul',
-  'div',
-  'rem',
-  'min',
-  'max',
-  'and',
-  'or',
-  'xor',
-  'shl',
-  'shr',
-];
 const FLOAT_BINARY: readonly BinaryOp[] = ['add', 'sub', 'mul', 'div', 'min', 'max'];
 const BOOL_BINARY: readonly BinaryOp[] = ['and', 'or', 'xor'];
 const INTEGER_UNARY: readonly UnaryOp[] = ['neg', 'abs', 'not', 'popcount'];
 const FLOAT_UNARY: readonly UnaryOp[] = ['neg', 'abs', 'sqrt', 'floor', 'ceil', 'trunc', 'round'];
-const COMPARE: readonly CompareOp[] = ['eq', 'ne', 'lt', 'le', 'gt', 'ge'];
-const HORIZONTAL: readonly HorizontalOp[] = ['reduceAdd', 'reduceMul', 'reduceMin', 'reduceMax'];
 /** Types of the same width. */
 const BITCASTS: Record<ElementType, readonly ElementType[]> = {
   bool: [],
@@ -245,7 +230,7 @@ class Generator {
     if (element === 'bool') return b.binary(this.#pick(BOOL_BINARY), x, y);
     if (isStorageOnly(element)) return b.shuffle(x, y, this.#pattern());
     if (isFloat(element)) return b.binary(this.#pick(FLOAT_BINARY), x, y);
-    const op = this.#pick(INTEGER_BINARY);
+    const op = this.#pick(BINARY);
     if (op !== 'div' && op !== 'rem') return b.binary(op, x, y);
     if (this.#chance(0.4)) return b.binary(op, x, this.#pick([1, 2, 3, 7, 8, 10, 64]));
     return b.binary(op, x, b.or(isUnsigned(element) ? y : b.and(y, 0x7f), 1));
@@ -261,7 +246,7 @@ class Generator {
   #compare(element: ElementType): Value {
     const type = isStorageOnly(element) ? 'f32' : element;
     return this.#b.compare(
-      this.#pick(element === 'bool' ? ['eq', 'ne'] : COMPARE),
+      this.#pick(element === 'bool' ? ['eq', 'ne'] : COMPARISONS),
       this.#value(type),
       this.#value(type),
     );

@@ -13,15 +13,18 @@ export interface Dataset<T> {
   batch?(indices: ArrayLike<number>): unknown;
 }
 
-/** The item at `index`; throws `index-out-of-range` when there is none. */
-export function itemAt<T>(dataset: Dataset<T>, index: number): T {
-  if (!Number.isInteger(index) || index < -dataset.length || index >= dataset.length)
-    throw new ProjError('index-out-of-range', `item ${index} of a dataset of ${dataset.length}`, {
+/** The place from the front that `index` means (negative ones count from the end); throws `index-out-of-range` when there is none. */
+export function positionOf({ length }: Pick<Dataset<unknown>, 'length'>, index: number): number {
+  if (!Number.isInteger(index) || index < -length || index >= length)
+    throw new ProjError('index-out-of-range', `item ${index} of a dataset of ${length}`, {
       op: 'Dataset',
-      cure: `Indices lie in 0 … ${dataset.length - 1}`,
+      cure: length === 0 ? 'It is empty' : `Indices lie in 0 … ${length - 1}`,
     });
-  return dataset.at(index) as T;
+  return index < 0 ? index + length : index;
 }
+
+/** The item at `index`; throws `index-out-of-range` when there is none. */
+export const itemAt = <T>(dataset: Dataset<T>, index: number): T => dataset.at(positionOf(dataset, index)) as T;
 
 /** Rows of tensors: item i is `[tensors[0][i], tensors[1][i], …]`. Errors: first dimensions that differ. */
 export class TensorDataset implements Dataset<Tensor[]> {
@@ -44,7 +47,7 @@ export class TensorDataset implements Dataset<Tensor[]> {
     return this.tensors.map((t) => t.select(0, index));
   }
   batch(indices: ArrayLike<number>): Tensor[] {
-    const rows = Int32Array.from(indices, (i) => (i < 0 ? i + this.length : i));
+    const rows = Int32Array.from(indices, (i) => positionOf(this, i));
     return this.tensors.map((t) =>
       wrap(takeNode(t.node, fromArray(rows, [rows.length], 'int64', { device: t.device }).node)),
     );
@@ -61,13 +64,14 @@ export class Subset<T> implements Dataset<T> {
     this.dataset = dataset;
     this.indices = indices;
     if (dataset.batch !== undefined)
-      this.batch = (chosen) => dataset.batch?.(Array.from(chosen, (i) => this.indices[i]));
+      this.batch = (chosen) =>
+        dataset.batch?.(Array.from(chosen, (i) => positionOf(dataset, this.indices[positionOf(this, i)])));
   }
   get length(): number {
     return this.indices.length;
   }
   at(index: number): T {
-    return itemAt(this.dataset, this.indices[index < 0 ? index + this.length : index]);
+    return itemAt(this.dataset, this.indices[positionOf(this, index)]);
   }
 }
 
@@ -88,7 +92,7 @@ export class ConcatDataset<T> implements Dataset<T> {
     return this.cumulativeSizes.at(-1) ?? 0;
   }
   at(index: number): T {
-    const position = index < 0 ? index + this.length : index;
+    const position = positionOf(this, index);
     const which = this.cumulativeSizes.findIndex((end) => position < end);
     return itemAt(this.datasets[which], position - (which === 0 ? 0 : this.cumulativeSizes[which - 1]));
   }
@@ -103,6 +107,7 @@ export function randomSplit<T>(
   lengths: readonly number[],
   options: SeedOptions = {},
 ): Subset<T>[] {
+  const op = 'randomSplit';
   const total = lengths.reduce((sum, x) => sum + x, 0);
   let sizes = [...lengths];
   if (
@@ -117,9 +122,14 @@ export function randomSplit<T>(
     throw new ProjError(
       'invalid-argument',
       `lengths ${lengths.join(', ')} do not add up to the ${dataset.length} items of the dataset`,
-      { op: 'randomSplit', cure: 'Give lengths with that sum, or shares with sum 1' },
+      { op, cure: 'Give lengths with that sum, or shares with sum 1' },
     );
   }
+  if (sizes.some((size) => !Number.isInteger(size) || size < 0))
+    throw new ProjError('invalid-argument', `lengths are ${lengths.join(', ')}`, {
+      op,
+      cure: 'Give whole numbers that are at least 0, or shares with sum 1',
+    });
   const order = new RandomStream(seedOf(options)).permutation(dataset.length);
   let at = 0;
   return sizes.map((size) => new Subset(dataset, order.slice(at, (at += size))));

@@ -1,7 +1,7 @@
 /** The data loader: batches of a dataset in the order of a sampler, from any place on. */
 import { ProjError } from '@proj/kernel';
 import { defaultCollate, defaultConvert } from './collate.ts';
-import { type Dataset, itemAt } from './dataset.ts';
+import { type Dataset, itemAt, positionOf } from './dataset.ts';
 import { type SeedOptions, seedOf } from './random.ts';
 import { BatchSampler, RandomSampler, type Sampler, SequentialSampler } from './samplers.ts';
 
@@ -26,8 +26,8 @@ export interface LoaderState {
 }
 
 /**
- * Iterates over batches; `for await` gives the event loop a turn before each. Each iteration is an epoch. `state()` and `loadState()` stop and
- * go on anywhere, with the same batches as an uninterrupted run.
+ * Iterates over batches; `for await` gives the event loop a turn before each. Each iteration is an epoch, also after one that was left in the
+ * middle. `state()` and `loadState()` stop and go on anywhere, with the same batches as an uninterrupted run.
  */
 export class DataLoader<B = unknown> implements Iterable<B>, AsyncIterable<B> {
   readonly dataset: Dataset<unknown>;
@@ -40,6 +40,7 @@ export class DataLoader<B = unknown> implements Iterable<B>, AsyncIterable<B> {
   readonly #shuffle: boolean;
   #epoch = 0;
   #batch = 0;
+  #nextEpoch = 0;
 
   constructor(dataset: Dataset<unknown>, options: DataLoaderOptions = {}) {
     const {
@@ -97,19 +98,18 @@ export class DataLoader<B = unknown> implements Iterable<B>, AsyncIterable<B> {
 
   *[Symbol.iterator](): Generator<B> {
     const source = this.#batches ?? this.#sampler;
-    source.setEpoch?.(this.#epoch);
-    let skip = this.#batch;
+    const epoch = this.#nextEpoch++;
+    // Where `loadState` has put it, it goes on; what another iteration left there is over.
+    const skipped = epoch === this.#epoch ? this.#batch : 0;
+    source.setEpoch?.(epoch);
+    let position = 0;
     for (const entry of source as Iterable<number | readonly number[]>) {
-      if (skip > 0) {
-        skip--;
-        continue;
-      }
+      if (position++ < skipped) continue;
       const batch = this.#load(typeof entry === 'number' ? [entry] : entry);
-      this.#batch++;
+      [this.#epoch, this.#batch] = [epoch, position];
       yield batch as B;
     }
-    this.#epoch++;
-    this.#batch = 0;
+    [this.#epoch, this.#batch] = [epoch + 1, 0];
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<B> {
@@ -121,7 +121,8 @@ export class DataLoader<B = unknown> implements Iterable<B>, AsyncIterable<B> {
 
   #load(indices: readonly number[]): unknown {
     const { dataset } = this;
-    if (this.#collatesItself && this.#batches !== null && dataset.batch !== undefined) return dataset.batch(indices);
+    if (this.#collatesItself && this.#batches !== null && dataset.batch !== undefined)
+      return dataset.batch(indices.map((index) => positionOf(dataset, index)));
     return this.#collate(indices.map((index) => itemAt(dataset, index)));
   }
 
@@ -132,6 +133,7 @@ export class DataLoader<B = unknown> implements Iterable<B>, AsyncIterable<B> {
   /** Makes the next iteration go on from there. */
   loadState({ epoch, batch, seed }: LoaderState): void {
     this.#epoch = epoch;
+    this.#nextEpoch = epoch;
     this.#batch = batch;
     this.#seed = seed;
   }

@@ -72,12 +72,16 @@ export class RandomSampler extends RandomEpochs {
   }
   protected *draw(random: RandomStream): Generator<number> {
     const n = this.dataSource.length;
+    if (n === 0 && this.length > 0)
+      throw new ProjError('data-loading', `${this.length} samples of an empty dataset`, {
+        op: 'RandomSampler',
+        cure: 'Give a dataset with items',
+      });
     if (this.replacement) {
       for (let i = 0; i < this.length; i++) yield random.below(n);
       return;
     }
-    for (let left = this.length; left > 0 && n > 0; left -= n)
-      yield* random.permutation(n).subarray(0, Math.min(left, n));
+    for (let left = this.length; left > 0; left -= n) yield* random.permutation(n).subarray(0, Math.min(left, n));
   }
 }
 

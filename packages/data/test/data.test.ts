@@ -11,10 +11,12 @@ import {
   RandomSampler,
   RandomStream,
   randomSplit,
+  type Sampler,
   SequentialSampler,
   Subset,
   SubsetRandomSampler,
   TensorDataset,
+  TextWindows,
   WeightedRandomSampler,
 } from '../src/index.ts';
 
@@ -44,6 +46,7 @@ describe('datasets', () => {
     expect([part.length, part.at(0), part.at(1)]).toEqual([2, 'c', 'a']);
     expect(() => both.at(3)).toThrow();
     expect(() => new Subset(['x'], [4]).at(0)).toThrow(/item 4 of a dataset of 1/);
+    expect(() => new ConcatDataset([range(2)]).at(2)).toThrow(/item 2 of a dataset of 2/);
   });
 
   it('randomSplit gives disjoint parts that cover everything, by lengths or shares', () => {
@@ -57,6 +60,7 @@ describe('datasets', () => {
     }
     expect(randomSplit(range(10), [1 / 3, 1 / 3, 1 / 3]).map((part) => part.length)).toEqual([4, 3, 3]);
     expect(() => randomSplit(range(10), [5, 6])).toThrow(/do not add up/);
+    expect(() => randomSplit(range(10), [-1, 11])).toThrow(/lengths are -1, 11/);
   });
 });
 
@@ -104,6 +108,7 @@ describe('samplers', () => {
     expect([drawn.length, sampler.length]).toEqual([100, 100]);
     expect(new Set(drawn)).toEqual(new Set([0, 1, 2]));
     expect(sorted(new RandomSampler(range(3), { numSamples: 6, seed: 0 }))).toEqual([0, 0, 1, 1, 2, 2]);
+    expect(() => [...new RandomSampler([], { replacement: true, numSamples: 2 })]).toThrow(/empty dataset/);
   });
 
   it('WeightedRandomSampler draws in proportion to the weights', () => {
@@ -210,6 +215,36 @@ describe('DataLoader', () => {
       while (rest.length < all.length - stop) rest.push(...second);
       expect(rest.map(rows)).toEqual(all.slice(stop));
     }
+  });
+
+  it('begins an epoch with each iteration, also after one that was left and beside another', () => {
+    const loader = new DataLoader(range(4), { batchSize: 2 });
+    const values = (batches: Iterable<unknown>): unknown[] => [...batches].map((batch) => (batch as Tensor).toArray());
+    for (const _ of loader) break;
+    const all = [
+      [0, 1],
+      [2, 3],
+    ];
+    expect(values(loader)).toEqual(all);
+    const pairs: unknown[] = [];
+    for (const a of loader) for (const b of loader) pairs.push([(a as Tensor).toArray(), (b as Tensor).toArray()]);
+    expect(pairs).toEqual(all.flatMap((a) => all.map((b) => [a, b])));
+  });
+
+  it('checks the indices that a sampler gives, also of datasets that make whole batches', () => {
+    const sampler = (...indices: number[]): Sampler => ({
+      length: indices.length,
+      [Symbol.iterator]: () => indices.values(),
+    });
+    const windows = new TextWindows(Uint32Array.from([10, 11, 12, 13]), 2);
+    const first = (...indices: number[]): unknown =>
+      rows([...new DataLoader(new Subset(windows, [0, 1]), { batchSize: 2, sampler: sampler(...indices) })][0]);
+    expect(first(0, -1)).toEqual([
+      [10, 11],
+      [11, 12],
+    ]);
+    expect(() => first(0, 2)).toThrow(/item 2 of a dataset of 2/);
+    expect(() => new Subset(windows, [5]).batch?.([0])).toThrow(/item 5 of a dataset of 2/);
   });
 
   it('lets the event loop run between batches of the asynchronous iterator', async () => {

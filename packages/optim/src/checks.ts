@@ -21,3 +21,13 @@ export function requireRange(
 export function requireBetas(op: string, betas: readonly number[]): void {
   betas.forEach((beta, i) => requireRange(op, `betas[${i}]`, beta, 0, 1));
 }
+
+export function requirePositive(op: string, name: string, value: number): void {
+  if (!(value > 0)) throw new ProjError('invalid-argument', `${name} is ${value}`, { op, cure: 'It must be above 0' });
+}
+
+/** A first factor of a chain: what follows divides by it. */
+export function requireStartingFactor(op: string, name: string, value: number): void {
+  if (!(value > 0 && value <= 1))
+    throw new ProjError('invalid-argument', `${name} is ${value}`, { op, cure: 'It must lie in (0, 1]' });
+}

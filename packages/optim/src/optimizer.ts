@@ -46,6 +46,15 @@ export interface Update {
   readonly tensors: Record<string, Tensor>;
 }
 
+const isIterable = (value: unknown): boolean => typeof value === 'object' && value !== null && Symbol.iterator in value;
+
+/** A function that is registered twice is called twice. */
+function register<T>(hooks: Map<object, T>, hook: T): HookHandle {
+  const key = {};
+  hooks.set(key, hook);
+  return { remove: () => void hooks.delete(key) };
+}
+
 export function withGradients<T>(enabled: boolean, fn: () => T): T {
   const before = setGradEnabled(enabled);
   try {
@@ -69,11 +78,16 @@ export abstract class Optimizer<H extends { lr: number }, N extends Numbers = Nu
   readonly paramGroups: ParamGroup<H>[] = [];
   readonly state = new Map<Tensor, ParameterState>();
   protected readonly stepLayout: StepLayout = 'tensor';
-  readonly #before = new Set<(optimizer: this) => void>();
-  readonly #after = new Set<(optimizer: this) => void>();
+  readonly #before = new Map<object, (optimizer: this) => void>();
+  readonly #after = new Map<object, (optimizer: this) => void>();
 
   constructor(params: Params<H>, defaults: H) {
     this.defaults = defaults;
+    if (params instanceof Tensor || !isIterable(params))
+      throw new ProjError('invalid-argument', `params is ${params instanceof Tensor ? 'a tensor' : typeof params}`, {
+        op: this.constructor.name,
+        cure: 'Pass model.parameters(), an array of tensors, or an array of groups { params, lr, … }',
+      });
     const list = [...params] as (Tensor | ParamGroupInput<H>)[];
     if (list.length === 0)
       throw new ProjError('invalid-argument', 'the list of parameters is empty', {
@@ -99,6 +113,11 @@ export abstract class Optimizer<H extends { lr: number }, N extends Numbers = Nu
   /** Adds parameters with hyper-parameters of their own. Errors: not a leaf; given twice. */
   addParamGroup(group: ParamGroupInput<H>): void {
     const op = `${this.constructor.name}.addParamGroup`;
+    if (!(group.params instanceof Tensor) && !isIterable(group.params))
+      throw new ProjError('invalid-argument', 'a group has no params', {
+        op,
+        cure: 'Groups look like { params: [tensor, …], lr: 0.01 }',
+      });
     const params = group.params instanceof Tensor ? [group.params] : [...group.params];
     const known = new Set(this.paramGroups.flatMap((g) => g.params));
     for (const param of params) {
@@ -147,10 +166,10 @@ export abstract class Optimizer<H extends { lr: number }, N extends Numbers = Nu
   step(): null;
   step<T>(closure: () => T): T;
   step<T>(closure?: (() => T) | null): T | null {
-    for (const hook of this.#before) hook(this);
+    for (const hook of this.#before.values()) hook(this);
     const loss = closure === undefined || closure === null ? null : withGradients(true, closure);
     withGradients(false, () => this.updateAll());
-    for (const hook of this.#after) hook(this);
+    for (const hook of this.#after.values()) hook(this);
     return loss;
   }
 
@@ -225,12 +244,24 @@ export abstract class Optimizer<H extends { lr: number }, N extends Numbers = Nu
 
   /** Calls `hook` before (after) each step. Not called at replays of a captured step. */
   registerStepPreHook(hook: (optimizer: this) => void): HookHandle {
-    this.#before.add(hook);
-    return { remove: () => void this.#before.delete(hook) };
+    return register(this.#before, hook);
   }
   registerStepPostHook(hook: (optimizer: this) => void): HookHandle {
-    this.#after.add(hook);
-    return { remove: () => void this.#after.delete(hook) };
+    return register(this.#after, hook);
+  }
+
+  /** The groups with their hyper-parameters. */
+  toString(): string {
+    const groups = this.paramGroups.map(({ params, ...rest }, i) =>
+      [
+        `Parameter Group ${i}`,
+        ...Object.entries({ params: params.length, ...rest }).map(([key, value]) => `    ${key}: ${String(value)}`),
+      ].join('\n'),
+    );
+    return `${this.constructor.name} (\n${groups.join('\n\n')}\n)`;
+  }
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return this.toString();
   }
 
   /** The state in PyTorch's layout and names. The tensors are the live ones: clone or save them before the next step. */

@@ -2,18 +2,24 @@
 import '@proj/autograd';
 import { ProjError } from '@proj/kernel';
 import { tensor, type Tensor } from '@proj/tensor';
+import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import {
   Adam,
   ChainedScheduler,
   ConstantLR,
+  CosineAnnealingLR,
+  CyclicLR,
   ExponentialLR,
   LambdaLR,
+  LinearLR,
   MultiplicativeLR,
+  OneCycleLR,
   ReduceLROnPlateau,
   SequentialLR,
   SGD,
   SparseAdam,
+  StepLR,
 } from '../src/index.ts';
 
 const parameter = (values: number[]): Tensor => tensor(values, { dtype: 'float32', requiresGrad: true });
@@ -85,6 +91,19 @@ describe('Optimizer', () => {
   ])('refuses %s', (_, make, message) => {
     expect(make).toThrow(ProjError);
     expect(make).toThrow(message);
+  });
+
+  it('says what its first argument must be', () => {
+    const a = parameter([1]);
+    expect(() => new Adam(a as unknown as Tensor[])).toThrow(/params is a tensor/);
+    expect(() => new Adam(undefined as unknown as Tensor[])).toThrow(/params is undefined/);
+    expect(() => new Adam([{ lr: 1 } as never])).toThrow(/a group has no params/);
+  });
+
+  it('prints its groups', () => {
+    expect(inspect(new SGD([parameter([1])], { lr: 0.5 }))).toBe(
+      'SGD (\nParameter Group 0\n    params: 1\n    lr: 0.5\n    momentum: 0\n    dampening: 0\n    weightDecay: 0\n    nesterov: false\n    maximize: false\n)',
+    );
   });
 
   it('refuses the state of other groups and other shapes', () => {
@@ -171,6 +190,24 @@ describe('schedulers', () => {
       rates.push(followed.paramGroups[0].lr);
     }
     [0.1, 0.1, 1, 0.9, 0.81].forEach((wanted, k) => expect(rates[k]).toBeCloseTo(wanted, 12));
+  });
+
+  it('refuse factors and periods that would give rates that are not numbers', () => {
+    const optimizer = new SGD([parameter([1])], { lr: 1, momentum: 0.9 });
+    expect(() => new LinearLR(optimizer, { startFactor: 0 })).toThrow(/startFactor is 0/);
+    expect(() => new ConstantLR(optimizer, { factor: 0 })).toThrow(/factor is 0/);
+    expect(() => new StepLR(optimizer, 0)).toThrow(/stepSize is 0/);
+    expect(() => new CosineAnnealingLR(optimizer, 0)).toThrow(/TMax is 0/);
+    expect(() => new CyclicLR(optimizer, 0.1, 1, { stepSizeUp: 0 })).toThrow(/stepSizeUp is 0/);
+  });
+
+  it('OneCycleLR begins at its peak when the rise takes no step', () => {
+    const optimizer = new SGD([parameter([1])], { lr: 1, momentum: 0.9 });
+    const scheduler = new OneCycleLR(optimizer, 2, { totalSteps: 10, pctStart: 0.1 });
+    expect(scheduler.getLastLr()).toEqual([2]);
+    scheduler.step();
+    // Half a cosine of nine steps from 2 to 2 / 25 / 1e4.
+    expect(scheduler.getLastLr()[0]).toBeCloseTo(8e-6 + ((2 - 8e-6) / 2) * (1 + Math.cos(Math.PI / 9)), 12);
   });
 
   it('ReduceLROnPlateau waits for its patience, then reduces', () => {

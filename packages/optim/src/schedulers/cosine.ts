@@ -1,5 +1,6 @@
 /** Cosine annealing, without and with warm restarts (Loshchilov and Hutter 2017). */
 import { ProjError } from '@proj/kernel';
+import { requirePositive } from '../checks.ts';
 import { LRScheduler, type ScheduledOptimizer, type SchedulerOptions } from './scheduler.ts';
 
 export interface CosineOptions extends SchedulerOptions {
@@ -13,6 +14,7 @@ export class CosineAnnealingLR extends LRScheduler {
   readonly etaMin: number;
   constructor(optimizer: ScheduledOptimizer, TMax: number, { etaMin = 0, ...options }: CosineOptions = {}) {
     super(optimizer, options);
+    requirePositive('CosineAnnealingLR', 'TMax', TMax);
     this.TMax = TMax;
     this.etaMin = etaMin;
     this.start();

@@ -1,5 +1,6 @@
 /** Rates that rise and fall, with momentum the other way round: CyclicLR (Smith 2017) and OneCycleLR (Smith and Topin 2019). */
 import { ProjError } from '@proj/kernel';
+import { requirePositive, requireRange } from '../checks.ts';
 import {
   LRScheduler,
   perGroup,
@@ -69,6 +70,8 @@ export class CyclicLR extends LRScheduler {
       lastEpoch = -1,
     } = options;
     const op = 'CyclicLR';
+    requirePositive(op, 'stepSizeUp', stepSizeUp);
+    if (stepSizeDown !== null) requireRange(op, 'stepSizeDown', stepSizeDown, 0);
     const bases = perGroup(baseLr, optimizer, op, 'baseLr');
     if (lastEpoch === -1) optimizer.paramGroups.forEach((group, i) => (group.lr = bases[i]));
     const cycled = cycleMomentum ? momentumOf(optimizer, op, ['momentum']) : null;
@@ -230,7 +233,7 @@ export class OneCycleLR extends LRScheduler {
     const at = found < 0 ? this.phases.length - 1 : found;
     const phase = this.phases[at];
     const begin = at === 0 ? 0 : this.phases[at - 1].end;
-    const share = (step - begin) / (phase.end - begin);
+    const share = phase.end === begin ? 1 : (step - begin) / (phase.end - begin);
     return this.optimizer.paramGroups.map((group) => {
       const value = (name: keyof ScheduledGroup): number => Number(group[name]);
       if (this.cycled !== null)

@@ -1,5 +1,5 @@
 /** Schedulers that multiply the rate by a factor that depends on the epoch. */
-import { ProjError } from '@proj/kernel';
+import { requirePositive, requireRange, requireStartingFactor } from '../checks.ts';
 import { LRScheduler, perGroup, type ScheduledOptimizer, type SchedulerOptions } from './scheduler.ts';
 
 export type LrFunction = (epoch: number) => number;
@@ -61,6 +61,7 @@ export class StepLR extends LRScheduler {
   readonly gamma: number;
   constructor(optimizer: ScheduledOptimizer, stepSize: number, { gamma = 0.1, ...options }: GammaOptions = {}) {
     super(optimizer, options);
+    requirePositive('StepLR', 'stepSize', stepSize);
     this.stepSize = stepSize;
     this.gamma = gamma;
     this.start();
@@ -127,11 +128,7 @@ export class ConstantLR extends LRScheduler {
   readonly totalIters: number;
   constructor(optimizer: ScheduledOptimizer, { factor = 1 / 3, totalIters = 5, ...options }: ConstantLROptions = {}) {
     super(optimizer, options);
-    if (factor < 0 || factor > 1)
-      throw new ProjError('invalid-argument', `factor is ${factor}`, {
-        op: 'ConstantLR',
-        cure: 'It must lie in [0, 1]',
-      });
+    requireStartingFactor('ConstantLR', 'factor', factor);
     this.factor = factor;
     this.totalIters = totalIters;
     this.start();
@@ -162,12 +159,8 @@ export class LinearLR extends LRScheduler {
     { startFactor = 1 / 3, endFactor = 1, totalIters = 5, ...options }: LinearLROptions = {},
   ) {
     super(optimizer, options);
-    for (const [name, value] of Object.entries({ startFactor, endFactor }))
-      if (value < 0 || value > 1)
-        throw new ProjError('invalid-argument', `${name} is ${value}`, {
-          op: 'LinearLR',
-          cure: 'It must lie in [0, 1]',
-        });
+    requireStartingFactor('LinearLR', 'startFactor', startFactor);
+    requireRange('LinearLR', 'endFactor', endFactor, 0, 1, true);
     this.startFactor = startFactor;
     this.endFactor = endFactor;
     this.totalIters = totalIters;

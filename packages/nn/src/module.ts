@@ -22,17 +22,24 @@ export interface HookHandle {
 
 interface Internals {
   readonly buffers: Map<string, boolean>;
-  readonly preHooks: Set<ForwardPreHook>;
-  readonly hooks: Set<ForwardHook>;
+  readonly preHooks: Map<object, ForwardPreHook>;
+  readonly hooks: Map<object, ForwardHook>;
 }
 // Beside the modules, so that they can be copied field by field.
 const internals = new WeakMap<Module, Internals>();
 function internalsOf(module: Module): Internals {
   const known = internals.get(module);
   if (known !== undefined) return known;
-  const made: Internals = { buffers: new Map(), preHooks: new Set(), hooks: new Set() };
+  const made: Internals = { buffers: new Map(), preHooks: new Map(), hooks: new Map() };
   internals.set(module, made);
   return made;
+}
+
+/** A function that is registered twice is called twice. */
+function register<T>(hooks: Map<object, T>, hook: T): HookHandle {
+  const key = {};
+  hooks.set(key, hook);
+  return { remove: () => void hooks.delete(key) };
 }
 
 /** Own parameters, of a module without its children. */
@@ -108,9 +115,9 @@ export class Module {
     const { preHooks, hooks } = internalsOf(this);
     if (preHooks.size === 0 && hooks.size === 0) return this.forward(...inputs) as ReturnType<F>;
     let given: readonly unknown[] = inputs;
-    for (const hook of preHooks) given = hook(this, given) ?? given;
+    for (const hook of preHooks.values()) given = hook(this, given) ?? given;
     let output: unknown = this.forward(...(given as Parameters<F>));
-    for (const hook of hooks) {
+    for (const hook of hooks.values()) {
       const replaced = hook(this, given, output);
       if (replaced !== undefined && replaced !== null) output = replaced;
     }
@@ -185,15 +192,31 @@ export class Module {
   addModule(name: string, module: Module | null): void {
     this.registerModule(name, module);
   }
-  /** The module at a path such as 'encoder.layers.0'. */
+  /** The module at a path such as 'encoder.layers.0'; this one at ''. */
   getSubmodule(target: string): Module {
-    return find(this.namedModules(), target, 'module', this);
+    if (target === '') return this;
+    return target.split('.').reduce<Module>(
+      (module, name) =>
+        find(
+          [...module.fields()].filter((field): field is [string, Module] => field[1] instanceof Module),
+          name,
+          'module',
+          module,
+          target,
+        ),
+      this,
+    );
   }
   getParameter(target: string): Parameter {
-    return find(this.namedParameters(), target, 'parameter', this);
+    return this.#getOwn(ownParameters, target, 'parameter');
   }
   getBuffer(target: string): Tensor {
-    return find(this.namedBuffers(), target, 'buffer', this);
+    return this.#getOwn(ownBuffers, target, 'buffer');
+  }
+  #getOwn<T>(own: (module: Module) => Iterable<[string, T]>, target: string, what: string): T {
+    const dot = target.lastIndexOf('.');
+    const module = this.getSubmodule(target.slice(0, Math.max(0, dot)));
+    return find(own(module), target.slice(dot + 1), what, module, target);
   }
 
   // State
@@ -226,7 +249,8 @@ export class Module {
     for (const [name, target] of own) {
       const value = given.get(name);
       if (value === undefined) continue;
-      if (value.shape.join() === target.shape.join()) fitting.push([target, value]);
+      if (!(value instanceof Tensor)) problems.push(`${name} is not a tensor.`);
+      else if (value.shape.join() === target.shape.join()) fitting.push([target, value]);
       else
         problems.push(
           `size mismatch for ${name}: copying a param with shape [${value.shape.join(', ')}] from checkpoint, the shape in current model is [${target.shape.join(', ')}].`,
@@ -270,6 +294,11 @@ export class Module {
   /** Converts all parameters and buffers in place: a float dtype (applied to float tensors only) or a device. */
   to(target: DType | Parameters<Tensor['to']>[0]): this {
     const toFloat = typeof target === 'string' && /^(bfloat|float)\d+$/.test(target);
+    if (typeof target === 'string' && /^(u?int\d+|bool)$/.test(target))
+      throw new ProjError('dtype', `a module cannot be ${target}`, {
+        op: `${this.constructor.name}.to`,
+        cure: 'Give a float dtype, or a device',
+      });
     return convert(this, (tensor) => (toFloat && !/float/.test(tensor.dtype) ? tensor : tensor.to(target)));
   }
   float(): this {
@@ -298,14 +327,10 @@ export class Module {
   // Hooks
 
   registerForwardPreHook(hook: ForwardPreHook): HookHandle {
-    const { preHooks } = internalsOf(this);
-    preHooks.add(hook);
-    return { remove: () => void preHooks.delete(hook) };
+    return register(internalsOf(this).preHooks, hook);
   }
   registerForwardHook(hook: ForwardHook): HookHandle {
-    const { hooks } = internalsOf(this);
-    hooks.add(hook);
-    return { remove: () => void hooks.delete(hook) };
+    return register(internalsOf(this).hooks, hook);
   }
 
   /** What stands between the parentheses when the module is printed. */
@@ -319,6 +344,9 @@ export class Module {
     const extra = this.extraRepr();
     if (lines.length === 0) return `${this.constructor.name}(${extra})`;
     return `${this.constructor.name}(\n${[...(extra === '' ? [] : [extra]), ...lines].map((line) => `  ${line}`).join('\n')}\n)`;
+  }
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return this.toString();
   }
 }
 
@@ -335,10 +363,15 @@ export function become(module: Module, other: Module): void {
 const stateName = (field: string): string =>
   field.replace(/(?<=[a-z0-9])[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 
-function find<T>(entries: Iterable<[string, T]>, target: string, what: string, module: Module): T {
-  for (const [name, value] of entries) if (name === target) return value;
-  throw new ProjError('invalid-argument', `${module.constructor.name} has no ${what} "${target}"`, {
+/** The entry of a module that is named; `path` is what was asked for. */
+function find<T>(entries: Iterable<[string, T]>, name: string, what: string, module: Module, path: string): T {
+  const all = new Map(entries);
+  const found = all.get(name);
+  if (found !== undefined) return found;
+  const of = name === path ? '' : ` (of "${path}")`;
+  throw new ProjError('invalid-argument', `${module.constructor.name} has no ${what} "${name}"${of}`, {
     op: `get ${what}`,
+    cure: all.size === 0 ? `It has no ${what}s of its own` : `It has ${[...all.keys()].join(', ')}`,
   });
 }
 
@@ -348,7 +381,7 @@ function copyModule(module: Module, done: Map<object, object>): Module {
   const result = Object.create(Object.getPrototypeOf(module) as object) as Module;
   done.set(module, result);
   const { buffers, preHooks, hooks } = internalsOf(module);
-  internals.set(result, { buffers: new Map(buffers), preHooks: new Set(preHooks), hooks: new Set(hooks) });
+  internals.set(result, { buffers: new Map(buffers), preHooks: new Map(preHooks), hooks: new Map(hooks) });
   for (const [name, value] of Object.entries(module)) Reflect.set(result, name, copyValue(value, done));
   return result;
 }

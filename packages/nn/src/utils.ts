@@ -1,8 +1,7 @@
 /** torch.nn.utils: gradients and parameters of whole models, and packed sequences. */
 import { ProjError } from '@proj/kernel';
 import { noGrad } from '@proj/autograd';
-import { cat, Tensor } from '@proj/tensor';
-import { constantNode, wrap } from '@proj/tensor/graph';
+import { cat, stack, Tensor, zeros } from '@proj/tensor';
 
 export * from './modules/packed-sequence.ts';
 
@@ -23,8 +22,7 @@ export function clipGradNorm_(
 ): Tensor {
   const gradients = listOf(parameters).flatMap((parameter) => (parameter.grad === null ? [] : [parameter.grad]));
   return noGrad(() => {
-    if (gradients.length === 0)
-      return new Tensor(wrap(constantNode(listOf(parameters)[0].device, 'float32', [], 0)).node);
+    if (gradients.length === 0) return zeros([]);
     const values = gradients.map((gradient) => gradient.detach());
     const total = totalNorm(values, normType);
     if (errorIfNonfinite && !Number.isFinite(total.item()))
@@ -34,23 +32,22 @@ export function clipGradNorm_(
     return total;
   });
 }
+/** The norm of all values together; like PyTorch's, the norm of their norms. */
 function totalNorm(values: readonly Tensor[], normType: number): Tensor {
-  const join = (parts: readonly Tensor[], fn: (a: Tensor, b: Tensor) => Tensor): Tensor =>
-    parts.reduce((a, b) => fn(a, b));
-  if (normType === Infinity)
-    return join(
-      values.map((value) => value.abs().amax()),
-      (a, b) => a.maximum(b),
-    );
-  if (normType === 2)
-    return join(
-      values.map((value) => value.mul(value).sum()),
-      (a, b) => a.add(b),
-    ).sqrt();
-  return join(
-    values.map((value) => value.abs().pow(normType).sum()),
-    (a, b) => a.add(b),
-  ).pow(1 / normType);
+  if (normType === 2) return sumOf(values.map((value) => value.mul(value).sum())).sqrt();
+  const norms = values.map((value) => norm(value, normType));
+  return norms.length === 1 ? norms[0] : norm(stack(norms), normType);
+}
+const sumOf = (parts: readonly Tensor[]): Tensor => parts.reduce((a, b) => a.add(b));
+function norm(value: Tensor, normType: number): Tensor {
+  if (normType === Infinity) return value.abs().amax();
+  if (normType === -Infinity) return value.abs().amin();
+  if (normType === 0) return value.ne(0).sum().to(value.dtype);
+  return value
+    .abs()
+    .pow(normType)
+    .sum()
+    .pow(1 / normType);
 }
 /** Limits every element of the gradients to ±clipValue, in place. */
 export function clipGradValue_(parameters: Tensor | Iterable<Tensor>, clipValue: number): void {

@@ -1,4 +1,5 @@
 // Module: what it finds in its fields, state dicts, modes, hooks and copies.
+import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import * as t from '@proj/tensor';
 import type { Tensor } from '@proj/tensor';
@@ -104,6 +105,19 @@ describe('traversal', () => {
     expect([...net.namedParameters()].map(([name]) => name)).toEqual(['0.weight', '0.bias']);
     expect(Object.keys(net.stateDict())).toHaveLength(4);
   });
+  it('paths reach what is shared by each of its names, and say where they end', () => {
+    const net = new Sequential(new Linear(2, 2), new Linear(2, 2), new ReLU());
+    const [first, second] = [net.get(0) as Linear, net.get(1) as Linear];
+    second.weight = first.weight;
+    expect(net.getParameter('1.weight')).toBe(first.weight);
+    net.append(first);
+    expect(net.getSubmodule('3')).toBe(first);
+    expect(net.getSubmodule('')).toBe(net);
+    expect(() => net.getParameter('1.wight')).toThrow(
+      /Linear has no parameter "wight" \(of "1.wight"\). It has weight, bias/,
+    );
+    expect(() => net.getSubmodule('0.inner')).toThrow(/Linear has no module "inner"/);
+  });
   it('paths reach children, parameters and buffers', () => {
     const net = new Net();
     expect(net.getSubmodule('norm')).toBe(net.norm);
@@ -145,6 +159,17 @@ describe('behaviour', () => {
     net.call(t.ones([1, 1]));
     expect(seen).toHaveLength(2);
   });
+  it('a hook that is registered twice is called twice, until one is removed', () => {
+    const layer = new ReLU();
+    let calls = 0;
+    const hook = (): void => void calls++;
+    const one = layer.registerForwardHook(hook);
+    layer.registerForwardHook(hook);
+    layer.call(t.ones([1]));
+    one.remove();
+    layer.call(t.ones([1]));
+    expect(calls).toBe(3);
+  });
   it('a copy has parameters of its own, and works', () => {
     const layer = new TransformerEncoderLayer(4, 2, { dimFeedforward: 8, dropout: 0 });
     const copy = layer.copy();
@@ -180,9 +205,22 @@ describe('behaviour', () => {
     const variance = values.reduce((sum, x) => sum + x * x, 0) / values.length;
     expect(variance / ((bound * bound) / 3)).toBeCloseTo(1, 1);
   });
+  it('refuses what cannot be a layer', () => {
+    expect(() => new LSTM(3, 0)).toThrow(/hiddenSize is 0/);
+    expect(() => new LSTM(3, 2, { numLayers: 0 })).toThrow(/numLayers is 0/);
+    expect(() => new Conv2d(1, 1, 3, { padding: 'full' as 'same' })).toThrow(/padding is "full"/);
+    expect(() => new Conv2d(1, 1, 3, { padding: 'same', stride: 2 })).toThrow(/'same' with a stride/);
+    expect(() => new Sequential(3 as unknown as Module)).toThrow(/number 3 is not a module/);
+    expect(() => new ModuleList([() => 1] as unknown as Module[])).toThrow(/is not a module/);
+    expect(() => new Linear(1, 1).to('int32')).toThrow(/cannot be int32/);
+    expect(() => new Linear(1, 1).loadStateDict({ weight: [[1]], bias: t.ones([1]) } as never)).toThrow(
+      /weight is not a tensor/,
+    );
+  });
   it('prints as PyTorch does', () => {
     expect(new Sequential(new Linear(2, 3), new ReLU()).toString()).toBe(
       'Sequential(\n  (0): Linear(in_features=2, out_features=3, bias=True)\n  (1): ReLU()\n)',
     );
+    expect(inspect(new ReLU())).toBe('ReLU()');
   });
 });

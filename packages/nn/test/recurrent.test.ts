@@ -127,6 +127,22 @@ describe('utilities', () => {
     expect(a).toBeCloseTo(0.6, 5);
     expect(b).toBeCloseTo(0.8, 5);
   });
+  it.each([
+    [3, 4.5, [0.6666665, -0.8888887], 0.1111111],
+    [1, 7.5, [0.3999999, -0.5333332], 0.0666667],
+    [0, 2, [1.4999993, -1.999999], 0.2499999],
+    [Infinity, 4, [0.7499998, -0.9999998], 0.125],
+    [-Infinity, 0.5, [3, -4], 0.5],
+  ])('clipGradNorm_ with norm %d gives what PyTorch 1.13 gives', (normType, norm, first, second) => {
+    const [a, b] = [t.zeros([2], { requiresGrad: true }), t.zeros([1], { requiresGrad: true })];
+    [a.grad, b.grad] = [t.tensor([3, -4], { dtype: 'float32' }), t.tensor([0.5])];
+    expect(clipGradNorm_([a, b], 1, { normType }).item()).toBeCloseTo(norm, 6);
+    const clipped = [...(a.grad?.toFlatArray() ?? []), ...(b.grad?.toFlatArray() ?? [])];
+    [...first, second].forEach((value, i) => expect(clipped[i]).toBeCloseTo(value, 6));
+  });
+  it('clipGradNorm_ of parameters without gradients is 0', () => {
+    expect(clipGradNorm_(new RNN(2, 2).parameters(), 1).item()).toBe(0);
+  });
   it('parameters to a vector and back', () => {
     const net = new RNN(2, 2);
     const vector = parametersToVector(net.parameters());

@@ -10,6 +10,15 @@ export interface UnaryModule extends Module {
 }
 type Named<T> = Readonly<Record<string, T>>;
 
+function requireModules(op: string, modules: Iterable<unknown>): void {
+  for (const module of modules)
+    if (!(module instanceof Module))
+      throw new ProjError('invalid-argument', `${typeof module} ${String(module)} is not a module`, {
+        op,
+        cure: 'Pass modules: new Linear(3, 4), new ReLU(), …',
+      });
+}
+
 const wrapIndex = (index: number, length: number): number => {
   if (!Number.isInteger(index) || index < -length || index >= length)
     throw new ProjError('index-out-of-range', `index ${index} of ${length} modules`);
@@ -27,6 +36,10 @@ export class Sequential extends Module {
       modules.length === 1 && !(first instanceof Module)
         ? Object.entries(first as Named<Module>)
         : (modules as readonly Module[]).map((module, i) => [String(i), module]);
+    requireModules(
+      'Sequential',
+      this.members.length < modules.length ? modules : this.members.map(([, module]) => module),
+    );
   }
   override *fields(): Iterable<readonly [string, unknown]> {
     yield* this.members;
@@ -57,6 +70,7 @@ export class ModuleList<M extends Module = Module> extends Module {
   constructor(modules: Iterable<M> = []) {
     super();
     this.members = [...modules];
+    requireModules('ModuleList', this.members);
   }
   override *fields(): Iterable<readonly [string, unknown]> {
     yield* this.members.map((module, i) => [String(i), module] as const);

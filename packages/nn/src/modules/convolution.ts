@@ -66,6 +66,13 @@ class Conv extends Module {
         `${inChannels} and ${outChannels} channels do not divide into ${groups} groups`,
         { op },
       );
+    if (typeof padding === 'string' && padding !== 'same' && padding !== 'valid')
+      throw new ProjError('invalid-argument', `padding is "${String(padding)}"`, {
+        op,
+        cure: "Use 'same', 'valid', a number, or one for each dimension",
+      });
+    if (padding === 'same' && tuple(stride, spatial, 'stride', op).some((step) => step !== 1))
+      throw new ProjError('invalid-argument', "padding 'same' with a stride", { op, cure: 'Use a stride of 1' });
     this.run = run;
     this.inChannels = inChannels;
     this.outChannels = outChannels;

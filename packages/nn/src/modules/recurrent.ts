@@ -91,7 +91,8 @@ function runDirection(
 ): { rows: Tensor; final: State } {
   const projected = projectInputs(mode, input, weights);
   const hiddenWeight = weights.hiddenWeight.transpose(0, 1);
-  const offsets = sizes.map((_, t) => sizes.slice(0, t).reduce((sum, size) => sum + size, 0));
+  let end = 0;
+  const offsets = sizes.map((size) => (end += size) - size);
   const outputs = new Array<Tensor>(sizes.length);
   const uniform = sizes.every((size) => size === sizes[0]);
   const first = (state: State, count: number): State =>
@@ -175,6 +176,12 @@ export class RNNBase extends Module {
     super();
     if (!(probability >= 0 && probability <= 1))
       throw new ProjError('invalid-argument', `dropout ${probability} is not between 0 and 1`, { op: mode });
+    for (const [name, value] of Object.entries({ inputSize, hiddenSize, numLayers }))
+      if (!Number.isInteger(value) || value < 1)
+        throw new ProjError('invalid-argument', `${name} is ${value}`, {
+          op: mode,
+          cure: 'It must be a positive integer',
+        });
     if (projSize < 0 || projSize >= hiddenSize)
       throw new ProjError('invalid-argument', `projSize ${projSize} must be smaller than hiddenSize ${hiddenSize}`, {
         op: mode,

@@ -57,11 +57,11 @@ test('norm factors: data within 0.1 %, logic a power of two within √2 on norma
   expect(NORM_FACTOR.logic(new Float32Array(8), 1e-6)).toBe(1024);
 });
 
-test('softmax: shares sum to 1 exactly and by table, to 0.7 … 1.42 in Logic', () => {
+test('softmax: shares sum to 1 as near as float32 can, and by table, to 0.7 … 1.42 in Logic', () => {
   const scores = gaussian(64, 9);
   const total = (mode: 'exact' | 'data' | 'logic'): number => softmaxRow(scores, mode).reduce((sum, p) => sum + p, 0);
-  expect(total('exact')).toBeCloseTo(1, 12);
-  expect(total('data')).toBeCloseTo(1, 12);
+  expect(total('exact')).toBeCloseTo(1, 6);
+  expect(total('data')).toBeCloseTo(1, 6);
   expect(total('logic')).toBeGreaterThan(0.7);
   expect(total('logic')).toBeLessThan(1.42);
   const exact = softmaxRow(scores, 'exact');

@@ -16,20 +16,14 @@ import type { AttributesOf, IlOp, Instruction, Result } from '../il/il.ts';
 import type { NativeCodeILNN } from '../il/native-code-ilnn.ts';
 import { planMemory } from '../il/passes/memory.ts';
 import type { Rows } from '../il/types.ts';
+import { gelu } from '../kernels/arithmetic.ts';
 import { type AttentionShape, appendKernel, attentionKernel, cacheBytes, scoreElements } from '../kernels/attention.ts';
 import { dotKernel, scaleKernel } from '../kernels/dots.ts';
-import {
-  elementwiseKernel,
-  type ElementwiseShape,
-  gelu,
-  lastRowKernel,
-  lookUpLut,
-  softmaxKernel,
-} from '../kernels/elementwise.ts';
+import { elementwiseKernel, type ElementwiseShape, lastRowKernel, softmaxKernel } from '../kernels/elementwise.ts';
 import { embedKernel } from '../kernels/embed.ts';
 import { floatLinearKernel } from '../kernels/float-linear.ts';
 import { activationScales, activationSums, activationWords, linearKernel } from '../kernels/linear.ts';
-import { softcap, tableData } from '../kernels/modes.ts';
+import { lookUpLut, softcap, tableData } from '../kernels/modes.ts';
 import { angleKernel, ropeKernel } from '../kernels/rope.ts';
 import { rowKernel, type RowShape, rowStride } from '../kernels/rows.ts';
 import { packedLayout } from '../quantize/layout.ts';
@@ -498,10 +492,8 @@ const LOWER: { readonly [Op in IlOp]: LowerOp<Op> } = {
     const tile = many ? ATTENTION_TILE : 1;
     const tiles = Math.ceil(at.capacity(queries.rows) / tile);
     const shape: AttentionShape = { ...cache, heads, scale, cap, window, mode, tile, tiles };
-    const group = heads / kvHeads;
-    const scores = at.memory.allocate(`scores ${group}`, 4 * ATTENTION_TILE * group * positions * MOST_THREADS);
-    if (scoreElements(shape) * 4 * MOST_THREADS > at.memory.slots[scores.slot].bytes)
-      throw new ProjError('kernel-compilation', 'scores have no room', { op: 'attention' });
+    const most = scoreElements({ ...shape, tile: ATTENTION_TILE });
+    const scores = at.memory.allocate(`scores ${most}`, 4 * most * MOST_THREADS);
     const tables = mode === 'data' ? [at.memory.constant('mode tables', tableData())] : [];
     at.launch(
       at.kernel(`attention ${JSON.stringify(shape)}`, (name) => attentionKernel(name, shape, at.features)),
@@ -522,7 +514,7 @@ const LOWER: { readonly [Op in IlOp]: LowerOp<Op> } = {
   softmax: (at, [x], { mode }, [result]) => {
     const input = asFloats(x);
     const shape = { columns: input.columns, stride: input.stride, mode };
-    const kernel = at.kernel(`softmax ${JSON.stringify(shape)}`, (name) => softmaxKernel(name, shape));
+    const kernel = at.kernel(`softmax ${JSON.stringify(shape)}`, (name) => softmaxKernel(name, shape, at.features));
     const tables = mode === 'data' ? [at.memory.constant('mode tables', tableData())] : [];
     at.launch(
       kernel,

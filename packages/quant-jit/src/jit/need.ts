@@ -3,7 +3,7 @@ import type { Device } from '@proj/kernel';
 import type { ModelFile } from '../file/reader.ts';
 import type { NativeCodeILNN } from '../il/native-code-ilnn.ts';
 import { planMemory } from '../il/passes/memory.ts';
-import { cacheBytes } from '../kernels/attention.ts';
+import { cacheBytes, scoreElements } from '../kernels/attention.ts';
 import { requireMemory } from '../memory.ts';
 import { PANEL_ROWS } from '../quantize/layout.ts';
 import { ATTENTION_TILE, MOST_THREADS } from './lower.ts';
@@ -34,13 +34,14 @@ export function sequenceNeed(
 ): SequenceNeed {
   const positions = upToPanels(config.positions);
   let caches = 0;
-  /** Query heads that share a key: kernels of each such number have scores of their own. */
-  const groups = new Set<number>();
+  /** Attentions that need as many elements share them. */
+  const scores = new Set<number>();
   for (const { op, attributes } of program.instructions) {
     if (op !== 'attention') continue;
     const { heads, kv_heads: kvHeads, head_dim: headDim, cache: scheme } = attributes;
-    groups.add(heads / kvHeads);
-    caches += cacheBytes({ scheme, kvHeads, headDim, positions }).reduce((sum, bytes) => sum + bytes);
+    const cache = { scheme, kvHeads, headDim, positions };
+    scores.add(scoreElements({ ...cache, heads, tile: ATTENTION_TILE }));
+    caches += cacheBytes(cache).reduce((sum, bytes) => sum + bytes);
   }
   const rowsOfLast = planMemory(program, { bytes: rowBytes, views: ['slice', 'last'] });
   const rowsOfPrompt = planMemory(program, { bytes: rowBytes, views: ['slice'] });
@@ -48,8 +49,8 @@ export function sequenceNeed(
     (rowsOfLast.bytesPerToken + rowsOfLast.fixedBytes) * (1 + (sequences > 1 ? batchRows(sequences) : 0)),
     maxTokens > 1 ? rowsOfPrompt.bytesPerToken * upToPanels(maxTokens) + rowsOfPrompt.fixedBytes : 0,
   ];
-  const scores = [...groups].reduce((sum, group) => sum + 4 * ATTENTION_TILE * group * positions * MOST_THREADS, 0);
-  return { caches: sequences * caches, steps: scores + arenas.reduce((sum, bytes) => sum + bytes) };
+  const scratch = [...scores].reduce((sum, elements) => sum + 4 * elements * MOST_THREADS, 0);
+  return { caches: sequences * caches, steps: scratch + arenas.reduce((sum, bytes) => sum + bytes) };
 }
 
 /** All that is asked of a program before it is lowered. */

@@ -17,8 +17,10 @@ import {
   type Memory,
   type Value,
 } from '@proj/kernel';
+import { headParts, POSITION_PARTS } from '../arithmetic.ts';
 import type { CacheScheme, Mode } from '../il/il.ts';
 import { PANEL_ROWS } from '../quantize/layout.ts';
+import { joinLanes, joinParts, shortened } from './arithmetic.ts';
 import { rowPosition, rowSequence, stepTokens } from './control.ts';
 import { type ModeTables, modeTables, normaliser, softcap, softmaxWeight } from './modes.ts';
 import { rowStride } from './rows.ts';
@@ -146,11 +148,18 @@ export interface AttentionShape extends CacheShape {
   readonly tiles: number;
 }
 
-/** Queries that share a load of keys and values. */
-const queriesOf = ({ tile, heads, kvHeads }: AttentionShape): number => (tile * heads) / kvHeads;
+type QueriesShape = CacheShape & Pick<AttentionShape, 'heads' | 'tile'>;
 
-/** Elements of scores that each thread needs. */
-export const scoreElements = (shape: AttentionShape): number => queriesOf(shape) * shape.positions;
+/** Queries that share a load of keys and values. */
+const queriesOf = ({ tile, heads, kvHeads }: QueriesShape): number => (tile * heads) / kvHeads;
+
+/** Elements of a query that was shortened. */
+const shortenedElements = ({ scheme, headDim }: CacheShape): number =>
+  scheme === 'f32' ? 0 : Math.ceil(headDim / PANEL_ROWS) * PANEL_ROWS;
+
+/** Elements that each thread needs for scores, and behind them for queries. */
+export const scoreElements = (shape: QueriesShape): number =>
+  queriesOf(shape) * (shape.positions + shortenedElements(shape));
 
 /** Registers that are left for other things than sums. */
 const SPARE_REGISTERS = 6;
@@ -171,6 +180,8 @@ interface Query {
   readonly end: Value;
   /** Its row in the scores. */
   readonly scores: Value;
+  /** Where its numbers are: in the queries, or shortened behind the scores. */
+  readonly numbers: Value;
 }
 
 class AttentionBuilder {
@@ -217,15 +228,18 @@ class AttentionBuilder {
     const position = rowPosition(b, this.#control, first);
     const cached = b.add(b.mul(rowSequence(b, this.#control, first), kvHeads), kvHead);
     const rows = b.mul(b.thread, scoreElements(this.#shape));
-    const queries = Array.from({ length: tile * group }, (_, i): Query => {
+    const count = tile * group;
+    const queries = Array.from({ length: count }, (_, i): Query => {
       const token = b.add(first, Math.floor(i / group));
+      const head = b.add(b.mul(kvHead, group), i % group);
       const end = b.add(position, Math.floor(i / group) + 1);
       return {
-        head: b.add(b.mul(kvHead, group), i % group),
+        head,
         token,
         end,
         begin: window === 0 ? b.index(0) : b.max(b.sub(end, window), b.index(0)),
         scores: b.add(rows, i * positions),
+        numbers: this.#numbers(token, head, b.add(rows, count * positions + i * shortenedElements(this.#shape))),
       };
     });
     // Rows behind the last token are computed too and read by nobody; they must not read positions that are not there.
@@ -233,8 +247,29 @@ class AttentionBuilder {
     const { begin } = queries[0];
     const panels = [b.div(begin, PANEL_ROWS), b.div(b.add(end, PANEL_ROWS - 1), PANEL_ROWS)] as const;
     const peaks = this.#score(cached, queries, panels);
-    const factors = peaks.map((peak, i) => this.#softmax(queries[i], peak, panels));
+    const factors = peaks.map((peak, i) => this.#softmax(cached, queries[i], peak, panels));
     this.#mix(cached, queries, factors, begin, end);
+  }
+
+  /**
+   * Where the numbers of a query begin that meet the keys. What meets codes is shortened, once: then the products are exact, and may be added as the target likes
+   * best.
+   */
+  #numbers(token: Value, head: Value, to: Value): Value {
+    const b = this.#b;
+    const from = this.#row(token, head);
+    if (this.#shape.scheme === 'f32') return from;
+    const lanes = this.#columnLanes;
+    b.for(0, this.#shape.headDim, lanes, [], (c) =>
+      b.store(this.#scores, b.add(to, c), shortened(b, b.load(this.#q, b.add(from, c), lanes))),
+    );
+    return to;
+  }
+
+  /** sum + x · y: joined only where the product is exact. */
+  #addProduct(x: Value, y: Value, sum: Value): Value {
+    const b = this.#b;
+    return this.#shape.scheme === 'f32' ? b.add(sum, b.mul(x, y)) : b.mulAdd(x, y, sum);
   }
 
   /** Scores over some panels, −∞ where a query does not see; gives the largest of each query. */
@@ -244,7 +279,10 @@ class AttentionBuilder {
     const lanes = this.#lanes;
     const count = queries.length;
     const lowest = b.splat(b.constant(-Infinity, 'f32'), lanes);
-    const rows = queries.map(({ token, head }) => this.#row(token, head));
+    const numbers = this.#shape.scheme === 'f32' ? this.#q : this.#scores;
+    const parts = headParts(headDim);
+    // Several chains of sums at once where queries are few: one would wait for itself.
+    const together = Math.min(parts, count <= 2 ? 4 : count <= 4 ? 2 : 1);
     const peaks = b.for(
       firstPanel,
       lastPanel,
@@ -254,28 +292,32 @@ class AttentionBuilder {
         let next: readonly Value[] = most;
         for (let slice = 0; slice < PANEL_ROWS; slice += lanes) {
           const line = b.mul(b.add(b.mul(cached, positions / PANEL_ROWS), panel), headDim);
-          // Several chains of sums where queries are few: one would wait for itself.
-          const chains = count <= 2 && headDim % 4 === 0 ? 4 : count <= 4 && headDim % 2 === 0 ? 2 : 1;
           const zero = b.splat(b.constant(0, 'f32'), lanes);
-          const sums = b.for(
-            0,
-            headDim,
-            chains,
-            Array.from({ length: count * chains }, () => zero),
-            (c, ...running) =>
-              running.map((sum, i) => {
-                const column = b.add(c, Math.floor(i / count));
-                const keys = this.#keys(b.add(b.mul(b.add(line, column), PANEL_ROWS), slice));
-                const query = b.load(this.#q, b.add(rows[i % count], column));
-                return b.mulAdd(keys, b.splat(query, lanes), sum);
-              }),
-          );
+          const sums: Value[][] = [];
+          for (let part = 0; part < parts; part += together) {
+            const flat = b.for(
+              0,
+              headDim / parts,
+              1,
+              Array.from({ length: count * together }, () => zero),
+              (c, ...running) =>
+                running.map((sum, i) => {
+                  const column = b.add(c, ((part + Math.floor(i / count)) * headDim) / parts);
+                  const keys = this.#keys(b.add(b.mul(b.add(line, column), PANEL_ROWS), slice));
+                  const query = b.load(numbers, b.add(queries[i % count].numbers, column));
+                  return this.#addProduct(keys, b.splat(query, lanes), sum);
+                }),
+            );
+            for (let i = 0; i < together; i++) sums.push(flat.slice(i * count, (i + 1) * count));
+          }
           const at = b.add(b.mul(panel, PANEL_ROWS), slice);
           const where = b.add(b.iota('i32', lanes), b.splat(b.cast(at, 'i32'), lanes));
           next = next.map((peak, q) => {
             const { begin, end, scores } = queries[q];
-            let dot = sums[q];
-            for (let chain = 1; chain < chains; chain++) dot = b.add(dot, sums[chain * count + q]);
+            let dot = joinParts(
+              b,
+              sums.map((part) => part[q]),
+            );
             if (this.#cache.keyScales !== null)
               dot = b.mul(dot, b.load(this.#cache.keyScales, b.add(b.mul(cached, positions), at), lanes));
             const scaled = b.mul(dot, scale);
@@ -295,21 +337,30 @@ class AttentionBuilder {
     return peaks.map((peak) => b.horizontal('reduceMax', peak));
   }
 
-  /** Turns a query's scores into weights, and gives what they are to be multiplied with. */
-  #softmax({ scores }: Query, peak: Value, [firstPanel, lastPanel]: readonly [Value, Value]): Value {
+  /** Turns a query's scores into weights, with the scales of the values in them, and gives what the sums are to be multiplied with. */
+  #softmax(cached: Value, { scores }: Query, peak: Value, [firstPanel, lastPanel]: readonly [Value, Value]): Value {
     const b = this.#b;
-    const { mode } = this.#shape;
+    const { mode, positions } = this.#shape;
+    const { valueScales } = this.#cache;
     const lanes = this.#lanes;
     const zero = b.splat(b.constant(0, 'f32'), lanes);
-    const [sums] = b.for(b.mul(firstPanel, PANEL_ROWS), b.mul(lastPanel, PANEL_ROWS), lanes, [zero], (i, sum) => {
-      const score = b.load(this.#scores, b.add(scores, i), lanes);
-      const seen = b.ne(score, -Infinity);
-      const below = b.sub(b.select(seen, score, b.splat(peak, lanes)), b.splat(peak, lanes));
-      const weight = b.select(seen, softmaxWeight(b, mode, this.#tables, below), zero);
-      b.store(this.#scores, b.add(scores, i), weight);
-      return [b.add(sum, weight)];
-    });
-    return normaliser(b, mode, b.horizontal('reduceAdd', sums));
+    const zeros = Array.from({ length: POSITION_PARTS / lanes }, () => zero);
+    const sums = b.for(firstPanel, lastPanel, 1, zeros, (panel, ...running) =>
+      running.map((sum, slice) => {
+        const i = b.add(b.mul(panel, PANEL_ROWS), slice * lanes);
+        const score = b.load(this.#scores, b.add(scores, i), lanes);
+        const seen = b.ne(score, -Infinity);
+        const below = b.sub(b.select(seen, score, b.splat(peak, lanes)), b.splat(peak, lanes));
+        const weight = b.select(seen, softmaxWeight(b, mode, this.#tables, below), zero);
+        const scaled =
+          valueScales === null
+            ? weight
+            : shortened(b, b.mul(weight, b.load(valueScales, b.add(b.mul(cached, positions), i), lanes)));
+        b.store(this.#scores, b.add(scores, i), scaled);
+        return b.add(sum, weight);
+      }),
+    );
+    return normaliser(b, mode, joinLanes(b, sums));
   }
 
   /** The weighted sums of the values. */
@@ -317,7 +368,7 @@ class AttentionBuilder {
     const b = this.#b;
     const { headDim, positions } = this.#shape;
     const lanes = this.#columnLanes;
-    const { values, valueScales } = this.#cache;
+    const { values } = this.#cache;
     const atOnce = Math.max(1, Math.floor((this.#registers - SPARE_REGISTERS) / queries.length));
     for (let column = 0; column < headDim; column += atOnce * lanes) {
       const count = Math.min(atOnce, (headDim - column) / lanes);
@@ -329,15 +380,11 @@ class AttentionBuilder {
         Array.from({ length: queries.length * count }, () => zero),
         (p, ...running) => {
           const row = b.add(b.mul(cached, positions), p);
-          const scale = valueScales === null ? null : b.load(valueScales, row);
-          const weights = queries.map(({ scores }) => {
-            const weight = b.load(this.#scores, b.add(scores, p));
-            return b.splat(scale === null ? weight : b.mul(weight, scale), lanes);
-          });
+          const weights = queries.map(({ scores }) => b.splat(b.load(this.#scores, b.add(scores, p)), lanes));
           return running.map((sum, i) => {
             const at = b.add(b.mul(row, headDim), column + (i % count) * lanes);
             const value = this.#float(b.load(values, at, lanes));
-            return b.mulAdd(value, weights[Math.floor(i / count)], sum);
+            return this.#addProduct(value, weights[Math.floor(i / count)], sum);
           });
         },
       );

@@ -4,25 +4,16 @@ import {
   type DeviceFeatures,
   type Kernel,
   type KernelBuilder,
-  math,
   type Memory,
   type Value,
   vectorLoop,
 } from '@proj/kernel';
 import type { Mode } from '../il/il.ts';
-import type { Lut } from '../quantize/lut.ts';
+import { PANEL_ROWS } from '../quantize/layout.ts';
+import { Columns } from './columns.ts';
 import { stepTokens } from './control.ts';
 import { modeTables, normaliser, softmaxWeight } from './modes.ts';
 import { rowStride } from './rows.ts';
-
-const GELU_INNER = Math.sqrt(2 / Math.PI);
-const GELU_CUBIC = 0.044715;
-
-/** GELU by tanh, as in Gemma: x / 2 · (1 + tanh(√(2/π) · (x + 0.044715 x³))). */
-export function gelu(b: KernelBuilder, x: Value): Value {
-  const inner = b.mul(b.mul(x, GELU_INNER), b.mulAdd(b.mul(x, x), GELU_CUBIC, b.constant(1, x.type)));
-  return b.mul(b.mul(x, 0.5), b.add(math.tanh(b, inner), 1));
-}
 
 export interface ElementwiseShape {
   readonly columns: number;
@@ -65,16 +56,11 @@ export function lastRowKernel(name: string, shape: { readonly words: number; rea
   });
 }
 
-/** A value of a table, at the centre of the cell of x; beyond its ends as at them. */
-export function lookUpLut(b: KernelBuilder, table: Memory, lut: Lut, x: Value): Value {
-  const cell = b.cast(b.floor(b.div(b.sub(x, lut.lo), Math.fround(lut.cell))), 'i32');
-  return b.gather(table, b.cast(b.min(b.max(cell, 0), lut.table.length - 1), 'index'));
-}
-
 /** Softmax of each row. Parameters: x f32, [tables f32 (data mode)], out f32, control i32. Range: the most tokens of a step. */
 export function softmaxKernel(
   name: string,
   { columns, stride, mode }: { readonly columns: number; readonly stride: number; readonly mode: Mode },
+  features: DeviceFeatures,
 ): Kernel {
   return buildKernel(name, (b) => {
     const x = b.buffer('x', 'f32');
@@ -82,20 +68,35 @@ export function softmaxKernel(
     const out = b.buffer('out', 'f32', 'readwrite');
     const control = b.buffer('control', 'i32');
     const tokens = stepTokens(b, control);
+    const lanes = Math.min(PANEL_ROWS, Math.max(1, features.vectorBytes / 4));
+    const row = new Columns(b, columns, lanes);
     b.for(b.begin, b.end, 1, [], (token) =>
       b.if(b.lt(token, tokens), () => {
         const from = b.mul(token, stride);
         const to = b.mul(token, rowStride(columns));
-        const [peak] = b.for(0, columns, 1, [b.constant(-Infinity, 'f32')], (i, most) => [
-          b.max(b.load(x, b.add(from, i)), most),
+        const lowest = b.splat(b.constant(-Infinity, 'f32'), lanes);
+        const score = (at: Value, mask: Value | null): Value => {
+          const value = b.load(x, b.add(from, at), lanes, mask);
+          return mask === null ? value : b.select(mask, value, lowest);
+        };
+        const [peaks] = row.fold([lowest], (_, parts, [most]) => [
+          parts.reduce((highest, [at, mask]) => b.max(score(at, mask), highest), most),
         ]);
-        const [sum] = b.for(0, columns, 1, [b.constant(0, 'f32')], (i, running) => {
-          const weight = softmaxWeight(b, mode, tables, b.sub(b.load(x, b.add(from, i)), peak));
-          b.store(out, b.add(to, i), weight);
-          return [b.add(running, weight)];
+        const peak = b.splat(b.horizontal('reduceMax', peaks), lanes);
+        const sum = row.total((at, mask) => {
+          const value = score(at, mask);
+          const seen = b.ne(value, -Infinity);
+          const weight = softmaxWeight(b, mode, tables, b.sub(b.select(seen, value, peak), peak));
+          const share = b.select(seen, weight, b.splat(b.constant(0, 'f32'), lanes));
+          b.store(out, b.add(to, at), share, mask);
+          return share;
         });
-        const factor = normaliser(b, mode, sum);
-        b.for(0, columns, 1, [], (i) => b.store(out, b.add(to, i), b.mul(b.load(out, b.add(to, i)), factor)));
+        const factor = b.splat(normaliser(b, mode, sum), lanes);
+        row.fold([], (_, parts) => {
+          for (const [at, mask] of parts)
+            b.store(out, b.add(to, at), b.mul(b.load(out, b.add(to, at), lanes, mask), factor), mask);
+          return [];
+        });
       }),
     );
   });

@@ -56,7 +56,7 @@ export function embedKernel(name: string, shape: EmbedShape): Kernel {
               for (let i = 0; i < 4; i++) {
                 const k = b.add(b.mul(l, perLine), 4 * field + i);
                 const value = decode(b, word, 8 * i + field * scheme.bits, scheme);
-                const x = minimum === null ? b.mul(value, scale) : b.mulAdd(value, scale, minimum);
+                const x = minimum === null ? b.mul(value, scale) : b.add(b.mul(value, scale), minimum);
                 const put = (): void => b.store(out, b.add(result, k), x);
                 if (layout.columns === columns) put();
                 else b.if(b.lt(k, columns), put);

@@ -1,6 +1,7 @@
 /** Linear layers with float weights: what stays unquantised, and the reference of what does not. Rows of weights lie one after the other. */
 import { buildKernel, type DeviceFeatures, type Kernel, type KernelBuilder, type Value } from '@proj/kernel';
 import { PANEL_ROWS } from '../quantize/layout.ts';
+import { Columns } from './columns.ts';
 import { stepTokens } from './control.ts';
 import { rowStride } from './rows.ts';
 
@@ -21,24 +22,19 @@ export function floatLinearKernel(name: string, shape: FloatLinearShape, feature
     const x = b.buffer('x', 'f32');
     const out = b.buffer('out', 'f32', 'write');
     const tokens = stepTokens(b, b.buffer('control', 'i32'));
-    const lanes = Math.max(1, features.vectorBytes / 4);
-    const whole = Math.floor(columns / lanes) * lanes;
-    const dot = (row: Value, token: Value): Value => {
-      const from = b.mul(row, columns);
-      const at = b.mul(token, stride);
-      const zero = b.splat(b.constant(0, 'f32'), lanes);
-      const product = (i: Value, width: number, sum: Value): Value =>
-        b.mulAdd(b.load(weights, b.add(from, i), width), b.load(x, b.add(at, i), width), sum);
-      const [sums] = b.for(0, whole, lanes, [zero], (i, sum) => [product(i, lanes, sum)]);
-      const [rest] = b.for(whole, columns, 1, [b.horizontal('reduceAdd', sums)], (i, sum) => [product(i, 1, sum)]);
-      return rest;
-    };
+    const lanes = Math.min(PANEL_ROWS, Math.max(1, features.vectorBytes / 4));
+    const row = new Columns(b, columns, lanes);
+    const dot = (from: Value, token: Value): Value =>
+      row.total((at, mask) => {
+        const weight = b.load(weights, b.add(b.mul(from, columns), at), lanes, mask);
+        return b.mul(weight, b.load(x, b.add(b.mul(token, stride), at), lanes, mask));
+      });
     const outputs = join === undefined ? rows : rows / 2;
-    b.for(b.begin, b.end, 1, [], (row) =>
+    b.for(b.begin, b.end, 1, [], (item) =>
       b.for(0, tokens, 1, [], (token) => {
-        const result = b.add(b.mul(token, rowStride(outputs)), row);
-        if (join === undefined) return b.store(out, result, dot(row, token));
-        const gate = b.add(b.mul(b.div(row, PANEL_ROWS), 2 * PANEL_ROWS), b.rem(row, PANEL_ROWS));
+        const result = b.add(b.mul(token, rowStride(outputs)), item);
+        if (join === undefined) return b.store(out, result, dot(item, token));
+        const gate = b.add(b.mul(b.div(item, PANEL_ROWS), 2 * PANEL_ROWS), b.rem(item, PANEL_ROWS));
         b.store(out, result, join(b, dot(gate, token), dot(b.add(gate, PANEL_ROWS), token)));
       }),
     );

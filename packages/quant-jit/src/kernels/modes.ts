@@ -1,8 +1,9 @@
 /** The three modes of attention and norms in the kernel language; their scalar definitions are in `../il/modes.ts`. */
-import { type KernelBuilder, math, type Memory, type Value } from '@proj/kernel';
+import type { KernelBuilder, Memory, Value } from '@proj/kernel';
 import type { Mode } from '../il/il.ts';
-import { DATA_TABLES } from '../il/modes.ts';
+import { DATA_TABLES, RMS_OF_ABSOLUTE } from '../il/modes.ts';
 import type { Lut } from '../quantize/lut.ts';
+import { exp, tanh } from './arithmetic.ts';
 
 /** The tables of data mode, in a buffer. */
 export type ModeTables = Memory;
@@ -31,6 +32,11 @@ function lookUp(b: KernelBuilder, tables: ModeTables | null, lut: Lut, x: Value)
     if (each === lut) break;
     offset += each.table.length;
   }
+  return lookUpLut(b, tables, lut, x, offset);
+}
+
+/** A value of a table that begins at an element of `tables`, at the centre of the cell of x; beyond its ends as at them. */
+export function lookUpLut(b: KernelBuilder, tables: Memory, lut: Lut, x: Value, offset = 0): Value {
   const cell = b.cast(b.mul(b.sub(x, lut.lo), 1 / lut.cell), 'i32');
   const inside = b.min(b.max(cell, 0), lut.table.length - 1);
   return b.gather(tables, b.cast(b.add(inside, offset), 'index'));
@@ -40,7 +46,7 @@ function lookUp(b: KernelBuilder, tables: ModeTables | null, lut: Lut, x: Value)
 export function softcap(b: KernelBuilder, mode: Mode, tables: ModeTables | null, x: Value, cap: number): Value {
   switch (mode) {
     case 'exact':
-      return b.mul(math.tanh(b, b.mul(x, 1 / cap)), cap);
+      return b.mul(tanh(b, b.mul(x, 1 / cap)), cap);
     case 'data':
       return b.mul(lookUp(b, tables, DATA_TABLES.tanh, b.mul(x, 1 / cap)), cap);
     case 'logic':
@@ -57,7 +63,7 @@ const FRACTION = 8;
 export function softmaxWeight(b: KernelBuilder, mode: Mode, tables: ModeTables | null, x: Value): Value {
   switch (mode) {
     case 'exact':
-      return math.exp(b, x);
+      return exp(b, x);
     case 'data':
       return lookUp(b, tables, DATA_TABLES.exp, x);
     case 'logic': {
@@ -110,7 +116,7 @@ export function normFactor(
       return b.mul(lookUp(b, tables, DATA_TABLES.rsqrt, m), power(b.sub(0, k)));
     }
     case 'logic':
-      return powerOfTwoReciprocal(b, b.max(b.mul(mean, Math.sqrt(Math.PI / 2)), Math.sqrt(eps)));
+      return powerOfTwoReciprocal(b, b.max(b.mul(mean, RMS_OF_ABSOLUTE), Math.sqrt(eps)));
     default:
       return mode satisfies never;
   }

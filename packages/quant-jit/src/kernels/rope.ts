@@ -2,7 +2,8 @@
  * Rotary positions (Su et al. 2021, arXiv 2104.09864; the form of Hugging Face: column i of a head turns with column i + head_dim / 2). The angles of a step are
  * computed once, by {@link angleKernel}, and read by every layer.
  */
-import { buildKernel, type DeviceFeatures, type Kernel, math, vectorLoop } from '@proj/kernel';
+import { buildKernel, type DeviceFeatures, type Kernel, vectorLoop } from '@proj/kernel';
+import { sineAndCosine } from './arithmetic.ts';
 import { rowPosition, stepTokens } from './control.ts';
 import { rowStride } from './rows.ts';
 
@@ -25,8 +26,9 @@ export function angleKernel(name: string, headDim: number, features: DeviceFeatu
         const row = b.mul(token, headDim);
         vectorLoop(b, 0, half, lanesOf(features), (i, lanes) => {
           const angle = b.mul(b.load(frequencies, i, lanes), position);
-          b.store(angles, b.add(row, i), math.cos(b, angle));
-          b.store(angles, b.add(b.add(row, i), half), math.sin(b, angle));
+          const { sin, cos } = sineAndCosine(b, angle);
+          b.store(angles, b.add(row, i), cos);
+          b.store(angles, b.add(b.add(row, i), half), sin);
         });
       }),
     );
@@ -61,7 +63,7 @@ export function ropeKernel(name: string, { heads, headDim, stride }: RopeShape, 
             const low = b.load(x, b.add(from, i), lanes);
             const high = b.load(x, b.add(b.add(from, i), half), lanes);
             b.store(out, b.add(to, i), b.sub(b.mul(low, cos), b.mul(high, sin)));
-            b.store(out, b.add(b.add(to, i), half), b.mulAdd(high, cos, b.mul(low, sin)));
+            b.store(out, b.add(b.add(to, i), half), b.add(b.mul(high, cos), b.mul(low, sin)));
           });
         });
       }),

@@ -15,6 +15,7 @@ import {
 import type { Mode } from '../il/il.ts';
 import { ACTIVATION_GROUP, PANEL_ROWS } from '../quantize/layout.ts';
 import type { ActivationScheme } from '../quantize/scheme.ts';
+import { Columns, type Row } from './columns.ts';
 import { stepTokens } from './control.ts';
 import { activationColumns, activationScales, activationSums, activationWords, CODE_SUM_FACTOR } from './linear.ts';
 import { modeTables, normFactor, normTerm } from './modes.ts';
@@ -69,7 +70,7 @@ export function rowKernel(name: string, shape: RowShape, features: DeviceFeature
         const read = source;
         squares = columnsOf.total((at, mask) => {
           const scaled = b.mul(b.load(y, b.add(ys, at), lanes, mask), factor);
-          const value = b.mulAdd(scaled, b.add(b.load(gain1, at, lanes, mask), 1), read(at, mask));
+          const value = b.add(read(at, mask), b.mul(scaled, b.add(b.load(gain1, at, lanes, mask), 1)));
           b.store(sum, b.add(sums, at), value, mask);
           return term(value);
         });
@@ -88,63 +89,11 @@ export function rowKernel(name: string, shape: RowShape, features: DeviceFeature
   });
 }
 
-type Row = (at: Value, mask: Value | null) => Value;
-
-/** Walks over the columns of a row in groups of 32, the last one masked where it is not full. */
-class Columns {
-  readonly #b: KernelBuilder;
-  readonly #columns: number;
-  readonly lanes: number;
-
-  constructor(b: KernelBuilder, columns: number, lanes: number) {
-    this.#b = b;
-    this.#columns = columns;
-    this.lanes = lanes;
-  }
-
-  /** Folds a row into carried values; `body` gets the group and the vectors of it. */
-  fold(
-    initial: readonly Value[],
-    body: (
-      group: Value,
-      parts: readonly (readonly [Value, Value | null])[],
-      carried: readonly Value[],
-    ) => readonly Value[],
-  ): Value[] {
-    const b = this.#b;
-    const whole = Math.floor(this.#columns / ACTIVATION_GROUP);
-    const parts = (group: Value, tail: boolean): (readonly [Value, Value | null])[] =>
-      Array.from({ length: ACTIVATION_GROUP / this.lanes }, (_, p) => {
-        const at = b.add(b.mul(group, ACTIVATION_GROUP), p * this.lanes);
-        const column = b.add(b.iota('i32', this.lanes), b.splat(b.cast(at, 'i32'), this.lanes));
-        return [at, tail ? b.lt(column, this.#columns) : null];
-      });
-    const carried = b.for(0, whole, 1, initial, (group, ...c) => body(group, parts(group, false), c));
-    if (this.#columns % ACTIVATION_GROUP === 0) return carried;
-    const last = b.index(whole);
-    return [...body(last, parts(last, true), carried)];
-  }
-
-  /** The groups of 32 behind the row, up to the padded width. */
-  padding(body: (group: Value) => void): void {
-    const first = Math.ceil(this.#columns / ACTIVATION_GROUP);
-    const end = activationColumns(this.#columns) / ACTIVATION_GROUP;
-    for (let group = first; group < end; group++) body(this.#b.index(group));
-  }
-
-  /** The sum over a row. */
-  total(value: Row): Value {
-    const b = this.#b;
-    const count = ACTIVATION_GROUP / this.lanes;
-    const zeros = Array.from({ length: count }, () => b.splat(b.constant(0, 'f32'), this.lanes));
-    const sums = this.fold(zeros, (_, parts, carried) =>
-      parts.map(([at, mask], p) => b.add(carried[p], value(at, mask))),
-    );
-    return b.horizontal(
-      'reduceAdd',
-      sums.reduce((x, y) => b.add(x, y)),
-    );
-  }
+/** The groups of 32 behind a row, up to the padded width. */
+function padding(b: KernelBuilder, columns: number, body: (group: Value) => void): void {
+  const first = Math.ceil(columns / ACTIVATION_GROUP);
+  const end = activationColumns(columns) / ACTIVATION_GROUP;
+  for (let group = first; group < end; group++) body(b.index(group));
 }
 
 /** Writes a row of results. */
@@ -216,7 +165,7 @@ function grouped(b: KernelBuilder, codes: Memory, scales: Memory, sums: Memory, 
       return [b.add(running, sum)];
     });
     b.store(sums, b.add(sumRow, padded / ACTIVATION_GROUP), b.mul(total, CODE_SUM_FACTOR));
-    of.padding((group) => {
+    padding(b, columns, (group) => {
       zeroGroup(b, codes, b.add(first, b.mul(group, ACTIVATION_GROUP)), of.lanes);
       b.store(scales, b.add(scaleRow, group), b.constant(0, 'f32'));
       b.store(sums, b.add(sumRow, group), b.constant(0, 'i32'));
@@ -253,7 +202,7 @@ function whole(b: KernelBuilder, codes: Memory, scales: Memory, sums: Memory, co
       return [b.add(running, sum)];
     });
     b.store(sums, b.add(sumRow, padded / ACTIVATION_GROUP), b.mul(total, CODE_SUM_FACTOR));
-    of.padding((group) => {
+    padding(b, columns, (group) => {
       zeroGroup(b, codes, b.add(first, b.mul(group, ACTIVATION_GROUP)), of.lanes);
       b.store(sums, b.add(sumRow, group), b.constant(0, 'i32'));
     });
@@ -285,6 +234,6 @@ function signs(b: KernelBuilder, codes: Memory, scales: Memory, columns: number,
       );
       return [];
     });
-    of.padding((group) => b.store(codes, b.add(words, group), b.constant(0, 'i32')));
+    padding(b, columns, (group) => b.store(codes, b.add(words, group), b.constant(0, 'i32')));
   };
 }

@@ -3,6 +3,7 @@
  * as theirs is; rounding to codes is half to even.
  */
 import { ProjError } from '@proj/kernel';
+import { sumOf } from '../arithmetic.ts';
 import { ACTIVATION_GROUP } from './layout.ts';
 import type { ActivationScheme } from './scheme.ts';
 
@@ -78,12 +79,8 @@ function int8(values: Float32Array, codes: Int8Array, at: number): number {
 }
 
 function signs(values: Float32Array, codes: Int8Array, at: number): number {
-  let sum = 0;
-  for (const x of values) {
-    codes[at++] = x >= 0 ? 1 : -1;
-    sum += Math.abs(x);
-  }
-  return Math.fround(sum / values.length);
+  for (const x of values) codes[at++] = x >= 0 ? 1 : -1;
+  return Math.fround(sumOf(values.map(Math.abs)) / values.length);
 }
 
 function signWords(

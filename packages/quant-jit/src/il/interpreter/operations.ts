@@ -1,17 +1,18 @@
 /**
- * The meaning of every operation, in plain JavaScript: one total table. Integers are exact. Floats are computed in float64 from float32 operands and rounded
- * to float32 at each operation's result; quantisation is in float32 as in the kernels. A fused operation is by definition its parts one after the other,
- * with their roundings, so that passes change no bit here.
+ * The meaning of every operation, in plain JavaScript: one total table. Integers are exact; floats are float32, rounded after each addition and each
+ * multiplication, in the order that `../../arithmetic.ts` gives sums. So kernels have the same bits. A fused operation is by definition its parts one after
+ * the other, so that passes change no bit.
  */
 import { ProjError } from '@proj/kernel';
 import { quantizeInput } from '../../quantize/activations.ts';
-import { createLut, LUT_FUNCTIONS, lookUp } from '../../quantize/lut.ts';
+import { createLut } from '../../quantize/lut.ts';
 import { groupColumns } from '../../quantize/scheme.ts';
 import type { ActivationScheme } from '../../quantize/scheme.ts';
+import { gelu } from '../../arithmetic.ts';
 import type { ConstantSource } from '../constants.ts';
 import { joinFloats, joinMatrices } from '../constants.ts';
 import type { AttributesOf, IlOp, Mode, Result } from '../il.ts';
-import { NORM_FACTOR, SOFTCAP, softmaxRow } from '../modes.ts';
+import { lookUpRounded, NORM_FACTOR, SOFTCAP, softmaxRow } from '../modes.ts';
 import { attend, LayerCache, rotateRows } from './attention.ts';
 import { floatProduct, intDots, scaleSums, xnorDots } from './products.ts';
 import {
@@ -48,10 +49,16 @@ type Meaning<Op extends IlOp> = (
   results: readonly Result[],
 ) => readonly IlValue[];
 
+const { fround } = Math;
+
 const normRows = (x: FloatValue, gain: WeightValue, eps: number, mode: Mode): FloatValue => {
   const gains = gain.floats();
   const factors = Array.from({ length: x.rows }, (_, row) => NORM_FACTOR[mode](rowOf(x, row), eps));
-  return floatsOf(x.rows, x.columns, (row, c) => x.data[row * x.columns + c] * factors[row] * (1 + gains[c]));
+  return floatsOf(
+    x.rows,
+    x.columns,
+    (row, c) => fround(x.data[row * x.columns + c] * factors[row]) * fround(1 + gains[c]),
+  );
 };
 
 const quantizeRows = (x: FloatValue, scheme: ActivationScheme): ActivationValue => ({
@@ -61,7 +68,7 @@ const quantizeRows = (x: FloatValue, scheme: ActivationScheme): ActivationValue 
 
 const addRows = (a: FloatValue, b: FloatValue): FloatValue => ({ ...a, data: a.data.map((x, i) => x + b.data[i]) });
 const mulRows = (a: FloatValue, b: FloatValue): FloatValue => ({ ...a, data: a.data.map((x, i) => x * b.data[i]) });
-const geluRows = (x: FloatValue): FloatValue => mapFloats(x, LUT_FUNCTIONS.gelu.value);
+const geluRows = (x: FloatValue): FloatValue => mapFloats(x, gelu);
 
 function linearRows(input: IlValue, w: WeightValue): FloatValue {
   if (input.kind === 'f32') return floatProduct(input, w.floats(), w.type.shape[0]);
@@ -116,14 +123,15 @@ function embedRows(w: WeightValue, tokens: Int32Array, scale: number): FloatValu
       });
   if (w.type.scheme === 'f32') {
     const data = w.floats();
-    return floatsOf(tokens.length, columns, (t, c) => data[tokens[t] * columns + c] * scale);
+    return floatsOf(tokens.length, columns, (t, c) => data[tokens[t] * columns + c] * fround(scale));
   }
   const { codes, scales, minimums, scheme } = w.matrix();
   const group = groupColumns(scheme, columns);
   const groups = scales.length / rows;
   return floatsOf(tokens.length, columns, (t, c) => {
     const at = tokens[t] * groups + Math.floor(c / group);
-    return ((minimums?.[at] ?? 0) + scales[at] * codes[tokens[t] * columns + c]) * scale;
+    const value = fround(codes[tokens[t] * columns + c] * fround(scales[at] * fround(scale)));
+    return minimums === undefined ? value : value + fround(minimums[at] * fround(scale));
   });
 }
 
@@ -174,7 +182,7 @@ export const MEANINGS: { readonly [Op in IlOp]: Meaning<Op> } = {
   },
   lut: ([x], { function: name, lo, hi, bits }) => {
     const table = createLut(name, lo, hi, bits);
-    return [mapFloats(asFloats(x), (value) => lookUp(table, value))];
+    return [mapFloats(asFloats(x), (value) => lookUpRounded(table, value))];
   },
   softmax: ([x], { mode }) => {
     const floats = asFloats(x);

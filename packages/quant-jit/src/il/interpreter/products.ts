@@ -1,9 +1,12 @@
-/** Products with weights: integers exactly; scales and minimums in float64, rounded to float32 once. */
+/** Products with weights: integers exactly; scales, minimums and floats in float32, in an order that kernels keep. */
 import { signWords, xnorDot } from '../../quantize/binary.ts';
 import { groupColumns } from '../../quantize/scheme.ts';
 import type { QuantizedMatrix } from '../../quantize/scheme.ts';
-import { ACTIVATION_GROUPS, dotGroupColumns, dotGroups } from '../types.ts';
+import { dotOf } from '../../arithmetic.ts';
+import { dotGroupColumns, dotGroups } from '../types.ts';
 import { type ActivationValue, floatsOf, type FloatValue, rowOf, type SumsValue } from './values.ts';
+
+const { fround } = Math;
 
 /** `xnor_dot` of all rows. */
 export function xnorDots({ data: x }: ActivationValue, w: QuantizedMatrix): SumsValue {
@@ -44,36 +47,44 @@ function codeSums({ data: x }: ActivationValue, width: number, groups: number): 
   return sums;
 }
 
-/** `scale`: Σ over groups of activation scale · (weight scale · sum + minimum · sum of activation codes). */
+/**
+ * `scale`, in float32 and in this order, rounded after each multiplication and each addition. For each group of the weights, sums are multiplied with the
+ * scales of the activations and added up; that is multiplied with the scale of the weights and added to what there is; then the same with the sums of the
+ * activations' codes and the minimum. A scale for whole rows is multiplied with the total, that of the weights before that of the activations.
+ */
 export function scaleSums(acc: SumsValue, x: ActivationValue, w: QuantizedMatrix): FloatValue {
   const { groups } = acc;
   const width = dotGroupColumns(x.kind, w.scheme.name, w.columns);
-  const activationGroup = ACTIVATION_GROUPS[x.kind];
+  const ofGroups = x.kind === 'a8g32';
   const activationScales = x.data.scales.length / acc.rows;
-  const weightGroup = groupColumns(w.scheme, w.columns);
   const weightScales = w.scales.length / w.rows;
-  const sums = w.minimums === undefined ? undefined : codeSums(x, width, groups);
+  const byRow = w.scheme.group === 'row';
+  const parts = byRow || !ofGroups ? 1 : groupColumns(w.scheme, w.columns) / width;
+  const codes = w.minimums === undefined ? undefined : codeSums(x, width, groups);
   return floatsOf(acc.rows, acc.columns, (t, row) => {
-    let total = 0;
-    for (let g = 0; g < groups; g++) {
-      const column = g * width;
-      const ofX =
-        x.data.scales[t * activationScales + (activationGroup === 'row' ? 0 : Math.floor(column / activationGroup))];
-      const at = row * weightScales + Math.floor(column / weightGroup);
-      const minimum = w.minimums === undefined || sums === undefined ? 0 : w.minimums[at] * sums[t * groups + g];
-      total += ofX * (w.scales[at] * acc.data[(t * acc.columns + row) * groups + g] + minimum);
+    const scaled = (sum: number, g: number): number =>
+      ofGroups ? fround(fround(sum) * x.data.scales[t * activationScales + g]) : fround(sum);
+    const total = (sums: Int32Array, first: number, g: number): number => {
+      let sum = scaled(sums[first + g], g);
+      for (let part = 1; part < parts && g + part < groups; part++)
+        sum = fround(sum + scaled(sums[first + g + part], g + part));
+      return sum;
+    };
+    const first = (t * acc.columns + row) * groups;
+    let result = 0;
+    for (let g = 0; g < groups; g += parts) {
+      const sum = total(acc.data, first, g);
+      const at = row * weightScales + g / parts;
+      result = fround(result + (byRow ? sum : fround(sum * w.scales[at])));
+      if (codes !== undefined && w.minimums !== undefined)
+        result = fround(result + fround(w.minimums[at] * total(codes, t * groups, g)));
     }
-    return total;
+    if (byRow) result = fround(result * w.scales[row]);
+    return ofGroups ? result : fround(result * x.data.scales[t]);
   });
 }
 
 /** Product of floats with a matrix of floats. */
 export function floatProduct(x: FloatValue, w: Float32Array, rows: number): FloatValue {
-  return floatsOf(x.rows, rows, (t, row) => {
-    const a = rowOf(x, t);
-    const b = row * x.columns;
-    let sum = 0;
-    for (let c = 0; c < x.columns; c++) sum += a[c] * w[b + c];
-    return sum;
-  });
+  return floatsOf(x.rows, rows, (t, row) => dotOf(rowOf(x, t), w, row * x.columns));
 }

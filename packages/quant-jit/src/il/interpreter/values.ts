@@ -65,7 +65,7 @@ export function asWeight(value: IlValue | undefined): WeightValue {
   return value;
 }
 
-/** Floats of which each is `f(row, column)`, computed in float64 and rounded to float32. */
+/** Floats of which each is `f(row, column)`, rounded to float32. */
 export function floatsOf(rows: number, columns: number, f: (row: number, column: number) => number): FloatValue {
   const data = new Float32Array(rows * columns);
   for (let row = 0; row < rows; row++)

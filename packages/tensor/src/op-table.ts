@@ -1,4 +1,5 @@
 /** All rows of the op table. */
+import { FFT } from './fft/rows.ts';
 import { LINALG } from './linalg/rows.ts';
 import { ARITHMETIC } from './ops/arithmetic.ts';
 import { COMPLEX } from './ops/complex.ts';
@@ -47,4 +48,5 @@ export const opTable: readonly OpRow[] = [
   ...STATISTICS,
   ...SPECIAL,
   ...LINALG,
+  ...FFT,
 ];

@@ -3,7 +3,7 @@ import {
   buildKernel,
   type DeviceFeatures,
   DTYPES,
-  type KernelBuilder,
+  KernelBuilder,
   type Memory,
   ProjError,
   type Value,
@@ -12,7 +12,7 @@ import { type AnyNode, elementCount } from '../graph/node.ts';
 import type { CumulateOperation, ScatterMode } from '../graph/primitives.ts';
 import { buildContraction } from '../kernels/contraction.ts';
 import { BINARY, castValue, storeValue } from './elementwise.ts';
-import { Emitter, type Position, scalarOfDType } from './emitter.ts';
+import { computeScalar, Emitter, type Position, scalarOfDType } from './emitter.ts';
 import { type KernelArgument, KernelEnvironment, type LoweredKernel } from './environment.ts';
 import {
   constantIndex,
@@ -137,6 +137,26 @@ export function lowerContract(
       ? { prepacked: { count: built.prepackedLaunches, source: rightView.base } }
       : {};
   return { kernels, workspaceBytes: built.workspaceBytes, ...prepacked };
+}
+
+/** Whether everything that the store of a product would compute reads the product where it is being stored: tried out on code that is thrown away. */
+export function fitsStore(
+  anchor: AnyNode & { readonly op: 'contract' },
+  stores: readonly StoredNode[],
+  inMemory: (node: AnyNode) => boolean,
+): boolean {
+  const b = new KernelBuilder('trial');
+  const environment = new StoreEnvironment(b, (node) => inMemory(node) && !stores.some((s) => s.node === node));
+  const outputs = realStores(stores).map((s) => [s, environment.output(s.half?.owner ?? s.node)] as const);
+  const [batch, row, column] = ['batch', 'row', 'column'].map((name) => b.scalar(name, 'index'));
+  const value = b.scalar('value', computeScalar(anchor.dtype));
+  try {
+    b.for(0, 1, 1, [], () => storeProduct(b, environment, anchor, outputs, { batch, row, column }, value, 1));
+    return true;
+  } catch (error) {
+    if (error instanceof NotFusable) return false;
+    throw error;
+  }
 }
 
 function storeProduct(

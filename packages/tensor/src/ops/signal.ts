@@ -1,13 +1,14 @@
-/** Windows, and the short-time Fourier transform of real signals in its real form (a last dimension of real and imaginary parts). */
+/** Windows, and the short-time Fourier transform. */
 import { ProjError } from '@proj/kernel';
 import { castNode, foldNode, windowNode } from '../graph/build.ts';
-import { getDefaultDtype, isFloatingPoint } from '../promotion.ts';
+import { fft, ifft, irfft, rfft } from '../fft/index.ts';
+import { getDefaultDtype, isComplexDType, isFloatingPoint, isIntegral, toComplex } from '../promotion.ts';
 import { type Tensor, wrap } from '../tensor.ts';
 import { fromArray, ones, type TensorOptions } from './creation.ts';
 import { flip, narrow, reshape } from './views.ts';
-import { concatenate, stack } from './joining.ts';
+import { real, viewAsComplex, viewAsReal } from './complex.ts';
+import { concatenate } from './joining.ts';
 import { constantPadNd } from './layout.ts';
-import { matmul } from './products.ts';
 import { type OpRow, row } from './table.ts';
 
 export interface WindowTensorOptions extends TensorOptions {
@@ -137,19 +138,6 @@ function frames(
   const left = Math.floor((nFft - length) / 2);
   return { hop, window: constantPadNd(own, [left, nFft - length - left]) };
 }
-/** Rows n, columns k: cos and sin of 2π n k / size. */
-function waves(size: number, columns: number, like: Tensor): { cosines: Tensor; sines: Tensor } {
-  const table = (fn: (angle: number) => number): Tensor =>
-    fromArray(
-      Float64Array.from({ length: size * columns }, (_, i) =>
-        fn((2 * Math.PI * ((Math.floor(i / columns) * (i % columns)) % size)) / size),
-      ),
-      [size, columns],
-      like.dtype,
-      { device: like.device },
-    );
-  return { cosines: table(Math.cos), sines: table(Math.sin) };
-}
 function extend(x: Tensor, amount: number, mode: string): Tensor {
   const length = x.shape[x.ndim - 1];
   const part = (start: number, count: number): Tensor => narrow(x, -1, start, count);
@@ -186,23 +174,33 @@ function extend(x: Tensor, amount: number, mode: string): Tensor {
       });
   }
 }
-/** Short-time Fourier transform of [L] or [B, L]: [B, frequencies, frames, 2]. */
+/** Complex signals and windows have complex spectra without a mirror image. */
+function asSignal(op: string, input: Tensor, window: Tensor | null): Tensor {
+  if (isIntegral(input.dtype))
+    throw new ProjError('dtype', `${op} of ${input.dtype}`, { op, cure: 'Use a float or complex tensor' });
+  return window !== null && isComplexDType(window.dtype) ? wrap(castNode(input.node, toComplex(input.dtype))) : input;
+}
+/**
+ * Short-time Fourier transform of [L] or [B, L]: complex [B, frequencies, frames], or with a last dimension of real and imaginary part
+ * where `returnComplex` is false (which it is for real signals unless told).
+ */
 export function stft(input: Tensor, nFft: number, options: StftOptions = {}): Tensor {
-  const { center = true, padMode = 'reflect', normalized = false, onesided = true, returnComplex = false } = options;
+  const { center = true, padMode = 'reflect', normalized = false } = options;
   if (input.ndim < 1 || input.ndim > 2)
     throw new ProjError('shape-mismatch', 'a signal or a batch of signals is needed', {
       op: 'stft',
       shapes: [input.shape],
     });
-  if (!isFloatingPoint(input.dtype))
-    throw new ProjError('dtype', `stft of ${input.dtype}`, { op: 'stft', cure: 'Use a real float tensor' });
-  if (returnComplex === true)
-    throw new ProjError('not-implemented', 'complex results', {
+  const typed = asSignal('stft', input, options.window ?? null);
+  const isComplex = isComplexDType(typed.dtype);
+  const onesided = options.onesided ?? !isComplex;
+  if (onesided && isComplex)
+    throw new ProjError('invalid-argument', 'a complex signal has no one-sided spectrum', {
       op: 'stft',
-      cure: 'Use returnComplex: false, which gives real and imaginary parts',
+      cure: 'Give onesided: false',
     });
-  const { hop, window } = frames('stft', nFft, input, options);
-  const batch = input.ndim === 1 ? reshape(input, [1, input.shape[0]]) : input;
+  const { hop, window } = frames('stft', nFft, typed, options);
+  const batch = typed.ndim === 1 ? reshape(typed, [1, typed.shape[0]]) : typed;
   const signal = center ? extend(batch, Math.floor(nFft / 2), padMode) : batch;
   const samples = signal.shape[1];
   if (samples < nFft)
@@ -212,22 +210,25 @@ export function stft(input: Tensor, nFft: number, options: StftOptions = {}): Te
     });
   const count = Math.floor((samples - nFft) / hop) + 1;
   const cut = wrap(windowNode(signal.node, 1, count, { size: nFft, stride: hop, dilation: 1, padding: 0 })).mul(window);
-  const frequencies = onesided === false ? nFft : Math.floor(nFft / 2) + 1;
-  const { cosines, sines } = waves(nFft, frequencies, input);
-  const scaled = normalized ? cut.mul(nFft ** -0.5) : cut;
-  const spectrum = stack([matmul(scaled, cosines), matmul(scaled, sines).neg()], -1).transpose(1, 2);
-  return input.ndim === 1 ? spectrum.squeeze(0) : spectrum;
+  const norm = normalized ? 'ortho' : 'backward';
+  const spectrum = (onesided ? rfft(cut, { norm }) : fft(cut, { norm })).transpose(1, 2);
+  const result = (options.returnComplex ?? isComplex) ? spectrum : viewAsReal(spectrum);
+  return input.ndim === 1 ? result.squeeze(0) : result;
 }
-/** The signal whose short-time Fourier transform this is: [B, frequencies, frames, 2] to [B, L]. */
+/**
+ * The signal whose short-time Fourier transform this is: complex [B, frequencies, frames], or real with a last dimension of two, to [B, L].
+ * With `returnComplex` the signal is complex, which needs all frequencies.
+ */
 export function istft(input: Tensor, nFft: number, options: StftOptions = {}): Tensor {
-  const { center = true, normalized = false, onesided = null, length = null } = options;
-  if (input.ndim < 3 || input.ndim > 4 || input.shape[input.ndim - 1] !== 2)
-    throw new ProjError('shape-mismatch', 'real and imaginary parts in a last dimension of 2 are needed', {
+  const { center = true, normalized = false, onesided = null, length = null, returnComplex = false } = options;
+  const spectrum = isComplexDType(input.dtype) ? input : viewAsComplex(input);
+  if (spectrum.ndim < 2 || spectrum.ndim > 3)
+    throw new ProjError('shape-mismatch', 'a spectrum, or a batch of them, is needed', {
       op: 'istft',
       shapes: [input.shape],
     });
   const half = Math.floor(nFft / 2);
-  const full = input.ndim === 3 ? input.unsqueeze(0) : input;
+  const full = spectrum.ndim === 2 ? spectrum.unsqueeze(0) : spectrum;
   const [, given, count] = full.shape;
   const one = onesided ?? given !== nFft;
   if (given !== (one ? half + 1 : nFft))
@@ -235,21 +236,20 @@ export function istft(input: Tensor, nFft: number, options: StftOptions = {}): T
       op: 'istft',
       shapes: [input.shape],
     });
-  const { hop, window } = frames('istft', nFft, input, options);
+  if (returnComplex === true && one)
+    throw new ProjError('invalid-argument', 'a one-sided spectrum is that of a real signal', {
+      op: 'istft',
+      cure: 'Give onesided: false',
+    });
+  const like = returnComplex === true ? spectrum : real(spectrum);
+  if (returnComplex !== true && isComplexDType(options.window?.dtype ?? 'float32'))
+    throw new ProjError('dtype', 'a complex window needs returnComplex: true', { op: 'istft' });
+  const { hop, window } = frames('istft', nFft, like, options);
+  const norm = normalized ? 'ortho' : 'backward';
+  const turned = full.transpose(1, 2);
   // A real signal is told by the first half of its spectrum; the rest is not looked at.
-  const frequencies = half + 1;
-  const batch = full.narrow(1, 0, frequencies);
-  const { cosines, sines } = waves(nFft, frequencies, input);
-  const weights = fromArray(
-    Float64Array.from({ length: frequencies }, (_, k) => (k === 0 || 2 * k === nFft ? 1 : 2) / nFft),
-    [frequencies],
-    input.dtype,
-    { device: input.device },
-  );
-  const parts = batch.transpose(1, 2).mul(normalized ? nFft ** 0.5 : 1);
-  const frame = matmul(parts.select(-1, 0).mul(weights), cosines.transpose(0, 1)).sub(
-    matmul(parts.select(-1, 1).mul(weights), sines.transpose(0, 1)),
-  );
+  const frame =
+    returnComplex === true ? ifft(turned, { norm }) : irfft(turned.narrow(2, 0, half + 1), { n: nFft, norm });
   const total = nFft + hop * (count - 1);
   const shape = { size: nFft, stride: hop, dilation: 1, padding: 0 };
   const sum = wrap(foldNode(frame.mul(window).node, 1, total, shape));
@@ -261,6 +261,7 @@ export function istft(input: Tensor, nFft: number, options: StftOptions = {}): T
   if (
     weight
       .detach()
+      .abs()
       .toFlatArray()
       .some((w) => Math.abs(w) < 1e-11)
   )
@@ -269,7 +270,7 @@ export function istft(input: Tensor, nFft: number, options: StftOptions = {}): T
       cure: 'Use a smaller hopLength or another window',
     });
   const signal = constantPadNd(sum.narrow(1, start, inside - start).div(weight), [0, end - inside]);
-  return input.ndim === 3 ? signal.squeeze(0) : signal;
+  return spectrum.ndim === 2 ? signal.squeeze(0) : signal;
 }
 /** Powers of the elements of a vector, as rows: x^(n-1) … 1, or the other way round. */
 export function vander(

@@ -14,6 +14,7 @@ import {
 } from '../lower/index-expression.ts';
 import { analyse, type Analysis } from '../lower/loop-analysis.ts';
 import { type LoopGroup, NotFusable, realStores, type Reduction, type StoredNode } from '../lower/loop-group.ts';
+import { fitsStore } from '../lower/opaque.ts';
 import type { ContractGroup, Graph, Group, LoopsGroup } from './group.ts';
 import { memoryOwner } from './group.ts';
 
@@ -171,7 +172,11 @@ export class Fusion {
     if (!consumer.stores.every(({ node }) => survivesReshape(producer.anchor.shape, node.shape))) return null;
     if (new Set(analysis.reads.map((r) => r.node)).size + producer.stores.length + consumer.stores.length > 10)
       return null;
-    return { ...producer, stores: [...producer.stores, ...consumer.stores] };
+    const stores = [...producer.stores, ...consumer.stores];
+    const { stored } = this.#graph;
+    if (!fitsStore(producer.anchor, stores, (n) => n.data !== null || (stored.has(n) && n !== producer.anchor)))
+      return null;
+    return { ...producer, stores };
   }
 
   /** Every read of the producer's results is at the position that the consumer is computing. */

@@ -104,6 +104,37 @@ export const MORE_SAMPLES: Readonly<Record<string, readonly OpSample[]>> = {
 
 const of = (accuracy: Accuracy, ...list: readonly Call[]): OpSamples => op(accuracy, ...calls(...list));
 
+const transforms = of(
+  'solved',
+  ['complex', (m) => [numbers(m, [2, 6])]],
+  ['another dimension, ortho', (m) => [numbers(m, [5, 3]), { dim: 0, norm: 'ortho' }]],
+  ['cut and filled', (m) => [numbers(m, [2, 4]), { n: 7, norm: 'forward' }]],
+  ['in stages', (m) => [numbers(m, [2, 80])], { derivatives: 'none' }],
+  ['with a large prime', (m) => [numbers(m, [131])], { derivatives: 'none' }],
+);
+const ofReals = of(
+  'solved',
+  ['real', (m) => [m.float([2, 6])]],
+  ['odd length', (m) => [m.float([2, 5]), { norm: 'ortho' }]],
+  ['another dimension', (m) => [m.float([4, 3]), { n: 3, dim: 0 }]],
+);
+const toReals = of(
+  'solved',
+  ['complex', (m) => [numbers(m, [2, 4])]],
+  ['odd length', (m) => [numbers(m, [2, 4]), { n: 7, norm: 'ortho' }]],
+);
+const plane = (complexInput: boolean): OpSamples => {
+  const make = (m: SampleMaker, shape: readonly number[]): Tensor =>
+    complexInput ? numbers(m, shape) : m.float(shape);
+  return of(
+    'solved',
+    ['ordinary', (m) => [make(m, [2, 3, 4])]],
+    ['lengths', (m) => [make(m, [3, 4]), { s: [2, 6], norm: 'ortho' }]],
+  );
+};
+const frequencies = of('rounded', ['even', () => [8]], ['odd', () => [7, { d: 0.25 }]]);
+const shifts = of('exact', ['all', (m) => [m.float([3, 4])]], ['one', (m) => [numbers(m, [3, 4]), { dim: 1 }]]);
+
 /** Operations that are about complex numbers alone. */
 export const COMPLEX_SAMPLES: Readonly<Record<string, OpSamples>> = {
   complex: of('exact', ['ordinary', (m) => [m.float([2, 3]), m.float([3])], { dtypes: FLOATS }]),
@@ -111,6 +142,28 @@ export const COMPLEX_SAMPLES: Readonly<Record<string, OpSamples>> = {
   imag: of('exact', ['ordinary', (m) => [numbers(m, [3, 4])]], ['transposed', (m) => [numbers(m, [3, 4]).t()]]),
   viewAsReal: of('exact', ['ordinary', (m) => [numbers(m, [3, 4])]], ['0-dim', (m) => [numbers(m, [])]]),
   viewAsComplex: of('exact', ['ordinary', (m) => [m.float([3, 4, 2])]], ['one', (m) => [m.float([2])]]),
+  'fft.fft': transforms,
+  'fft.ifft': transforms,
+  'fft.rfft': ofReals,
+  'fft.ihfft': ofReals,
+  'fft.irfft': toReals,
+  'fft.hfft': toReals,
+  'fft.fft2': plane(true),
+  'fft.ifft2': plane(true),
+  'fft.irfft2': plane(true),
+  'fft.hfft2': plane(true),
+  'fft.rfft2': plane(false),
+  'fft.ihfft2': plane(false),
+  'fft.fftn': plane(true),
+  'fft.ifftn': plane(true),
+  'fft.irfftn': plane(true),
+  'fft.hfftn': plane(true),
+  'fft.rfftn': plane(false),
+  'fft.ihfftn': plane(false),
+  'fft.fftfreq': frequencies,
+  'fft.rfftfreq': frequencies,
+  'fft.fftshift': shifts,
+  'fft.ifftshift': shifts,
   cfloat: of('exact', ['ordinary', (m) => [m.float([3])], { dtypes: ['float32'], derivatives: 'none' }]),
   cdouble: of('exact', ['ordinary', (m) => [m.float([3])], { dtypes: ['float64'] }]),
 };

@@ -1,6 +1,6 @@
 /** Functions with a gradient of their own: `Function` (as torch.autograd.Function), `customGradient`, and `checkpoint`, which computes twice to keep less. */
 import { ProjError } from '@proj/kernel';
-import { Tensor } from '@proj/tensor';
+import { Tensor, zerosLike } from '@proj/tensor';
 import {
   type AnyNode,
   detachNode,
@@ -112,10 +112,10 @@ export class Function {
       () => context.savedTensors.length > 0,
       (gradients) => {
         const given = gradients.map((gradient, i) =>
-          gradient === null ? (context.materializesGrads ? differentiable[i].mul(0) : null) : wrap(gradient),
+          gradient === null ? (context.materializesGrads ? zerosLike(differentiable[i]) : null) : wrap(gradient),
         );
         let next = 0;
-        const forAll = values.map((value) => (differentiable.includes(value) ? given[next++] : value.mul(0)));
+        const forAll = values.map((value) => (differentiable.includes(value) ? given[next++] : zerosLike(value)));
         const results = this.backward(context, ...(forAll as Tensor[]));
         const list = Array.isArray(results)
           ? (results as readonly (Tensor | null | undefined)[])

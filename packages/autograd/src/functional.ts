@@ -63,7 +63,7 @@ function gradients(
 
 function vectors(v: TensorOrList | null | undefined, templates: readonly Tensor[], op: string): Tensor[] {
   if (v === null || v === undefined) {
-    if (templates.length === 1 && templates[0].numel() === 1) return [templates[0].detach().mul(0).add(1)];
+    if (templates.length === 1 && templates[0].numel() === 1) return [zerosOf(templates[0]).add(1)];
     throw new ProjError('autograd', 'v is needed unless there is a single value of one element', { op });
   }
   const given = listOf(v);

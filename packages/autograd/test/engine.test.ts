@@ -257,6 +257,19 @@ describe('functions with their own gradient', () => {
     expect(inputs[0].grad?.toArray()).toEqual([1, 1]);
     expect(() => second.sum().backward()).toThrow(/second backward/);
   });
+  it('Function gets zeros for the gradients of unused outputs, whatever their values', () => {
+    class Both extends CustomFunction {
+      static override forward(_: FunctionContext, a: Tensor): Tensor[] {
+        return [a.log(), a.mul(2)];
+      }
+      static override backward(_: FunctionContext, g0: Tensor, g1: Tensor): Tensor[] {
+        return [g0.add(g1.mul(2))];
+      }
+    }
+    const x = leaf([0, 1]);
+    (Both.apply(x) as Tensor[])[1].sum().backward();
+    expect(x.grad?.toArray()).toEqual([2, 2]);
+  });
   it('checkpoint gives the same gradients, also to parameters that the function closes over', () => {
     const w = leaf([2]);
     const x = leaf([3]);

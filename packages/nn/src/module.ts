@@ -4,7 +4,7 @@
  */
 import { type DType, ProjError } from '@proj/kernel';
 import { noGrad } from '@proj/autograd';
-import { Tensor } from '@proj/tensor';
+import { Tensor, zerosLike } from '@proj/tensor';
 import { Parameter } from './parameter.ts';
 
 export type StateDict = Record<string, Tensor>;
@@ -288,7 +288,7 @@ export class Module {
   zeroGrad({ setToNone = true }: { setToNone?: boolean } = {}): void {
     for (const parameter of this.parameters()) {
       if (setToNone || parameter.grad === null) parameter.grad = null;
-      else parameter.grad = parameter.grad.detach().mul(0);
+      else parameter.grad = zerosLike(parameter.grad.detach());
     }
   }
   /** Converts all parameters and buffers in place: a float dtype (applied to float tensors only) or a device. */

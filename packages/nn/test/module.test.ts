@@ -191,6 +191,15 @@ describe('behaviour', () => {
     expect(net).toBeInstanceOf(Linear);
     expect(Object.keys(net.stateDict())).toEqual(['weight', 'bias']);
   });
+  it('zeroGrad and resetRunningStats give zeros where there was no number', () => {
+    const norm = new BatchNorm1d(1);
+    if (norm.weight !== null) norm.weight.grad = t.tensor([Number.NaN]);
+    norm.zeroGrad({ setToNone: false });
+    expect(norm.weight?.grad?.toArray()).toEqual([0]);
+    norm.call(t.tensor([[Number.NaN], [1]]));
+    norm.resetRunningStats();
+    expect([norm.runningMean, norm.runningVar].map((x) => x?.toArray())).toEqual([[0], [1]]);
+  });
   it('a module without forward says so', () => {
     expect(() => new (class Empty extends Module {})().call()).toThrow(/Empty has no forward/);
   });

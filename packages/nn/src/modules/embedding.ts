@@ -26,7 +26,7 @@ function table(
   }
   const weight = new Parameter(zeros([rows, size], { dtype, device }));
   normal_(weight);
-  if (paddingIdx !== null) noGrad(() => weight.select(0, paddingIdx).assign(weight.select(0, paddingIdx).mul(0).node));
+  if (paddingIdx !== null) noGrad(() => weight.select(0, paddingIdx).zero_());
   return weight;
 }
 function paddingRow(paddingIdx: number | null, rows: number): number | null {

@@ -122,9 +122,9 @@ class ChannelNorm extends Module {
   /** Forgets the running statistics. */
   resetRunningStats(): void {
     noGrad(() => {
-      this.runningMean?.assign(this.runningMean.mul(0).node);
-      this.runningVar?.assign(this.runningVar.mul(0).add(1).node);
-      this.numBatchesTracked?.assign(this.numBatchesTracked.mul(0).node);
+      this.runningMean?.zero_();
+      this.runningVar?.fill_(1);
+      this.numBatchesTracked?.zero_();
     });
   }
   override extraRepr(): string {

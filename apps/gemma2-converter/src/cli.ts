@@ -1,7 +1,7 @@
-/** The command line: commands and options, and errors as one line. */
-import { toProjError } from '@proj/kernel';
+/** The command line: commands and options. */
 import { SCHEMES } from '@proj/quant-jit/quantize';
-import { Command, CommanderError } from 'commander';
+import { runCommandLine } from 'app-support';
+import { Command } from 'commander';
 import { runBench } from './commands/bench.ts';
 import { runCompare } from './commands/compare.ts';
 import { runConvert } from './commands/convert.ts';
@@ -18,12 +18,11 @@ const withDevice = (command: Command): Command =>
     .option('--threads <n>', 'threads (default: all cores)');
 
 /** Runs a command line (without the program's name); gives the exit status. */
-export async function main(args: readonly string[]): Promise<number> {
+export function main(args: readonly string[]): Promise<number> {
   let status = 0;
-  const program = new Command('gemma2-converter')
-    .description('Converts Gemma 2 models to 1, 1.58, 4 and 8 bits, runs, compares and serves them.')
-    .exitOverride()
-    .showHelpAfterError('(--help lists the options)');
+  const program = new Command('gemma2-converter').description(
+    'Converts Gemma 2 models to 1, 1.58, 4 and 8 bits, runs, compares and serves them.',
+  );
   const schemes = Object.keys(SCHEMES).join(', ');
 
   program
@@ -179,15 +178,5 @@ export async function main(args: readonly string[]): Promise<number> {
     status = await runStart(flags);
   });
 
-  try {
-    // pnpm passes the `--` before the arguments on.
-    await program.parseAsync(args[0] === '--' ? args.slice(1) : args, { from: 'user' });
-    return status;
-  } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-    const { message, code, stack } = toProjError(error);
-    process.stderr.write(`error: ${message}\n`);
-    if (process.env['PROJ_DEBUG'] !== undefined) process.stderr.write(`${stack ?? ''}\n`);
-    return code === 'invalid-argument' ? 2 : 1;
-  }
+  return runCommandLine(program, args, () => status);
 }

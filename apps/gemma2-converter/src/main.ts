@@ -1,6 +1,7 @@
 /** The converter as a program. */
 import '@proj/autograd';
 import '@proj/device-native';
+import { runProgram } from 'app-support';
 import { main } from './cli.ts';
 
-process.exitCode = await main(process.argv.slice(2));
+await runProgram(main);

@@ -1,9 +1,21 @@
 /** What the commands do. */
 import { existsSync, readdirSync, statSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { CharacterVocabulary } from '@proj/data';
 import { ProjError } from '@proj/kernel';
 import { defaultDevice, deviceReport, manualSeed } from '@proj/tensor';
+import {
+  count,
+  countOrZero,
+  EXIT_INTERRUPTED,
+  flagOf,
+  notNegative,
+  print,
+  problemText,
+  stopSignal,
+  userFolder,
+  userPath,
+} from 'app-support';
 import { type ConfigSources, readConfigFile, resolveConfig, type TrainConfig } from './config.ts';
 import type { PresetName } from './presets.ts';
 import { formatRate } from './reporting/progress.ts';
@@ -15,28 +27,16 @@ import { Trainer } from './training/step.ts';
 
 type Flags = Readonly<Record<string, unknown>>;
 
-const EXIT_INTERRUPTED = 130;
-/** Where the user stands: npm and pnpm change the folder before they start a script. */
-const userFolder = (): string => process.env['INIT_CWD'] ?? process.cwd();
-const print = (text: string): void => void process.stdout.write(`${text}\n`);
-
-/** Paths among the flags count from where the user stands. */
-function atUser(flags: Flags): Flags {
-  return Object.fromEntries(
-    Object.entries(flags).map(([name, value]) => [
-      name,
-      ['data', 'text', 'out', 'checkpoint', 'config'].includes(name) && typeof value === 'string'
-        ? resolve(userFolder(), value)
-        : value,
-    ]),
-  );
-}
-
+/** The settings; their paths count from where the user stands, wherever they come from. */
 function configOf({ config, ...flags }: Flags, base?: Flags): TrainConfig {
   const sources: ConfigSources = { flags, environment: process.env, ...(base === undefined ? {} : { base }) };
-  return resolveConfig(
-    typeof config === 'string' ? { ...sources, file: { path: config, values: readConfigFile(config) } } : sources,
+  const path = typeof config === 'string' ? userPath(config) : undefined;
+  const settings = resolveConfig(
+    path === undefined ? sources : { ...sources, file: { path, values: readConfigFile(path) } },
   );
+  const paths = { data: settings.data || process.env['PROJ_DATA'], text: settings.text, out: settings.out };
+  const given = Object.entries(paths).filter((entry): entry is [string, string] => Boolean(entry[1]));
+  return { ...settings, ...Object.fromEntries(given.map(([field, value]) => [field, userPath(value)])) };
 }
 
 const hasRun = (folder: string): boolean => existsSync(join(folder, CHECKPOINT_FILE));
@@ -48,7 +48,7 @@ function folderOf({
   resume,
   overwrite,
 }: Pick<TrainConfig, 'out' | 'preset' | 'resume' | 'overwrite'>): string {
-  if (out !== undefined) return resolve(userFolder(), out);
+  if (out !== undefined) return out;
   const parent = join(userFolder(), 'runs');
   if (resume) return newestRun(preset);
   const first = join(parent, preset);
@@ -62,7 +62,7 @@ function folderOf({
 function newestRun(preset?: PresetName): string {
   const parent = join(userFolder(), 'runs');
   const runs = (existsSync(parent) ? readdirSync(parent) : [])
-    .filter((name) => preset === undefined || name === preset || new RegExp(`^${preset}-\\d+$`).test(name))
+    .filter((name) => preset === undefined || name === preset || /^-\d+$/.test(name.replace(preset, '')))
     .map((name) => join(parent, name))
     .filter(hasRun)
     .toSorted((a, b) => statSync(join(b, CHECKPOINT_FILE)).mtimeMs - statSync(join(a, CHECKPOINT_FILE)).mtimeMs);
@@ -74,8 +74,7 @@ function newestRun(preset?: PresetName): string {
 }
 
 /** `train`. The result is the exit status. */
-export async function runTrain(rawFlags: Flags): Promise<number> {
-  const flags = atUser(rawFlags);
+export async function runTrain(flags: Flags): Promise<number> {
   let config = configOf(flags);
   const folder = folderOf(config);
   if (config.resume) {
@@ -83,27 +82,19 @@ export async function runTrain(rawFlags: Flags): Promise<number> {
     const { config: earlier } = loadCheckpoint(join(folder, CHECKPOINT_FILE));
     config = configOf(flags, { ...earlier, resume: true, overwrite: false });
   }
-  const controller = new AbortController();
-  const stop = (): void => {
-    if (controller.signal.aborted) process.exit(EXIT_INTERRUPTED);
-    controller.abort();
-    process.stderr.write('\nstopping after this step; press Ctrl-C again to stop at once\n');
-  };
-  process.on('SIGINT', stop);
-  process.on('SIGTERM', stop);
+  const { signal, release } = stopSignal('stopping after this step');
   try {
-    const { ended } = await trainModel({ ...config, out: folder }, { folder, signal: controller.signal });
+    const { ended } = await trainModel({ ...config, out: folder }, { folder, signal });
     return ended === 'interrupted' ? EXIT_INTERRUPTED : 0;
   } finally {
-    process.off('SIGINT', stop);
-    process.off('SIGTERM', stop);
+    release();
   }
 }
 
 /** The checkpoint that `eval` and `sample` look at: `--checkpoint`, or the best of `--out`, or of the newest run. */
 function checkpointPath({ checkpoint, out, preset }: Flags): string {
-  if (typeof checkpoint === 'string') return checkpoint;
-  const folder = typeof out === 'string' ? out : newestRun(preset as PresetName | undefined);
+  if (typeof checkpoint === 'string') return userPath(checkpoint);
+  const folder = typeof out === 'string' ? userPath(out) : newestRun(preset as PresetName | undefined);
   return join(folder, existsSync(join(folder, BEST_FILE)) ? BEST_FILE : CHECKPOINT_FILE);
 }
 
@@ -115,11 +106,10 @@ function openCheckpoint(path: string, flags: Flags): { readonly checkpoint: Chec
 }
 
 /** `eval`: the metrics of a checkpoint. */
-export function runEval(rawFlags: Flags): number {
-  const { checkpoint: given, out, preset, json, ...rest } = atUser(rawFlags);
+export function runEval({ checkpoint: given, out, preset, json, ...rest }: Flags): number {
   const path = checkpointPath({ checkpoint: given, out, preset });
   const { checkpoint, config } = openCheckpoint(path, rest);
-  const task = createTask(config);
+  const task = createTask(config, checkpoint.saved);
   task.model.loadStateDict(checkpoint.training.model);
   const metrics = { ...task.validate(0), ...task.test() };
   print(
@@ -130,9 +120,17 @@ export function runEval(rawFlags: Flags): number {
   return 0;
 }
 
+/** The number that an option gives. */
+function option(schema: typeof count, flags: Flags, name: string, fallback: number): number {
+  const value = flags[name] ?? fallback;
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const [issue] = result.error.issues;
+  throw new ProjError('invalid-argument', `${flagOf(name)}: ${problemText(issue, value)}`);
+}
+
 /** `sample`: text from the language model of a checkpoint. */
-export function runSample(rawFlags: Flags): number {
-  const flags = atUser(rawFlags);
+export function runSample(flags: Flags): number {
   const path = checkpointPath(flags);
   const { checkpoint, config } = openCheckpoint(path, { device: flags['device'], threads: flags['threads'] });
   const { vocabulary } = checkpoint.saved;
@@ -141,49 +139,34 @@ export function runSample(rawFlags: Flags): number {
       op: 'sample',
       cure: 'Give a checkpoint of docs-gpt, char-gpt or char-lstm',
     });
-  const number = (name: string, fallback: number): number => {
-    const value = Number(flags[name] ?? fallback);
-    if (!Number.isFinite(value) || value < 0)
-      throw new ProjError('invalid-argument', `${name} is ${String(flags[name])}`, {
-        op: 'sample',
-        cure: 'It must be a number, at least 0',
-      });
-    return value;
-  };
   const characters = new CharacterVocabulary(vocabulary);
   const model = createLanguageModel(config, characters.size);
   model.loadStateDict(checkpoint.training.model);
-  const prompt = String(flags['prompt'] ?? '\n');
+  const prompt = String(flags['prompt'] ?? '');
   const text = generateText(model, characters, config.context, {
     prompt,
-    length: number('length', 500),
-    temperature: number('temperature', 0.8),
-    topK: number('topK', 0),
-    seed: number('seed', 0),
+    length: option(countOrZero, flags, 'length', 500),
+    temperature: option(notNegative, flags, 'temperature', 0.8),
+    topK: option(countOrZero, flags, 'topK', 0),
+    seed: option(countOrZero, flags, 'seed', 0),
   });
   print(prompt.trimStart() + text);
   return 0;
 }
 
 /** `bench`: the time of a training step. */
-export async function runBench(rawFlags: Flags): Promise<number> {
-  const { json, runs, ...rest } = atUser(rawFlags);
+export async function runBench({ json, runs: asked, ...rest }: Flags): Promise<number> {
   const config = configOf(rest);
-  const count = Number(runs ?? 30);
-  if (!Number.isInteger(count) || count < 1)
-    throw new ProjError('invalid-argument', `runs is ${String(runs)}`, {
-      op: 'bench',
-      cure: 'It must be a positive integer',
-    });
+  const runs = option(count, { runs: asked }, 'runs', 30);
   useDevice(config);
   manualSeed(config.seed);
   const task = createTask(config);
-  const trainer = new Trainer(task, config, count + 3);
+  const trainer = new Trainer(task, config, runs + 3);
   trainer.warmUp();
   const batch = task.example();
   for (let i = 0; i < 3; i++) trainer.train(batch);
   const times: number[] = [];
-  for (let i = 0; i < count; i++) {
+  for (let i = 0; i < runs; i++) {
     const began = performance.now();
     trainer.train(batch);
     times.push(performance.now() - began);
@@ -198,7 +181,7 @@ export async function runBench(rawFlags: Flags): Promise<number> {
     threads: device.features.threads,
     medianMs,
     minMs: times[0],
-    runs: count,
+    runs,
     itemsPerSecond: (1000 * task.itemsPerStep) / medianMs,
   };
   print(

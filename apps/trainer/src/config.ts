@@ -1,39 +1,33 @@
 /** The settings of a run: what they are, what they may be, and where they come from: flags before environment before file before preset. */
 import { readFileSync } from 'node:fs';
 import { ProjError } from '@proj/kernel';
+import { count, countOrZero, flagOf, notNegative, positive, problemText, share } from 'app-support';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { type PresetName, PRESET_SETTINGS, PRESETS } from './presets.ts';
 
-/** Flags and variables are text. */
-const numeric = (schema: z.ZodNumber) =>
-  z.preprocess((value) => (typeof value === 'string' && value.trim() !== '' ? Number(value) : value), schema);
 const flag = z.preprocess(
   (value) => (value === 'true' || value === '1' ? true : value === 'false' || value === '0' ? false : value),
   z.boolean(),
 );
-const count = numeric(z.number().int().min(1));
-const countOrZero = numeric(z.number().int().min(0));
-const positive = numeric(z.number().positive());
-const share = numeric(z.number().min(0).lt(1));
 
 export const configSchema = z.strictObject({
-  preset: z.enum(PRESETS).default('docs-gpt').describe('what to train'),
+  preset: z.enum(PRESETS).default('docs-gpt').describe('what to train, see below'),
   data: z.string().optional().describe('folder with the data sets (default: PROJ_DATA)'),
   text: z.string().optional().describe('a text file to train a language model on'),
   out: z.string().optional().describe('folder of the run (default: runs/<preset>)'),
-  device: z.string().optional().describe('native, wasm or js (default: the fastest that works)'),
+  device: z.enum(['native', 'wasm', 'js']).optional().describe('native, wasm or js (default: the fastest that works)'),
   threads: count.optional().describe('threads (default: all cores)'),
   seed: countOrZero.default(1).describe('seed of everything random'),
   epochs: count.optional().describe('passes over the training data'),
   steps: count.optional().describe('training steps; instead of epochs'),
   batchSize: count.describe('items in a batch'),
   lr: positive.describe('peak learning rate'),
-  minLr: numeric(z.number().min(0)).default(0).describe('learning rate at the end of the cosine'),
+  minLr: notNegative.default(0).describe('learning rate at the end of the cosine'),
   warmup: countOrZero.default(0).describe('steps in which the learning rate rises'),
-  weightDecay: numeric(z.number().min(0)).default(0).describe('decoupled weight decay of matrices'),
+  weightDecay: notNegative.default(0).describe('decoupled weight decay of matrices'),
   betas2: share.default(0.999).describe('decay of the second moment'),
-  gradClip: numeric(z.number().min(0)).default(0).describe('largest norm of the gradient; 0 for no bound'),
+  gradClip: notNegative.default(0).describe('largest norm of the gradient; 0 for no bound'),
   dropout: share.default(0).describe('share of activations that are dropped'),
   layers: count.default(1).describe('layers of a language model'),
   width: count.default(128).describe('width of the hidden layers'),
@@ -44,10 +38,10 @@ export const configSchema = z.strictObject({
   evalBatches: countOrZero.default(0).describe('batches of a validation under way; 0: all'),
   checkpointEvery: count.default(500).describe('steps between two checkpoints'),
   patience: countOrZero.default(0).describe('validations without improvement before the run stops early; 0: never'),
-  minDelta: numeric(z.number().min(0)).default(0).describe('what counts as an improvement of the validation loss'),
+  minDelta: notNegative.default(0).describe('what counts as an improvement of the validation loss'),
   resume: flag.default(false).describe('go on from the checkpoint in the folder of the run'),
   overwrite: flag.default(false).describe('replace an earlier run in the same folder'),
-  prompt: z.string().default('\n').describe('text to begin the sample at the end with'),
+  prompt: z.string().optional().describe('text to begin the sample at the end with (default: a new line)'),
   sampleLength: countOrZero.default(300).describe('characters of the sample at the end'),
 });
 
@@ -55,11 +49,17 @@ export type TrainConfig = z.infer<typeof configSchema>;
 export type ConfigField = keyof TrainConfig;
 export const CONFIG_FIELDS = Object.keys(configSchema.shape) as ConfigField[];
 
-export const flagOf = (field: string): string => `--${field.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`;
-export const variableOf = (field: string): string =>
-  `PROJ_TRAINER_${field.replace(/[A-Z]/g, (c) => `_${c}`).toUpperCase()}`;
-/** What the command line says about a field. */
-export const describeField = (field: ConfigField): string => configSchema.shape[field].description ?? '';
+export { flagOf };
+const VARIABLES = 'PROJ_TRAINER_';
+const variableOf = (field: string): string => `${VARIABLES}${field.replace(/[A-Z]/g, (c) => `_${c}`).toUpperCase()}`;
+/** What the command line says about a field, with the default of those that no preset sets. */
+export function describeField(field: ConfigField): string {
+  const schema = configSchema.shape[field];
+  const description = schema.description ?? '';
+  if (isSwitch(field) || !(schema instanceof z.ZodDefault)) return description;
+  const ofPreset = PRESETS.some((name) => field in PRESET_SETTINGS[name].settings);
+  return ofPreset ? description : `${description} (default: ${String(schema.def.defaultValue)})`;
+}
 /** Fields that are flags without a value. */
 export const isSwitch = (field: ConfigField): boolean => field === 'resume' || field === 'overwrite';
 
@@ -125,6 +125,13 @@ export function resolveConfig({ flags = {}, environment = {}, file, base }: Conf
   );
   take(flags, flagOf);
 
+  const variables = Object.keys(environment).filter((name) => name.startsWith(VARIABLES));
+  const unknown = variables.filter((name) => !CONFIG_FIELDS.some((field) => variableOf(field) === name));
+  if (unknown.length > 0)
+    throw new ProjError('invalid-argument', `there is no setting ${unknown.join(', ')}`, {
+      cure: `Variables are ${CONFIG_FIELDS.map(variableOf).join(', ')}`,
+    });
+
   const preset = PRESETS.find((name) => name === (user['preset'] ?? base?.['preset'] ?? 'docs-gpt')) as
     PresetName | undefined;
   const start: Record<string, unknown> = { ...(preset === undefined ? {} : PRESET_SETTINGS[preset].settings), ...base };
@@ -152,15 +159,14 @@ export function resolveConfig({ flags = {}, environment = {}, file, base }: Conf
     // With an unknown preset, fields that it would have given are missing too.
     return preset === undefined && field !== 'preset' && !origins.has(field)
       ? ''
-      : `${field}${from(field)}: ${issue.message}, got ${JSON.stringify(user[field] ?? start[field])}`;
+      : `${field}${from(field)}: ${problemText(issue, field in user ? user[field] : start[field])}`;
   });
   function from(field: string): string {
     const origin = origins.get(field);
     return origin === undefined ? '' : ` (from ${origin})`;
   }
-  throw new ProjError(
-    'invalid-argument',
-    `the configuration is wrong: ${problems.filter((text) => text !== '').join('; ')}`,
-    { cure: `Fields are: ${CONFIG_FIELDS.join(', ')}` },
-  );
+  const misnamed = result.error.issues.some(({ code }) => code === 'unrecognized_keys');
+  throw new ProjError('invalid-argument', problems.filter((text) => text !== '').join('; '), {
+    cure: misnamed ? `Fields are ${CONFIG_FIELDS.join(', ')}` : 'train --help says what each may be',
+  });
 }

@@ -16,4 +16,4 @@ export { createTask } from './tasks/index.ts';
 export type { Batch, GenerateOptions, Metrics, Task } from './tasks/task.ts';
 export { EventMessage, frame, TensorBoardWriter } from './reporting/tensorboard.ts';
 export { type LogEntry, readLog, RunLog } from './reporting/run-log.ts';
-export { curvesSvg, lossSeries, terminalChart } from './reporting/curves.ts';
+export { curves, lossSeries, terminalChart } from './reporting/curves.ts';

@@ -6,7 +6,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { readConfigFile, resolveConfig } from '../src/config.ts';
 import { documentationText } from '../src/corpus.ts';
 import { crc32c, maskedCrc32c } from '../src/reporting/crc32c.ts';
-import { curvesSvg, terminalChart, ticks } from '../src/reporting/curves.ts';
+import { terminalChart } from '../src/reporting/curves.ts';
 import { createProgress, formatSeconds } from '../src/reporting/progress.ts';
 import { EventMessage, TensorBoardWriter } from '../src/reporting/tensorboard.ts';
 import { learningRateFactor } from '../src/training/step.ts';
@@ -28,6 +28,11 @@ describe('configuration', () => {
   it('drops the steps of the preset for the epochs of the user', () => {
     expect(resolveConfig({ flags: { preset: 'char-gpt', epochs: 2 } })).toMatchObject({ epochs: 2 });
     expect(resolveConfig({ flags: { preset: 'char-gpt', epochs: 2 } }).steps).toBeUndefined();
+  });
+  it('refuses variables that are no settings', () => {
+    expect(() => resolveConfig({ environment: { PROJ_TRAINER_BATCHSIZE: '4', PROJ_DEVICE: 'js' } })).toThrow(
+      /no setting PROJ_TRAINER_BATCHSIZE\. Variables are .*PROJ_TRAINER_BATCH_SIZE/,
+    );
   });
   it('names every field that is wrong', () => {
     expect(() => resolveConfig({ flags: { lr: -1, context: 'x' } })).toThrow(
@@ -88,24 +93,18 @@ describe('curves', () => {
   const series = [
     { name: 'training loss', points: Array.from({ length: 50 }, (_, i): [number, number] => [i, 3 / (1 + i / 10)]) },
   ];
-  it('are drawn for a terminal and as SVG', () => {
+  it('are drawn for a terminal, as wide as it is', () => {
     const chart = terminalChart(series);
     expect(chart.split('\n').length).toBeGreaterThan(10);
-    const svg = curvesSvg(series, 'a < b');
-    expect(svg).toContain('a &#60; b');
-    const points =
-      /points="([^"]*)"/
-        .exec(svg)?.[1]
-        .split(' ')
-        .map((pair) => pair.split(',').map(Number)) ?? [];
-    expect(points).toHaveLength(50);
-    // Loss falls: y grows downwards.
-    expect(points.every(([x, y], i) => i === 0 || (x > points[i - 1][0] && y >= points[i - 1][1]))).toBe(true);
+    const widest = (columns: number): number =>
+      Math.max(
+        ...terminalChart(series, columns)
+          .split('\n')
+          .map((line) => line.trimEnd().length),
+      );
+    expect(widest(40)).toBeLessThanOrEqual(40);
+    expect(terminalChart(series, 20)).toBe('');
     expect(terminalChart([])).toBe('');
-  });
-  it('have round ticks', () => {
-    expect(ticks(0, 3000)).toEqual([0, 500, 1000, 1500, 2000, 2500, 3000]);
-    expect(ticks(1.3, 3.1)).toEqual([1.5, 2, 2.5, 3]);
   });
 });
 

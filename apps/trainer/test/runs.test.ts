@@ -160,10 +160,31 @@ describe('a run', { timeout: 120_000 }, () => {
     expect(readFileSync(path(`full/${CHECKPOINT_FILE}`)).equals(before)).toBe(true);
   });
 
+  it('ends quietly, with its work saved, when nobody reads its output any more', async () => {
+    const left = start(tiny('left', '--steps', '100000', '--log-every', '1'));
+    await left.until(/step 3\//);
+    left.child.stdout?.destroy();
+    const { status, errors } = await left.done;
+    expect(unexpected(errors)).toBe('\nstopping after this step; press Ctrl-C again to stop at once\n');
+    expect(status).toBe(130);
+    expect(summaryOf('left').ended).toBe('interrupted');
+  });
+
+  it('takes a text without lines, and refuses a prompt of other characters before it trains', async () => {
+    writeFileSync(path('oneline.txt'), 'the cat sat on the mat. '.repeat(100));
+    const args = ['train', ...TINY, '--text', path('oneline.txt'), '--steps', '2', '--out'];
+    const { status, output } = await run([...args, path('oneline')]);
+    expect(status).toBe(0);
+    expect(output).toMatch(/data: .*oneline\.txt \(2,400 characters\)/);
+    const refused = await run([...args, path('refused'), '--prompt', '€']);
+    expect([refused.status, existsSync(path('refused'))]).toEqual([1, false]);
+  });
+
   it('evaluates and samples from what it saved', async () => {
     expect((await run(tiny('used', '--steps', '30'))).status).toBe(0);
     const evaluated = await run(['eval', '--out', path('used'), '--json']);
-    const { metrics, step } = JSON.parse(evaluated.output) as { metrics: Record<string, number>; step: number };
+    const loaded = JSON.parse(evaluated.output) as { metrics: Record<string, number>; step: number };
+    const { metrics, step } = loaded;
     expect(step).toBe(30);
     expect(metrics['valLoss']).toBeCloseTo(summaryOf('used').metrics['valLoss'], 10);
     const sampled = await run(['sample', '--out', path('used'), '--prompt', 'the ', '--length', '40', '--seed', '3']);
@@ -172,6 +193,16 @@ describe('a run', { timeout: 120_000 }, () => {
     expect(
       (await run(['sample', '--out', path('used'), '--prompt', 'the ', '--length', '40', '--seed', '3'])).output,
     ).toBe(sampled.output);
+    // A text with fewer characters, which keep the numbers that the model learnt them by; and one with others.
+    const content = readFileSync(text, 'utf8');
+    const evaluate = (letters: string): ReturnType<typeof run> => {
+      writeFileSync(path('letters.txt'), letters);
+      return run(['eval', '--out', path('used'), '--text', path('letters.txt'), '--json']);
+    };
+    const fewer = JSON.parse((await evaluate(content.replaceAll(/\d/g, 'a'))).output) as typeof loaded;
+    expect(fewer.metrics['valLoss']).toBeLessThan(metrics['valLoss'] + 1);
+    const foreign = await evaluate(content.toUpperCase());
+    expect([foreign.status, foreign.errors]).toEqual([1, expect.stringMatching(/"L" is not in the vocabulary/)]);
     const unknown = await run(['sample', '--out', path('used'), '--prompt', '€']);
     expect([unknown.status, unknown.errors]).toEqual([1, expect.stringMatching(/"€" is not in the vocabulary/)]);
   });
@@ -232,7 +263,13 @@ describe('wrong input', { timeout: 60_000 }, () => {
     ],
     ['an unknown preset', ['--preset', 'resnet'], {}, 2, /preset \(from --preset\): .*docs-gpt/],
     ['an unknown flag', ['--lerning-rate', '1'], {}, 2, /unknown option '--lerning-rate'/],
-    ['an unknown device', [...TINY.slice(0, -1), 'abacus'], {}, 1, /no device "abacus".*Known devices/],
+    [
+      'an unknown device',
+      [...TINY.slice(0, -1), 'abacus'],
+      {},
+      2,
+      /device \(from --device\): must be one of native, wasm, js/,
+    ],
     [
       'a missing data folder',
       ['--preset', 'mlp-mnist', '--data', '/nowhere'],
@@ -240,7 +277,7 @@ describe('wrong input', { timeout: 60_000 }, () => {
       1,
       /no train-images-idx3-ubyte.*--data/,
     ],
-    ['no data folder', ['--preset', 'cnn-mnist'], {}, 1, /no data folder.*PROJ_DATA/],
+    ['no data folder', ['--preset', 'cnn-mnist'], {}, 1, /cnn-mnist needs MNIST.*--data DIR or PROJ_DATA/],
     ['a missing configuration', ['--config', '/nowhere.yaml'], {}, 1, /cannot read the configuration \/nowhere\.yaml/],
   ])('%s is refused', async (name, args, environment, wanted, message) => {
     const { status, errors } = await run(['train', ...args, '--out', path(`bad-${name}`)], environment);

@@ -10,6 +10,9 @@ export const layers: readonly { readonly name: string; readonly packages: readon
   { name: 'research', packages: ['@proj/snn', '@proj/quant-jit', '@proj/operator-bank', '@proj/dynonn'] },
 ];
 
+/** What programs share: the one package under apps/ that others there import. */
+const APP_SUPPORT = 'app-support';
+
 const rankOf = new Map(layers.flatMap((layer, rank) => layer.packages.map((name) => [name, rank] as const)));
 const isDevice = (name: string): boolean => name.startsWith('@proj/device-');
 
@@ -22,6 +25,7 @@ export interface Importer {
 
 /** Why `importer` may not import the workspace package `target`, or undefined when it may. */
 export function forbiddenImport(importer: Importer, target: string): string | undefined {
+  if (target === APP_SUPPORT && importer.kind === 'apps') return undefined;
   const targetRank = rankOf.get(target);
   if (targetRank === undefined) return `${target} is an app or a tool, and nothing imports those`;
   if (target === importer.packageName) return `a package imports its own files by relative path`;

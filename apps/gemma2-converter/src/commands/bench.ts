@@ -3,9 +3,9 @@ import { measurePeaks } from '@proj/device-native';
 import { statSync } from 'node:fs';
 import { describeBytes } from '@proj/quant-jit/file';
 import { openConverted, prepare, tensorBytes } from '../model/open.ts';
-import { count, deviceShape, flag, type Flags, readOptions, userPath } from '../options.ts';
+import { deviceShape, flag, type Flags, readOptions } from '../options.ts';
 import { table } from '../reporting/table.ts';
-import { print, say } from './terminal.ts';
+import { count, print, say, userPath } from 'app-support';
 
 const shape = {
   ...deviceShape,

@@ -5,13 +5,21 @@ import { type Comparison, compareModels, type NamedStudent, type TeacherModel } 
 import { comparisonLegend, comparisonTable, layerBars } from '../comparison/report.ts';
 import { sampleText } from '../comparison/sample.ts';
 import { weightCount } from '../conversion/program.ts';
-import { repositoryText } from '../corpus.ts';
 import { openConverted, useDevice } from '../model/open.ts';
-import { count, deviceShape, flag, type Flags, readOptions, userPath } from '../options.ts';
+import { deviceShape, flag, type Flags, readOptions } from '../options.ts';
 import { z } from 'zod';
-import { type PlotLine, writePlot } from '../reporting/plot.ts';
 import { readTextFile } from './convert.ts';
-import { EXIT_INTERRUPTED, print, say, stopSignal } from './terminal.ts';
+import {
+  count,
+  EXIT_INTERRUPTED,
+  type PlotLine,
+  print,
+  repositoryText,
+  say,
+  stopSignal,
+  userPath,
+  writeLinePlot,
+} from 'app-support';
 
 const shape = {
   ...deviceShape,
@@ -54,11 +62,13 @@ export const layerLines = ({ students }: Comparison): PlotLine[] =>
 /** Draws a comparison by layer. */
 export function plotLayers(path: string, comparison: Comparison): void {
   const count = (comparison.students[0]?.layers ?? []).length;
-  writePlot(path, layerLines(comparison), {
+  writeLinePlot(path, {
+    lines: layerLines(comparison),
     title: 'Relative squared error against the teacher',
     x: 'after layer',
     y: 'relative MSE',
-    ticks: [...Array.from({ length: count }, (_, i) => String(i)), 'logits'],
+    scale: 'logarithmic',
+    names: [...Array.from({ length: count }, (_, i) => String(i)), 'logits'],
   });
 }
 

@@ -1,7 +1,7 @@
 /** A conversation at the terminal: questions line by line, answers as they are written. */
 import { createInterface } from 'node:readline';
 import type { ChatMessage } from '@proj/quant-jit/gemma2';
-import { say, stopSignal } from './terminal.ts';
+import { say, stopSignal } from 'app-support';
 
 /** Writes the answer to what was said so far to stdout, and gives it. */
 export type Answer = (messages: readonly ChatMessage[], signal: AbortSignal) => Promise<string>;

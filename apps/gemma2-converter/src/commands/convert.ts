@@ -6,10 +6,9 @@ import { ProjError } from '@proj/kernel';
 import { z } from 'zod';
 import { describeBytes } from '@proj/quant-jit/file';
 import { convert, type ConversionResult } from '../conversion/convert.ts';
-import { count, flag, type Flags, positive, readOptions, scheme, userPath } from '../options.ts';
+import { flag, type Flags, readOptions, scheme } from '../options.ts';
 import { createProgress, type Progress } from '../reporting/progress.ts';
-
-import { EXIT_INTERRUPTED, print, say, stopSignal } from './terminal.ts';
+import { count, EXIT_INTERRUPTED, positive, print, say, stopSignal, userPath } from 'app-support';
 
 const shape = {
   output: z.string().min(1),

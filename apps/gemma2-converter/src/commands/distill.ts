@@ -1,22 +1,21 @@
 /** `distill`: a student of few bits from a teacher, as a folder to convert. */
 import { z } from 'zod';
-import { repositoryText } from '../corpus.ts';
 import { useDevice } from '../model/open.ts';
-import {
-  count,
-  countOrZero,
-  deviceShape,
-  flag,
-  type Flags,
-  positive,
-  readOptions,
-  scheme,
-  userPath,
-} from '../options.ts';
+import { deviceShape, flag, type Flags, readOptions, scheme } from '../options.ts';
 import { distilStudent } from '../teacher/distil.ts';
 import { openTeacher } from './compare.ts';
 import { readTextFile } from './convert.ts';
-import { EXIT_INTERRUPTED, print, say, stopSignal } from './terminal.ts';
+import {
+  count,
+  countOrZero,
+  EXIT_INTERRUPTED,
+  positive,
+  print,
+  repositoryText,
+  say,
+  stopSignal,
+  userPath,
+} from 'app-support';
 
 const shape = {
   ...deviceShape,

@@ -11,26 +11,16 @@ import type { StepModel } from '@proj/quant-jit/jit';
 import { ProjError } from '@proj/kernel';
 import { type OpenedModel, openConverted, prepare, recordOf, tokenizerOf } from '../model/open.ts';
 import { RememberingDecoder } from '../model/remembering.ts';
-import {
-  count,
-  countOrZero,
-  deviceShape,
-  flag,
-  type Flags,
-  notNegative,
-  readOptions,
-  share,
-  userPath,
-} from '../options.ts';
+import { deviceShape, flag, type Flags, readOptions } from '../options.ts';
 import { converse } from './conversation.ts';
-import { EXIT_INTERRUPTED, say, stopSignal } from './terminal.ts';
+import { count, countOrZero, EXIT_INTERRUPTED, notNegative, partOfOne, say, stopSignal, userPath } from 'app-support';
 
 const shape = {
   ...deviceShape,
   maxTokens: count.default(256),
   temperature: notNegative.default(0.8),
   topK: countOrZero.default(0),
-  topP: share.default(1),
+  topP: partOfOne.default(1),
   repetitionPenalty: notNegative.default(1),
   seed: countOrZero.default(0),
   context: count.optional(),

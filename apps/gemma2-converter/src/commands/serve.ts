@@ -2,9 +2,9 @@
 import { basename, extname } from 'node:path';
 import { z } from 'zod';
 import { describe, openConverted, recordOf, tokenizerOf } from '../model/open.ts';
-import { count, countOrZero, deviceShape, type Flags, notNegative, readOptions, userPath } from '../options.ts';
+import { deviceShape, type Flags, readOptions } from '../options.ts';
 import { ModelServer } from '../server/server.ts';
-import { print, say } from './terminal.ts';
+import { count, countOrZero, notNegative, print, say, userPath } from 'app-support';
 
 const DEFAULT_CONTEXT = 4096;
 const PROMPT_STEP = 64;

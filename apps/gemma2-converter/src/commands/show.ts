@@ -7,9 +7,9 @@ import { bitsPerWeight, type SchemeName, SCHEMES } from '@proj/quant-jit/quantiz
 import { describeBytes } from '@proj/quant-jit/file';
 import { unfusedProgram } from '../comparison/student.ts';
 import { describe, type Description, recordOf, tensorBytes } from '../model/open.ts';
-import { countOrZero, flag, type Flags, readOptions, userPath } from '../options.ts';
+import { flag, type Flags, readOptions } from '../options.ts';
 import { table } from '../reporting/table.ts';
-import { print } from './terminal.ts';
+import { countOrZero, print, userPath } from 'app-support';
 
 const shape = { layer: countOrZero.optional(), machineCode: flag, json: flag } as const;
 

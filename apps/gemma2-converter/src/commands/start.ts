@@ -11,15 +11,24 @@ import { compareModels, type NamedStudent } from '../comparison/compare.ts';
 import { comparisonLegend, comparisonTable } from '../comparison/report.ts';
 import { sampleText } from '../comparison/sample.ts';
 import { convert } from '../conversion/convert.ts';
-import { repositoryText } from '../corpus.ts';
 import { openConverted, useDevice } from '../model/open.ts';
-import { count, countOrZero, deviceShape, flag, type Flags, positive, readOptions, userPath } from '../options.ts';
+import { deviceShape, flag, type Flags, readOptions } from '../options.ts';
 import { createProgress } from '../reporting/progress.ts';
 import { distilStudent } from '../teacher/distil.ts';
 import { type TeacherSettings, trainTeacher } from '../teacher/train.ts';
 import { openTeacher, plotLayers } from './compare.ts';
 import { readTextFile, summaryText } from './convert.ts';
-import { EXIT_INTERRUPTED, print, say, stopSignal } from './terminal.ts';
+import {
+  count,
+  countOrZero,
+  EXIT_INTERRUPTED,
+  positive,
+  print,
+  repositoryText,
+  say,
+  stopSignal,
+  userPath,
+} from 'app-support';
 
 const shape = {
   ...deviceShape,

@@ -1,5 +1,5 @@
 /** What the user sees while work goes on: a bar on a terminal, a line now and then elsewhere. On stderr, so that results can be piped. */
-import { SingleBar } from 'cli-progress';
+import { ProgressBar } from 'app-support';
 
 /** Work that goes from 0 to a total. */
 export interface Progress {
@@ -9,7 +9,8 @@ export interface Progress {
 }
 
 const LINES = 10;
-const MIN_INTERVAL_MS = 100;
+/** Columns for percent and detail. */
+const DETAIL_WIDTH = 40;
 
 /** Begins to show work of `total` units under a title. */
 export function createProgress(
@@ -30,22 +31,17 @@ export function createProgress(
       stop: () => {},
     };
   }
-  const bar = new SingleBar({
+  const bar = new ProgressBar({
+    total,
+    start,
     format: `${title} {bar} {percentage}%  {detail}`,
+    textWidth: title.length + DETAIL_WIDTH,
+    payload: { detail: '' },
+    clear: true,
     stream,
-    hideCursor: true,
-    clearOnComplete: true,
-    barsize: 28,
   });
-  bar.start(total, start, { detail: '' });
-  let last = 0;
   return {
-    update: (done, detail) => {
-      const now = performance.now();
-      if (now - last < MIN_INTERVAL_MS && done < total) return;
-      last = now;
-      bar.update(done, { detail });
-    },
+    update: (done, detail) => bar.update(done, () => ({ detail })),
     stop: () => bar.stop(),
   };
 }

@@ -1,5 +1,5 @@
 /** What the user sees while a run goes on: a bar on a terminal, a line now and then elsewhere. */
-import { SingleBar } from 'cli-progress';
+import { ProgressBar } from 'app-support';
 
 export interface ProgressState {
   readonly step: number;
@@ -29,8 +29,6 @@ export function formatSeconds(seconds: number): string {
 export const formatRate = (rate: number, unit: string): string =>
   `${rate >= 10_000 ? `${(rate / 1000).toFixed(1)}k` : rate.toFixed(rate < 10 ? 2 : 0)} ${unit}/s`;
 
-const MIN_INTERVAL_MS = 100;
-
 /** `every`: steps between two lines where there is no terminal. */
 export function createProgress(
   total: number,
@@ -52,26 +50,23 @@ export function createProgress(
       stop: () => {},
     };
   }
-  const bar = new SingleBar({
+  const bar = new ProgressBar({
+    total,
+    start,
     format: '{bar} {value}/{total}  loss {loss}  {rate}  {left} left',
+    textWidth: 56,
+    payload: { loss: '…', rate: '…', left: '?' },
+    clear: false,
     stream,
-    hideCursor: true,
-    clearOnComplete: false,
-    barsize: 28,
-    etaBuffer: 1,
   });
-  bar.start(total, start, { loss: '…', rate: '…', left: '?' });
-  let last = 0;
   return {
-    update: ({ step, loss, rate, secondsLeft }) => {
-      const now = performance.now();
-      if (now - last < MIN_INTERVAL_MS && step !== total) return;
-      last = now;
-      bar.update(step, { loss: loss.toFixed(4), rate: formatRate(rate, unit), left: formatSeconds(secondsLeft) });
-    },
-    line: (text) => {
-      stream.write(`\r\x1b[K${text}\n`);
-    },
+    update: ({ step, loss, rate, secondsLeft }) =>
+      bar.update(step, () => ({
+        loss: loss.toFixed(4),
+        rate: formatRate(rate, unit),
+        left: formatSeconds(secondsLeft),
+      })),
+    line: (text) => bar.line(text),
     stop: () => bar.stop(),
   };
 }

@@ -1,5 +1,6 @@
 /** Classifying MNIST digits: the last 5,000 training images validate, the 10,000 test images test. */
 import { DataLoader, MNIST, Subset } from '@proj/data';
+import { ProjError } from '@proj/kernel';
 import type { Module } from '@proj/nn';
 import { crossEntropy } from '@proj/nn/functional';
 import { compile, type Tensor } from '@proj/tensor';
@@ -17,6 +18,11 @@ export function createDigitModel(config: TrainConfig): Module {
 }
 
 export function createDigitTask(config: TrainConfig): Task {
+  if (config.data === undefined && !process.env['PROJ_DATA'])
+    throw new ProjError('data-loading', `${config.preset} needs MNIST, and no data folder is given`, {
+      op: 'train',
+      cure: 'Give the folder with train-images-idx3-ubyte (or .gz) and the other three files with --data DIR or PROJ_DATA; docs-gpt needs no data',
+    });
   const all = new MNIST(config.data);
   const held = Math.min(VALIDATION_IMAGES, Math.floor(all.length / 10));
   const train = new Subset(all, range(0, all.length - held));
@@ -47,6 +53,7 @@ export function createDigitTask(config: TrainConfig): Task {
       const [testLoss, testAccuracy] = evaluate(new MNIST(config.data, { train: false }), 0);
       return { testLoss, testAccuracy };
     },
+    source: `MNIST (${train.length.toLocaleString('en')} images)`,
     fingerprint: `${all.length} images, labels ${all.labels.subarray(0, 100).join('')}`,
     saved: {},
   };

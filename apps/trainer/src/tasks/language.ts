@@ -51,9 +51,12 @@ export function readCorpus({ preset, text, data }: Pick<TrainConfig, 'preset' | 
 
 const flat = (logits: Tensor): Tensor => logits.reshape([-1, logits.shape[2]]);
 
-export function createLanguageTask(config: TrainConfig): Task {
+/** `characters` are those of the model, where they are not to be taken from the text. */
+export function createLanguageTask(config: TrainConfig, characters?: string): Task {
   const corpus = readCorpus(config);
-  const vocabulary = new CharacterVocabulary(corpus.text);
+  const vocabulary = new CharacterVocabulary(characters ?? corpus.text);
+  // A prompt that cannot be encoded is better found now than after the training.
+  if (config.prompt !== undefined) vocabulary.encode(config.prompt);
   const { train, validation } = splitText(vocabulary.encode(corpus.text));
   const windows = new TextWindows(train, config.context);
   const held = new TextWindows(validation, config.context);
@@ -85,6 +88,7 @@ export function createLanguageTask(config: TrainConfig): Task {
     loss: (ids, targets) => crossEntropy(flat(model.call(ids)), targets.reshape([-1])),
     validate,
     test: () => ({ bitsPerCharacter: validate(0)['valLoss'] / Math.LN2 }),
+    source: `${corpus.name} (${corpus.text.length.toLocaleString('en')} characters)`,
     fingerprint: `${corpus.text.length} characters, crc32 ${crc32(corpus.text).toString(16)}`,
     saved: { vocabulary: vocabulary.characters.join('') },
     generate: (options) => generateText(model, vocabulary, context, options),
@@ -96,10 +100,12 @@ export function generateText(
   model: LanguageModel,
   vocabulary: CharacterVocabulary,
   context: number,
-  { prompt, length, temperature = 0.8, topK = 0, seed = 0 }: GenerateOptions,
+  { prompt = '', length, temperature = 0.8, topK = 0, seed = 0 }: GenerateOptions,
 ): string {
   const random = new RandomStream(seed);
-  const ids = [...vocabulary.encode(prompt === '' ? vocabulary.characters[0] : prompt)];
+  // Without a prompt the text begins a line, or with the first character there is.
+  const begin = prompt || (vocabulary.characters.includes('\n') ? '\n' : vocabulary.characters[0]);
+  const ids = [...vocabulary.encode(begin)];
   const given = ids.length;
   const wasTraining = model.training;
   model.eval();

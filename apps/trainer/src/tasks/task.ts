@@ -22,6 +22,8 @@ export interface Task {
   validate(batches: number): Metrics;
   /** Metrics of the finished model on data that took no part. */
   test(): Metrics;
+  /** What is trained on, for people. */
+  readonly source: string;
   /** Tells data sets apart: a run goes on only with the data it began with. */
   readonly fingerprint: string;
   /** What else a checkpoint must hold for the model to be of use. */
@@ -31,7 +33,8 @@ export interface Task {
 }
 
 export interface GenerateOptions {
-  readonly prompt: string;
+  /** Default: a new line, or the first character of the vocabulary. */
+  readonly prompt?: string;
   readonly length: number;
   /** Divides the logits (default 0.8); 0 takes the likeliest character. */
   readonly temperature?: number;

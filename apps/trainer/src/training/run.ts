@@ -5,7 +5,8 @@ import { ProjError } from '@proj/kernel';
 import { defaultDevice, manualSeed, setDefaultDevice } from '@proj/tensor';
 import { fileError, writeAtomically } from '@proj/tensor/io';
 import type { TrainConfig } from '../config.ts';
-import { lossSeries, terminalChart, writeCurves } from '../reporting/curves.ts';
+import { writeLinePlot } from 'app-support';
+import { curves, lossSeries, terminalChart } from '../reporting/curves.ts';
 import { createProgress, formatRate, formatSeconds, type Progress } from '../reporting/progress.ts';
 import { type LogEntry, RunLog } from '../reporting/run-log.ts';
 import { TensorBoardWriter } from '../reporting/tensorboard.ts';
@@ -149,11 +150,12 @@ class Run {
   }
 
   async train(): Promise<Summary> {
-    const { unit, itemsPerStep, model } = this.#task;
+    const { unit, itemsPerStep, model, source } = this.#task;
     const parameters = [...model.parameters()].reduce((sum, p) => sum + p.numel(), 0);
     const device = defaultDevice();
     this.#output.write(
-      `${this.#config.preset} on ${device.name} (${device.features.description}, ${device.features.threads} threads): ${parameters.toLocaleString('en')} parameters, ${this.#total} steps of ${itemsPerStep} ${unit}${this.#firstStep > 0 ? `, from step ${this.#firstStep}` : ''}\n`,
+      `${this.#config.preset} on ${device.name}, ${device.features.threads} ${device.features.threads === 1 ? 'thread' : 'threads'}: ${parameters.toLocaleString('en')} parameters\n` +
+        `data: ${source}, ${this.#total} steps of ${itemsPerStep} ${unit}${this.#firstStep > 0 ? `, from step ${this.#firstStep}` : ''}\n`,
     );
     const progress = createProgress(this.#total, this.#firstStep, unit, this.#config.logEvery, this.#output);
     let ended: Summary['ended'];
@@ -296,7 +298,7 @@ class Run {
     const { preset, prompt, sampleLength, seed } = this.#config;
     const sample =
       ended !== 'interrupted' && sampleLength > 0
-        ? this.#task.generate?.({ prompt, length: sampleLength, seed })
+        ? this.#task.generate?.({ ...(prompt === undefined ? {} : { prompt }), length: sampleLength, seed })
         : undefined;
     const summary: Summary = {
       preset,
@@ -316,12 +318,12 @@ class Run {
       new TextEncoder().encode(`${JSON.stringify(summary, null, 2)}\n`),
     ]);
     const series = lossSeries(this.#log.entries);
-    writeCurves(this.#path('curves.svg'), series, preset);
+    writeLinePlot(this.#path('curves.svg'), curves(series, preset));
     const print = (text: string): void => void this.#output.write(`${text}\n`);
     if (ended === 'interrupted') print(`interrupted at step ${step}; go on with --resume --out ${this.#folder}`);
     else {
       if (sample !== undefined) print(`\na sample:\n${sample}\n`);
-      const chart = terminalChart(series);
+      const chart = terminalChart(series, this.#output.columns);
       if (chart !== '') print(chart);
     }
     print(

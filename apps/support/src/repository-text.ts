@@ -1,4 +1,4 @@
-/** The text that ships with the repository: its pages, then the comments that document its source. What the default run trains on, and what `compare` reads without --text. */
+/** The repository's own text: its pages, then the comments that document its source. What programs train on when they are given nothing. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -24,7 +24,7 @@ const commentsOf = (source: string): string =>
     inside.replaceAll(/^[ \t]*\*[ \t]?/gm, '').trim(),
   ).join('\n');
 
-/** The repository's own text, in an order that does not change. */
+/** The text, in an order that does not change. @throws ProjError `data-loading` outside of the repository. */
 export function repositoryText(repository = REPOSITORY): string {
   const parts: string[] = [];
   for (const path of filesOf(repository, '.md')) parts.push(readFileSync(path, 'utf8'));

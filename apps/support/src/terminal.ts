@@ -1,4 +1,5 @@
-/** How commands talk, and how Ctrl-C reaches them. */
+/** How programs talk, where the user stands, and how Ctrl-C reaches what runs. */
+import { resolve } from 'node:path';
 
 /** Exit status of what was interrupted. */
 export const EXIT_INTERRUPTED = 130;
@@ -6,6 +7,11 @@ export const EXIT_INTERRUPTED = 130;
 export const print = (text: string): void => void process.stdout.write(`${text}\n`);
 /** What goes on. */
 export const say = (text: string): void => void process.stderr.write(`${text}\n`);
+
+/** Where the user stands: npm and pnpm change the folder before they start a script. */
+export const userFolder = (): string => process.env['INIT_CWD'] || process.cwd();
+/** A path that counts from where the user stands. */
+export const userPath = (path: string): string => resolve(userFolder(), path);
 
 /** A signal that Ctrl-C (or SIGTERM) aborts; the second one ends the program. */
 export function stopSignal(message: string): { readonly signal: AbortSignal; release(): void } {

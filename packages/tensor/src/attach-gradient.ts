@@ -1,7 +1,7 @@
 /** Values computed one way whose gradient is given by a formula: the value passes through an operation that copies it and carries the formula. */
 import { buildKernel, DTYPES } from '@proj/kernel';
 import { defineOp } from './define-op.ts';
-import { elementCount, isGradEnabled } from './graph/node.ts';
+import { elementCount, isComplexType, isGradEnabled } from './graph/node.ts';
 import type { Tensor } from './tensor.ts';
 
 /** Gradients of the inputs from that of the value. */
@@ -18,7 +18,8 @@ const withGradient = defineOp<{ readonly formula: Formula }>({
       const out = b.buffer('out', DTYPES[dtype].scalar, 'write');
       b.for(b.begin, b.end, 1, [], (i) => b.store(out, i, b.load(sources[0], i)));
     });
-    return { launches: [{ kernel, begin: 0, end: elementCount(shape), grain: 16384, align: 1 }], workspaceBytes: 0 };
+    const end = elementCount(shape) * (isComplexType(dtype) ? 2 : 1);
+    return { launches: [{ kernel, begin: 0, end, grain: 16384, align: 1 }], workspaceBytes: 0 };
   },
   vjp: ([gradient], [, ...inputs], [value], { formula }) => [
     null,

@@ -22,7 +22,6 @@ import {
 import { fft, fft2, fftfreq, fftshift, hfft, ifft, irfft, rfft } from '@proj/tensor/fft';
 import { npyBytes, parseNpy, loadSafetensors, safetensorsBytes } from '@proj/tensor/io';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { expectTensor } from './support/expect-tensor.ts';
 
 beforeAll(() => setDefaultDevice('js'));
 

@@ -243,9 +243,12 @@ export function normalize(input: Tensor, { p = 2, dim = 1, eps = 1e-12 }: Normal
 export function vectorNorm(x: Tensor, p: number, dim: number): Tensor {
   if (p === Infinity) return x.abs().amax(dim, { keepdim: true });
   if (p === -Infinity) return x.abs().amin(dim, { keepdim: true });
-  if (p === 0) return x.ne(0).sum(dim, { keepdim: true, dtype: x.dtype });
+  if (p === 0) return x.ne(0).sum(dim, { keepdim: true, dtype: x.isComplex() ? x.real().dtype : x.dtype });
   if (p === 1) return x.abs().sum(dim, { keepdim: true });
-  if (p === 2) return safeRoot(x.mul(x).sum(dim, { keepdim: true }));
+  if (p === 2) {
+    const square = x.isComplex() ? x.real().square().add(x.imag().square()) : x.mul(x);
+    return safeRoot(square.sum(dim, { keepdim: true }));
+  }
   return x
     .abs()
     .pow(p)

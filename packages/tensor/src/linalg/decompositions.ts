@@ -16,9 +16,9 @@ const upperOf = (upper: boolean | UpperOption): boolean =>
 /** L with A = L Lᵀ (or the upper factor). Errors: A is not positive definite. */
 export function cholesky(A: Tensor, upper: boolean | UpperOption = false): Tensor {
   requireMatrix('cholesky', A, true);
-  const { L, info } = choleskyParts(upperOf(upper) ? A.mT : A);
+  const { L, info } = choleskyParts(A, upperOf(upper));
   requireZero('cholesky', info, notPositive);
-  return upperOf(upper) ? L.mT : L;
+  return upperOf(upper) ? L.mH : L;
 }
 /** As {@link cholesky}, with an error code instead of an error. */
 export function choleskyEx(
@@ -26,12 +26,12 @@ export function choleskyEx(
   { upper = false }: UpperOption & { checkErrors?: boolean } = {},
 ): { L: Tensor; info: Tensor } {
   requireMatrix('choleskyEx', A, true);
-  const { L, info } = choleskyParts(upper ? A.mT : A);
-  return { L: upper ? L.mT : L, info };
+  const { L, info } = choleskyParts(A, upper);
+  return { L: upper ? L.mH : L, info };
 }
 /** The gradient of a factor from that of the matrix: every entry counts, although only a triangle is read. */
 const factorGradient = (gradient: Tensor, factor: Tensor, upper: boolean): Tensor => {
-  const symmetric = gradient.add(gradient.mT);
+  const symmetric = gradient.add(gradient.mH);
   return upper ? matmul(factor, symmetric) : matmul(symmetric, factor);
 };
 /** The inverse of a matrix from its Cholesky factor. */
@@ -40,7 +40,7 @@ export function choleskyInverse(input: Tensor, upper: boolean | UpperOption = fa
   const isUpper = upperOf(upper);
   const plain = input.detach();
   const inverse = solveTriangular(plain, identityOf(input, rowsOf(input)).expand(input.shape), { upper: isUpper });
-  const value = isUpper ? matmul(inverse, inverse.mT) : matmul(inverse.mT, inverse);
+  const value = isUpper ? matmul(inverse, inverse.mH) : matmul(inverse.mH, inverse);
   return attachGradient(value, [input], (g, [factor], x) => [
     factorGradient(matmul(matmul(x, g), x).neg(), factor, isUpper),
   ]);
@@ -51,11 +51,11 @@ export function choleskySolve(B: Tensor, L: Tensor, upper: boolean | UpperOption
   const isUpper = upperOf(upper);
   const apply = (right: Tensor, factor: Tensor): Tensor =>
     isUpper
-      ? solveTriangular(factor, solveTriangular(factor.mT, right, { upper: false }), { upper: true })
-      : solveTriangular(factor.mT, solveTriangular(factor, right, { upper: false }), { upper: true });
+      ? solveTriangular(factor, solveTriangular(factor.mH, right, { upper: false }), { upper: true })
+      : solveTriangular(factor.mH, solveTriangular(factor, right, { upper: false }), { upper: true });
   return attachGradient(apply(B.detach(), L.detach()), [B, L], (g, [b, factor], x) => {
     const gradB = choleskySolve(g, factor, isUpper);
-    return [sumBatch(gradB, b), sumBatch(factorGradient(matmul(gradB, x.mT).neg(), factor, isUpper), factor)];
+    return [sumBatch(gradB, b), sumBatch(factorGradient(matmul(gradB, x.mH).neg(), factor, isUpper), factor)];
   });
 }
 
@@ -93,7 +93,7 @@ export function luSolve(
   { left = true, adjoint = false }: { left?: boolean; adjoint?: boolean } = {},
 ): Tensor {
   requireMatrix('luSolve', LU, true);
-  return left ? solveWithLu(LU, pivots, B, adjoint) : solveWithLu(LU, pivots, B.mT, !adjoint).mT;
+  return left ? solveWithLu(LU, pivots, B, adjoint) : solveWithLu(LU, pivots, B.mH, !adjoint).mH;
 }
 /** torch.lu: the compact form, the row swaps and, if asked for, the error codes. */
 export function legacyLu(
@@ -151,8 +151,8 @@ function applyReflectors(vectors: Tensor, tau: Tensor, target: Tensor, firstToLa
   for (let step = 0; step < k; step++) {
     const i = firstToLast ? step : k - 1 - step;
     const v = V.narrow(-1, i, 1);
-    const factor = tau.narrow(-1, i, 1).unsqueeze(-1);
-    result = result.sub(v.mul(factor).matmul(v.mT.matmul(result)));
+    const factor = (firstToLast ? tau.conj() : tau).narrow(-1, i, 1).unsqueeze(-1);
+    result = result.sub(v.mul(factor).matmul(v.mH.matmul(result)));
   }
   return result;
 }
@@ -189,10 +189,10 @@ export function ormqr(
       shapes: [input.shape, tau.shape, other.shape],
     });
   }
-  // C Q = (Qᵀ Cᵀ)ᵀ.
+  // C Q = (Qᴴ Cᴴ)ᴴ.
   return onLeft
     ? applyReflectors(input, tau, other, transposed)
-    : applyReflectors(input, tau, other.mT, !transposed).mT;
+    : applyReflectors(input, tau, other.mH, !transposed).mH;
 }
 
 const isUpper = (UPLO: string | { UPLO?: string }): boolean => {
@@ -257,7 +257,7 @@ export function legacySvd(
         ? computeUv
         : (computeUv.computeUv ?? true);
   const { U, S, Vh } = svdParts(input, !thin);
-  if (withVectors) return { U, S, V: Vh.mT };
+  if (withVectors) return { U, S, V: Vh.mH };
   const lead = input.shape.slice(0, -2);
   return {
     U: zerosOf(input, [...lead, rowsOf(input), rowsOf(input)]),
@@ -275,7 +275,7 @@ export function svdLowrank(
   const matrix = given.M === null || given.M === undefined ? A : A.sub(given.M);
   const { U, S, Vh } = svdParts(matrix, false);
   const count = Math.min(given.q ?? 6, S.shape[S.ndim - 1]);
-  return { U: U.narrow(-1, 0, count), S: S.narrow(-1, 0, count), V: Vh.mT.narrow(-1, 0, count) };
+  return { U: U.narrow(-1, 0, count), S: S.narrow(-1, 0, count), V: Vh.mH.narrow(-1, 0, count) };
 }
 /** Principal components: singular values and vectors of the centred matrix. */
 export function pcaLowrank(

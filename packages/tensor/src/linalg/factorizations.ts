@@ -4,15 +4,16 @@ import { attachGradient } from '../attach-gradient.ts';
 import { concatenate } from '../ops/joining.ts';
 import { matmul } from '../ops/products.ts';
 import type { Tensor } from '../tensor.ts';
-import { householderKernel, reflectorsKernel, singularValuesKernel, symmetricEigenKernel } from './kernels.ts';
-import { batchOf, columnsOf, cut, identityOf, rowsOf, toKernel, zerosOf } from './shared.ts';
+import { isComplexDType, toReal } from '../promotion.ts';
+import { batchOf, blocksOf, columnsOf, cut, identityOf, kernelsFor, rowsOf, toKernel, zerosOf } from './shared.ts';
 import { solveTriangular } from './solving.ts';
 
 /** Householder vectors below R, and their factors. */
 export function householder(A: Tensor): { a: Tensor; tau: Tensor } {
   const [m, n, batch] = [rowsOf(A), columnsOf(A), batchOf(A)];
-  const packed = householderKernel(toKernel(A));
-  return { a: cut(packed, 0, batch, [m, n], A.dtype), tau: cut(packed, m * n, batch, [Math.min(m, n)], A.dtype) };
+  const packed = kernelsFor(A).householder(toKernel(A));
+  const behind = blocksOf(A) * m * n;
+  return { a: cut(packed, 0, batch, [m, n], A.dtype), tau: cut(packed, behind, batch, [Math.min(m, n)], A.dtype) };
 }
 
 export type QrMode = 'reduced' | 'complete' | 'r';
@@ -20,16 +21,18 @@ export type QrMode = 'reduced' | 'complete' | 'r';
 export function qrParts(A: Tensor, mode: QrMode): { Q: Tensor; R: Tensor } {
   const [m, n, batch] = [rowsOf(A), columnsOf(A), batchOf(A)];
   const k = Math.min(m, n);
-  const packed = householderKernel(toKernel(A));
+  const kernels = kernelsFor(A);
+  const blocks = blocksOf(A);
+  const packed = kernels.householder(toKernel(A));
   const columns = mode === 'complete' ? m : k;
-  const vectors = packed.narrow(1, 0, m * n).reshape([packed.shape[0], m, n]);
-  const tau = packed.narrow(1, m * n, k).unsqueeze(-1);
+  const vectors = packed.narrow(1, 0, blocks * m * n).reshape([packed.shape[0], blocks * m, n]);
+  const tau = packed.narrow(1, blocks * m * n, blocks * k).unsqueeze(-1);
   const plainR = cut(packed, 0, batch, [m, n], A.dtype).narrow(-2, 0, columns).triu();
   const plainQ =
     mode === 'r'
       ? zerosOf(A, [0])
       : cut(
-          reflectorsKernel(vectors, tau, zerosOf(packed, [packed.shape[0], m, columns])),
+          kernels.reflectors(vectors, tau, zerosOf(packed, [packed.shape[0], blocks * m, columns])),
           0,
           batch,
           [m, columns],
@@ -52,17 +55,22 @@ function qrBackward(gQ: Tensor | null, gR: Tensor | null, Q: Tensor, R: Tensor):
     const [U, V] = [R.narrow(-1, 0, m), R.narrow(-1, m, n - m)];
     const gV = gR?.narrow(-1, m, n - m) ?? null;
     const Y = matmul(Q, V);
-    const toQ = gV === null ? gQ : addNull(gQ, matmul(Y, gV.mT));
+    const toQ = gV === null ? gQ : addNull(gQ, matmul(Y, gV.mH));
     const left = qrBackward(toQ, gR?.narrow(-1, 0, m) ?? null, Q, U);
     const right = gV === null ? zerosOf(Y, Y.shape) : matmul(Q, gV);
     return concatenate([left, right], left.ndim - 1, 'qr');
   }
-  let M = gR === null ? null : matmul(R, gR.triu().mT);
-  if (gQ !== null) M = addNull(M, matmul(gQ.mT, Q).neg());
-  const symmetric = (x: Tensor): Tensor => x.tril().add(x.tril(-1).mT);
-  const inner = addNull(gQ, matmul(Q, symmetric(M as Tensor)));
+  let M = gR === null ? null : matmul(R, gR.triu().mH);
+  if (gQ !== null) M = addNull(M, matmul(gQ.mH, Q).neg());
+  const inner = addNull(gQ, matmul(Q, hermitian(M as Tensor)));
   // X R^-T: the triangular solve from the right.
-  return solveTriangular(R.mT, inner, { upper: false, left: false });
+  return solveTriangular(R.mH, inner, { upper: false, left: false });
+}
+/** The lower triangle mirrored into the upper one. */
+function hermitian(x: Tensor): Tensor {
+  if (!isComplexDType(x.dtype)) return x.tril().add(x.tril(-1).mT);
+  const below = x.tril(-1);
+  return below.add(below.mH).add(x.real().diagonal({ dim1: -2, dim2: -1 }).diagEmbed());
 }
 const addNull = (a: Tensor | null, b: Tensor): Tensor => (a === null ? b : a.add(b));
 
@@ -76,18 +84,24 @@ function inverseGaps(values: Tensor): Tensor {
 /** Eigenvalues (ascending) and eigenvectors of symmetric matrices. */
 export function symmetricEigen(A: Tensor, upper: boolean): { eigenvalues: Tensor; eigenvectors: Tensor } {
   const [n, batch] = [rowsOf(A), batchOf(A)];
-  const packed = symmetricEigenKernel(toKernel(upper ? A.mT : A));
-  const values = cut(packed, 0, batch, [n], A.dtype);
+  const packed = kernelsFor(A).symmetricEigen(toKernel(upper ? A.mH : A));
+  const values = cut(packed, 0, batch, [n], toReal(A.dtype));
   const vectors = cut(packed, n, batch, [n, n], A.dtype);
   const eigenvalues: Tensor = attachGradient(values, [A], (g) => [
-    matmul(eigenvectors.mul(g.unsqueeze(-2)), eigenvectors.mT),
+    matmul(eigenvectors.mul(g.unsqueeze(-2)), eigenvectors.mH),
   ]);
   const eigenvectors: Tensor = attachGradient(vectors, [A], (g) => {
-    const projected = matmul(eigenvectors.mT, g).mul(inverseGaps(eigenvalues));
-    return [matmul(matmul(eigenvectors, projected), eigenvectors.mT)];
+    const projected = matmul(eigenvectors.mH, g).mul(inverseGaps(eigenvalues));
+    return [matmul(matmul(eigenvectors, projected), eigenvectors.mH)];
   });
   return { eigenvalues, eigenvectors };
 }
+
+/** What the gradient has along the phases of the singular vectors: i·Im(diagonal) / S. */
+const phases = (skew: Tensor, S: Tensor): Tensor => {
+  const diagonal = skew.diagonal({ dim1: -2, dim2: -1 });
+  return diagonal.sub(diagonal.conj()).div(S.mul(2)).diagEmbed();
+};
 
 export interface SvdParts {
   readonly U: Tensor;
@@ -98,40 +112,40 @@ export interface SvdParts {
 export function svdParts(A: Tensor, fullMatrices: boolean): SvdParts {
   const [m, n, batch] = [rowsOf(A), columnsOf(A), batchOf(A)];
   if (m < n) {
-    const { U, S, Vh } = svdParts(A.mT, fullMatrices);
-    return { U: Vh.mT, S, Vh: U.mT };
+    const { U, S, Vh } = svdParts(A.mH, fullMatrices);
+    return { U: Vh.mH, S, Vh: U.mH };
   }
-  const packed = singularValuesKernel(toKernel(A));
-  const plainS = cut(packed, 0, batch, [n], A.dtype);
+  const packed = kernelsFor(A).singularValues(toKernel(A));
+  const plainS = cut(packed, 0, batch, [n], toReal(A.dtype));
   const plainV = cut(packed, n, batch, [n, n], A.dtype);
-  const plainU = cut(packed, n + n * n, batch, [m, m], A.dtype);
-  const S: Tensor = attachGradient(plainS, [A], (g) => [matmul(U.narrow(-1, 0, n).mul(g.unsqueeze(-2)), V.mT)]);
+  const plainU = cut(packed, n + blocksOf(A) * n * n, batch, [m, m], A.dtype);
+  const S: Tensor = attachGradient(plainS, [A], (g) => [matmul(U.narrow(-1, 0, n).mul(g.unsqueeze(-2)), V.mH)]);
   const U: Tensor = attachGradient(fullMatrices ? plainU : plainU.narrow(-1, 0, n), [A], (g) => {
     if (fullMatrices && m > n)
       throw new ProjError('autograd', 'the full factor has no gradient', {
         op: 'svd',
         cure: 'Use fullMatrices: false',
       });
-    const skew = matmul(U.mT, g);
+    const skew = matmul(U.mH, g);
     const inner = skew
-      .sub(skew.mT)
+      .sub(skew.mH)
       .mul(inverseGaps(S.mul(S)))
       .mul(S.unsqueeze(-2));
-    let result = matmul(matmul(U, inner), V.mT);
+    let result = matmul(matmul(U, isComplexDType(A.dtype) ? inner.add(phases(skew, S)) : inner), V.mH);
     if (m > n) {
       const scaled = g.div(S.unsqueeze(-2));
-      result = result.add(matmul(scaled.sub(matmul(U, matmul(U.mT, scaled))), V.mT));
+      result = result.add(matmul(scaled.sub(matmul(U, matmul(U.mH, scaled))), V.mH));
     }
     return [result];
   });
   const V: Tensor = attachGradient(plainV, [A], (g) => {
     const thin = U.narrow(-1, 0, n);
-    const skew = matmul(V.mT, g);
+    const skew = matmul(V.mH, g);
     const inner = skew
-      .sub(skew.mT)
+      .sub(skew.mH)
       .mul(inverseGaps(S.mul(S)))
       .mul(S.unsqueeze(-1));
-    return [matmul(matmul(thin, inner), V.mT)];
+    return [matmul(matmul(thin, inner), V.mH)];
   });
-  return { U, S, Vh: V.mT };
+  return { U, S, Vh: V.mH };
 }

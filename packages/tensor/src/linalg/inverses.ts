@@ -6,6 +6,7 @@ import { arange } from '../ops/creation.ts';
 import { where } from '../ops/elementwise.ts';
 import { multiplyChain } from '../ops/einsum.ts';
 import { matmul } from '../ops/products.ts';
+import { isComplexDType, toReal } from '../promotion.ts';
 import { Tensor, wrap } from '../tensor.ts';
 import { svdParts, symmetricEigen } from './factorizations.ts';
 import { matrixNorm } from './norms.ts';
@@ -52,7 +53,7 @@ function inverseParts(op: string, A: Tensor): { inverse: Tensor; info: Tensor } 
   requireMatrix(op, A, true);
   const n = rowsOf(A);
   const { X, info } = solveMatrix(A.detach(), identityOf(A, n).expand(A.shape));
-  return { inverse: attachGradient(X, [A], (g, _, y) => [matmul(matmul(y.mT, g), y.mT).neg()]), info };
+  return { inverse: attachGradient(X, [A], (g, _, y) => [matmul(matmul(y.mH, g), y.mH).neg()]), info };
 }
 /** The inverse. Errors: A is singular. */
 export function inv(A: Tensor): Tensor {
@@ -70,8 +71,8 @@ function cofactors(A: Tensor): Tensor {
   const { U, S, Vh } = svdParts(A, false);
   const n = rowsOf(A);
   const unit = identityOf(A, n);
-  const others = where(unit.eq(1), unit, S.unsqueeze(-2).expand([...batchOf(A), n, n])).prod(-1);
-  const sign = determinant(U, cofactors).mul(determinant(Vh, cofactors)).unsqueeze(-1).unsqueeze(-1);
+  const others = where(unit.eq(1), identityOf(S, n), S.unsqueeze(-2).expand([...batchOf(A), n, n])).prod(-1);
+  const sign = determinant(U, cofactors).mul(determinant(Vh, cofactors)).conj().unsqueeze(-1).unsqueeze(-1);
   return matmul(U.mul(others.unsqueeze(-2)), Vh).mul(sign);
 }
 /** The determinant. */
@@ -88,6 +89,7 @@ export function slogdet(A: Tensor): { sign: Tensor; logabsdet: Tensor } {
 /** Logarithm of the determinant; NaN where it is negative. */
 export function logdet(A: Tensor): Tensor {
   const { sign, logabsdet } = slogdet(A);
+  if (isComplexDType(A.dtype)) return sign.log().add(logabsdet);
   // The NaN is added, so that the gradient stays that of the logarithm of the size.
   return logabsdet.add(where(sign.lt(0), Number.NaN, zerosOf(logabsdet, logabsdet.shape)));
 }
@@ -99,7 +101,7 @@ export interface RankOptions {
   readonly rcond?: number | Tensor | null;
   readonly hermitian?: boolean;
 }
-const epsilon = (x: Tensor): number => (x.dtype === 'float64' ? 2 ** -52 : 2 ** -23);
+const epsilon = (x: Tensor): number => (toReal(x.dtype) === 'float64' ? 2 ** -52 : 2 ** -23);
 /** Singular values at or below this count as zero: max(atol, rtol · largest). */
 function cutoff(A: Tensor, S: Tensor, atol: number | Tensor | null, rtol: number | Tensor | null): Tensor {
   const largest = S.shape[S.ndim - 1] === 0 ? zerosOf(S, S.shape.slice(0, -1)) : S.amax(-1);
@@ -139,15 +141,15 @@ export function pinv(A: Tensor, rcond?: number | Tensor | RankOptions | null, op
   };
   if (hermitian) {
     const { eigenvalues, eigenvectors } = symmetricEigen(plain, false);
-    value = matmul(eigenvectors.mul(inverted(eigenvalues).unsqueeze(-2)), eigenvectors.mT);
+    value = matmul(eigenvectors.mul(inverted(eigenvalues).unsqueeze(-2)), eigenvectors.mH);
   } else {
     const { U, S, Vh } = svdParts(plain, false);
-    value = matmul(Vh.mT.mul(inverted(S).unsqueeze(-2)), U.mT);
+    value = matmul(Vh.mH.mul(inverted(S).unsqueeze(-2)), U.mH);
   }
   return attachGradient(value, [A], (g, [a], P) => {
-    const term1 = matmul(matmul(P.mT, g), P.mT).neg();
-    const GP = matmul(matmul(g.mT, P), P.mT);
-    const PG = matmul(matmul(P.mT, P), g.mT);
+    const term1 = matmul(matmul(P.mH, g), P.mH).neg();
+    const GP = matmul(matmul(g.mH, P), P.mH);
+    const PG = matmul(matmul(P.mH, P), g.mH);
     const term2 = GP.sub(matmul(a, matmul(P, GP)));
     const term3 = PG.sub(matmul(matmul(PG, P), a));
     return [term1.add(term2).add(term3)];
@@ -202,8 +204,11 @@ export function lstsq(
   const withRank = driver !== 'gels';
   const rank = withRank ? matrixRank(A, { rtol: tolerance }) : zerosOf(A, [0], 'int64');
   const full = withRank ? rank.numel() === 0 || rank.toFlatArray().every((r) => r === n) : true;
-  const residuals = m > n && full ? matmul(A, X).sub(columns).square().sum(-2) : zerosOf(A, [0]);
-  const singularValues = driver === 'gelsd' || driver === 'gelss' ? svdParts(A.detach(), false).S : zerosOf(A, [0]);
+  const measured = driver !== null && driver !== 'gelsy';
+  const residuals =
+    measured && m > n && full ? matmul(A, X).sub(columns).abs().square().sum(-2) : zerosOf(A, [0], toReal(A.dtype));
+  const singularValues =
+    driver === 'gelsd' || driver === 'gelss' ? svdParts(A.detach(), false).S : zerosOf(A, [0], toReal(A.dtype));
   return {
     solution: vector ? X.squeeze(-1) : X,
     residuals: vector && residuals.numel() > 0 ? residuals.squeeze(-1) : residuals,
@@ -230,7 +235,7 @@ export function matrixExp(A: Tensor): Tensor {
   requireMatrix('matrixExp', A, true);
   if (A.numel() === 0) return A;
   const n = rowsOf(A);
-  const x = A.double();
+  const x = isComplexDType(A.dtype) ? A.cdouble() : A.double();
   const norm = x.detach().abs().sum(-2).amax(-1, { keepdim: true }).unsqueeze(-1);
   const halvings = norm.log2().ceil().clamp(0, 14);
   const scaled = x.mul(halvings.neg().exp2());
@@ -302,7 +307,7 @@ export function vecdot(x: Tensor, y: Tensor, { dim = -1 }: { dim?: number } = {}
 /** Ratio of the largest to the smallest singular value, or of norms: how much an error may grow. */
 export function cond(A: Tensor, p: number | string | null = null): Tensor {
   requireMatrix('cond', A);
-  if (A.numel() === 0) return zerosOf(A, batchOf(A));
+  if (A.numel() === 0) return zerosOf(A, batchOf(A), toReal(A.dtype));
   if (p === null || p === 2 || p === -2) {
     const { S } = svdParts(A, false);
     const k = S.shape[S.ndim - 1];

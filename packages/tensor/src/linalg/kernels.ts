@@ -8,7 +8,7 @@ const identity = (s: Steps, to: Grid, rows: number, columns: number): void =>
   s.each(0, rows, (i) => s.each(0, columns, (j) => to.set(i, j, s.b.select(s.b.eq(i, j), s.number(1), s.number(0)))));
 
 /** [m, n] → L and U in one matrix (m·n), then the row that was swapped with row k (min(m, n)), from 0. */
-export const luKernel = batchedOp({
+const lu = batchedOp({
   name: 'lu',
   size: ([[, m, n]]) => m * n + Math.min(m, n),
   body: (s, [a], out, [[, m, n]]) => {
@@ -37,7 +37,7 @@ export const luKernel = batchedOp({
 });
 
 /** [n, n] → lower Cholesky factor (n·n), then 0, or the order of the leading minor that is not positive. Reads the lower triangle. */
-export const choleskyKernel = batchedOp({
+const cholesky = batchedOp({
   name: 'cholesky',
   size: ([[, n]]) => n * n + 1,
   body: (s, [a], out, [[, n]]) => {
@@ -86,14 +86,6 @@ const substitution = (name: string, upper: boolean, unit: boolean): ReturnType<t
       });
     },
   });
-const SUBSTITUTIONS = {
-  lower: substitution('solveLower', false, false),
-  lowerUnit: substitution('solveLowerUnit', false, true),
-  upper: substitution('solveUpper', true, false),
-  upperUnit: substitution('solveUpperUnit', true, true),
-};
-export const substitutionKernel = (upper: boolean, unit: boolean): ReturnType<typeof batchedOp> =>
-  SUBSTITUTIONS[`${upper ? 'upper' : 'lower'}${unit ? 'Unit' : ''}`];
 
 /** Row swaps as LAPACK lists them (from 1) → the permutation matrix P (m·m) with A = P L U. */
 export const permutationKernel = batchedOp({
@@ -111,7 +103,7 @@ export const permutationKernel = batchedOp({
 });
 
 /** [m, n] → Householder vectors below R (m·n), then their factors (min(m, n)); LAPACK's geqrf. */
-export const householderKernel = batchedOp({
+const householder = batchedOp({
   name: 'geqrf',
   size: ([[, m, n]]) => m * n + Math.min(m, n),
   body: (s, [a], out, [[, m, n]]) => {
@@ -148,7 +140,7 @@ export const householderKernel = batchedOp({
 });
 
 /** Vectors [m, n] and factors [k, 1] → the first columns of their product Q: m·n, or m·m when the third input is [1, m, m]. */
-export const reflectorsKernel = batchedOp({
+const reflectors = batchedOp({
   name: 'orgqr',
   size: ([, , [, m, columns]]) => m * columns,
   body: (s, [v, tau], out, [, [, k], [, m, columns]]) => {
@@ -175,7 +167,7 @@ export const reflectorsKernel = batchedOp({
 const SWEEPS = 24;
 
 /** Symmetric [n, n] (its lower triangle) → eigenvalues, ascending (n), then eigenvectors in columns (n·n), by cyclic Jacobi rotations; n·n more as scratch. */
-export const symmetricEigenKernel = batchedOp({
+const symmetricEigen = batchedOp({
   name: 'eigh',
   size: ([[, n]]) => n + 2 * n * n,
   body: (s, [a], out, [[, n]]) => {
@@ -243,7 +235,7 @@ function sortColumns(
  * [m, n] with m >= n → singular values, descending (n), V (n·n), then U (m·m), by one-sided Jacobi rotations. Columns of U beyond the
  * rank are completed to an orthonormal basis.
  */
-export const singularValuesKernel = batchedOp({
+const singularValues = batchedOp({
   name: 'svd',
   size: ([[, m, n]]) => n + n * n + m * m,
   body: (s, [a], out, [[, m, n]]) => {
@@ -326,3 +318,30 @@ function completeColumn(s: Steps, u: Grid, m: number, j: Value): void {
   const norm = b.sqrt(s.sum(0, m, (i) => b.mul(u.get(i, j), u.get(i, j))));
   s.each(0, m, (i) => u.set(i, j, b.div(u.get(i, j), norm)));
 }
+
+type Kernel = ReturnType<typeof batchedOp>;
+/** The kernels that exist for real and for complex matrices. */
+export interface Kernels {
+  readonly lu: Kernel;
+  readonly cholesky: Kernel;
+  readonly lower: Kernel;
+  readonly lowerUnit: Kernel;
+  readonly upper: Kernel;
+  readonly upperUnit: Kernel;
+  readonly householder: Kernel;
+  readonly reflectors: Kernel;
+  readonly symmetricEigen: Kernel;
+  readonly singularValues: Kernel;
+}
+export const REAL_KERNELS: Kernels = {
+  lu,
+  cholesky,
+  lower: substitution('solveLower', false, false),
+  lowerUnit: substitution('solveLowerUnit', false, true),
+  upper: substitution('solveUpper', true, false),
+  upperUnit: substitution('solveUpperUnit', true, true),
+  householder,
+  reflectors,
+  symmetricEigen,
+  singularValues,
+};

@@ -27,6 +27,12 @@ const binary: OpSample[] = further(
   ['real and complex', (m) => [m.positive([4]), numbers(m, [4])]],
   ['complex number', (m) => [numbers(m, [4]), complexScalar(0.5, -2)]],
 );
+/** Well-conditioned matrices. */
+const dominant = (m: SampleMaker): Tensor => numbers(m, [3, 3]).add(m.constant([5, 0, 0, 0, 6, 0, 0, 0, 7], [3, 3]));
+const positive = (m: SampleMaker): Tensor => {
+  const a = numbers(m, [3, 3]);
+  return a.matmul(a.mH).add(m.constant([1, 0, 0, 0, 2, 0, 0, 0, 3], [3, 3]));
+};
 const square = (m: SampleMaker): Tensor => numbers(m, [3, 3]);
 
 /** Operations for which complex numbers are one kind of argument among others. */
@@ -99,6 +105,18 @@ export const MORE_SAMPLES: Readonly<Record<string, readonly OpSample[]>> = {
   flip: further(['complex', (m) => [numbers(m, [2, 3]), [0, 1]]]),
   permute: further(['complex', (m) => [numbers(m, [2, 3, 4]), [2, 0, 1]]]),
   expand: further(['complex', (m) => [numbers(m, [2, 1]), [3, 2, 4]]]),
+  'linalg.inv': further(['complex', (m) => [dominant(m)]]),
+  'linalg.solve': further(['complex', (m) => [dominant(m), numbers(m, [3, 2])]]),
+  'linalg.det': further(['complex', (m) => [dominant(m)]]),
+  'linalg.slogdet': further(['complex', (m) => [dominant(m)]]),
+  'linalg.cholesky': further(['complex', (m) => [positive(m)]]),
+  'linalg.solveTriangular': further(['complex', (m) => [dominant(m), numbers(m, [3, 2]), { upper: true }]]),
+  'linalg.luFactor': further(['complex', (m) => [dominant(m)]]),
+  'linalg.qr': further(['complex', (m) => [dominant(m)], { derivatives: 'none' }]),
+  'linalg.svdvals': further(['complex', (m) => [numbers(m, [3, 2])], { derivatives: 'first' }]),
+  'linalg.eigvalsh': further(['complex', (m) => [positive(m)], { derivatives: 'first' }]),
+  'linalg.pinv': further(['complex', (m) => [numbers(m, [4, 2])], { derivatives: 'first' }]),
+  'linalg.matrixExp': further(['complex', (m) => [square(m).mul(0.3)], { derivatives: 'first' }]),
   tril: further(['complex', (m) => [square(m)]]),
 };
 

@@ -110,6 +110,11 @@ process.on('SIGINT', () => {
 
 // With arguments, only the steps whose names contain one of them.
 const wanted = process.argv.slice(2);
+const unknown = wanted.filter((word) => !steps.some(({ name }) => name.includes(word)));
+if (unknown.length > 0) {
+  console.error(`no step is called ${unknown.join(', ')}; there are: ${steps.map(({ name }) => name).join(', ')}`);
+  process.exit(2);
+}
 const total: Count = { passed: 0, failed: 0, skipped: 0 };
 for (const step of steps) {
   if (wanted.length > 0 && !wanted.some((word) => step.name.includes(word))) continue;

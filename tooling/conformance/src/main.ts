@@ -11,9 +11,11 @@ import { Report } from './report.ts';
 
 function planBatches(options: Options): Batch[] {
   const batches: Batch[] = [];
+  const found = new Set<string>();
   for (const file of findCaseFiles(options.paths)) {
     const lines = readCaseFile(file);
     const family = familyOf(file, lines[0]?.record);
+    found.add(family);
     if (
       options.families.length > 0 &&
       !options.families.some((name) => family === name || family.startsWith(`${name}/`))
@@ -22,6 +24,8 @@ function planBatches(options: Options): Batch[] {
     for (let i = 0; i < lines.length; i += options.batch)
       batches.push({ file, family, lines: lines.slice(i, i + options.batch) as CaseLine[] });
   }
+  if (batches.length === 0 && options.families.length > 0)
+    throw new UsageError(`no file is of --family ${options.families.join(', ')}; there are ${[...found].join(', ')}`);
   return batches;
 }
 

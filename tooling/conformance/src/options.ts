@@ -39,6 +39,14 @@ Runs PyTorch's recorded answers against our packages. PATH is a .jsonl or .jsonl
   --help          print this text
 `;
 
+const DEVICES = ['js', 'wasm', 'native'];
+
+function deviceOption(value: string | undefined): string | undefined {
+  if (value !== undefined && !DEVICES.includes(value))
+    throw new UsageError(`--device takes one of ${DEVICES.join(', ')}, not "${value}"`);
+  return value;
+}
+
 function numberOption(name: string, value: string | undefined, fallback: number, least: number, most: number): number {
   if (value === undefined) return fallback;
   const number = Number(value);
@@ -75,7 +83,7 @@ export function parseOptions(argv: readonly string[]): Options {
   if (!help && positionals.length === 0) throw new UsageError('a PATH is missing: the file or folder with the cases');
   return {
     paths: positionals,
-    device: values.device,
+    device: deviceOption(values.device),
     families: (values.family ?? []).flatMap((family) => family.split(',')),
     json: values.json,
     verbose: values.verbose === true,

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -239,6 +239,7 @@ describe('the report', () => {
     );
     expect(() => parseOptions([])).toThrow(/PATH is missing/);
     expect(() => parseOptions(['a', '--min', '2'])).toThrow(/--min takes a number from 0 to 1/);
+    expect(() => parseOptions(['a', '--device', 'cuda'])).toThrow(/--device takes one of js, wasm, native, not "cuda"/);
     expect(() => parseOptions(['a', '--nonsense'])).toThrow(/nonsense/);
   });
 });
@@ -292,5 +293,12 @@ describe('the command', () => {
     expect((await command(['--help'])).stdout).toMatch(/usage: pnpm conformance PATH/);
     const wrong = await command([join(folder, 'nowhere')]);
     expect([wrong.code, wrong.stderr]).toEqual([2, expect.stringMatching(/nowhere: no such file or folder/)]);
+    mkdirSync(join(folder, 'nn'), { recursive: true });
+    writeFileSync(join(folder, 'nn/modules.jsonl'), '{"id":"a","family":"nn/modules"}\n');
+    const none = await command([join(folder, 'nn'), '--family', 'optim']);
+    expect([none.code, none.stderr]).toEqual([
+      2,
+      expect.stringMatching(/no file is of --family optim; there are nn\/modules/),
+    ]);
   });
 });

@@ -174,7 +174,7 @@ export class NativeProgram implements Program {
   }
 
   #entry(index: number, { launch, head, code }: NativeLaunch, firstArgument: number): void {
-    const { begin, end, grain, align, chunk } = launch;
+    const { begin, end, grain, align, chunk, stream } = launch;
     if (!Number.isSafeInteger(begin) || !Number.isSafeInteger(end))
       throw wrong(`kernel ${head.name}: range ${begin} to ${end}`);
     const first = index * ENTRY.slots;
@@ -185,6 +185,11 @@ export class NativeProgram implements Program {
     this.#entries.integer(first + ENTRY.grain, positive(grain));
     this.#entries.integer(first + ENTRY.align, positive(align));
     if (chunk !== undefined) this.#entries.integer(first + ENTRY.chunk, wholeUnits(chunk, align));
+    if (chunk === undefined || stream === undefined) return;
+    if (launch.args[stream.argument]?.kind !== 'buffer')
+      throw wrong(`kernel ${head.name}: the stream is argument ${stream.argument}, which is no buffer`);
+    this.#entries.integer(first + ENTRY.streamBytes, positive(stream.bytes));
+    this.#entries.integer(first + ENTRY.stream, stream.argument);
   }
 
   #launchArguments({ head: kernel, launch: { args } }: NativeLaunch, firstSlot: number): number {

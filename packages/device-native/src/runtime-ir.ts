@@ -14,6 +14,10 @@
  * A part is a fixed share of the launch, or, where the launch names a *chunk*, whatever its thread can get: pieces of a share of what is left, ever smaller down to the
  * chunk, so that few are taken and threads end together even when one of them is slow (guided self-scheduling; Polychronopoulos and Kuck 1987).
  *
+ * A launch with a chunk may say that it is a *stream*: that its items lie one after the other in memory and each is read once. Then a part begins with 7/8 of
+ * an equal share, always the same, and only the rest is handed out piece by piece. While a worker has nothing to do it asks for the memory of its share of the next stream
+ * in the table, so that memory is not idle while the caller runs what cannot be split. The caller publishes addresses only: one that is out of date costs a prefetch in vain.
+ *
  * Workers spin for a while (longer while a table is running, since the next launch is near) and then sleep in the kernel (futex on Linux,
  * ulock on macOS). The caller spins, yields, then sleeps. Node never forks without executing another program, so the pool need not survive
  * a fork.
@@ -22,8 +26,19 @@
 /** What the module exports. */
 export const RUNTIME_SYMBOLS = ['proj_run', 'proj_start', 'proj_stop'] as const;
 
-/** Layout of an entry, in 8-byte slots. */
-export const ENTRY = { code: 0, args: 1, begin: 2, end: 3, grain: 4, align: 5, chunk: 6, slots: 8 } as const;
+/** Layout of an entry, in 8-byte slots. Streams: bytes of an item, 0 for other launches, and which argument it is. */
+export const ENTRY = {
+  code: 0,
+  args: 1,
+  begin: 2,
+  end: 3,
+  grain: 4,
+  align: 5,
+  chunk: 6,
+  streamBytes: 7,
+  stream: 8,
+  slots: 9,
+} as const;
 
 /** Threads there can be, the caller included. */
 export const MAX_THREADS = 256;
@@ -39,6 +54,12 @@ export interface SpinLimits {
   /** Yields of the caller before it sleeps. */
   readonly yields: number;
 }
+
+/** What a worker asks for ahead of a stream at most: what second-level caches hold beside other things. */
+const AHEAD_BYTES = 512 << 10;
+/** Bytes that it asks for between two looks at its mailbox. */
+const AHEAD_STEP = 512;
+const LINE_BYTES = 64;
 
 const LINUX_FUTEX_NUMBER = { x64: 202, arm64: 98 } as const;
 
@@ -83,15 +104,19 @@ declare i32 @pthread_attr_init(ptr)
 declare i32 @pthread_attr_setstacksize(ptr, i64)
 declare i32 @pthread_sigmask(i32, ptr, ptr)
 declare i32 @sched_yield()
+declare void @llvm.prefetch.p0(ptr, i32, i32, i32)
+declare i64 @llvm.smin.i64(i64, i64)
 declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
 ${sleepAndWake(platform, architecture)}
 
-%Entry = type { ptr, ptr, i64, i64, i64, i64, i64, i64 }
+%Entry = type { ptr, ptr, i64, i64, i64, i64, i64, i64, i64 }
 ; The launch that is being split: an entry, and the number of parts.
 @task = internal global { ptr, i64, [14 x i64] } zeroinitializer, align 128
 @generation = internal global [16 x i64] zeroinitializer, align 128
 ; Launches with a chunk: items handed out so far.
 @handed = internal global [16 x i64] zeroinitializer, align 128
+; The next stream: its number, where it begins, bytes of a share, number of shares, bytes behind them.
+@ahead = internal global [16 x i64] zeroinitializer, align 128
 ; Parts that are not finished; whether the caller sleeps on it.
 @pending = internal global [32 x i32] zeroinitializer, align 128
 @joining = internal global [32 x i32] zeroinitializer, align 128
@@ -104,6 +129,31 @@ ${sleepAndWake(platform, architecture)}
 @mail = internal global [${MAX_THREADS} x [16 x i64]] zeroinitializer, align 128
 @handles = internal global [${MAX_THREADS} x i64] zeroinitializer, align 128
 @started = internal global i32 1, align 4
+
+; Items that part of a launch with a chunk begins with: of streams 7/8 of an equal share in whole units, unless that is less than a chunk.
+define internal i64 @share_of(ptr %e, i64 %parts) nounwind {
+  %pb = getelementptr %Entry, ptr %e, i64 0, i32 2
+  %begin = load i64, ptr %pb, align 8
+  %pe = getelementptr %Entry, ptr %e, i64 0, i32 3
+  %end = load i64, ptr %pe, align 8
+  %pl = getelementptr %Entry, ptr %e, i64 0, i32 5
+  %align = load i64, ptr %pl, align 8
+  %pc = getelementptr %Entry, ptr %e, i64 0, i32 6
+  %chunk = load i64, ptr %pc, align 8
+  %ps = getelementptr %Entry, ptr %e, i64 0, i32 7
+  %bytes = load i64, ptr %ps, align 8
+  %n = sub i64 %end, %begin
+  %n7 = mul i64 %n, 7
+  %p8 = mul i64 %parts, 8
+  %s0 = udiv i64 %n7, %p8
+  %s1 = udiv i64 %s0, %align
+  %s2 = mul i64 %s1, %align
+  %stream = icmp sgt i64 %bytes, 0
+  %enough = icmp sge i64 %s2, %chunk
+  %both = and i1 %stream, %enough
+  %share = select i1 %both, i64 %s2, i64 0
+  ret i64 %share
+}
 
 ; Part %t of the current task.
 define internal void @run_part(i64 %t) nounwind {
@@ -122,7 +172,7 @@ entry:
   %pc = getelementptr %Entry, ptr %e, i64 0, i32 6
   %chunk = load i64, ptr %pc, align 8
   %dynamic = icmp sgt i64 %chunk, 0
-  br i1 %dynamic, label %claim, label %fixed
+  br i1 %dynamic, label %first, label %fixed
 fixed:
   %n = sub i64 %end, %begin
   %n1 = add i64 %n, %align
@@ -144,6 +194,16 @@ fixed:
 call:
   call void %code(ptr %args, i64 %b, i64 %f, i64 %t)
   br label %done
+first:
+  %share = call i64 @share_of(ptr %e, i64 %parts)
+  %shares = icmp sgt i64 %share, 0
+  br i1 %shares, label %own, label %claim
+own:
+  %q0 = mul i64 %share, %t
+  %qb = add i64 %begin, %q0
+  %qe = add i64 %qb, %share
+  call void %code(ptr %args, i64 %qb, i64 %qe, i64 %t)
+  br label %claim
 claim:
   %h = load atomic i64, ptr @handed monotonic, align 8
   br label %offer
@@ -231,15 +291,63 @@ entry:
   %t = ptrtoint ptr %arg to i64
   %box = getelementptr [16 x i64], ptr @mail, i64 %t, i64 0
   %sleeping = getelementptr [16 x i64], ptr @mail, i64 %t, i64 1
+  ; The stream that it asks for ahead, from where on, and how many bytes.
+  %stream = alloca i64, align 8
+  %cursor = alloca ptr, align 8
+  %wanted = alloca i64, align 8
+  store i64 0, ptr %stream, align 8
+  store ptr null, ptr %cursor, align 8
+  store i64 0, ptr %wanted, align 8
   br label %wait
 wait:
   %seen = phi i64 [0, %entry], [%m, %go], [%seen, %awake]
   br label %spin
 spin:
-  %k = phi i32 [0, %wait], [%k1, %rest]
+  %k = phi i32 [0, %wait], [%k1, %rest], [%k, %ask]
   %m = load atomic i64, ptr %box acquire, align 8
   %new = icmp ne i64 %m, %seen
-  br i1 %new, label %work, label %rest
+  br i1 %new, label %work, label %look
+look:
+  %number = load atomic i64, ptr @ahead acquire, align 8
+  %known = load i64, ptr %stream, align 8
+  %same = icmp eq i64 %number, %known
+  br i1 %same, label %wanting, label %fresh
+fresh:
+  store i64 %number, ptr %stream, align 8
+  %a0 = load atomic i64, ptr getelementptr (i8, ptr @ahead, i64 8) monotonic, align 8
+  %as = load atomic i64, ptr getelementptr (i8, ptr @ahead, i64 16) monotonic, align 8
+  %an = load atomic i64, ptr getelementptr (i8, ptr @ahead, i64 24) monotonic, align 8
+  %ar = load atomic i64, ptr getelementptr (i8, ptr @ahead, i64 32) monotonic, align 8
+  %a1 = mul i64 %as, %t
+  %a2 = add i64 %a0, %a1
+  %ap = inttoptr i64 %a2 to ptr
+  store ptr %ap, ptr %cursor, align 8
+  ; What is handed out piece by piece lies behind the last share, and goes to who is first.
+  %t1 = add i64 %t, 1
+  %behind = icmp eq i64 %t1, %an
+  %rest0 = select i1 %behind, i64 %ar, i64 0
+  %w0 = add i64 %as, %rest0
+  %w1 = call i64 @llvm.smin.i64(i64 %w0, i64 ${AHEAD_BYTES})
+  %part = icmp ult i64 %t, %an
+  %w2 = select i1 %part, i64 %w1, i64 0
+  store i64 %w2, ptr %wanted, align 8
+  br label %wanting
+wanting:
+  %w = load i64, ptr %wanted, align 8
+  %some = icmp sgt i64 %w, 0
+  br i1 %some, label %ask, label %rest
+ask:
+  %c = load ptr, ptr %cursor, align 8
+${Array.from(
+  { length: AHEAD_STEP / LINE_BYTES },
+  (_, line) => `  %c${line} = getelementptr i8, ptr %c, i64 ${line * LINE_BYTES}
+  call void @llvm.prefetch.p0(ptr %c${line}, i32 0, i32 2, i32 1)`,
+).join('\n')}
+  %after = getelementptr i8, ptr %c, i64 ${AHEAD_STEP}
+  store ptr %after, ptr %cursor, align 8
+  %w3 = sub i64 %w, ${AHEAD_STEP}
+  store i64 %w3, ptr %wanted, align 8
+  br label %spin
 rest:
   call void ${pause}
   %k1 = add i32 %k, 1
@@ -303,7 +411,9 @@ define internal void @fork_join(ptr %e, i64 %parts) nounwind {
 entry:
   store ptr %e, ptr @task, align 8
   store i64 %parts, ptr getelementptr (i8, ptr @task, i64 8), align 8
-  store i64 0, ptr @handed, align 8
+  %share = call i64 @share_of(ptr %e, i64 %parts)
+  %shares = mul i64 %share, %parts
+  store i64 %shares, ptr @handed, align 8
   %count = trunc i64 %parts to i32
   store atomic i32 %count, ptr @pending release, align 4
   %letter = call i64 @next_letter(i64 %parts)
@@ -353,10 +463,84 @@ done:
   ret void
 }
 
+; Parts that a launch is split into.
+define internal i64 @parts_of(ptr %e, i64 %threads) nounwind {
+  %pb = getelementptr %Entry, ptr %e, i64 0, i32 2
+  %begin = load i64, ptr %pb, align 8
+  %pe = getelementptr %Entry, ptr %e, i64 0, i32 3
+  %end = load i64, ptr %pe, align 8
+  %pg = getelementptr %Entry, ptr %e, i64 0, i32 4
+  %grain = load i64, ptr %pg, align 8
+  %n = sub i64 %end, %begin
+  %fit = udiv i64 %n, %grain
+  %c = icmp ult i64 %fit, %threads
+  %parts = select i1 %c, i64 %fit, i64 %threads
+  ret i64 %parts
+}
+
+; Publishes the first stream from entry %from on that is split, or none.
+define internal void @publish(ptr %entries, i64 %from, i64 %count, i64 %threads) nounwind {
+entry:
+  br label %each
+each:
+  %i = phi i64 [%from, %entry], [%i1, %skip]
+  %there = icmp slt i64 %i, %count
+  br i1 %there, label %look, label %none
+look:
+  %e = getelementptr %Entry, ptr %entries, i64 %i
+  %ps = getelementptr %Entry, ptr %e, i64 0, i32 7
+  %bytes = load i64, ptr %ps, align 8
+  %stream = icmp sgt i64 %bytes, 0
+  br i1 %stream, label %split, label %skip
+split:
+  %parts = call i64 @parts_of(ptr %e, i64 %threads)
+  %many = icmp sgt i64 %parts, 1
+  br i1 %many, label %tell, label %skip
+skip:
+  %i1 = add i64 %i, 1
+  br label %each
+tell:
+  %pa = getelementptr %Entry, ptr %e, i64 0, i32 1
+  %args = load ptr, ptr %pa, align 8
+  %pw = getelementptr %Entry, ptr %e, i64 0, i32 8
+  %which = load i64, ptr %pw, align 8
+  %slot = getelementptr i64, ptr %args, i64 %which
+  %base = load i64, ptr %slot, align 8
+  %pb = getelementptr %Entry, ptr %e, i64 0, i32 2
+  %begin = load i64, ptr %pb, align 8
+  %pe = getelementptr %Entry, ptr %e, i64 0, i32 3
+  %end = load i64, ptr %pe, align 8
+  %share = call i64 @share_of(ptr %e, i64 %parts)
+  %skipped = mul i64 %begin, %bytes
+  %first = add i64 %base, %skipped
+  %step = mul i64 %share, %bytes
+  %shares = mul i64 %share, %parts
+  %n = sub i64 %end, %begin
+  %left = sub i64 %n, %shares
+  %tail = mul i64 %left, %bytes
+  br label %write
+none:
+  br label %write
+write:
+  %w1 = phi i64 [%first, %tell], [0, %none]
+  %w2 = phi i64 [%step, %tell], [0, %none]
+  %w3 = phi i64 [%parts, %tell], [0, %none]
+  %w4 = phi i64 [%tail, %tell], [0, %none]
+  store atomic i64 %w1, ptr getelementptr (i8, ptr @ahead, i64 8) monotonic, align 8
+  store atomic i64 %w2, ptr getelementptr (i8, ptr @ahead, i64 16) monotonic, align 8
+  store atomic i64 %w3, ptr getelementptr (i8, ptr @ahead, i64 24) monotonic, align 8
+  store atomic i64 %w4, ptr getelementptr (i8, ptr @ahead, i64 32) monotonic, align 8
+  %old = load i64, ptr @ahead, align 8
+  %number = add i64 %old, 1
+  store atomic i64 %number, ptr @ahead release, align 8
+  ret void
+}
+
 ; Runs %count entries in order, each over at most %threads threads.
 define void @proj_run(ptr %entries, i64 %count, i64 %threads) nounwind {
 entry:
   store atomic i32 1, ptr @active monotonic, align 4
+  call void @publish(ptr %entries, i64 0, i64 %count, i64 %threads)
   %any = icmp sgt i64 %count, 0
   br i1 %any, label %each, label %done
 each:
@@ -370,14 +554,20 @@ each:
   %some = icmp sgt i64 %n, 0
   br i1 %some, label %split, label %next
 split:
-  %pg = getelementptr %Entry, ptr %e, i64 0, i32 4
-  %grain = load i64, ptr %pg, align 8
-  %fit = udiv i64 %n, %grain
-  %c = icmp ult i64 %fit, %threads
-  %parts = select i1 %c, i64 %fit, i64 %threads
+  %parts = call i64 @parts_of(ptr %e, i64 %threads)
   %many = icmp sgt i64 %parts, 1
   br i1 %many, label %fork, label %serial
 fork:
+  %ps = getelementptr %Entry, ptr %e, i64 0, i32 7
+  %bytes = load i64, ptr %ps, align 8
+  %stream = icmp sgt i64 %bytes, 0
+  br i1 %stream, label %turn, label %go
+turn:
+  ; Workers that come back from this stream ask for the next.
+  %after = add i64 %i, 1
+  call void @publish(ptr %entries, i64 %after, i64 %count, i64 %threads)
+  br label %go
+go:
   call void @fork_join(ptr %e, i64 %parts)
   br label %next
 serial:

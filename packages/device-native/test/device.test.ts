@@ -103,6 +103,73 @@ describeNative('threads', () => {
     }
   });
 
+  test.each([
+    [2, 1000, 1, 10],
+    [2, 1001, 16, 10],
+    [3, 7, 1, 4],
+    [5, 100_003, 16, 100],
+  ])('%i threads run a stream of %i items once each, 7/8 of their shares in one piece', (...row) => {
+    const [threads, items, align, chunk] = row;
+    device.setThreads(threads);
+    const share = Math.floor((7 * items) / (8 * threads) / align) * align;
+    for (let repeat = 0; repeat < 8; repeat++) {
+      const memories = [0, 1, 2].map(() => new Uint8Array(items * 4));
+      const split = { grain: 1, align, chunk, stream: { argument: 0, bytes: 4 } };
+      const out = runKernel(device, trace, memories, [], items, split);
+      const [count, by, start] = out.map((bytes) => [...new Int32Array(bytes.buffer)]);
+      expect(new Set(count)).toEqual(new Set([1]));
+      if (share < chunk) continue;
+      const ends = Array.from({ length: threads + 1 }, (_, part) => part * share);
+      expect(start?.flatMap((mark, i) => (mark === 1 && i <= threads * share ? [i] : []))).toEqual(ends);
+      expect(by?.slice(0, threads * share)).toEqual(
+        Array.from({ length: threads * share }, (_, i) => Math.floor(i / share)),
+      );
+    }
+  });
+
+  test('streams may have other launches between them, be cut short by them, and end the program', () => {
+    device.setThreads(3);
+    const items = 1 << 16;
+    const [compiled] = device.compile([axpy(4)]);
+    if (compiled === undefined) throw new TypeError('nothing compiled');
+    const buffers = [0, 1].map(() => device.allocate(items * 4));
+    const launch = (end: number, stream: boolean): Launch => ({
+      kernel: compiled,
+      args: [
+        { kind: 'buffer', binding: 0, offset: 0 },
+        { kind: 'buffer', binding: 1, offset: 0 },
+        { kind: 'scalar', scalar: 0 },
+      ],
+      begin: 0,
+      end,
+      grain: 64,
+      align: 16,
+      ...(stream ? { chunk: 256, stream: { argument: 0, bytes: 4 } } : {}),
+    });
+    const program = device.program(
+      [launch(items, true), launch(16, false), launch(items, false), launch(items, true), launch(32, true)],
+      2,
+    );
+    for (const [buffer, value] of [
+      [buffers[0], 1],
+      [buffers[1], 0],
+    ] as const)
+      if (buffer !== undefined) device.write(buffer, 0, bytesOf(new Float32Array(items).fill(value)));
+    for (let run = 0; run < 50; run++) program.run(buffers, [1]);
+    const [, sums] = buffers;
+    if (sums === undefined) throw new TypeError('two buffers');
+    const result = new Float32Array(device.read(sums, 0, items * 4).buffer);
+    expect([...new Set(result.subarray(0, 16))]).toEqual([250]);
+    expect([...new Set(result.subarray(16, 32))]).toEqual([200]);
+    expect([...new Set(result.subarray(32))]).toEqual([150]);
+  });
+
+  test('a stream must be a buffer', () => {
+    const wrong = { grain: 1, align: 1, chunk: 1, stream: { argument: 2, bytes: 4 } };
+    const run = (): unknown => runKernel(device, axpy(4), [new Uint8Array(64), new Uint8Array(64)], [1], 16, wrong);
+    expect(codeOf(run)).toBe('invalid-argument');
+  });
+
   test('results do not depend on the number of threads', () => {
     const n = 100_003;
     const x = new Float32Array(n).map((_, i) => Math.sin(i));

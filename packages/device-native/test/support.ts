@@ -3,7 +3,7 @@ import { describe, test } from 'vitest';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { attempt, type Argument, type Device, type DeviceBuffer, type Kernel } from '@proj/kernel';
+import { attempt, type Argument, type Device, type DeviceBuffer, type Kernel, type Launch } from '@proj/kernel';
 import { cpuTarget, findLlvm, hostCpu, NativeDevice, type CpuLevel } from '../src/index.ts';
 
 export const llvm = findLlvm();
@@ -45,7 +45,7 @@ export function runKernel(
   memories: readonly Uint8Array[],
   scalars: readonly (number | bigint)[],
   end: number,
-  split: { readonly grain: number; readonly align: number; readonly chunk?: number } = { grain: 2 ** 40, align: 1 },
+  split: Pick<Launch, 'grain' | 'align' | 'chunk' | 'stream'> = { grain: 2 ** 40, align: 1 },
 ): Uint8Array[] {
   const [compiled] = device.compile([kernel]);
   if (compiled === undefined) throw new TypeError('nothing compiled');

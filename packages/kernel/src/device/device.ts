@@ -73,6 +73,11 @@ export interface Launch {
    * the same, which keeps what it wrote in its core's cache. Devices may ignore it.
    */
   readonly chunk?: number;
+  /**
+   * Of launches with a chunk: item `i` reads the `bytes` bytes from `i · bytes` on of an argument that is a buffer, and nobody else does. Devices may ask for them ahead,
+   * while threads have nothing else to do.
+   */
+  readonly stream?: { readonly argument: number; readonly bytes: number };
 }
 
 export interface Program {

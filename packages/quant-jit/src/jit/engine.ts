@@ -243,11 +243,11 @@ export class StepEngine {
       const compiled = this.#compiled.get(kernel);
       if (compiled !== undefined && used.has(kernel)) kernels.set(name, compiled);
     }
-    const launches = steps.map(({ kernel, args, begin, end, grain, chunk }): Launch => {
+    const launches = steps.map(({ kernel, args, begin, end, grain, stream }): Launch => {
       const compiled = this.#compiled.get(kernel);
       if (compiled === undefined)
         throw new ProjError('kernel-compilation', `kernel ${kernel.name} is missing`, { op: 'compile' });
-      return { kernel: compiled, args, begin, end, grain, align: 1, ...(chunk === undefined ? {} : { chunk }) };
+      return { kernel: compiled, args, begin, end, grain, align: 1, ...stream };
     });
     const lowering = { launches, kernels, stored };
     const step = this.#bind(lowering, () => places);

@@ -133,7 +133,7 @@ interface Entry {
   readonly state: string;
   readonly facts: ProgramFacts;
   readonly kernels: readonly Pick<Kernel & { readonly hash: string }, 'name' | 'hash' | 'parameters'>[];
-  /** `[kernel, begin, end, grain, align, chunk or 0, slot, offset, slot, offset, …]`; slots are positions in `slots`. */
+  /** `[kernel, begin, end, grain, align, chunk or 0, argument and bytes of the stream or 0 and 0, slot, offset, slot, offset, …]`; slots are positions in `slots`. */
   readonly launches: readonly (readonly number[])[];
   readonly stored: readonly FloatPlace[];
   readonly slots: readonly SlotEntry[];
@@ -159,10 +159,10 @@ function decodeSlot(slot: SlotEntry): SlotRecord {
 }
 
 /** Of a launch, before those of its arguments. */
-const LAUNCH_NUMBERS = 6;
+const LAUNCH_NUMBERS = 8;
 
 function encodeLaunch(launch: Launch, number: number, slotOf: (slot: number) => number): number[] {
-  const { kernel: _, begin, end, grain, align, chunk = 0, args, ...others } = launch;
+  const { kernel: _, begin, end, grain, align, chunk = 0, stream, args, ...others } = launch;
   // A field that launches get is to be kept too.
   others satisfies Record<string, never>;
   const places = args.flatMap((argument) => {
@@ -170,7 +170,7 @@ function encodeLaunch(launch: Launch, number: number, slotOf: (slot: number) => 
       throw new ProjError('not-implemented', `an argument that is a ${argument.kind} cannot be kept`, { op: 'lower' });
     return [slotOf(argument.binding), argument.offset];
   });
-  return [number, begin, end, grain, align, chunk, ...places];
+  return [number, begin, end, grain, align, chunk, stream?.argument ?? 0, stream?.bytes ?? 0, ...places];
 }
 
 function decodeLaunch(
@@ -189,5 +189,10 @@ function decodeLaunch(
     grain: numbers[3],
     align: numbers[4],
   };
-  return numbers[5] === 0 ? launch : { ...launch, chunk: numbers[5] };
+  const [chunk, argument, bytes] = numbers.slice(5);
+  return {
+    ...launch,
+    ...(chunk === 0 ? {} : { chunk }),
+    ...(bytes === 0 ? {} : { stream: { argument, bytes } }),
+  };
 }

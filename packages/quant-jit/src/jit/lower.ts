@@ -8,6 +8,7 @@ import {
   embedConstants,
   type Kernel,
   type KernelBuilder,
+  type Launch,
   ProjError,
   type Value,
 } from '@proj/kernel';
@@ -26,7 +27,7 @@ import { activationScales, activationSums, activationWords, linearKernel } from 
 import { lookUpLut, softcap, tableData } from '../kernels/modes.ts';
 import { angleKernel, ropeKernel } from '../kernels/rope.ts';
 import { rowKernel, type RowShape, rowStride } from '../kernels/rows.ts';
-import { packedLayout } from '../quantize/layout.ts';
+import { LINE_BYTES, packedLayout } from '../quantize/layout.ts';
 import { createLut } from '../quantize/lut.ts';
 import { SCHEMES } from '../quantize/scheme.ts';
 import {
@@ -64,8 +65,8 @@ export interface Step {
   readonly begin: number;
   readonly end: number;
   readonly grain: number;
-  /** See `Launch`: for launches whose time is that of reading weights. */
-  readonly chunk: number | undefined;
+  /** For launches whose time is that of reading weights. */
+  readonly stream: Pick<Launch, 'chunk' | 'stream'> | undefined;
   /** The value that it computes, for reports. */
   readonly value: string;
 }
@@ -156,7 +157,14 @@ class Lowering {
     return kernel;
   }
 
-  launch(kernel: Kernel, args: readonly At[], end: number, grain: number, value: string, chunk?: number): void {
+  launch(
+    kernel: Kernel,
+    args: readonly At[],
+    end: number,
+    grain: number,
+    value: string,
+    stream?: Step['stream'],
+  ): void {
     const built = args.flatMap(({ contents }, i): [string, Uint8Array][] =>
       contents === undefined ? [] : [[kernel.parameters[i].name, contents]],
     );
@@ -167,7 +175,7 @@ class Lowering {
     const buffers = args.flatMap(({ slot, offset, contents }): Argument[] =>
       contents === undefined ? [{ kind: 'buffer', binding: slot, offset }] : [],
     );
-    this.#steps.push({ kernel: used, args: buffers, begin: 0, end, grain, chunk, value });
+    this.#steps.push({ kernel: used, args: buffers, begin: 0, end, grain, stream, value });
   }
 
   place(name: string): ValuePlace {
@@ -317,8 +325,13 @@ function linear(at: Lowering, operands: readonly ValuePlace[], result: Result, g
   ];
   const panelBytes = layout.bytes / layout.panels;
   const panelsOf = (bytes: number): number => Math.ceil(bytes / panelBytes / tile);
-  const panels = gated ? layout.panels / 2 : layout.panels;
-  at.launch(kernel, args, panels, panelsOf(GRAIN_BYTES), result.name, panelsOf(CHUNK_BYTES));
+  const together = gated ? 2 : 1;
+  at.launch(kernel, args, layout.panels / together, panelsOf(GRAIN_BYTES), result.name, {
+    chunk: panelsOf(CHUNK_BYTES),
+    ...(codes.contents === undefined
+      ? { stream: { argument: 0, bytes: layout.linesPerPanel * LINE_BYTES * together } }
+      : {}),
+  });
 }
 
 /** Angles of the step, computed where they are first needed. */
@@ -484,8 +497,8 @@ const LOWER: { readonly [Op in IlOp]: LowerOp<Op> } = {
     at.launch(
       at.kernel(`append ${JSON.stringify(append)}`, (name) => appendKernel(name, append, at.features)),
       [keys, values, ...places, at.control('T')],
-      at.capacity('T'),
-      8,
+      at.capacity('T') * kvHeads,
+      2,
       `${result.name}.append`,
     );
     const many = at.kind === 'prompt' && queries.rows === 'T';

@@ -15,11 +15,12 @@ import {
   type Kernel,
   type KernelBuilder,
   type Memory,
+  type Operand,
   type Value,
 } from '@proj/kernel';
 import { headParts, POSITION_PARTS } from '../arithmetic.ts';
 import type { CacheScheme, Mode } from '../il/il.ts';
-import { PANEL_ROWS } from '../quantize/layout.ts';
+import { LINE_BYTES, PANEL_ROWS } from '../quantize/layout.ts';
 import { joinLanes, joinParts, shortened } from './arithmetic.ts';
 import { rowPosition, rowSequence, stepTokens } from './control.ts';
 import { type ModeTables, modeTables, normaliser, softcap, softmaxWeight } from './modes.ts';
@@ -72,7 +73,8 @@ export interface AppendShape extends CacheShape {
 }
 
 /**
- * Puts the step's keys and values into the cache. Parameters: k f32, v f32, keys, [keyScales f32], values, [valueScales f32], control i32. Range: the most tokens of a step.
+ * Puts the step's keys and values into the cache. Parameters: k f32, v f32, keys, [keyScales f32], values, [valueScales f32], control i32. Range: the most
+ * tokens of a step, times the heads of keys.
  */
 export function appendKernel(name: string, shape: AppendShape, features: DeviceFeatures): Kernel {
   const { scheme, kvHeads, headDim, positions } = shape;
@@ -83,47 +85,48 @@ export function appendKernel(name: string, shape: AppendShape, features: DeviceF
     const control = b.buffer('control', 'i32');
     const tokens = stepTokens(b, control);
     const lanes = divisorLanes(headDim, features);
-    b.for(b.begin, b.end, 1, [], (token) =>
+    const element = scheme === 'f32' ? 4 : 1;
+    b.for(b.begin, b.end, 1, [], (item) => {
+      const [token, head] = [b.div(item, kvHeads), b.rem(item, kvHeads)];
       b.if(b.lt(token, tokens), () => {
         const position = rowPosition(b, control, token);
-        const firstHead = b.mul(rowSequence(b, control, token), kvHeads);
-        b.for(0, kvHeads, 1, [], (head) => {
-          const cached = b.add(firstHead, head);
-          const row = b.add(b.mul(cached, positions), position);
-          const put = (
-            source: Memory,
-            stride: number,
-            scales: Memory | null,
-            store: (column: Value, value: Value) => void,
-          ): void => {
-            const from = b.add(b.mul(token, stride), b.mul(head, headDim));
-            if (scales === null)
-              return void b.for(0, headDim, lanes, [], (c) => store(c, b.load(source, b.add(from, c), lanes)));
-            const zero = b.splat(b.constant(0, 'f32'), lanes);
-            const [peak] = b.for(0, headDim, lanes, [zero], (c, most) => [
-              b.max(most, b.abs(b.load(source, b.add(from, c), lanes))),
-            ]);
-            const absmax = b.horizontal('reduceMax', peak);
-            b.store(scales, row, b.div(absmax, 127));
-            const inverse = b.select(b.gt(absmax, 0), b.div(b.constant(127, 'f32'), absmax), b.constant(0, 'f32'));
-            b.for(0, headDim, lanes, [], (c) =>
-              store(c, b.cast(b.cast(b.round(b.mul(b.load(source, b.add(from, c), lanes), inverse)), 'i32'), 'i8')),
-            );
-          };
-          const panel = b.add(b.mul(cached, positions / PANEL_ROWS), b.div(position, PANEL_ROWS));
-          const lane = b.rem(position, PANEL_ROWS);
-          put(k, shape.keyStride, cache.keyScales, (column, value) => {
-            for (let i = 0; i < lanes; i++) {
-              const line = b.add(b.mul(panel, headDim), b.add(column, i));
-              b.store(cache.keys, b.add(b.mul(line, PANEL_ROWS), lane), b.extract(value, i));
-            }
-          });
-          put(v, shape.valueStride, cache.valueScales, (column, value) =>
-            b.store(cache.values, b.add(b.mul(row, headDim), column), value),
+        const cached = b.add(b.mul(rowSequence(b, control, token), kvHeads), head);
+        const row = b.add(b.mul(cached, positions), position);
+        const panel = b.add(b.mul(cached, positions / PANEL_ROWS), b.div(position, PANEL_ROWS));
+        const line = (column: Operand): Value => b.mul(b.add(b.mul(panel, headDim), column), PANEL_ROWS);
+        // Each column of the keys is in another line of memory: those are on their way while the values are written.
+        b.for(0, headDim, Math.max(1, LINE_BYTES / PANEL_ROWS / element), [], (column) =>
+          b.prefetch(cache.keys, line(column), 2),
+        );
+        const put = (
+          source: Memory,
+          stride: number,
+          scales: Memory | null,
+          store: (column: Value, value: Value) => void,
+        ): void => {
+          const from = b.add(b.mul(token, stride), b.mul(head, headDim));
+          if (scales === null)
+            return void b.for(0, headDim, lanes, [], (c) => store(c, b.load(source, b.add(from, c), lanes)));
+          const zero = b.splat(b.constant(0, 'f32'), lanes);
+          const [peak] = b.for(0, headDim, lanes, [zero], (c, most) => [
+            b.max(most, b.abs(b.load(source, b.add(from, c), lanes))),
+          ]);
+          const absmax = b.horizontal('reduceMax', peak);
+          b.store(scales, row, b.div(absmax, 127));
+          const inverse = b.select(b.gt(absmax, 0), b.div(b.constant(127, 'f32'), absmax), b.constant(0, 'f32'));
+          b.for(0, headDim, lanes, [], (c) =>
+            store(c, b.cast(b.cast(b.round(b.mul(b.load(source, b.add(from, c), lanes), inverse)), 'i32'), 'i8')),
           );
+        };
+        put(v, shape.valueStride, cache.valueScales, (column, value) =>
+          b.store(cache.values, b.add(b.mul(row, headDim), column), value),
+        );
+        const lane = b.rem(position, PANEL_ROWS);
+        put(k, shape.keyStride, cache.keyScales, (column, value) => {
+          for (let i = 0; i < lanes; i++) b.store(cache.keys, b.add(line(b.add(column, i)), lane), b.extract(value, i));
         });
-      }),
-    );
+      });
+    });
   });
 }
 

@@ -99,6 +99,9 @@ class LinearBuilder {
   readonly #control: Memory | null;
   /** Where the last line of this launch's part begins; what lies behind it is another thread's. */
   readonly #lastLine: Value;
+  /** Lines that are asked for begin here in this turn of the inner loop, one with each line that is loaded. */
+  #ahead: Value;
+  #loaded = 0;
 
   constructor(b: KernelBuilder, shape: LinearShape, features: DeviceFeatures) {
     const { scheme, activation } = shape;
@@ -117,6 +120,7 @@ class LinearBuilder {
     this.#control = shape.counted ? b.buffer('control', 'i32') : null;
     const itemBytes = this.#layout.linesPerPanel * LINE_BYTES * (shape.join === undefined ? 1 : 2);
     this.#lastLine = b.sub(b.mul(b.end, itemBytes), LINE_BYTES);
+    this.#ahead = this.#lastLine;
   }
 
   build(): void {
@@ -162,6 +166,7 @@ class LinearBuilder {
     const parts = activation === 'a8g32' ? columns / ACTIVATION_GROUP : 1;
     const zero = b.splat(b.constant(0, 'f32'), this.#lanes);
     const flat = this.#unrolled(
+      panel,
       this.#layout.columns / columns,
       (columns * scheme.bits) / 32,
       grid(tile, this.#slices, () => zero).flat(),
@@ -280,7 +285,7 @@ class LinearBuilder {
     // A chain of dependent sums is slow; a tile of tokens is several chains already.
     const chains = tile * this.#slices >= 4 || linesPerPanel % 4 !== 0 ? 1 : 4;
     const start = Array.from({ length: chains }, () => grid(tile, this.#slices, () => this.#zero()));
-    const flat = this.#unrolled(linesPerPanel / chains, chains, start.flat(2), (turn, ...carried) => {
+    const flat = this.#unrolled(panel, linesPerPanel / chains, chains, start.flat(2), (turn, ...carried) => {
       const line = b.mul(turn, chains);
       const at = this.#ungroup(carried, chains);
       return at
@@ -305,6 +310,7 @@ class LinearBuilder {
     if (tile === 1) {
       const count = 8 / scheme.bits;
       const flat = this.#unrolled(
+        panel,
         linesPerPanel,
         1,
         Array.from({ length: count }, () => this.#zeros()).flat(),
@@ -319,6 +325,7 @@ class LinearBuilder {
       return this.#finishRow(this.#joinPlanes(planes, [this.#total(token, 0, offset)]), panel, token);
     }
     const flat = this.#unrolled(
+      panel,
       linesPerPanel,
       1,
       grid(tile, this.#slices, () => this.#zero()).flat(),
@@ -365,6 +372,7 @@ class LinearBuilder {
     const { linesPerPanel } = this.#layout;
     const first = b.mul(panel, linesPerPanel);
     const flat = this.#unrolled(
+      panel,
       linesPerPanel,
       1,
       grid(tile, this.#slices, () => this.#zero()).flat(),
@@ -404,17 +412,28 @@ class LinearBuilder {
     });
   }
 
+  /** Eight bits are little work for each line: two tiles to a turn read memory 2 % faster. */
+  get #tilesOfTurn(): number {
+    return this.#shape.scheme.bits === 8 ? 2 : 1;
+  }
+
   /** A loop over `count` items of `lines` lines each, several to a turn. */
   #unrolled(
+    panel: Value,
     count: number,
     lines: number,
     initial: readonly Value[],
     body: (item: Value, ...carried: Value[]) => readonly Value[],
   ): Value[] {
     const b = this.#b;
-    let items = Math.max(1, Math.floor((this.#shape.tileSize ?? 32) / 32 / lines));
+    let items = Math.max(1, Math.floor(((this.#shape.tileSize ?? 32) / 32 / lines) * this.#tilesOfTurn));
     while (count % items !== 0) items--;
+    const turnLines = items * lines;
+    const last = b.sub(this.#lastLine, (turnLines - 1) * LINE_BYTES);
     return b.for(0, count, items, initial, (first, ...carried) => {
+      const line = b.add(b.mul(panel, this.#layout.linesPerPanel), b.mul(first, lines));
+      this.#ahead = b.min(b.add(b.mul(line, LINE_BYTES), PREFETCH_BYTES), last);
+      this.#loaded = 0;
       let values: readonly Value[] = carried;
       for (let i = 0; i < items; i++) values = body(b.add(first, i), ...values);
       return values;
@@ -426,8 +445,9 @@ class LinearBuilder {
   #load(line: Value, slice: number): Value {
     const b = this.#b;
     const at = b.add(b.mul(line, LINE_BYTES), slice * 4 * this.#lanes);
-    if (slice === 0) b.prefetch(this.#codes, b.min(b.add(at, PREFETCH_BYTES), this.#lastLine), 2);
-    return b.load(this.#codes, at, 4 * this.#lanes);
+    const loaded = b.load(this.#codes, at, 4 * this.#lanes);
+    if (slice === 0) b.prefetch(this.#codes, b.add(this.#ahead, this.#loaded++ * LINE_BYTES), 2);
+    return loaded;
   }
   #word(token: Value, t: number, word: Value): Value {
     const b = this.#b;

@@ -200,6 +200,8 @@ export interface LaneChoice {
   readonly across: boolean;
   /** Lane counts to split the loop by, widest first; 1 is last when there can be a rest. */
   readonly laneChoices: readonly number[];
+  /** There is one lane count, and the last vector of a row begins early: it computes and stores some elements a second time. */
+  readonly overlaps: boolean;
 }
 
 /** Chooses the loop that reads most without gaps. */
@@ -231,10 +233,29 @@ export function chooseLanes(
   const chosen = overKept ? keptScore : reducedScore;
   const size = overKept ? keptInner : reducedInner;
   if (chosen.irregular || (chosen.contiguous === 0 && chosen.scattered > 0) || size < 2)
-    return { overKept, across, laneChoices: [1] };
+    return { overKept, across, laneChoices: [1], overlaps: false };
   const phaseCount = overKept ? 1 : 1 + Math.max(0, ...group.reductions.map(phaseOf));
   const known = !(overKept && mergedKept.length === 1);
-  return { overKept, across, laneChoices: laneList(baseLanes, operations / phaseCount, size, features, known) };
+  const laneChoices = laneList(baseLanes, operations / phaseCount, size, features, known);
+  const lanes = overKept && known && isRepeatable(group) ? overlapping(size, baseLanes, laneChoices) : null;
+  return { overKept, across, laneChoices: lanes === null ? laneChoices : [lanes], overlaps: lanes !== null };
+}
+
+/** Whether elements may be stored twice. */
+const isRepeatable = (group: LoopGroup): boolean =>
+  group.stores.every(({ region }) => region === undefined || !region.accumulate);
+
+/** Lanes of vectors that cover a row with fewer steps than ever narrower ones do, when the last one may begin early; null when that saves little. */
+function overlapping(size: number, base: number, list: readonly number[]): number | null {
+  let rest = size;
+  let steps = 0;
+  for (const lanes of list) {
+    steps += Math.floor(rest / lanes) * Math.max(1, lanes / base);
+    rest %= lanes;
+  }
+  for (let lanes = base; lanes >= 2; lanes /= 2)
+    if (lanes <= size && Math.ceil(size / lanes) <= 0.8 * steps) return lanes;
+  return null;
 }
 
 /**

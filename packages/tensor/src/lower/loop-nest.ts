@@ -48,6 +48,40 @@ export function lowerLoops(group: LoopGroup, features: DeviceFeatures): LoweredK
   }
 }
 
+/**
+ * The rows of the parallel range. Their last dimension is a loop of its own, so that where the others stand is divided out once for each pass of it.
+ */
+function forRows(
+  b: KernelBuilder,
+  dims: readonly Dimension[],
+  environment: NestEnvironment,
+  body: (row: Emitter) => void,
+): void {
+  const placed = (row: Value, among: readonly Dimension[]): Map<IndexSymbol, Value> => {
+    const variables = new Map<IndexSymbol, Value>();
+    let rest = row;
+    for (let i = among.length - 1; i >= 0; i--) {
+      const { symbol, size } = among[i];
+      if (symbol !== null) variables.set(symbol, i === 0 ? rest : b.rem(rest, size));
+      if (i > 0) rest = b.div(rest, size);
+    }
+    return variables;
+  };
+  const last = dims.at(-1);
+  if (dims.length < 2 || last === undefined || last.symbol === null) {
+    b.for(b.begin, b.end, 1, [], (row) => body(new Emitter(environment, null, placed(row, dims))));
+    return;
+  }
+  const { symbol, size } = last;
+  b.for(b.div(b.begin, size), b.div(b.add(b.end, size - 1), size), 1, [], (pass) => {
+    const start = b.mul(pass, size);
+    const outer = new Emitter(environment, null, placed(pass, dims.slice(0, -1)));
+    b.for(b.max(b.sub(b.begin, start), 0), b.min(b.sub(b.end, start), size), 1, [], (row) =>
+      body(new Emitter(environment, outer, new Map([[symbol, row]]))),
+    );
+  });
+}
+
 function lowerNest(
   group: LoopGroup,
   features: DeviceFeatures,
@@ -57,7 +91,7 @@ function lowerNest(
 ): LoweredKernel {
   const phaseOf = phases(group);
   resetSymbols();
-  const { across, overKept, laneChoices } = chooseLanes(group, features, analysis, mergedKept, mergedReduced);
+  const { across, overKept, laneChoices, overlaps } = chooseLanes(group, features, analysis, mergedKept, mergedReduced);
   const hasRows = group.reductions.length > 0;
 
   const b = new KernelBuilder(group.name);
@@ -215,34 +249,30 @@ function lowerNest(
     end: Value,
   ): void => {
     if (vectorDim === null || vectorDim.symbol === null) return row(new Emitter(environment, parent, outer));
-    const { symbol } = vectorDim;
+    const { symbol, size } = vectorDim;
+    const vector = (i: Value, lanes: number): void =>
+      row(new Emitter(environment, parent, new Map(outer).set(symbol, i), symbol, lanes));
+    if (overlaps) {
+      const [lanes] = laneChoices;
+      b.for(0, size, lanes, [], (i) => vector(b.min(i, size - lanes), lanes));
+      return;
+    }
     let from = start;
     for (const lanes of laneChoices) {
       const last = lanes === laneChoices.at(-1) && lanes === 1;
       const to = last ? end : b.add(from, b.mul(b.div(b.sub(end, from), b.index(lanes)), b.index(lanes)));
       if (from === to) continue;
-      b.for(from, to, lanes, [], (i) =>
-        row(new Emitter(environment, parent, new Map(outer).set(symbol, i), symbol, lanes)),
-      );
+      b.for(from, to, lanes, [], (i) => vector(i, lanes));
       from = to;
     }
   };
   if (flat) overVector(new Map(), null, b.begin, b.end);
   else {
-    b.for(b.begin, b.end, 1, [], (r) => {
-      const outerDims = overKept ? kept.slice(0, -1) : kept;
-      const variables = new Map<IndexSymbol, Value>();
-      let rest = r;
-      for (let i = outerDims.length - 1; i >= 0; i--) {
-        const { symbol, size } = outerDims[i];
-        if (symbol !== null) variables.set(symbol, i === 0 ? rest : b.rem(rest, b.index(size)));
-        if (i > 0) rest = b.div(rest, b.index(size));
-      }
-      if (overKept && vectorDim !== null) {
-        const outer = new Emitter(environment, null, variables);
-        overVector(new Map(), outer, b.index(0), b.index(vectorDim.size));
-      } else row(new Emitter(environment, null, variables));
-    });
+    const rowAt = (emitter: Emitter): void => {
+      if (overKept && vectorDim !== null) overVector(new Map(), emitter, b.index(0), b.index(vectorDim.size));
+      else row(emitter);
+    };
+    forRows(b, overKept ? kept.slice(0, -1) : kept, environment, rowAt);
   }
   const kernel = b.build();
   const end = flat ? kept[0].size : rows;
@@ -259,6 +289,6 @@ function lowerNest(
     align: flat ? laneChoices[0] : 1,
     checks: environment.checks,
     // Rows are stored when all that they read has been read.
-    inPlace: group.stores.some((s) => s.level === 'full') ? [] : readInPlace(group, analysis),
+    inPlace: overlaps || group.stores.some((s) => s.level === 'full') ? [] : readInPlace(group, analysis),
   };
 }

@@ -9,11 +9,13 @@ import { computeScalar, Emitter } from './emitter.ts';
 import type { Read } from './environment.ts';
 import {
   coefficientOf,
+  dependsOn,
   flatten,
   type IndexExpression,
   type IndexSymbol,
   resetSymbols,
   sameIndex,
+  symbolIndex,
 } from './index-expression.ts';
 import {
   type Dimension,
@@ -110,7 +112,16 @@ interface Score {
   readonly irregular: boolean;
 }
 
-function score(accesses: readonly IndexExpression[], symbol: IndexSymbol | null): Score {
+/** Whether lanes along `symbol` are found by multiples, shifts and masks of it. */
+const isShifted = (e: IndexExpression, symbol: IndexSymbol): boolean =>
+  e.terms.every(([s]) => {
+    if (s === symbol || !dependsOn(symbolIndex(s), symbol)) return true;
+    const { definition } = s;
+    const divides = definition.kind === 'div' || definition.kind === 'mod';
+    return divides && Number.isInteger(Math.log2(definition.by)) && isShifted(definition.of, symbol);
+  });
+
+function score(accesses: readonly IndexExpression[], symbol: IndexSymbol | null, features: DeviceFeatures): Score {
   let contiguous = 0;
   let scattered = 0;
   let irregular = false;
@@ -118,7 +129,7 @@ function score(accesses: readonly IndexExpression[], symbol: IndexSymbol | null)
     for (const e of accesses) {
       const c = coefficientOf(e, symbol);
       if (c === 1) contiguous++;
-      else if (c === null) irregular = true;
+      else if (c === null && !(features.vectorBytes >= 32 && isShifted(e, symbol))) irregular = true;
       else if (c !== 0) scattered++;
     }
   }
@@ -215,10 +226,11 @@ export function chooseLanes(
   const phaseOf = phases(group);
   const baseLanes = Math.max(1, Math.floor(features.vectorBytes / 4));
   const hasRows = group.reductions.length > 0;
-  const keptScore = score(accesses, lastSymbol(it.kept));
-  const reducedScore = score(accesses, lastSymbol(it.reduced));
+  const keptScore = score(accesses, lastSymbol(it.kept), features);
+  const reducedScore = score(accesses, lastSymbol(it.reduced), features);
+  const few = elementCount(mergedReduced) <= 16;
   const severalPhases =
-    group.stores.some((s) => s.level === 'full') || group.reductions.some((node) => phaseOf(node) > 1);
+    group.stores.some((s) => s.level === 'full') || (!few && group.reductions.some((node) => phaseOf(node) > 1));
   const keptInner = mergedKept.at(-1) ?? 1;
   const reducedInner = mergedReduced.at(-1) ?? 1;
   const across =
@@ -227,7 +239,7 @@ export function chooseLanes(
     !keptScore.irregular &&
     keptInner >= 2 &&
     (keptScore.contiguous - keptScore.scattered > reducedScore.contiguous - reducedScore.scattered ||
-      (reducedInner < baseLanes && keptInner >= baseLanes) ||
+      (reducedInner < baseLanes && keptInner >= (few ? 4 : baseLanes)) ||
       reducedScore.irregular);
   const overKept = !hasRows || across;
   const chosen = overKept ? keptScore : reducedScore;

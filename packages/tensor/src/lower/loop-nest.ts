@@ -35,6 +35,8 @@ import { accumulatorType, bodyValue, combine, finish, horizontal, identity, type
 
 /** Work (in elements times operations) below which a launch stays on one thread. */
 const WORK_PER_THREAD = 60_000;
+/** Operations of a row up to which its loops are written out. */
+const MOST_UNROLLED = 200;
 /** The kernel of a group. Adjacent dimensions that all accesses step through together become one loop, if reductions are still recognised then. */
 export function lowerLoops(group: LoopGroup, features: DeviceFeatures): LoweredKernel {
   const analysis = analyse(group);
@@ -142,6 +144,12 @@ function lowerNest(
     if (dim === undefined) return body(new Emitter(environment, parent, bound, vector, lanes), accumulators);
     const innermost = rest.length === 0;
     const symbol = dim.symbol as IndexSymbol;
+    if (unrolled) {
+      let current = accumulators;
+      for (let i = 0; i < dim.size; i++)
+        current = nest(parent, rest, lanes, vector, from, to, current, body, new Map(bound).set(symbol, b.index(i)));
+      return current;
+    }
     return b.for(
       innermost ? from : 0,
       innermost ? to : dim.size,
@@ -151,6 +159,7 @@ function lowerNest(
     );
   };
 
+  const unrolled = across && elementCount(mergedReduced) * analysis.operations <= MOST_UNROLLED;
   const spills = hasRows && !across ? spillable(group, phaseOf) : [];
 
   /** Everything that happens for one row (or, across rows, for `lanes` of them). */

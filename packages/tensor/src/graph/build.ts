@@ -300,7 +300,7 @@ export function reduceNode(fn: ReduceOperation, x: AnyNode, axes: readonly numbe
   if (axes.length === 0) return x;
   if (isComplexType(x.dtype))
     return fn === 'sum' ? eachPart(x, (part) => reduceNode(fn, part, axes)) : complexArithmetic.reduce(fn, x, axes);
-  const parts = fn === 'sum' ? partsOf(x.shape, axes) : 1;
+  const parts = fn === 'sum' ? partsOf(x, axes) : 1;
   if (parts > 1) {
     const kept = x.shape.map((_, i) => i).filter((i) => !axes.includes(i));
     const shape = kept.map((i) => x.shape[i]);
@@ -317,14 +317,38 @@ export function reduceNode(fn: ReduceOperation, x: AnyNode, axes: readonly numbe
   );
 }
 
-/** Partial sums pay when the results are few and the terms many; their number divides the first reduced dimension. */
-function partsOf(shape: Shape, axes: readonly number[]): number {
+/**
+ * Partial sums pay when the results are few and the terms many; their number divides the first reduced dimension. Where a reshape has joined
+ * dimensions, parts that keep to them are better: the others find each element by a division.
+ */
+function partsOf(x: AnyNode, axes: readonly number[]): number {
+  const { shape } = x;
   const count = axes.reduce((product, axis) => product * shape[axis], 1);
   const size = axes.map((axis) => shape[axis]).find((n) => n > 1) ?? 1;
   if (count < 16384 || elementCount(shape) / count > 64) return 1;
-  for (let parts = Math.min(256, size); parts >= 4; parts--)
-    if (size % parts === 0 && count / parts >= 256) return parts;
-  return 1;
+  const joined = joinedRuns(x);
+  const keepsTo = (length: number): boolean => joined.every((run) => run % length === 0 || length % run === 0);
+  let any = 1;
+  for (let parts = Math.min(256, size); parts >= 4; parts--) {
+    if (size % parts !== 0 || count / parts < 256) continue;
+    if (keepsTo(count / parts)) return parts;
+    if (any === 1) any = parts;
+  }
+  return any;
+}
+
+/** Lengths of the runs of elements that the dimensions of a reshape's source make inside its last dimension. */
+function joinedRuns(x: AnyNode): number[] {
+  const runs: number[] = [];
+  if (x.op !== 'reshape') return runs;
+  const last = x.shape.at(-1) ?? 1;
+  let run = 1;
+  for (const size of x.sources[0].shape.toReversed()) {
+    run *= size;
+    if (run >= last) break;
+    runs.push(run);
+  }
+  return runs;
 }
 
 export function contractNode(a: AnyNode, b: AnyNode): AnyNode {

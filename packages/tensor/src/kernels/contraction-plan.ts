@@ -94,6 +94,8 @@ const ROW_BLOCK = 48;
 const ROW_BLOCK_BYTES = 256 * 1024;
 const INNER_CACHE_BYTES = 512 * 1024;
 const FMA_LATENCY = 4;
+/** Bytes of a panel that arrive from the second-level cache in a cycle, while a tile multiplies. */
+const NEAR_BYTES_PER_CYCLE = 24;
 /** Depth up to which sums stay in registers. */
 const DEPTH_BLOCK = 4096;
 const SCATTERED_DEPTH = 256;
@@ -145,8 +147,8 @@ function chooseTile(rows: number, vectors: number, depth: number, features: Devi
     for (let r = 1; r <= Math.min(rows, most); r++) {
       if (r * v > most || r * v + v + 1 >= registers) break;
       const tiles = Math.ceil(rows / r) * Math.ceil(vectors / v);
-      // Two multiply-adds and two loads a cycle; each sum waits for its last addition; a panel larger than L1 arrives at 40 bytes a cycle.
-      const fetch = fromL2 ? (v * features.vectorBytes) / 40 : 0;
+      // Two multiply-adds and two loads a cycle; each sum waits for its last addition; a panel larger than L1 has to arrive.
+      const fetch = fromL2 ? (v * features.vectorBytes) / NEAR_BYTES_PER_CYCLE : 0;
       const cycles =
         tiles * (Math.max((r * v) / 2, (r + v) / 2, FMA_LATENCY, fetch) + 0.05 * (r + v) + (12 + r * v) / depth);
       if (cycles < best.cycles * 0.999) best = { rows: r, vectors: v, cycles };

@@ -9,7 +9,7 @@ const { fround } = Math;
 export const ROW_PARTS = 32;
 /** Partial sums over positions of a cache. */
 export const POSITION_PARTS = 16;
-/** Parts of a head, one after the other, that each have a sum of products of queries and keys. */
+/** Partial sums of products of queries and keys: one for the columns of a head that are equal modulo this. */
 export const headParts = (headDim: number): number => (headDim % 4 === 0 ? 4 : headDim % 2 === 0 ? 2 : 1);
 
 /** Partial sums to one: the first half plus the second, until one is left. */

@@ -167,6 +167,9 @@ export const scoreElements = (shape: QueriesShape): number =>
 /** Registers that are left for other things than sums. */
 const SPARE_REGISTERS = 6;
 
+/** How far ahead keys and values are asked for, into the second cache. */
+const PREFETCH_BYTES = 8192;
+
 /**
  * Parameters: q f32, keys, [keyScales f32], values, [valueScales f32], [tables f32 (data mode): exp, then tanh], scores f32 (scratch, {@link scoreElements} per thread), out f32,
  * control i32. Range: kv heads · tiles.
@@ -285,7 +288,8 @@ class AttentionBuilder {
     const numbers = this.#shape.scheme === 'f32' ? this.#q : this.#scores;
     const parts = headParts(headDim);
     // Several chains of sums at once where queries are few: one would wait for itself.
-    const together = Math.min(parts, count <= 2 ? 4 : count <= 4 ? 2 : 1);
+    let together = parts;
+    while (together > 1 && count * together > this.#registers - SPARE_REGISTERS) together /= 2;
     const peaks = b.for(
       firstPanel,
       lastPanel,
@@ -299,14 +303,16 @@ class AttentionBuilder {
           const sums: Value[][] = [];
           for (let part = 0; part < parts; part += together) {
             const flat = b.for(
-              0,
-              headDim / parts,
-              1,
+              part,
+              headDim,
+              parts,
               Array.from({ length: count * together }, () => zero),
               (c, ...running) =>
                 running.map((sum, i) => {
-                  const column = b.add(c, ((part + Math.floor(i / count)) * headDim) / parts);
-                  const keys = this.#keys(b.add(b.mul(b.add(line, column), PANEL_ROWS), slice));
+                  const column = b.add(c, Math.floor(i / count));
+                  const at = b.add(b.mul(b.add(line, column), PANEL_ROWS), slice);
+                  if (slice === 0 && i % count === 0) this.#prefetch(this.#cache.keys, at, (i / count) * PANEL_ROWS);
+                  const keys = this.#keys(at);
                   const query = b.load(numbers, b.add(queries[i % count].numbers, column));
                   return this.#addProduct(keys, b.splat(query, lanes), sum);
                 }),
@@ -372,7 +378,10 @@ class AttentionBuilder {
     const { headDim, positions } = this.#shape;
     const lanes = this.#columnLanes;
     const { values } = this.#cache;
-    const atOnce = Math.max(1, Math.floor((this.#registers - SPARE_REGISTERS) / queries.length));
+    const most = Math.max(1, Math.floor((this.#registers - SPARE_REGISTERS) / queries.length));
+    const vectors = headDim / lanes;
+    // Equal parts: memory is read best in long pieces.
+    const atOnce = Math.ceil(vectors / Math.ceil(vectors / most));
     for (let column = 0; column < headDim; column += atOnce * lanes) {
       const count = Math.min(atOnce, (headDim - column) / lanes);
       const zero = b.splat(b.constant(0, 'f32'), lanes);
@@ -386,6 +395,7 @@ class AttentionBuilder {
           const weights = queries.map(({ scores }) => b.splat(b.load(this.#scores, b.add(scores, p)), lanes));
           return running.map((sum, i) => {
             const at = b.add(b.mul(row, headDim), column + (i % count) * lanes);
+            if (i < count) this.#prefetch(values, at, i * lanes);
             const value = this.#float(b.load(values, at, lanes));
             return this.#addProduct(value, weights[Math.floor(i / count)], sum);
           });
@@ -399,6 +409,11 @@ class AttentionBuilder {
     }
   }
 
+  /** Asks for what lies ahead, once for each line: `first` elements of it are asked for already. */
+  #prefetch(memory: Memory, at: Value, first: number): void {
+    const bytes = this.#shape.scheme === 'f32' ? 4 : 1;
+    if ((first * bytes) % LINE_BYTES === 0) this.#b.prefetch(memory, this.#b.add(at, PREFETCH_BYTES / bytes), 2);
+  }
   #keys(at: Value): Value {
     return this.#float(this.#b.load(this.#cache.keys, at, this.#lanes));
   }

@@ -25,12 +25,12 @@ export const tinyConfig = (fields: Readonly<Record<string, unknown>> = {}): Gemm
 export const PROMPT = [2, 92, 33, 34, 16, 78, 67, 17, 42, 44, 72, 74, 39, 3];
 
 /** Constants of a program, normally distributed. */
-export function constantsOf(il: NativeCodeILNN, deviation = 0.15): ConstantSource {
+export function constantsOf(il: NativeCodeILNN, deviation = 0.15, seed = 0): ConstantSource {
   const matrices = new Map<string, QuantizedMatrix>();
   const floats = new Map<string, Float32Array>();
   for (const [i, { name, type }] of il.constants.entries()) {
     const size = type.shape.reduce((product, n) => product * n, 1);
-    const data = gaussian(size, i + 1, deviation);
+    const data = gaussian(size, seed + i + 1, deviation);
     if (type.scheme === 'f32') floats.set(name, data);
     else matrices.set(name, quantize(data, type.shape[0], type.shape[1], type.scheme));
   }
@@ -39,5 +39,3 @@ export function constantsOf(il: NativeCodeILNN, deviation = 0.15): ConstantSourc
 
 export const largest = (values: ArrayLike<number>): number =>
   Array.from(values).reduce((most, x) => Math.max(most, Math.abs(x)), 0);
-export const furthest = (a: ArrayLike<number>, b: ArrayLike<number>): number =>
-  Array.from(a).reduce((most, x, i) => Math.max(most, Math.abs(x - b[i])), 0);

@@ -89,7 +89,6 @@ export function attend(q: FloatValue, cache: LayerCache, attributes: AttentionAt
   const { keys, values, positions } = cache;
   const width = kvHeads * dim;
   const factorOf = scheme === 'q8' ? shortened : (x: number): number => x;
-  const part = dim / headParts(dim);
   const sums = new Float32Array(headParts(dim));
   const result = new Float32Array(q.rows * q.columns);
   for (let row = 0; row < q.rows; row++) {
@@ -102,7 +101,7 @@ export function attend(q: FloatValue, cache: LayerCache, attributes: AttentionAt
       const scores = Float32Array.from({ length: position - first + 1 }, (_, i) => {
         const from = (first + i) * width + kvHead * dim;
         sums.fill(0);
-        for (let c = 0; c < dim; c++) sums[Math.floor(c / part)] += fround(query[c] * keys.numbers[from + c]);
+        for (let c = 0; c < dim; c++) sums[c % sums.length] += fround(query[c] * keys.numbers[from + c]);
         const dot = fround(joinParts(sums) * keys.scales[(first + i) * kvHeads + kvHead]);
         const scaled = fround(dot * fround(scale));
         return cap === 0 ? scaled : SOFTCAP[mode](scaled, cap);

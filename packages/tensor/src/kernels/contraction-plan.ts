@@ -98,7 +98,7 @@ const FMA_LATENCY = 4;
 const NEAR_BYTES_PER_CYCLE = 24;
 /** Depth up to which sums stay in registers. */
 const DEPTH_BLOCK = 4096;
-const SCATTERED_DEPTH = 256;
+const SCATTERED_DEPTH = 128;
 /** Few rows: the right operand passes but once. Depths of it that are read together in place; streams of packed panels, and bytes ahead in each. */
 const STREAMING_ROWS = 32;
 const STREAMING_DEPTH = 16;

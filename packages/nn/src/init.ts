@@ -208,7 +208,7 @@ export function orthogonal_(tensor: Tensor, { gain = 1 }: GainOptions = {}): Ten
         vector.forEach((x, n) => (vector[n] = x - overlap * vectors[k][n]));
       }
     }
-    const norm = Math.hypot(...vector);
+    const norm = Math.sqrt(vector.reduce((sum, x) => sum + x * x, 0));
     vector.forEach((x, n) => (vector[n] = (x / norm) * gain));
   });
   const values = new Float64Array(rows * columns);

@@ -44,6 +44,11 @@ function register<T>(hooks: Map<object, T>, hook: T): HookHandle {
 
 /** Own parameters, of a module without its children. */
 function* ownParameters(module: Module): Iterable<[string, Parameter]> {
+  if (module.isLazy)
+    throw new ProjError('invalid-argument', `a ${module.constructor.name} has no parameters before its first call`, {
+      op: 'parameters',
+      cure: 'Call the model once with an input of the right shape, then make the optimiser or convert it',
+    });
   const { buffers } = internalsOf(module);
   for (const [name, value] of module.fields())
     if (value instanceof Parameter && !buffers.has(name)) yield [name, value];
@@ -74,14 +79,14 @@ function* stateOf(module: Module, prefix: string): Iterable<[string, Tensor]> {
   for (const [name, value] of module.fields()) if (value instanceof Module) yield* stateOf(value, `${prefix}${name}.`);
 }
 function convert<M extends Module>(root: M, fn: (tensor: Tensor) => Tensor): M {
+  // All of them before the first is converted: asking may fail.
+  const tensors = [...root.modules()].flatMap((module) => [...ownParameters(module), ...ownBuffers(module)]);
   noGrad(() => {
-    for (const module of root.modules()) {
-      for (const [, tensor] of [...ownParameters(module), ...ownBuffers(module)]) {
-        const converted = fn(tensor.detach());
-        if (converted.dtype !== tensor.dtype || converted.device !== tensor.device)
-          tensor.storage.replace(converted.node);
-        if (tensor.grad !== null) tensor.grad = fn(tensor.grad.detach());
-      }
+    for (const [, tensor] of tensors) {
+      const converted = fn(tensor.detach());
+      if (converted.dtype !== tensor.dtype || converted.device !== tensor.device)
+        tensor.storage.replace(converted.node);
+      if (tensor.grad !== null) tensor.grad = fn(tensor.grad.detach());
     }
   });
   return root;
@@ -101,6 +106,11 @@ const join = (prefix: string, name: string): string => (prefix === '' ? name : `
 export class Module {
   /** Whether dropout drops and batch statistics are used; set by `train` and `eval`. */
   training = true;
+
+  /** Whether the parameters do not exist yet: asking for them is an error, lest an optimiser never sees them. */
+  get isLazy(): boolean {
+    return false;
+  }
 
   /** Computes the output. Subclasses define it. */
   forward(..._inputs: never[]): unknown {
@@ -286,9 +296,12 @@ export class Module {
   }
   /** Forgets all gradients (or sets them to zero, with `setToNone: false`). */
   zeroGrad({ setToNone = true }: { setToNone?: boolean } = {}): void {
-    for (const parameter of this.parameters()) {
-      if (setToNone || parameter.grad === null) parameter.grad = null;
-      else parameter.grad = zerosLike(parameter.grad.detach());
+    for (const module of this.modules()) {
+      if (module.isLazy) continue;
+      for (const [, parameter] of ownParameters(module)) {
+        if (setToNone || parameter.grad === null) parameter.grad = null;
+        else parameter.grad = zerosLike(parameter.grad.detach());
+      }
     }
   }
   /** Converts all parameters and buffers in place: a float dtype (applied to float tensors only) or a device. */

@@ -200,6 +200,14 @@ describe('behaviour', () => {
     norm.resetRunningStats();
     expect([norm.runningMean, norm.runningVar].map((x) => x?.toArray())).toEqual([[0], [1]]);
   });
+  it('a lazy layer does not hide from an optimiser', () => {
+    const net = new Sequential(new Linear(2, 3), new LazyLinear(1));
+    for (const ask of [() => [...net.parameters()], () => net.stateDict(), () => net.double()])
+      expect(ask).toThrow(/a LazyLinear has no parameters before its first call\. Call the model once/);
+    net.zeroGrad();
+    net.eval().call(t.ones([1, 2]));
+    expect([...net.parameters()]).toHaveLength(4);
+  });
   it('a module without forward says so', () => {
     expect(() => new (class Empty extends Module {})().call()).toThrow(/Empty has no forward/);
   });

@@ -25,12 +25,15 @@ import {
 
 type Size = number | readonly number[];
 
-/** A layer whose parameters do not exist before the first call. */
+/** A layer whose parameters do not exist before the first call: asked for them (by an optimiser, `to`, a state dict), it says so. */
 export class LazyModule extends Module {
   readonly make: (input: Tensor) => Module;
   constructor(make: (input: Tensor) => Module) {
     super();
     this.make = make;
+  }
+  override get isLazy(): boolean {
+    return true;
   }
   override forward(input: Tensor): Tensor {
     const { training } = this;

@@ -6,6 +6,7 @@ import { type DType, ProjError } from '@proj/kernel';
 import { noGrad } from '@proj/autograd';
 import { Tensor, zerosLike } from '@proj/tensor';
 import { Parameter } from './parameter.ts';
+import { stateName } from './state-names.ts';
 
 export type StateDict = Record<string, Tensor>;
 export interface LoadResult {
@@ -371,10 +372,6 @@ export function become(module: Module, other: Module): void {
   internals.set(module, { buffers: new Map(internalsOf(other).buffers), preHooks, hooks });
   Object.assign(module, other);
 }
-
-/** selfAttn → self_attn. */
-const stateName = (field: string): string =>
-  field.replace(/(?<=[a-z0-9])[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 
 /** The entry of a module that is named; `path` is what was asked for. */
 function find<T>(entries: Iterable<[string, T]>, name: string, what: string, module: Module, path: string): T {

@@ -4,12 +4,22 @@ import { describe, expect, it } from 'vitest';
 import * as t from '@proj/tensor';
 import type { Tensor } from '@proj/tensor';
 import {
+  AdaptiveAvgPool2d,
   BatchNorm1d,
+  Bilinear,
   Conv2d,
+  ConvTranspose2d,
   Dropout,
+  ELU,
+  Embedding,
+  Flatten,
+  GroupNorm,
+  LayerNorm,
   LazyLinear,
+  LeakyReLU,
   Linear,
   LSTM,
+  MaxPool2d,
   Module,
   ModuleDict,
   ModuleList,
@@ -17,6 +27,7 @@ import {
   Parameter,
   ReLU,
   Sequential,
+  Softmax,
   TransformerEncoderLayer,
 } from '@proj/nn';
 
@@ -239,5 +250,36 @@ describe('behaviour', () => {
       'Sequential(\n  (0): Linear(in_features=2, out_features=3, bias=True)\n  (1): ReLU()\n)',
     );
     expect(inspect(new ReLU())).toBe('ReLU()');
+  });
+  it.each<[Module, string]>([
+    [new Bilinear(1, 2, 3), 'Bilinear(in1_features=1, in2_features=2, out_features=3, bias=True)'],
+    [new Flatten(), 'Flatten(start_dim=1, end_dim=-1)'],
+    [
+      new Conv2d(1, 2, 3, { padding: 1, stride: 2, bias: false, dilation: 2 }),
+      'Conv2d(1, 2, kernel_size=(3, 3), stride=(2, 2), padding=(1, 1), dilation=(2, 2), bias=False)',
+    ],
+    [
+      new Conv2d(4, 4, 3, { groups: 2, paddingMode: 'reflect', padding: 'same' }),
+      'Conv2d(4, 4, kernel_size=(3, 3), stride=(1, 1), padding=same, groups=2, padding_mode=reflect)',
+    ],
+    [
+      new ConvTranspose2d(1, 2, 3, { outputPadding: 1, stride: 2 }),
+      'ConvTranspose2d(1, 2, kernel_size=(3, 3), stride=(2, 2), output_padding=(1, 1))',
+    ],
+    [new Embedding(5, 3, { paddingIdx: 0 }), 'Embedding(5, 3, padding_idx=0)'],
+    [new LayerNorm(4), 'LayerNorm((4,), eps=1e-05, elementwise_affine=True)'],
+    [new GroupNorm(2, 4), 'GroupNorm(2, 4, eps=1e-05, affine=True)'],
+    [new BatchNorm1d(3), 'BatchNorm1d(3, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)'],
+    [
+      new LSTM(2, 3, { numLayers: 2, batchFirst: true, dropout: 0.1, bidirectional: true }),
+      'LSTM(2, 3, num_layers=2, batch_first=True, dropout=0.1, bidirectional=True)',
+    ],
+    [new LeakyReLU(0.1), 'LeakyReLU(negative_slope=0.1)'],
+    [new ELU(0.5), 'ELU(alpha=0.5)'],
+    [new Softmax(1), 'Softmax(dim=1)'],
+    [new AdaptiveAvgPool2d([1, 2]), 'AdaptiveAvgPool2d(output_size=(1, 2))'],
+    [new MaxPool2d(2), 'MaxPool2d(kernel_size=2, stride=2)'],
+  ])('prints %s', (layer, text) => {
+    expect(String(layer)).toBe(text);
   });
 });

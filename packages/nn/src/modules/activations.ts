@@ -6,6 +6,7 @@ import { rrelu } from '../functional/dropout.ts';
 import type { InplaceOptions } from '../functional/support.ts';
 import { Module } from '../module.ts';
 import { Parameter } from '../parameter.ts';
+import { settings, unless } from '../printing.ts';
 import type { FactoryOptions } from './linear.ts';
 
 /** A function of one tensor with fixed options. */
@@ -20,11 +21,23 @@ class Activation<Options = undefined> extends Module {
   override forward(input: Tensor): Tensor {
     return this.run(input, this.options);
   }
+  override extraRepr(): string {
+    const { options } = this;
+    if (options === undefined || options === null) return '';
+    if (typeof options !== 'object') return settings({ dim: options });
+    return settings({ ...options, inplace: unless(false, (options as InplaceOptions).inplace ?? false) });
+  }
 }
 const plain =
   (fn: (input: Tensor) => Tensor) =>
   (input: Tensor): Tensor =>
     fn(input);
+
+/** alpha, positionally or among the options. */
+function alphaOptions(given: number | F.AlphaOptions, options: InplaceOptions): F.AlphaOptions {
+  const { alpha = 1, inplace = false } = typeof given === 'number' ? { ...options, alpha: given } : given;
+  return { alpha, inplace };
+}
 
 /** max(x, 0) */
 export class ReLU extends Activation<InplaceOptions> {
@@ -40,20 +53,22 @@ export class ReLU6 extends Activation<InplaceOptions> {
 }
 /** x for x > 0, negativeSlope·x elsewhere. */
 export class LeakyReLU extends Activation<F.LeakyReluOptions> {
-  constructor({ negativeSlope = 0.01, inplace = false }: F.LeakyReluOptions = {}) {
-    super(F.leakyRelu, { negativeSlope, inplace });
+  constructor(negativeSlope: number | F.LeakyReluOptions = {}, options: InplaceOptions = {}) {
+    const { negativeSlope: slope = 0.01, inplace = false } =
+      typeof negativeSlope === 'number' ? { ...options, negativeSlope } : negativeSlope;
+    super(F.leakyRelu, { negativeSlope: slope, inplace });
   }
 }
 /** x for x > 0, alpha·(exp(x) - 1) elsewhere. */
 export class ELU extends Activation<F.AlphaOptions> {
-  constructor({ alpha = 1, inplace = false }: F.AlphaOptions = {}) {
-    super(F.elu, { alpha, inplace });
+  constructor(alpha: number | F.AlphaOptions = {}, options: InplaceOptions = {}) {
+    super(F.elu, alphaOptions(alpha, options));
   }
 }
 /** x for x > 0, alpha·(exp(x / alpha) - 1) elsewhere. */
 export class CELU extends Activation<F.AlphaOptions> {
-  constructor({ alpha = 1, inplace = false }: F.AlphaOptions = {}) {
-    super(F.celu, { alpha, inplace });
+  constructor(alpha: number | F.AlphaOptions = {}, options: InplaceOptions = {}) {
+    super(F.celu, alphaOptions(alpha, options));
   }
 }
 /** Scaled ELU (Klambauer et al. 2017). */
@@ -213,5 +228,8 @@ export class PReLU extends Module {
   }
   override forward(input: Tensor): Tensor {
     return F.prelu(input, this.weight);
+  }
+  override extraRepr(): string {
+    return settings({ numParameters: this.weight.numel() });
   }
 }

@@ -16,6 +16,7 @@ import { pad, type PaddingMode } from '../functional/padding.ts';
 import { tuple } from '../functional/support.ts';
 import { Module } from '../module.ts';
 import type { Parameter } from '../parameter.ts';
+import { joined, settings, unless } from '../printing.ts';
 import { type FactoryOptions, uniformParameter } from './linear.ts';
 
 type Size = number | readonly number[];
@@ -35,6 +36,24 @@ type TransposedConvolution = (
   bias: Tensor | null,
   options: TransposedConvolutionOptions,
 ) => Tensor;
+
+/** Channels, sizes, and what is not as by default. */
+function shapeText(layer: Conv | ConvTranspose): string {
+  const { inChannels, outChannels, kernelSize, stride, padding, dilation, groups, bias } = layer;
+  const [zeros, ones] = [0, 1].map((value) => kernelSize.map(() => value));
+  return joined(
+    `${inChannels}, ${outChannels}`,
+    settings({
+      kernelSize,
+      stride,
+      padding: typeof padding === 'string' ? padding : unless(zeros, padding),
+      dilation: unless(ones, dilation),
+      outputPadding: layer instanceof ConvTranspose ? unless(zeros, layer.outputPadding) : undefined,
+      groups: unless(1, groups),
+      bias: unless(true, bias !== null),
+    }),
+  );
+}
 
 /** What the convolution layers share; weight [out, in / groups, ...kernel], uniform within ±1/√(fan in), as the bias. */
 class Conv extends Module {
@@ -106,7 +125,7 @@ class Conv extends Module {
     });
   }
   override extraRepr(): string {
-    return `${this.inChannels}, ${this.outChannels}, kernel_size=(${this.kernelSize.join(', ')}), stride=(${this.stride.join(', ')})`;
+    return joined(shapeText(this), settings({ paddingMode: unless('zeros', this.paddingMode) }));
   }
 }
 /** Convolution of [N, C, L]. */
@@ -205,6 +224,9 @@ class ConvTranspose extends Module {
         });
     }
     return this.run(input, this.weight, this.bias, { stride, padding, outputPadding, groups, dilation });
+  }
+  override extraRepr(): string {
+    return shapeText(this);
   }
 }
 /** The adjoint of a convolution of [N, C, L]. */

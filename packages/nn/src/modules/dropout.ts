@@ -3,6 +3,7 @@ import type { Tensor } from '@proj/tensor';
 import * as F from '../functional/dropout.ts';
 import type { InplaceOptions } from '../functional/support.ts';
 import { Module } from '../module.ts';
+import { settings } from '../printing.ts';
 
 class DropoutBase extends Module {
   /** Probability of a zero. */
@@ -24,7 +25,7 @@ class DropoutBase extends Module {
     return this.run(input, { p: this.p, training: this.training, inplace: this.inplace });
   }
   override extraRepr(): string {
-    return `p=${this.p}, inplace=${this.inplace ? 'True' : 'False'}`;
+    return settings({ p: this.p, inplace: this.inplace });
   }
 }
 type ProbabilityArgument = number | (InplaceOptions & { readonly p?: number });

@@ -6,6 +6,7 @@ import { embedding, embeddingBag, type EmbeddingBagOptions, type EmbeddingOption
 import { normal_ } from '../init.ts';
 import { Module } from '../module.ts';
 import { Parameter } from '../parameter.ts';
+import { joined, settings } from '../printing.ts';
 import type { FactoryOptions } from './linear.ts';
 
 /** Rows from the standard normal distribution, zeros at `paddingIdx`. */
@@ -81,7 +82,10 @@ export class Embedding extends Module {
     return embedding(input, this.weight, this.options);
   }
   override extraRepr(): string {
-    return `${this.numEmbeddings}, ${this.embeddingDim}`;
+    return joined(
+      `${this.numEmbeddings}, ${this.embeddingDim}`,
+      settings({ paddingIdx: this.paddingIdx ?? undefined }),
+    );
   }
 }
 
@@ -115,5 +119,8 @@ export class EmbeddingBag extends Module {
   }
   override forward(input: Tensor, offsets: Tensor | null = null, perSampleWeights: Tensor | null = null): Tensor {
     return embeddingBag(input, this.weight, offsets, { ...this.options, perSampleWeights });
+  }
+  override extraRepr(): string {
+    return joined(this.weight.shape.join(', '), settings({ mode: this.options.mode }));
   }
 }

@@ -5,6 +5,7 @@ import { bilinear, linear } from '../functional/linear.ts';
 import { uniform_ } from '../init.ts';
 import { Module } from '../module.ts';
 import { Parameter } from '../parameter.ts';
+import { settings } from '../printing.ts';
 
 /** Where parameters are made. */
 export interface FactoryOptions {
@@ -45,7 +46,8 @@ export class Linear extends Module {
     return linear(input, this.weight, this.bias);
   }
   override extraRepr(): string {
-    return `in_features=${this.inFeatures}, out_features=${this.outFeatures}, bias=${this.bias === null ? 'False' : 'True'}`;
+    const { inFeatures, outFeatures } = this;
+    return settings({ inFeatures, outFeatures, bias: this.bias !== null });
   }
 }
 
@@ -67,6 +69,10 @@ export class Bilinear extends Module {
   }
   override forward(input1: Tensor, input2: Tensor): Tensor {
     return bilinear(input1, input2, this.weight, this.bias);
+  }
+  override extraRepr(): string {
+    const [outFeatures, in1Features, in2Features] = this.weight.shape;
+    return settings({ in1Features, in2Features, outFeatures, bias: this.bias !== null });
   }
 }
 
@@ -96,6 +102,9 @@ export class Flatten extends Module {
   override forward(input: Tensor): Tensor {
     return input.flatten(this.startDim, this.endDim);
   }
+  override extraRepr(): string {
+    return settings({ startDim: this.startDim, endDim: this.endDim });
+  }
 }
 /** Splits dimension `dim` into `unflattenedSize`. */
 export class Unflatten extends Module {
@@ -109,5 +118,8 @@ export class Unflatten extends Module {
   }
   override forward(input: Tensor): Tensor {
     return input.unflatten(this.dim, this.unflattenedSize);
+  }
+  override extraRepr(): string {
+    return settings({ dim: this.dim, unflattenedSize: this.unflattenedSize });
   }
 }

@@ -12,6 +12,7 @@ import {
 } from '../functional/normalization.ts';
 import { Module } from '../module.ts';
 import { Parameter } from '../parameter.ts';
+import { joined, python, settings } from '../printing.ts';
 import type { FactoryOptions } from './linear.ts';
 
 const onesParameter = (shape: readonly number[], { dtype = null, device = null }: FactoryOptions): Parameter =>
@@ -43,6 +44,9 @@ export class LayerNorm extends Module {
   override forward(input: Tensor): Tensor {
     return layerNorm(input, this.normalizedShape, this.weight, this.bias, { eps: this.eps });
   }
+  override extraRepr(): string {
+    return joined(python(this.normalizedShape), settings({ eps: this.eps, elementwiseAffine: this.weight !== null }));
+  }
 }
 
 export interface GroupNormOptions extends FactoryOptions {
@@ -52,6 +56,7 @@ export interface GroupNormOptions extends FactoryOptions {
 /** Normalises over groups of channels. */
 export class GroupNorm extends Module {
   readonly numGroups: number;
+  readonly numChannels: number;
   readonly eps: number;
   weight: Parameter | null;
   bias: Parameter | null;
@@ -67,12 +72,17 @@ export class GroupNorm extends Module {
         op: 'GroupNorm',
       });
     this.numGroups = numGroups;
+    this.numChannels = numChannels;
     this.eps = eps;
     this.weight = affine ? onesParameter([numChannels], factory) : null;
     this.bias = affine ? zerosParameter([numChannels], factory) : null;
   }
   override forward(input: Tensor): Tensor {
     return groupNorm(input, this.numGroups, this.weight, this.bias, { eps: this.eps });
+  }
+  override extraRepr(): string {
+    const { numGroups, numChannels, eps } = this;
+    return joined(`${numGroups}, ${numChannels}`, settings({ eps, affine: this.weight !== null }));
   }
 }
 
@@ -128,7 +138,8 @@ class ChannelNorm extends Module {
     });
   }
   override extraRepr(): string {
-    return `${this.numFeatures}, eps=${this.eps}, momentum=${this.momentum}, affine=${this.weight === null ? 'False' : 'True'}, track_running_stats=${this.trackRunningStats ? 'True' : 'False'}`;
+    const { numFeatures, eps, momentum, weight, trackRunningStats } = this;
+    return joined(String(numFeatures), settings({ eps, momentum, affine: weight !== null, trackRunningStats }));
   }
 }
 
@@ -236,6 +247,9 @@ export class LocalResponseNorm extends Module {
   }
   override forward(input: Tensor): Tensor {
     return localResponseNorm(input, this.size, this.options);
+  }
+  override extraRepr(): string {
+    return joined(String(this.size), settings({ ...this.options }));
   }
 }
 

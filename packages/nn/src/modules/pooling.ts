@@ -10,6 +10,7 @@ import {
   maxUnpool3d,
 } from '../functional/unpooling.ts';
 import { Module } from '../module.ts';
+import { settings } from '../printing.ts';
 
 type Size = number | readonly number[];
 /** `stride` may be given positionally or among the options; null means the kernel size. */
@@ -47,6 +48,9 @@ class Pool<Options extends object> extends Module {
   /** With `returnIndices`, a pair of values and positions (typed as a tensor). */
   override forward(input: Tensor): Tensor {
     return this.run(input, this.kernelSize, this.stride, this.options);
+  }
+  override extraRepr(): string {
+    return settings({ kernelSize: this.kernelSize, stride: this.stride ?? this.kernelSize, ...this.options });
   }
 }
 /** The largest element of each window of [N, C, L]. */
@@ -119,6 +123,9 @@ class AdaptivePool extends Module {
   }
   override forward(input: Tensor): Tensor {
     return this.run(input, this.outputSize);
+  }
+  override extraRepr(): string {
+    return settings({ outputSize: this.outputSize });
   }
 }
 /** Averages so that the output has the given size. */

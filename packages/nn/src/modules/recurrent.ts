@@ -8,6 +8,7 @@ import { dropout } from '../functional/dropout.ts';
 import { linear } from '../functional/linear.ts';
 import { Module } from '../module.ts';
 import type { Parameter } from '../parameter.ts';
+import { joined, settings, unless } from '../printing.ts';
 import { type FactoryOptions, uniformParameter } from './linear.ts';
 import { PackedSequence } from './packed-sequence.ts';
 
@@ -303,7 +304,18 @@ export class RNNBase extends Module {
     return { output: this.batchFirst ? output.transpose(0, 1) : output, states };
   }
   override extraRepr(): string {
-    return `${this.inputSize}, ${this.hiddenSize}`;
+    const { inputSize, hiddenSize } = this;
+    return joined(
+      `${inputSize}, ${hiddenSize}`,
+      settings({
+        projSize: unless(0, this.projSize),
+        numLayers: unless(1, this.numLayers),
+        bias: unless(true, this.bias),
+        batchFirst: unless(false, this.batchFirst),
+        dropout: unless(0, this.dropout),
+        bidirectional: unless(false, this.bidirectional),
+      }),
+    );
   }
 }
 
@@ -378,6 +390,9 @@ class RNNCellBase extends Module {
     this.weightHh = uniformParameter([gates, hiddenSize], bound, factory);
     this.biasIh = bias ? uniformParameter([gates], bound, factory) : null;
     this.biasHh = bias ? uniformParameter([gates], bound, factory) : null;
+  }
+  override extraRepr(): string {
+    return `${this.inputSize}, ${this.hiddenSize}`;
   }
   protected step(input: Tensor, given: readonly Tensor[] | null): State {
     if (input.ndim !== 1 && input.ndim !== 2)

@@ -15,6 +15,7 @@ import {
   type UnfoldOptions,
 } from '../functional/vision.ts';
 import { Module } from '../module.ts';
+import { python, settings } from '../printing.ts';
 
 type Size = number | readonly number[];
 
@@ -33,6 +34,9 @@ class Padding extends Module {
   }
   override forward(input: Tensor): Tensor {
     return pad(input, this.padding, { mode: this.mode, value: this.value });
+  }
+  override extraRepr(): string {
+    return python(this.padding);
   }
 }
 /** Pads the last dimensions with a number. */
@@ -111,6 +115,10 @@ export class Upsample extends Module {
   }
   override forward(input: Tensor): Tensor {
     return interpolate(input, this.options);
+  }
+  override extraRepr(): string {
+    const { size, scaleFactor, mode } = this.options;
+    return settings({ size: size ?? undefined, scaleFactor: scaleFactor ?? undefined, mode });
   }
 }
 const upsampling = (

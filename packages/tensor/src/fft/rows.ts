@@ -1,41 +1,43 @@
-/* oxlint-disable import/namespace -- rows are made by name */
 /** Rows of the op table for discrete Fourier transforms. */
 import { type OpRow, row } from '../ops/table.ts';
-import * as fft from './index.ts';
+import {
+  fft,
+  fft2,
+  fftfreq,
+  fftn,
+  fftshift,
+  hfft,
+  hfft2,
+  hfftn,
+  ifft,
+  ifft2,
+  ifftn,
+  ifftshift,
+  ihfft,
+  ihfft2,
+  ihfftn,
+  irfft,
+  irfft2,
+  irfftn,
+  rfft,
+  rfft2,
+  rfftfreq,
+  rfftn,
+} from './index.ts';
 
-const ONE = 'input, n=None, dim=-1, norm=None';
-const TWO = 'input, s=None, dim=(-2, -1), norm=None';
-const MANY = 'input, s=None, dim=None, norm=None';
-const SHIFT = 'input, dim=None';
-const SIGNATURES: Record<keyof typeof fft, string> = {
-  fft: ONE,
-  ifft: ONE,
-  rfft: ONE,
-  irfft: ONE,
-  hfft: ONE,
-  ihfft: ONE,
-  fft2: TWO,
-  ifft2: TWO,
-  rfft2: TWO,
-  irfft2: TWO,
-  hfft2: TWO,
-  ihfft2: TWO,
-  fftn: MANY,
-  ifftn: MANY,
-  rfftn: MANY,
-  irfftn: MANY,
-  hfftn: MANY,
-  ihfftn: MANY,
-  fftfreq: 'n, d=1.0, *, dtype=None',
-  rfftfreq: 'n, d=1.0, *, dtype=None',
-  fftshift: SHIFT,
-  ifftshift: SHIFT,
-};
+const rows = (functions: Readonly<Record<string, unknown>>, signature: string): OpRow[] =>
+  Object.entries(functions).map(([name, fn]) =>
+    row(`fft.${name}`, fn as never, signature, {
+      method: false,
+      differentiable: signature.startsWith('input'),
+      torch: [`torch.fft.${name}`],
+    }),
+  );
 
-export const FFT: readonly OpRow[] = Object.entries(SIGNATURES).map(([name, signature]) =>
-  row(`fft.${name}`, fft[name as keyof typeof fft] as never, signature, {
-    method: false,
-    differentiable: !name.endsWith('freq'),
-    torch: [`torch.fft.${name}`],
-  }),
-);
+export const FFT: readonly OpRow[] = [
+  ...rows({ fft, ifft, rfft, irfft, hfft, ihfft }, 'input, n=None, dim=-1, norm=None'),
+  ...rows({ fft2, ifft2, rfft2, irfft2, hfft2, ihfft2 }, 'input, s=None, dim=(-2, -1), norm=None'),
+  ...rows({ fftn, ifftn, rfftn, irfftn, hfftn, ihfftn }, 'input, s=None, dim=None, norm=None'),
+  ...rows({ fftfreq, rfftfreq }, 'n, d=1.0, *, dtype=None'),
+  ...rows({ fftshift, ifftshift }, 'input, dim=None'),
+];

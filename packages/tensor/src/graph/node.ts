@@ -97,17 +97,18 @@ function complexOrigin(node: AnyNode): AnyNode {
   return at;
 }
 
+function complexOperands(node: AnyNode): readonly AnyNode[] {
+  if (node.op !== 'part') return node.sources.length > 2 ? node.sources.slice(0, 2) : node.sources;
+  const origin = complexOrigin(node.sources[0]);
+  return [origin.op === 'complex' && origin.data === null ? origin.sources[Number(node.attr.imaginary)] : origin];
+}
+
 /**
  * What a node is computed from. Differs from its sources where complex values are concerned: a part of one that has no memory is that part's own
  * node, and what only the gradient of a complex function needs is left out.
  */
-export function operandsOf(node: AnyNode): readonly AnyNode[] {
-  if (node.op === 'part') {
-    const origin = complexOrigin(node.sources[0]);
-    return [origin.op === 'complex' && origin.data === null ? origin.sources[Number(node.attr.imaginary)] : origin];
-  }
-  return node.op === 'complex' && node.sources.length > 2 ? node.sources.slice(0, 2) : node.sources;
-}
+export const operandsOf = (node: AnyNode): readonly AnyNode[] =>
+  node.op === 'part' || node.op === 'complex' ? complexOperands(node) : node.sources;
 
 let gradEnabled = true;
 export const isGradEnabled = (): boolean => gradEnabled;

@@ -1,15 +1,76 @@
-/* oxlint-disable import/namespace -- rows are made by name */
 /** Rows of the op table for special functions. Few are Tensor methods. */
 import type { Tensor } from '../tensor.ts';
 import { type OpRow, row } from '../ops/table.ts';
-import * as bessel from './bessel.ts';
+import type * as besselModule from './bessel.ts';
+import {
+  besselJ0,
+  besselJ1,
+  besselY0,
+  besselY1,
+  i0e,
+  i1e,
+  i0,
+  i1,
+  modifiedBesselK0,
+  modifiedBesselK1,
+  scaledModifiedBesselK0,
+  scaledModifiedBesselK1,
+  sphericalBesselJ0,
+  airyAi,
+} from './bessel.ts';
 import { igamma, igammac, mvlgamma, polygamma, zeta } from './gamma.ts';
-import * as normal from './normal.ts';
-import * as polynomials from './polynomials.ts';
+import { erfcx, ndtr, logNdtr, ndtri, entr, xlog1py } from './normal.ts';
+import {
+  chebyshevPolynomialT,
+  chebyshevPolynomialU,
+  chebyshevPolynomialV,
+  chebyshevPolynomialW,
+  shiftedChebyshevPolynomialT,
+  shiftedChebyshevPolynomialU,
+  shiftedChebyshevPolynomialV,
+  shiftedChebyshevPolynomialW,
+  hermitePolynomialH,
+  hermitePolynomialHe,
+  laguerrePolynomialL,
+  legendrePolynomialP,
+} from './polynomials.ts';
 
 const snake = (name: string): string => name.replace(/[A-Z]/g, (c) => `_${c.toLowerCase()}`);
 const special = (name: string, fn: unknown, signature = 'input', differentiable = false): OpRow =>
   row(name, fn as never, signature, { method: false, differentiable, torch: [`torch.special.${snake(name)}`] });
+
+/** Listed rather than imported as namespaces, whose objects take long to make when the package is loaded. */
+const bessel: { readonly [K in keyof typeof besselModule]: (typeof besselModule)[K] } = {
+  besselJ0,
+  besselJ1,
+  besselY0,
+  besselY1,
+  i0e,
+  i1e,
+  i0,
+  i1,
+  modifiedBesselK0,
+  modifiedBesselK1,
+  scaledModifiedBesselK0,
+  scaledModifiedBesselK1,
+  sphericalBesselJ0,
+  airyAi,
+};
+const normal = { erfcx, ndtr, logNdtr, ndtri, entr, xlog1py };
+const polynomials = {
+  chebyshevPolynomialT,
+  chebyshevPolynomialU,
+  chebyshevPolynomialV,
+  chebyshevPolynomialW,
+  shiftedChebyshevPolynomialT,
+  shiftedChebyshevPolynomialU,
+  shiftedChebyshevPolynomialV,
+  shiftedChebyshevPolynomialW,
+  hermitePolynomialH,
+  hermitePolynomialHe,
+  laguerrePolynomialL,
+  legendrePolynomialP,
+};
 
 export const SPECIAL: readonly OpRow[] = [
   row('i0', bessel.i0, 'input', { inPlace: true, torch: ['torch.i0', 'Tensor.i0', 'torch.special.i0'] }),

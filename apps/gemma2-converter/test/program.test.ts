@@ -1,4 +1,5 @@
 /** The commands as a user meets them. */
+import { execFileSync } from 'node:child_process';
 import { copyFileSync, existsSync, openSync, readFileSync, readSync, writeFileSync, writeSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Comparison } from '../src/comparison/compare.ts';
@@ -98,6 +99,10 @@ describe('convert', { timeout: 60_000 }, () => {
     );
     expect(readFileSync(weights).equals(before)).toBe(true);
     expect((await run(['convert', path('teacher'), '-o', path(''), '--overwrite'])).errors).toMatch(/is a folder/);
+    execFileSync('mkfifo', [path('pipe')]);
+    expect((await run(['convert', path('teacher'), '-o', path('pipe'), '--overwrite'])).errors).toMatch(
+      /pipe is no regular file/,
+    );
     expect((await run(['convert', path('teacher'), '-o', path('x'), '--scheme', 'q5'])).errors).toMatch(
       /--scheme: .*got "q5"/,
     );

@@ -16,10 +16,10 @@ export const userPath = (path: string): string => resolve(userFolder(), path);
 /** A signal that Ctrl-C (or SIGTERM) aborts; the second one ends the program. */
 export function stopSignal(message: string): { readonly signal: AbortSignal; release(): void } {
   const controller = new AbortController();
-  const stop = (): void => {
+  const stop = (signal: NodeJS.Signals): void => {
     if (controller.signal.aborted) process.exit(EXIT_INTERRUPTED);
     controller.abort();
-    say(`\n${message}; press Ctrl-C again to stop at once`);
+    say(signal === 'SIGINT' ? `\n${message}; press Ctrl-C again to stop at once` : message);
   };
   process.on('SIGINT', stop);
   process.on('SIGTERM', stop);

@@ -123,8 +123,12 @@ function checkReplacing(model: string, output: string, overwrite: boolean): void
     throw new ProjError('invalid-argument', `${output} is there already`, {
       cure: 'Give another --output, or --overwrite to replace it',
     });
-  if (statSync(output).isDirectory())
-    throw new ProjError('invalid-argument', `${output} is a folder`, { cure: 'Give the path of a file to write' });
+  // What is finished takes the place of what is there: a device such as /dev/null would be gone.
+  const there = statSync(output);
+  if (!there.isFile())
+    throw new ProjError('invalid-argument', `${output} is ${there.isDirectory() ? 'a folder' : 'no regular file'}`, {
+      cure: 'Give the path of a file to write',
+    });
   const folder = realpathSync(dirname(output));
   const own = existsSync(model) && [folder, join(folder, basename(output))].includes(realpathSync(model));
   if (own && !attempt(() => readModelHeader(output)).ok)

@@ -73,6 +73,19 @@ function newestRun(preset?: PresetName): string {
   return runs[0];
 }
 
+/** Settings that a model is made by. Its weights fit no other; with another number of heads they would, and mean something else. */
+const MODEL_FIELDS = ['preset', 'layers', 'width', 'heads', 'context'] as const;
+
+function requireSameModel(config: TrainConfig, earlier: TrainConfig): void {
+  const changed = MODEL_FIELDS.filter((field) => config[field] !== earlier[field]);
+  if (changed.length === 0) return;
+  const differences = changed.map((field) => `${flagOf(field)} is ${config[field]}, in the run ${earlier[field]}`);
+  throw new ProjError('invalid-argument', differences.join('; '), {
+    op: 'train',
+    cure: 'A run goes on with the model that it began with: leave that out, or begin a new run without --resume',
+  });
+}
+
 /** `train`. The result is the exit status. */
 export async function runTrain(flags: Flags): Promise<number> {
   let config = configOf(flags);
@@ -81,6 +94,7 @@ export async function runTrain(flags: Flags): Promise<number> {
     // A run goes on with its own settings, but for what is given anew.
     const { config: earlier } = loadCheckpoint(join(folder, CHECKPOINT_FILE));
     config = configOf(flags, { ...earlier, resume: true, overwrite: false });
+    requireSameModel(config, earlier);
   }
   const { signal, release } = stopSignal('stopping after this step');
   try {

@@ -314,8 +314,11 @@ describe('wrong input', { timeout: 60_000 }, () => {
     expect((await run(['eval', '--checkpoint', file])).errors).toMatch(/checksum/);
   });
 
-  it('a run does not go on with other data', async () => {
+  it('a run does not go on with other data or another model', async () => {
     expect((await run(tiny('moved', '--steps', '5'))).status).toBe(0);
+    // Weights of two heads fit four as well.
+    const reshaped = await run(['train', '--resume', '--out', path('moved'), '--heads', '4']);
+    expect([reshaped.status, reshaped.errors]).toEqual([2, expect.stringMatching(/--heads is 4, in the run 2/)]);
     writeText(path('other.txt'));
     writeFileSync(path('other.txt'), `${readFileSync(text, 'utf8')}more\n`);
     const { status, errors } = await run([

@@ -157,6 +157,8 @@ class Run {
       `${this.#config.preset} on ${device.name}, ${device.features.threads} ${device.features.threads === 1 ? 'thread' : 'threads'}: ${parameters.toLocaleString('en')} parameters\n` +
         `data: ${source}, ${this.#total} steps of ${itemsPerStep} ${unit}${this.#firstStep > 0 ? `, from step ${this.#firstStep}` : ''}\n`,
     );
+    if (this.#firstStep >= this.#total)
+      this.#output.write(`all ${this.#firstStep} steps are done; a larger --steps or --epochs goes on\n`);
     const progress = createProgress(this.#total, this.#firstStep, unit, this.#config.logEvery, this.#output);
     let ended: Summary['ended'];
     try {

@@ -2,19 +2,9 @@
 import { DTYPES, type DType, ProjError } from '@proj/kernel';
 import { fromArray } from '../ops/creation.ts';
 import type { Tensor } from '../tensor.ts';
+import { add, type Complex, conj, div, mul, size, sub } from './complex-number.ts';
 import { batchOf, rowsOf } from './shared.ts';
 
-type Complex = readonly [re: number, im: number];
-const add = (a: Complex, b: Complex): Complex => [a[0] + b[0], a[1] + b[1]];
-const sub = (a: Complex, b: Complex): Complex => [a[0] - b[0], a[1] - b[1]];
-const mul = (a: Complex, b: Complex): Complex => [a[0] * b[0] - a[1] * b[1], a[0] * b[1] + a[1] * b[0]];
-const conj = (a: Complex): Complex => [a[0], -a[1]];
-const size = (a: Complex): number => Math.hypot(a[0], a[1]);
-const div = (a: Complex, b: Complex): Complex => {
-  const scale = 1 / (b[0] * b[0] + b[1] * b[1]);
-  const product = mul(a, conj(b));
-  return [product[0] * scale, product[1] * scale];
-};
 function root(a: Complex): Complex {
   const r = size(a);
   const re = Math.sqrt((r + Math.abs(a[0])) / 2);

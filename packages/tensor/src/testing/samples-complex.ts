@@ -113,6 +113,7 @@ export const MORE_SAMPLES: Readonly<Record<string, readonly OpSample[]>> = {
   'linalg.solveTriangular': further(['complex', (m) => [dominant(m), numbers(m, [3, 2]), { upper: true }]]),
   'linalg.luFactor': further(['complex', (m) => [dominant(m)]]),
   'linalg.qr': further(['complex', (m) => [dominant(m)], { derivatives: 'none' }]),
+  'linalg.ldlFactor': further(['complex', (m) => [positive(m), { hermitian: true }], { derivatives: 'none' }]),
   'linalg.svdvals': further(['complex', (m) => [numbers(m, [3, 2])], { derivatives: 'first' }]),
   'linalg.eigvalsh': further(['complex', (m) => [positive(m)], { derivatives: 'first' }]),
   'linalg.pinv': further(['complex', (m) => [numbers(m, [4, 2])], { derivatives: 'first' }]),

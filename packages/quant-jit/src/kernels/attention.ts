@@ -96,7 +96,7 @@ export function appendKernel(name: string, shape: AppendShape, features: DeviceF
         const line = (column: Operand): Value => b.mul(b.add(b.mul(panel, headDim), column), PANEL_ROWS);
         // Each column of the keys is in another line of memory: those are on their way while the values are written.
         b.for(0, headDim, Math.max(1, LINE_BYTES / PANEL_ROWS / element), [], (column) =>
-          b.prefetch(cache.keys, line(column), 2),
+          b.prefetch(cache.keys, line(column)),
         );
         const put = (
           source: Memory,

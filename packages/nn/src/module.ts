@@ -104,6 +104,7 @@ export interface NamedOptions {
 
 const join = (prefix: string, name: string): string => (prefix === '' ? name : `${prefix}.${name}`);
 
+/** Base of all layers and models: define fields and `forward`, call it with `call`. Errors of loading, of paths and of what a module cannot become are `ProjError`s. */
 export class Module {
   /** Whether dropout drops and batch statistics are used; set by `train` and `eval`. */
   training = true;

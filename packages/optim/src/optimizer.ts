@@ -73,6 +73,7 @@ export function write(target: Tensor, value: () => Tensor): void {
 /** How `step` and the remembered numbers appear in the state dict, as PyTorch 1.13 has them. */
 export type StepLayout = 'tensor' | 'number' | 'none';
 
+/** Base of the optimisers. An update rule gives the state that a parameter starts with, the numbers of a step, and the update as lazy in-place operations. */
 export abstract class Optimizer<H extends { lr: number }, N extends Numbers = Numbers> {
   readonly defaults: H;
   readonly paramGroups: ParamGroup<H>[] = [];

@@ -16,6 +16,7 @@ export interface AdaptiveSoftmaxOutput {
   readonly output: Tensor;
   readonly loss: Tensor;
 }
+/** Inputs [N, inFeatures] and targets [N] to log probabilities of the targets and their loss. Errors: cutoffs that do not rise from 1 to `nClasses - 1`. */
 export class AdaptiveLogSoftmaxWithLoss extends Module {
   readonly inFeatures: number;
   readonly nClasses: number;

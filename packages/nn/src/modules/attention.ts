@@ -30,7 +30,10 @@ export interface AttentionCallOptions {
   readonly averageAttnWeights?: boolean;
   readonly isCausal?: boolean;
 }
-/** Attention with `numHeads` heads over projections of query, key and value [T, N, E]. Gives [output, weights or null]. */
+/**
+ * Attention with `numHeads` heads over projections of query [T, N, E], key [S, N, kdim] and value [S, N, vdim] (with `batchFirst` N comes first; N may be
+ * missing). Gives [output [T, N, E], weights [N, T, S] or null]. Errors: features that do not divide into the heads.
+ */
 export class MultiheadAttention extends Module {
   readonly embedDim: number;
   readonly numHeads: number;

@@ -59,61 +59,73 @@ export class LazyLinear extends LazyModule {
     super((input) => new Linear(input.shape[input.ndim - 1], outFeatures, options));
   }
 }
+/** {@link Conv1d} for inputs [N, C, L] of any number of channels. */
 export class LazyConv1d extends LazyModule {
   constructor(outChannels: number, kernelSize: Size, options: ConvOptions = {}) {
     super((input) => new Conv1d(channels(input, 1), outChannels, kernelSize, options));
   }
 }
+/** {@link Conv2d} for inputs [N, C, H, W] of any number of channels. */
 export class LazyConv2d extends LazyModule {
   constructor(outChannels: number, kernelSize: Size, options: ConvOptions = {}) {
     super((input) => new Conv2d(channels(input, 2), outChannels, kernelSize, options));
   }
 }
+/** {@link Conv3d} for inputs [N, C, D, H, W] of any number of channels. */
 export class LazyConv3d extends LazyModule {
   constructor(outChannels: number, kernelSize: Size, options: ConvOptions = {}) {
     super((input) => new Conv3d(channels(input, 3), outChannels, kernelSize, options));
   }
 }
+/** {@link ConvTranspose1d} for inputs [N, C, L] of any number of channels. */
 export class LazyConvTranspose1d extends LazyModule {
   constructor(outChannels: number, kernelSize: Size, options: ConvTransposeOptions = {}) {
     super((input) => new ConvTranspose1d(channels(input, 1), outChannels, kernelSize, options));
   }
 }
+/** {@link ConvTranspose2d} for inputs [N, C, H, W] of any number of channels. */
 export class LazyConvTranspose2d extends LazyModule {
   constructor(outChannels: number, kernelSize: Size, options: ConvTransposeOptions = {}) {
     super((input) => new ConvTranspose2d(channels(input, 2), outChannels, kernelSize, options));
   }
 }
+/** {@link ConvTranspose3d} for inputs [N, C, D, H, W] of any number of channels. */
 export class LazyConvTranspose3d extends LazyModule {
   constructor(outChannels: number, kernelSize: Size, options: ConvTransposeOptions = {}) {
     super((input) => new ConvTranspose3d(channels(input, 3), outChannels, kernelSize, options));
   }
 }
+/** {@link BatchNorm1d} of any number of channels. */
 export class LazyBatchNorm1d extends LazyModule {
   constructor(options: BatchNormModuleOptions = {}) {
     super((input) => new BatchNorm1d(input.shape[1], options));
   }
 }
+/** {@link BatchNorm2d} of any number of channels. */
 export class LazyBatchNorm2d extends LazyModule {
   constructor(options: BatchNormModuleOptions = {}) {
     super((input) => new BatchNorm2d(input.shape[1], options));
   }
 }
+/** {@link BatchNorm3d} of any number of channels. */
 export class LazyBatchNorm3d extends LazyModule {
   constructor(options: BatchNormModuleOptions = {}) {
     super((input) => new BatchNorm3d(input.shape[1], options));
   }
 }
+/** {@link InstanceNorm1d} of any number of channels. */
 export class LazyInstanceNorm1d extends LazyModule {
   constructor(options: BatchNormModuleOptions = {}) {
     super((input) => new InstanceNorm1d(channels(input, 1), options));
   }
 }
+/** {@link InstanceNorm2d} of any number of channels. */
 export class LazyInstanceNorm2d extends LazyModule {
   constructor(options: BatchNormModuleOptions = {}) {
     super((input) => new InstanceNorm2d(channels(input, 2), options));
   }
 }
+/** {@link InstanceNorm3d} of any number of channels. */
 export class LazyInstanceNorm3d extends LazyModule {
   constructor(options: BatchNormModuleOptions = {}) {
     super((input) => new InstanceNorm3d(channels(input, 3), options));

@@ -24,7 +24,7 @@ export interface LayerNormOptions extends FactoryOptions {
   readonly eps?: number;
   readonly elementwiseAffine?: boolean;
 }
-/** Normalises over the last dimensions. */
+/** Normalises [..., ...normalizedShape] over its last dimensions, then scales and shifts each place (Ba et al. 2016). Same shape and dtype. */
 export class LayerNorm extends Module {
   readonly normalizedShape: readonly number[];
   readonly eps: number;
@@ -53,7 +53,7 @@ export interface GroupNormOptions extends FactoryOptions {
   readonly eps?: number;
   readonly affine?: boolean;
 }
-/** Normalises over groups of channels. */
+/** Normalises [N, C, ...] over groups of channels (Wu and He 2018). Same shape and dtype. Errors: channels that do not divide into the groups. */
 export class GroupNorm extends Module {
   readonly numGroups: number;
   readonly numChannels: number;

@@ -224,6 +224,7 @@ class FractionalPool extends Module {
     return this.run(input, this.kernelSize, this.options) as Tensor;
   }
 }
+/** Maxima over windows at random places of [N, C, H, W] (Graham 2014), for an output of `outputSize`, or `outputRatio` of the input. */
 export class FractionalMaxPool2d extends FractionalPool {
   constructor(
     kernelSize: Size,
@@ -232,6 +233,7 @@ export class FractionalMaxPool2d extends FractionalPool {
     super(fractionalMaxPool2d, kernelSize, { outputSize, outputRatio, returnIndices, randomSamples });
   }
 }
+/** As {@link FractionalMaxPool2d}, of [N, C, D, H, W]. */
 export class FractionalMaxPool3d extends FractionalPool {
   constructor(
     kernelSize: Size,

@@ -322,7 +322,10 @@ export class RNNBase extends Module {
 export interface RNNOptions extends RecurrentOptions {
   readonly nonlinearity?: 'tanh' | 'relu';
 }
-/** h ← tanh(W·x + b + U·h + c). Gives [outputs, final hidden states]. */
+/**
+ * h ← tanh(W·x + b + U·h + c). Inputs [T, N, inputSize] (with `batchFirst` [N, T, inputSize]), [T, inputSize], or packed. Gives outputs
+ * [T, N, hiddenSize · directions] and final hidden states [layers · directions, N, hiddenSize].
+ */
 export class RNN extends RNNBase {
   constructor(inputSize: number, hiddenSize: number, { nonlinearity = 'tanh', ...options }: RNNOptions = {}) {
     super(nonlinearity === 'relu' ? 'RNN_RELU' : 'RNN_TANH', inputSize, hiddenSize, options);
@@ -334,7 +337,7 @@ export class RNN extends RNNBase {
     return [output, states[0]];
   }
 }
-/** Gated recurrent unit (Cho et al. 2014). Gives [outputs, final hidden states]. */
+/** Gated recurrent unit (Cho et al. 2014). Inputs and outputs as those of {@link RNN}. */
 export class GRU extends RNNBase {
   constructor(inputSize: number, hiddenSize: number, options: RecurrentOptions = {}) {
     super('GRU', inputSize, hiddenSize, options);
@@ -350,7 +353,10 @@ export interface LSTMOptions extends RecurrentOptions {
   /** Projects the hidden state to this size. */
   readonly projSize?: number;
 }
-/** Long short-term memory (Hochreiter and Schmidhuber 1997). Gives [outputs, [final hidden states, final cell states]]. */
+/**
+ * Long short-term memory (Hochreiter and Schmidhuber 1997). Inputs as those of {@link RNN}. Gives [outputs, [final hidden states, final cell states]];
+ * outputs and hidden states are `projSize` wide where that is given.
+ */
 export class LSTM extends RNNBase {
   constructor(inputSize: number, hiddenSize: number, options: LSTMOptions = {}) {
     super('LSTM', inputSize, hiddenSize, options);

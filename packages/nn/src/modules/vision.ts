@@ -127,16 +127,19 @@ const upsampling = (
   size: Size | null,
   scaleFactor: Size | null,
 ): InterpolateOptions => ({ mode, alignCorners, size, scaleFactor });
+/** Resizes [N, C, H, W] to `size` or by `scaleFactor`; each element is the nearest of the input. */
 export class UpsamplingNearest2d extends Upsample {
   constructor({ size = null, scaleFactor = null }: InterpolateOptions = {}) {
     super(upsampling('nearest', null, size, scaleFactor));
   }
 }
+/** Resizes [N, C, H, W] to `size` or by `scaleFactor`, linearly between elements; corners stay corners. */
 export class UpsamplingBilinear2d extends Upsample {
   constructor({ size = null, scaleFactor = null }: InterpolateOptions = {}) {
     super(upsampling('bilinear', true, size, scaleFactor));
   }
 }
+/** Channels to space: [N, C·r², H, W] → [N, C, H·r, W·r] (Shi et al. 2016). */
 export class PixelShuffle extends Module {
   readonly upscaleFactor: number;
   constructor(upscaleFactor: number) {
@@ -147,6 +150,7 @@ export class PixelShuffle extends Module {
     return pixelShuffle(input, this.upscaleFactor);
   }
 }
+/** Space to channels, the inverse of {@link PixelShuffle}: [N, C, H·r, W·r] → [N, C·r², H, W]. */
 export class PixelUnshuffle extends Module {
   readonly downscaleFactor: number;
   constructor(downscaleFactor: number) {
@@ -157,6 +161,7 @@ export class PixelUnshuffle extends Module {
     return pixelUnshuffle(input, this.downscaleFactor);
   }
 }
+/** Interleaves groups of channels of [N, C, ...] (Zhang et al. 2018). */
 export class ChannelShuffle extends Module {
   readonly groups: number;
   constructor(groups: number) {
@@ -195,6 +200,7 @@ export class Fold extends Module {
     return fold(input, this.outputSize, this.kernelSize, this.options);
   }
 }
+/** x1·x2 / max(|x1|·|x2|, eps) along `dim`. */
 export class CosineSimilarity extends Module {
   readonly dim: number;
   readonly eps: number;
@@ -207,6 +213,7 @@ export class CosineSimilarity extends Module {
     return cosineSimilarity(x1, x2, { dim: this.dim, eps: this.eps });
   }
 }
+/** The p-norm of x1 - x2 + eps over the last dimension. */
 export class PairwiseDistance extends Module {
   readonly options: PairwiseDistanceOptions;
   constructor({ p = 2, eps = 1e-6, keepdim = false }: PairwiseDistanceOptions = {}) {

@@ -66,6 +66,8 @@ function readsOf(group: Group, stored: ReadonlySet<AnyNode>): Set<AnyNode> {
 export class Fusion {
   readonly #graph: Graph;
   readonly #roots: ReadonlySet<AnyNode>;
+  /** Whether the graph has complex values. */
+  readonly #hasParts: boolean;
   #groups: Group[];
   #producer = new Map<AnyNode, Group>();
   #reads = new Map<Group, Set<AnyNode>>();
@@ -73,6 +75,7 @@ export class Fusion {
 
   constructor(graph: Graph) {
     this.#graph = graph;
+    this.#hasParts = graph.order.some((node) => node.op === 'part' || node.op === 'complex');
     this.#groups = [...graph.groups];
     this.#roots = new Set(graph.roots.map((root) => memoryOwner(root, graph.stored)));
     for (const group of this.#groups) this.#register(group);
@@ -173,10 +176,14 @@ export class Fusion {
     if (new Set(analysis.reads.map((r) => r.node)).size + producer.stores.length + consumer.stores.length > 10)
       return null;
     const stores = [...producer.stores, ...consumer.stores];
-    const { stored } = this.#graph;
-    if (!fitsStore(producer.anchor, stores, (n) => n.data !== null || (stored.has(n) && n !== producer.anchor)))
+    // Chains of reshapes, as complex values make them, may hide a position from itself.
+    if (this.#hasParts && !fitsStore(producer.anchor, stores, (node) => this.#inMemory(node, producer.anchor)))
       return null;
     return { ...producer, stores };
+  }
+
+  #inMemory(node: AnyNode, product: AnyNode): boolean {
+    return node.data !== null || (this.#graph.stored.has(node) && node !== product);
   }
 
   /** Every read of the producer's results is at the position that the consumer is computing. */

@@ -103,6 +103,8 @@ describe('arguments', () => {
       /matmul: operands of float32 and float64/,
     ],
     ['a negative size', () => zeros(2, -3), /size -3/],
+    ['a size to be found, of zeros', () => zeros([2, -1]), /^zeros: size -1/],
+    ['a size to be found, of full', () => full([-1, 2], 1), /^full: size -1/],
     ['select beyond the end', () => ones(3).select(0, 3), /select: index 3 of a dimension of 3/],
     ['narrow beyond the end', () => ones(3).narrow(0, 2, 2), /narrow: elements 2 … 3 of a dimension of 3/],
     ['topk of more than there are', () => ones(3).topk(4), /topk: 4 of 3 elements/],

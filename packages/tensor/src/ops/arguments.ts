@@ -54,11 +54,11 @@ export function broadcastShapes(op: string, ...shapes: readonly Shape[]): number
   return result;
 }
 
-/** Makes `shape` from `[2, 3]` or `2, 3`. */
-export function shapeArgument(args: readonly (number | readonly number[])[], op: string): number[] {
+/** Makes `shape` from `[2, 3]` or `2, 3`. `least` is -1 where that stands for a size that is to be found. */
+export function shapeArgument(args: readonly (number | readonly number[])[], op: string, least: 0 | -1 = 0): number[] {
   const shape = args.length === 1 && typeof args[0] !== 'number' ? [...args[0]] : (args as readonly number[]).slice();
   for (const size of shape)
-    if (!Number.isInteger(size) || size < -1)
+    if (!Number.isInteger(size) || size < least)
       throw new ProjError('invalid-argument', `size ${String(size)} in shape [${shape.join(', ')}]`, {
         op,
         cure: 'Sizes are non-negative integers',

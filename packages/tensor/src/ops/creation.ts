@@ -150,7 +150,14 @@ function sizeAndOptions(args: SizeArguments, op: string): { shape: number[]; opt
 /** A tensor of `shape` with every element `value`. */
 export function full(shape: Shape, value: Scalar, options: TensorOptions = {}): Tensor {
   return finish(
-    wrap(scalarNode(deviceArgument(options.device), options.dtype ?? scalarDType(value), [...shape], value)),
+    wrap(
+      scalarNode(
+        deviceArgument(options.device),
+        options.dtype ?? scalarDType(value),
+        shapeArgument([shape], 'full'),
+        value,
+      ),
+    ),
     options,
   );
 }

@@ -132,7 +132,7 @@ type ShapeArguments = readonly (number | readonly number[])[];
 
 /** The same elements in another shape; one size may be -1. A view, or a copy where strides could not show it (a transposed matrix flattened). */
 export function reshape(input: Tensor, ...shape: ShapeArguments): Tensor {
-  return reshapeTo(input, inferShape(input, shapeArgument(shape, 'reshape'), 'reshape'));
+  return reshapeTo(input, inferShape(input, shapeArgument(shape, 'reshape', -1), 'reshape'));
 }
 export const view = reshape;
 /** Reshaped to the shape of `other`. A view. */
@@ -170,7 +170,7 @@ export function t(input: Tensor): Tensor {
 }
 /** Repeats dimensions of size 1 without copying; -1 keeps a size. */
 export function expand(input: Tensor, ...shape: ShapeArguments): Tensor {
-  const wanted = shapeArgument(shape, 'expand');
+  const wanted = shapeArgument(shape, 'expand', -1);
   const lead = wanted.length - input.ndim;
   const full = wanted.map((size, i) => (size === -1 && i >= lead ? input.shape[i - lead] : size));
   if (lead < 0 || full.includes(-1) || !broadcastsTo(input.shape, full))

@@ -30,7 +30,7 @@ const rows = (functions: Readonly<Record<string, unknown>>, signature: string): 
     row(`fft.${name}`, fn as never, signature, {
       method: false,
       differentiable: signature.startsWith('input'),
-      torch: [`torch.fft.${name}`],
+      torch: () => [`torch.fft.${name}`],
     }),
   );
 

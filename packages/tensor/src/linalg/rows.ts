@@ -178,7 +178,7 @@ export const LINALG: readonly OpRow[] = [
     row(`linalg.${name}`, FUNCTIONS[name] as never, SIGNATURES[name], {
       method: false,
       differentiable: !ON_THE_HOST.has(name),
-      torch: [
+      torch: () => [
         ...(name === 'geqrf' || name === 'ormqr' ? [] : [`torch.linalg.${snake(name)}`]),
         ...(SHARED[name] ?? []),
       ],

@@ -43,8 +43,8 @@ export interface OpRow {
 }
 
 export interface RowOptions {
-  /** PyTorch's names; `torch.<snake>` and `Tensor.<snake>` unless given. */
-  readonly torch?: readonly string[];
+  /** PyTorch's names, or what spells them out; `torch.<snake>` and `Tensor.<snake>` unless given. */
+  readonly torch?: readonly string[] | (() => readonly string[]);
   readonly method?: boolean;
   readonly inPlace?: boolean;
   readonly differentiable?: boolean;
@@ -62,7 +62,7 @@ class TableRow implements OpRow {
   readonly inPlace: boolean;
   readonly differentiable: boolean;
   readonly samples: readonly Sample[];
-  readonly #torch: readonly string[] | undefined;
+  readonly #torch: RowOptions['torch'];
 
   constructor(name: string, fn: AnyFunction, signature: string, options: RowOptions) {
     this.name = name;
@@ -76,6 +76,7 @@ class TableRow implements OpRow {
   }
 
   get torch(): readonly string[] {
+    if (typeof this.#torch === 'function') return this.#torch();
     return this.#torch ?? [`torch.${snake(this.name)}`, ...(this.method ? [`Tensor.${snake(this.name)}`] : [])];
   }
 }

@@ -37,7 +37,7 @@ import {
 
 const snake = (name: string): string => name.replace(/[A-Z]/g, (c) => `_${c.toLowerCase()}`);
 const special = (name: string, fn: unknown, signature = 'input', differentiable = false): OpRow =>
-  row(name, fn as never, signature, { method: false, differentiable, torch: [`torch.special.${snake(name)}`] });
+  row(name, fn as never, signature, { method: false, differentiable, torch: () => [`torch.special.${snake(name)}`] });
 
 /** Listed rather than imported as namespaces, whose objects take long to make when the package is loaded. */
 const bessel: { readonly [K in keyof typeof besselModule]: (typeof besselModule)[K] } = {

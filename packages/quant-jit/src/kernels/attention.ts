@@ -295,9 +295,8 @@ class AttentionBuilder {
       lastPanel,
       1,
       queries.map(() => lowest),
-      (panel, ...most) => {
-        let next: readonly Value[] = most;
-        for (let slice = 0; slice < PANEL_ROWS; slice += lanes) {
+      (panel, ...most) =>
+        b.for(0, PANEL_ROWS, lanes, most, (slice, ...running) => {
           const line = b.mul(b.add(b.mul(cached, positions / PANEL_ROWS), panel), headDim);
           const zero = b.splat(b.constant(0, 'f32'), lanes);
           const sums: Value[][] = [];
@@ -307,11 +306,11 @@ class AttentionBuilder {
               headDim,
               parts,
               Array.from({ length: count * together }, () => zero),
-              (c, ...running) =>
-                running.map((sum, i) => {
+              (c, ...current) =>
+                current.map((sum, i) => {
                   const column = b.add(c, Math.floor(i / count));
                   const at = b.add(b.mul(b.add(line, column), PANEL_ROWS), slice);
-                  if (slice === 0 && i % count === 0) this.#prefetch(this.#cache.keys, at, (i / count) * PANEL_ROWS);
+                  if (i % count === 0) this.#prefetch(this.#cache.keys, at, (i / count) * PANEL_ROWS);
                   const keys = this.#keys(at);
                   const query = b.load(numbers, b.add(queries[i % count].numbers, column));
                   return this.#addProduct(keys, b.splat(query, lanes), sum);
@@ -321,7 +320,7 @@ class AttentionBuilder {
           }
           const at = b.add(b.mul(panel, PANEL_ROWS), slice);
           const where = b.add(b.iota('i32', lanes), b.splat(b.cast(at, 'i32'), lanes));
-          next = next.map((peak, q) => {
+          return running.map((peak, q) => {
             const { begin, end, scores } = queries[q];
             let dot = joinParts(
               b,
@@ -339,9 +338,7 @@ class AttentionBuilder {
             b.store(this.#scores, b.add(scores, at), score);
             return b.max(score, peak);
           });
-        }
-        return next;
-      },
+        }),
     );
     return peaks.map((peak) => b.horizontal('reduceMax', peak));
   }

@@ -12,6 +12,9 @@ export const POSITION_PARTS = 16;
 /** Partial sums of products of queries and keys: one for the columns of a head that are equal modulo this. */
 export const headParts = (headDim: number): number => (headDim % 4 === 0 ? 4 : headDim % 2 === 0 ? 2 : 1);
 
+/** Floats whose largest is smaller than this become codes of 0: what they would be multiplied with is near infinity. */
+export const SMALLEST_PEAK = 2 ** -120;
+
 /** Partial sums to one: the first half plus the second, until one is left. */
 export function joinParts(parts: Float32Array): number {
   for (let half = parts.length / 2; half >= 1; half /= 2) for (let i = 0; i < half; i++) parts[i] += parts[i + half];

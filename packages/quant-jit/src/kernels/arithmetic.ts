@@ -3,7 +3,7 @@
  * have the same bits.
  */
 import type { KernelBuilder, Value } from '@proj/kernel';
-import { EXP, GELU, LEFT_OUT, TANH, TURN } from '../arithmetic.ts';
+import { EXP, GELU, LEFT_OUT, SMALLEST_PEAK, TANH, TURN } from '../arithmetic.ts';
 
 /** Partial sums, each in lanes, to one: the first half plus the second, until one is left. */
 export function joinParts(b: KernelBuilder, parts: readonly Value[]): Value {
@@ -23,6 +23,10 @@ export const joinLanes = (b: KernelBuilder, parts: readonly Value[]): Value =>
 /** x rounded to 17 significant bits. */
 export const shortened = (b: KernelBuilder, x: Value): Value =>
   b.bitcast(b.and(b.add(b.bitcast(x, 'i32'), 1 << (LEFT_OUT - 1)), -(1 << LEFT_OUT)), 'f32');
+
+/** 127 / absmax, or 0 where that is next to nothing. */
+export const codesPerUnit = (b: KernelBuilder, absmax: Value): Value =>
+  b.select(b.lt(absmax, SMALLEST_PEAK), b.constant(0, 'f32'), b.div(b.constant(127, 'f32'), absmax));
 
 /** A polynomial, from the highest power down. */
 function series(b: KernelBuilder, x: Value, coefficients: readonly number[]): Value {

@@ -21,7 +21,7 @@ import {
 import { headParts, POSITION_PARTS } from '../arithmetic.ts';
 import type { CacheScheme, Mode } from '../il/il.ts';
 import { LINE_BYTES, PANEL_ROWS } from '../quantize/layout.ts';
-import { joinLanes, joinParts, shortened } from './arithmetic.ts';
+import { codesPerUnit, joinLanes, joinParts, shortened } from './arithmetic.ts';
 import { rowPosition, rowSequence, stepTokens } from './control.ts';
 import { type ModeTables, modeTables, normaliser, softcap, softmaxWeight } from './modes.ts';
 import { rowStride } from './rows.ts';
@@ -113,7 +113,7 @@ export function appendKernel(name: string, shape: AppendShape, features: DeviceF
           ]);
           const absmax = b.horizontal('reduceMax', peak);
           b.store(scales, row, b.div(absmax, 127));
-          const inverse = b.select(b.gt(absmax, 0), b.div(b.constant(127, 'f32'), absmax), b.constant(0, 'f32'));
+          const inverse = codesPerUnit(b, absmax);
           b.for(0, headDim, lanes, [], (c) =>
             store(c, b.cast(b.cast(b.round(b.mul(b.load(source, b.add(from, c), lanes), inverse)), 'i32'), 'i8')),
           );

@@ -15,6 +15,7 @@ import {
 import type { Mode } from '../il/il.ts';
 import { ACTIVATION_GROUP, PANEL_ROWS } from '../quantize/layout.ts';
 import type { ActivationScheme } from '../quantize/scheme.ts';
+import { codesPerUnit } from './arithmetic.ts';
 import { Columns, type Row } from './columns.ts';
 import { stepTokens } from './control.ts';
 import { activationColumns, activationScales, activationSums, activationWords, CODE_SUM_FACTOR } from './linear.ts';
@@ -124,10 +125,6 @@ const largest = (b: KernelBuilder, values: readonly Value[]): Value =>
     values.map((v) => b.abs(v)).reduce((x, y) => b.max(x, y)),
   );
 
-/** 127 / absmax, or 0 for a row of zeros. */
-const inverseOf = (b: KernelBuilder, absmax: Value): Value =>
-  b.select(b.gt(absmax, 0), b.div(b.constant(127, 'f32'), absmax), b.constant(0, 'f32'));
-
 /** Stores codes and gives their sum. */
 function encode(
   b: KernelBuilder,
@@ -159,7 +156,7 @@ function grouped(b: KernelBuilder, codes: Memory, scales: Memory, sums: Memory, 
         codes,
         parts.map(([at]) => b.add(first, at)),
         values,
-        inverseOf(b, absmax),
+        codesPerUnit(b, absmax),
       );
       b.store(sums, b.add(sumRow, group), b.mul(sum, CODE_SUM_FACTOR));
       return [b.add(running, sum)];
@@ -187,7 +184,7 @@ function whole(b: KernelBuilder, codes: Memory, scales: Memory, sums: Memory, co
       parts.reduce((max, [at, mask]) => b.max(max, b.abs(value(at, mask))), running),
     ]);
     const absmax = b.horizontal('reduceMax', peak);
-    const inverse = inverseOf(b, absmax);
+    const inverse = codesPerUnit(b, absmax);
     b.store(scales, row, b.div(absmax, 127));
     const [total] = of.fold([b.constant(0, 'i32')], (group, parts, [running]) => {
       const values = parts.map(([at, mask]) => value(at, mask));

@@ -3,7 +3,7 @@
  * as theirs is; rounding to codes is half to even.
  */
 import { ProjError } from '@proj/kernel';
-import { sumOf } from '../arithmetic.ts';
+import { SMALLEST_PEAK, sumOf } from '../arithmetic.ts';
 import { ACTIVATION_GROUP } from './layout.ts';
 import type { ActivationScheme } from './scheme.ts';
 
@@ -73,7 +73,7 @@ export function quantizeInput(
 function int8(values: Float32Array, codes: Int8Array, at: number): number {
   const largest = values.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
   const scale = Math.fround(largest / HIGHEST);
-  const inverse = largest === 0 ? 0 : Math.fround(HIGHEST / largest);
+  const inverse = largest < SMALLEST_PEAK ? 0 : Math.fround(HIGHEST / largest);
   for (const x of values) codes[at++] = roundHalfEven(Math.fround(x * inverse));
   return scale;
 }

@@ -412,9 +412,9 @@ class LinearBuilder {
     });
   }
 
-  /** Eight bits are little work for each line: two tiles to a turn read memory 2 % faster. */
+  /** Eight bits are little work for a line that is one register: two tiles to a turn read memory 2 % faster. */
   get #tilesOfTurn(): number {
-    return this.#shape.scheme.bits === 8 ? 2 : 1;
+    return this.#shape.scheme.bits === 8 && this.#slices === 1 ? 2 : 1;
   }
 
   /** A loop over `count` items of `lines` lines each, several to a turn. */
@@ -445,8 +445,13 @@ class LinearBuilder {
   #load(line: Value, slice: number): Value {
     const b = this.#b;
     const at = b.add(b.mul(line, LINE_BYTES), slice * 4 * this.#lanes);
+    // A line that is one register is asked for behind a load, and where is found once a turn: 1 to 3 % faster with AVX-512, and up to 13 % slower with AVX2.
+    if (this.#slices > 1) {
+      if (slice === 0) b.prefetch(this.#codes, b.min(b.add(at, PREFETCH_BYTES), this.#lastLine), 2);
+      return b.load(this.#codes, at, 4 * this.#lanes);
+    }
     const loaded = b.load(this.#codes, at, 4 * this.#lanes);
-    if (slice === 0) b.prefetch(this.#codes, b.add(this.#ahead, this.#loaded++ * LINE_BYTES), 2);
+    b.prefetch(this.#codes, b.add(this.#ahead, this.#loaded++ * LINE_BYTES), 2);
     return loaded;
   }
   #word(token: Value, t: number, word: Value): Value {

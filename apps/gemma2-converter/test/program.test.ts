@@ -1,6 +1,7 @@
 /** The commands as a user meets them. */
-import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import { copyFileSync, existsSync, openSync, readFileSync, readSync, writeFileSync, writeSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Comparison } from '../src/comparison/compare.ts';
 import { exampleText, run, temporaryFolder, writeTeacher } from './support.ts';
@@ -99,10 +100,12 @@ describe('convert', { timeout: 60_000 }, () => {
     );
     expect(readFileSync(weights).equals(before)).toBe(true);
     expect((await run(['convert', path('teacher'), '-o', path(''), '--overwrite'])).errors).toMatch(/is a folder/);
-    execFileSync('mkfifo', [path('pipe')]);
-    expect((await run(['convert', path('teacher'), '-o', path('pipe'), '--overwrite'])).errors).toMatch(
-      /pipe is no regular file/,
+    const socket = createServer().listen(path('socket'));
+    await once(socket, 'listening');
+    expect((await run(['convert', path('teacher'), '-o', path('socket'), '--overwrite'])).errors).toMatch(
+      /socket is no regular file/,
     );
+    socket.close();
     expect((await run(['convert', path('teacher'), '-o', path('x'), '--scheme', 'q5'])).errors).toMatch(
       /--scheme: .*got "q5"/,
     );

@@ -17,7 +17,7 @@ import {
 import { NativeBuffer } from './buffers.ts';
 import { addressOf, type Address } from './ffi.ts';
 import type { Runtime } from './runtime.ts';
-import { ENTRY } from './runtime-ir.ts';
+import { ENTRY } from './runtime-parts-ir.ts';
 
 /** What a program needs of a kernel, apart from its code. */
 export type KernelHead = Pick<Kernel, 'name' | 'parameters'>;

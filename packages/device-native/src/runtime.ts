@@ -4,7 +4,8 @@ import type { Address } from './ffi.ts';
 import { functionAt } from './ffi.ts';
 import { availableParallelism } from './node-modules.ts';
 import type { LoadedCode } from './object-loader.ts';
-import { ENTRY, MAX_THREADS, type RUNTIME_SYMBOLS, type SpinLimits } from './runtime-ir.ts';
+import { MAX_THREADS, type RUNTIME_SYMBOLS, type SpinLimits } from './runtime-ir.ts';
+import { ENTRY } from './runtime-parts-ir.ts';
 
 /** A pause is 20 to 50 ns: workers stay awake for some 50 µs between the launches of a table, and hardly at all after it. */
 export const SPIN: SpinLimits = { active: 2000, idle: 200, join: 400, yields: 100 };

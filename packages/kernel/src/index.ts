@@ -7,6 +7,7 @@ export {
   type ErrorDetails,
   type Result,
 } from './errors.ts';
+export { requireSynchronous, runSynchronously } from './synchronous.ts';
 export {
   isFloat,
   isInteger,

@@ -5,12 +5,14 @@ import {
   chmodSync,
   copyFileSync,
   existsSync,
+  lstatSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
@@ -92,6 +94,14 @@ describe('a written file', () => {
     await writeModel(path, smallTensors.toReversed());
     expect(readFileSync(path).equals(readFileSync(whole))).toBe(true);
     expect(readdirSync(folder)).toEqual(['reversed']);
+  });
+  it('stands where a symbolic link leads', async () => {
+    mkdirSync(join(folder, 'disk'));
+    symlinkSync(join('disk', 'real'), join(folder, 'link'));
+    for (let i = 0; i < 2; i++) await writeModel(join(folder, 'link'));
+    expect(lstatSync(join(folder, 'link')).isSymbolicLink()).toBe(true);
+    expect(readFileSync(join(folder, 'disk', 'real')).equals(readFileSync(whole))).toBe(true);
+    expect(readdirSync(join(folder, 'disk'))).toEqual(['real']);
   });
   it('has the sha256 of its header with zeros in its place', () => {
     const bytes = readFileSync(whole);

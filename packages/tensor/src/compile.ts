@@ -2,7 +2,14 @@
  * `compile`: a function of tensors is captured once for each combination of shapes, dtypes and devices, and from then on replayed as one
  * program: no graph is built, tensors that the function changes in place (parameters, optimiser state) are updated in their own memory.
  */
-import { type Device, type DeviceBuffer, type DType, ProjError } from '@proj/kernel';
+import {
+  type Device,
+  type DeviceBuffer,
+  type DType,
+  ProjError,
+  requireSynchronous,
+  runSynchronously,
+} from '@proj/kernel';
 import { evaluate, hasPending, setCapture, takePending } from './evaluate.ts';
 import { bufferNode } from './graph/build.ts';
 import { type AnyNode, sameShape, type Shape } from './graph/node.ts';
@@ -91,12 +98,13 @@ export interface CompileOptions {
 /**
  * A function that behaves like `fn` and runs as one compiled program. `fn` takes and gives tensors (in arrays and objects too), may change
  * tensors in place, and must not read values (`item`, `toArray`): return them instead. The first call runs `fn` as it is, so that lazily
- * made state exists; the second is captured. Errors (`capture`): a value is read inside.
+ * made state exists; the second is captured. Errors (`capture`): a value is read inside; `fn` must not be async.
  */
 export function compile<Args extends readonly unknown[], Result>(
   fn: (...args: Args) => Result,
   { onCapture, reuseOutputs = false }: CompileOptions = {},
 ): (...args: Args) => Result {
+  requireSynchronous('compile', fn, 'Await before, and pass what came of it as an argument');
   const captures = new Map<string, Capture>();
   let warm = false;
   let last: { readonly inputs: readonly InputShape[]; readonly capture: Capture } | null = null;
@@ -185,7 +193,8 @@ export function tidy<T>(fn: () => T): T {
     describe(value, tensors);
     return tensors;
   };
-  return runTidy(fn, collect, evaluate);
+  const run = (): T => runSynchronously('tidy', fn, 'Await before, and tidy what is computed with the value');
+  return runTidy(run, collect, evaluate);
 }
 
 /** The same structure with what `replace` gives in place of tensors and slots. */

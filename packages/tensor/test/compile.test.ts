@@ -64,6 +64,10 @@ function captures(options: CompileOptions = {}): { reasons: string[]; options: C
 }
 
 describe('compile', () => {
+  it('refuses async functions', () => {
+    expect(() => compile(async (x: Tensor) => x)).toThrow(/compile: the function is async.*Await before/);
+  });
+
   it('a captured step equals the eager step bit for bit, results and state', () => {
     const [eager, traced] = [momentumStep(), momentumStep()];
     const step = compile(traced.step);

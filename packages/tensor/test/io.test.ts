@@ -1,5 +1,17 @@
 /** Files of tensors: round trips, files that NumPy wrote, and every way in which a file can be wrong. */
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ProjError } from '@proj/kernel';
@@ -250,6 +262,23 @@ describe('nested states', () => {
     ]);
     expect((load(target) as { a: Tensor }).a.toArray()).toEqual([1]);
     expect(existsSync(`${target}.tmp`)).toBe(false);
+  });
+
+  it('follows symbolic links, and keeps the permissions of what it replaces', () => {
+    mkdirSync(path('elsewhere'));
+    symlinkSync(path('elsewhere'), path('folder'));
+    symlinkSync('folder/real', path('link'));
+    save({ a: 1 }, path('link'));
+    chmodSync(path('elsewhere/real'), 0o600);
+    save({ a: 2 }, path('link'));
+    expect(lstatSync(path('link')).isSymbolicLink()).toBe(true);
+    expect(load(path('elsewhere/real'))).toEqual({ a: 2 });
+    expect(statSync(path('elsewhere/real')).mode & 0o777).toBe(0o600);
+    expect(readdirSync(path('elsewhere'))).toEqual(['real']);
+    symlinkSync('circle', path('circle'));
+    expect(problem(() => save({ a: 1 }, path('circle'))).message).toMatch(/too many symbolic links/);
+    expect(problem(() => save({ a: 1 }, '/dev/null')).message).toMatch(/no regular file/);
+    expect(problem(() => save({ a: 1 }, folder)).message).toMatch(/no regular file/);
   });
 
   it('says so when the folder cannot be written', () => {

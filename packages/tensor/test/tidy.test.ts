@@ -120,4 +120,9 @@ describe('tidy', () => {
     }
     expect(used()).toBeLessThanOrEqual(highest + 256);
   });
+
+  it('refuses async functions', () => {
+    expect(() => tidy(async () => data())).toThrow(/tidy: the function is async.*Await before/);
+    expect(() => tidy(() => Promise.resolve(data()))).toThrow(/gives a promise/);
+  });
 });

@@ -10,6 +10,7 @@ import { type FileHandle, open, readFile, rename, rm, stat, statfs, writeFile } 
 import { dirname } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { ProjError } from '@proj/kernel';
+import { fileBehind } from '@proj/tensor/io';
 import {
   attachmentBlob,
   type BlobLayout,
@@ -48,16 +49,17 @@ interface Journal {
 const openPaths = new Set<string>();
 
 /**
- * Begins a file, or goes on with one of the same plan.
+ * Begins a file, or goes on with one of the same plan. Symbolic links are followed.
  *
  * @throws ProjError `io` when the folder cannot be written or the disk has too little space; `invalid-argument` when the plan contradicts itself.
  */
 export async function createModelFile(
-  path: string,
+  given: string,
   plan: ModelFilePlan,
   { resume = true }: CreateOptions = {},
 ): Promise<ModelFileWriter> {
   const layout = layoutOf(plan);
+  const path = fileBehind(OP, given);
   if (openPaths.has(path))
     throw new ProjError('io', `${path} is being written already`, {
       op: OP,

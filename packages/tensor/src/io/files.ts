@@ -54,9 +54,30 @@ export function readAll(op: string, source: Source): Uint8Array {
   }
 }
 
+/** More links in a row than any system follows. */
+const MAX_LINKS = 40;
+
 /**
- * Writes a file as a whole or not at all: to `path.tmp` first, forced to the disk, then renamed. `parts` are written in order; a function among
- * them is asked for its bytes when its turn comes, so that large files need not fit in memory.
+ * The file behind a path: what its symbolic links lead to, whether that exists or not. A file that is replaced by renaming is replaced there, and
+ * the links stay. Errors: links in a circle; a device, a pipe or a folder.
+ */
+export function fileBehind(op: string, path: string): string {
+  const fs = fileSystem(op);
+  const { dirname, resolve } = process.getBuiltinModule('node:path');
+  let file = path;
+  for (let links = 0; links < MAX_LINKS; links++) {
+    const found = fs.lstatSync(file, { throwIfNoEntry: false });
+    if (found === undefined || found.isFile()) return file;
+    if (!found.isSymbolicLink())
+      throw new ProjError('io', `cannot write ${path}: it is no regular file`, { op, cure: 'Give the path of a file' });
+    file = resolve(dirname(file), fs.readlinkSync(file));
+  }
+  throw new ProjError('io', `cannot write ${path}: too many symbolic links`, { op, cure: 'Check where they lead' });
+}
+
+/**
+ * Writes a file as a whole or not at all: to `path.tmp` first, forced to the disk, then renamed. Symbolic links are followed, permissions kept. `parts` are
+ * written in order; a function among them is asked for its bytes when its turn comes, so that large files need not fit in memory.
  */
 export function writeAtomically(
   op: string,
@@ -64,11 +85,13 @@ export function writeAtomically(
   parts: Iterable<Uint8Array | (() => Uint8Array)>,
 ): void {
   const fs = fileSystem(op);
-  const target = path instanceof URL ? decodeURIComponent(path.pathname) : path;
-  const temporary = `${target}.tmp`;
+  let target = path instanceof URL ? decodeURIComponent(path.pathname) : path;
+  let temporary: string | null = null;
   let file: number | null = null;
   try {
-    file = fs.openSync(temporary, 'w');
+    target = fileBehind(op, target);
+    temporary = `${target}.tmp`;
+    file = fs.openSync(temporary, 'w', fs.statSync(target, { throwIfNoEntry: false })?.mode);
     for (const part of parts) {
       const bytes = typeof part === 'function' ? part() : part;
       for (let at = 0; at < bytes.length;) at += fs.writeSync(file, bytes, at, Math.min(bytes.length - at, 1 << 26));
@@ -80,7 +103,7 @@ export function writeAtomically(
     syncFolder(fs, target);
   } catch (error) {
     if (file !== null) fs.closeSync(file);
-    fs.rmSync(temporary, { force: true });
+    if (temporary !== null) fs.rmSync(temporary, { force: true });
     throw fileError(op, 'write', target, error);
   }
 }

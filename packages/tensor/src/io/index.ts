@@ -13,4 +13,4 @@ export {
 export { loadNpy, npyBytes, parseNpy, saveNpy } from './npy.ts';
 export { loadNpz, npzBytes, type NpzOptions, saveNpz } from './npz.ts';
 export { type LoadOptions, tensorBytes, tensorFromBytes } from './bytes.ts';
-export { fileError, readAll, type Source, writeAtomically } from './files.ts';
+export { fileBehind, fileError, readAll, type Source, writeAtomically } from './files.ts';

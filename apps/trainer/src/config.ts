@@ -150,6 +150,7 @@ export function resolveConfig({ flags = {}, environment = {}, file, base }: Conf
         `heads: ${result.data.heads} heads do not divide the width ${result.data.width}`,
         { cure: 'Change --heads or --width' },
       );
+    refuseUnused(result.data, configSchema.parse(start), Object.keys(user) as ConfigField[], from);
     return result.data;
   }
   const problems = result.error.issues.map((issue) => {
@@ -170,3 +171,29 @@ export function resolveConfig({ flags = {}, environment = {}, file, base }: Conf
     cure: misnamed ? `Fields are ${CONFIG_FIELDS.join(', ')}` : 'train --help says what each may be',
   });
 }
+
+/** Refuses settings that change nothing: those that the preset does not use, unless they are what they would be anyway (a `config.json` names all). */
+function refuseUnused(
+  config: TrainConfig,
+  otherwise: TrainConfig,
+  given: readonly ConfigField[],
+  from: (field: string) => string,
+): void {
+  const { unused } = PRESET_SETTINGS[config.preset];
+  const problems = given
+    .filter((field) => unused.includes(field) && config[field] !== otherwise[field])
+    .map((field) => {
+      const users = PRESETS.filter((name) => !PRESET_SETTINGS[name].unused.includes(field));
+      return `${field}${from(field)}: ${config.preset} does not use it, only ${users.join(', ')}`;
+    });
+  if (given.includes('data') && given.includes('text'))
+    problems.push(`data${from('data')} and text${from('text')}: a run has one text`);
+  if (problems.length > 0)
+    throw new ProjError('invalid-argument', problems.join('; '), { cure: 'Leave it out, or choose another --preset' });
+}
+
+/** The settings that the preset uses. */
+export const usedSettings = (config: TrainConfig): Values =>
+  Object.fromEntries(
+    Object.entries(config).filter(([field]) => !PRESET_SETTINGS[config.preset].unused.includes(field)),
+  );

@@ -6,9 +6,12 @@ export type PresetName = (typeof PRESETS)[number];
 interface Preset {
   readonly description: string;
   readonly settings: Readonly<Record<string, number | string | boolean>>;
+  /** Settings that mean nothing to it, and are refused where they are given. */
+  readonly unused: readonly string[];
 }
 
 const LANGUAGE = { betas2: 0.99, weightDecay: 0.1, gradClip: 1, logEvery: 50, dropout: 0 } as const;
+const OF_TEXT = ['text', 'layers', 'heads', 'context', 'prompt', 'sampleLength'] as const;
 const MNIST = {
   betas2: 0.999,
   weightDecay: 0.01,
@@ -22,7 +25,8 @@ const MNIST = {
 export const PRESET_SETTINGS: Record<PresetName, Preset> = {
   'docs-gpt': {
     description:
-      'a small character-level transformer on the documentation of this repository; needs no data, takes about a minute',
+      'a small character-level transformer on the documentation of this repository, or on any text (--text); needs no data, takes about a minute',
+    unused: ['data'],
     settings: {
       ...LANGUAGE,
       layers: 3,
@@ -41,6 +45,7 @@ export const PRESET_SETTINGS: Record<PresetName, Preset> = {
   },
   'char-gpt': {
     description: 'GPT of 4 layers, width 256, 8 heads, context 128 on tinyshakespeare (--data) or any text (--text)',
+    unused: [],
     settings: {
       ...LANGUAGE,
       layers: 4,
@@ -59,11 +64,11 @@ export const PRESET_SETTINGS: Record<PresetName, Preset> = {
   },
   'char-lstm': {
     description: 'LSTM of width 128 over 64 characters on tinyshakespeare (--data) or any text (--text)',
+    unused: ['heads'],
     settings: {
       ...LANGUAGE,
       layers: 1,
       width: 128,
-      heads: 1,
       context: 64,
       batchSize: 32,
       steps: 3000,
@@ -78,10 +83,12 @@ export const PRESET_SETTINGS: Record<PresetName, Preset> = {
   },
   'mlp-mnist': {
     description: 'perceptron 784-512-512-10 on MNIST (--data)',
+    unused: OF_TEXT,
     settings: { ...MNIST, batchSize: 128, epochs: 6, lr: 1.5e-3, dropout: 0.2, width: 512 },
   },
   'cnn-mnist': {
     description: 'two convolutions and two linear layers on MNIST (--data)',
+    unused: OF_TEXT,
     settings: { ...MNIST, batchSize: 64, epochs: 6, lr: 2e-3, dropout: 0.3, width: 128 },
   },
 };

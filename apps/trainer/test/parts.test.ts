@@ -34,6 +34,23 @@ describe('configuration', () => {
       /no setting PROJ_TRAINER_BATCHSIZE\. Variables are .*PROJ_TRAINER_BATCH_SIZE/,
     );
   });
+  it('refuses settings that the preset does not use, wherever they come from', () => {
+    expect(() => resolveConfig({ flags: { preset: 'char-lstm', heads: '4' } })).toThrow(
+      'heads (from --heads): char-lstm does not use it, only docs-gpt, char-gpt. Leave it out',
+    );
+    const environment = { PROJ_TRAINER_PRESET: 'mlp-mnist', PROJ_TRAINER_CONTEXT: '32' };
+    expect(() => resolveConfig({ environment })).toThrow(
+      'context (from PROJ_TRAINER_CONTEXT): mlp-mnist does not use it, only docs-gpt, char-gpt, char-lstm',
+    );
+    const file = { path: 'run.yaml', values: { preset: 'cnn-mnist', text: 'a.txt', layers: 2, width: 64 } };
+    expect(() => resolveConfig({ file })).toThrow(/^text \(from run\.yaml\).*; layers \(from run\.yaml\): cnn-mnist/);
+    expect(() => resolveConfig({ flags: { data: 'x' } })).toThrow(/docs-gpt does not use it, only char-gpt/);
+    expect(() => resolveConfig({ flags: { preset: 'char-gpt', data: 'x', text: 'y' } })).toThrow(/one text/);
+    // What changes nothing is no mistake: the settings of an earlier run, an evaluation on other data.
+    const earlier = resolveConfig({ flags: { preset: 'mlp-mnist' } });
+    expect(resolveConfig({ file: { path: 'config.json', values: earlier } })).toEqual(earlier);
+    expect(resolveConfig({ flags: { data: 'y' }, base: { ...earlier, data: 'x' } }).data).toBe('y');
+  });
   it('names every field that is wrong', () => {
     expect(() => resolveConfig({ flags: { lr: -1, context: 'x' } })).toThrow(
       /context \(from --context\).*lr \(from --lr\)|lr \(from --lr\).*context \(from --context\)/,

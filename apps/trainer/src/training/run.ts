@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { ProjError } from '@proj/kernel';
 import { defaultDevice, manualSeed, setDefaultDevice } from '@proj/tensor';
 import { fileError, writeAtomically } from '@proj/tensor/io';
-import type { TrainConfig } from '../config.ts';
+import { type TrainConfig, usedSettings } from '../config.ts';
 import { writeLinePlot } from 'app-support';
 import { curves, lossSeries, terminalChart } from '../reporting/curves.ts';
 import { createProgress, formatRate, formatSeconds, type Progress } from '../reporting/progress.ts';
@@ -120,7 +120,7 @@ class Run {
   #makeFolder(): void {
     try {
       mkdirSync(this.#folder, { recursive: true });
-      writeFileSync(this.#path('config.json'), `${JSON.stringify(this.#config, null, 2)}\n`);
+      writeFileSync(this.#path('config.json'), `${JSON.stringify(usedSettings(this.#config), null, 2)}\n`);
     } catch (error) {
       throw fileError('train', 'write', this.#folder, error);
     }

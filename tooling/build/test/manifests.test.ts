@@ -5,11 +5,15 @@ import { describe, expect, it } from 'vitest';
 const packagesFolder = new URL('../../../packages/', import.meta.url);
 
 interface Manifest {
+  readonly description?: string;
+  readonly keywords?: readonly string[];
+  readonly license?: string;
+  readonly engines?: { readonly node?: string };
   readonly exports: Readonly<Record<string, string | Readonly<Record<string, string>>>>;
   readonly publishConfig: { readonly exports: unknown };
 }
 
-describe.each(readdirSync(packagesFolder))('the exports of %s', (folder) => {
+describe.each(readdirSync(packagesFolder))('the manifest of %s', (folder) => {
   const manifest = JSON.parse(readFileSync(new URL(`${folder}/package.json`, packagesFolder), 'utf8')) as Manifest;
 
   it('publishes every sub-path that the workspace uses, without the source condition', () => {
@@ -21,6 +25,13 @@ describe.each(readdirSync(packagesFolder))('the exports of %s', (folder) => {
       }),
     );
     expect(manifest.publishConfig.exports).toEqual(published);
+  });
+
+  it('is found in a registry: description, keywords, licence, engines', () => {
+    expect(manifest.description).toMatch(/^[A-Z].{20,}\.$/);
+    expect(manifest.keywords?.length).toBeGreaterThan(4);
+    expect(manifest.license).toBe('MIT');
+    expect(manifest.engines?.node).toMatch(/^>=\d/);
   });
 
   it('has a source file behind every sub-path', () => {

@@ -248,6 +248,7 @@ export class Module {
     { strict = true }: { strict?: boolean } = {},
   ): LoadResult {
     const given = new Map<string, Tensor>(stateDict instanceof Map ? stateDict : Object.entries(stateDict));
+    for (const [path, module] of this.namedModules()) module.prepareLoad((name) => given.get(join(path, name)));
     const own = [...stateOf(this, '')];
     const names = new Set(own.map(([name]) => name));
     const missingKeys = own.flatMap(([name]) => (given.has(name) ? [] : [name]));
@@ -279,6 +280,9 @@ export class Module {
     });
     return { missingKeys, unexpectedKeys };
   }
+
+  /** Called before values are loaded; `given` tells what will be, by the names of this module. For buffers whose size follows what is loaded. */
+  prepareLoad(_given: (name: string) => Tensor | undefined): void {}
 
   // Modes and conversion
 

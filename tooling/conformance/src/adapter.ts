@@ -24,7 +24,7 @@ interface OpRow {
 
 /** PyTorch's namespaces and the modules that hold their names, in the order in which they are searched. */
 const homes: Readonly<Record<string, readonly string[]>> = {
-  torch: ['@proj/tensor', '@proj/autograd'],
+  torch: ['@proj/tensor', '@proj/autograd', '@proj/tensor/sparse', '@proj/tensor/quantized'],
   'torch.linalg': ['@proj/tensor/linalg'],
   'torch.fft': ['@proj/tensor/fft'],
   'torch.special': ['@proj/tensor/special'],
@@ -58,6 +58,12 @@ const droppedOptions: ReadonlySet<string> = new Set([
   '_stacklevel',
   'non_blocking',
 ]);
+
+/** Where operations on values that are no plain tensors are looked for, by the property that tells such a value. */
+const kinds = [
+  ['isSparse', '@proj/tensor/sparse'],
+  ['isQuantized', '@proj/tensor/quantized'],
+] as const;
 
 const selfParameter: JsParameter = { name: 'input', kind: 'plain', keys: [] };
 
@@ -168,6 +174,17 @@ export class ProjLibrary implements Library {
     return value instanceof this.#tensorClass;
   }
 
+  /** Whether a parameter of PyTorch's type Tensor takes the value: a tensor, sparse and quantised ones too. */
+  #isAnyTensor(value: unknown): boolean {
+    return this.isTensor(value) || this.#homeOf([value]) !== undefined;
+  }
+
+  /** The module of the operations on sparse or quantised tensors, where one is among the arguments (or in a list among them). */
+  #homeOf(args: readonly unknown[]): string | undefined {
+    const flat = args.flat();
+    return kinds.find(([mark]) => flat.some((value) => isObject(value) && (value as Bag)[mark] === true))?.[1];
+  }
+
   read(tensor: unknown): TensorData {
     const t = tensor as { toTypedArray(): ArrayLike<number | bigint>; shape: readonly number[]; dtype: unknown };
     return { dtype: dtypeName(t.dtype) ?? 'unknown', shape: [...t.shape], data: t.toTypedArray() };
@@ -242,7 +259,7 @@ export class ProjLibrary implements Library {
     args: readonly unknown[],
     kwargs: Readonly<Bag>,
   ): unknown[] {
-    const bound = bindCall(signatures, args, kwargs, (v) => this.isTensor(v));
+    const bound = bindCall(signatures, args, kwargs, (v) => this.#isAnyTensor(v));
     if (bound === null) {
       const options = this.#options(Object.entries(kwargs).map(([name, value]) => [name, value, '']));
       const positional = args.map((value) => this.#argument(value) ?? undefined);
@@ -293,6 +310,8 @@ export class ProjLibrary implements Library {
   }
 
   call({ name, args, kwargs, signatures }: Call): unknown {
+    const home = this.#homeOf([...args, ...Object.values(kwargs)]);
+    if (home !== undefined) return this.#callSpecial(home, { name, args, kwargs, ...(signatures && { signatures }) });
     if (name.startsWith('Tensor.')) return this.#callMethod(name, args, kwargs, signatures);
     const fn = this.#find(name);
     if (fn === undefined) throw new MissingOperation(`${name} does not exist`);
@@ -301,6 +320,18 @@ export class ProjLibrary implements Library {
     return fn(
       ...this.#arguments(this.#signaturesOf(name, signatures), this.#rows.get(name), jsParameters(fn), args, kwargs),
     );
+  }
+
+  /** A call on sparse or quantised tensors: a function of their module, or else a method of the first argument. */
+  #callSpecial(home: string, { name, args, kwargs, signatures }: Call): unknown {
+    const leaf = name.slice(name.lastIndexOf('.') + 1);
+    const known = plainOperators[leaf] ?? leaf;
+    const module = this.#modules.get(home);
+    const fn = candidateNames(known)
+      .map((key) => module?.[key])
+      .find(isFunction);
+    if (fn === undefined) return this.#callMethod(`Tensor.${known}`, args, kwargs, signatures);
+    return fn(...this.#arguments(this.#signaturesOf(name, signatures), undefined, jsParameters(fn), args, kwargs));
   }
 
   #callMethod(

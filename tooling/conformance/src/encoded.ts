@@ -162,6 +162,8 @@ export function decodeValue(value: Encoded | undefined, decoder: Decoder, path: 
           decodeValue(entry, decoder, path),
         ]),
       );
+    case 'qscheme':
+      return String(value.v).replace('torch.', '');
     case 'dtype':
     case 'device':
     case 'layout':

@@ -292,8 +292,11 @@ export function histc(
   if (!(low < high) || !Number.isFinite(low) || !Number.isFinite(high))
     throw new ProjError('invalid-argument', `a range from ${low} to ${high}`, { op: 'histc' });
   const counts = new Float64Array(bins);
+  // Rounded as PyTorch's, which decides where elements close to an edge go.
+  const round = input.dtype === 'float64' ? (x: number): number => x : Math.fround;
+  const range = round(high - low);
   for (const v of values)
-    if (v >= low && v <= high) counts[Math.min(bins - 1, Math.floor(((v - low) / (high - low)) * bins))]++;
+    if (v >= low && v <= high) counts[Math.min(bins - 1, Math.floor(round(round(round(v - low) * bins) / range)))]++;
   return fromArray(counts, [bins], input.dtype, { device: input.device });
 }
 

@@ -12,6 +12,7 @@ function options(record: CaseRecord, library: Library): Record<string, unknown> 
     string,
     unknown
   >;
+  if (typeof kwargs.qscheme === 'string') kwargs.qscheme = kwargs.qscheme.replace('torch.', '');
   const nested = kwargs.observer;
   if (typeof nested === 'string')
     kwargs.observer = library.construct(`torch.ao.quantization.${nested}`, [], {}).constructor;
@@ -72,7 +73,13 @@ export function startObserver(record: CaseRecord, { library }: Context): Prepare
         const failure = oneBatch(module, name, batch, wanted[i] ?? {}, library, `batch ${i}`);
         if (failure !== null) return failure;
       }
-      return null;
+      return record.state_dict === undefined ? null : compareState(module, record.state_dict, library);
     },
   };
+}
+
+/** The buffers at the end, under PyTorch's names. */
+function compareState(module: object, wanted: Encoded, library: Library): Failure | null {
+  const actual = Object.fromEntries(library.stateDict(module));
+  return compareValue(actual, wanted, library, { tolerance: exactTolerance(1e-6) }, 'state');
 }

@@ -69,6 +69,7 @@ function operand(
         : b.gather(memory, b.add(b.splat(index, lanes), b.mul(b.iota('index', lanes), stride)));
     },
     strided: c.opaque === true ? null : { memory, base, outer, depth },
+    windows: null,
   };
 }
 

@@ -13,6 +13,7 @@ import {
   elementCount,
   expandNode,
   foldNode,
+  padNode,
   permuteNode,
   reduceNode,
   reshapeNode,
@@ -120,19 +121,19 @@ function convolve(
       op,
       shapes: [input.shape, weight.shape],
     });
-  let windows = x;
-  kernel.forEach((size, i) => {
-    windows = windowNode(windows, i + 2, counts[i], {
-      size,
-      stride: strides[i],
-      dilation: dilations[i],
-      padding: before[i],
-    });
-  });
   const outChannels = weight.shape[0];
+  const after = counts.map((count, i) =>
+    Math.max(0, (count - 1) * strides[i] + total[i] + 1 - before[i] - x.shape[i + 2]),
+  );
+  const isDepthwise = groups === channels && outChannels === channels;
+  const padded = padNode(x, [0, 0, ...before], [0, 0, ...after]);
+  let windows = isDepthwise && padded !== x ? contiguousNode(padded) : padded;
+  kernel.forEach((size, i) => {
+    windows = windowNode(windows, i + 2, counts[i], { size, stride: strides[i], dilation: dilations[i], padding: 0 });
+  });
   // windows: [batch, channels, ...counts, ...kernel]
   let result: AnyNode;
-  if (groups === channels && outChannels === channels) {
+  if (isDepthwise) {
     // One filter a channel: a reduction, without the matrix.
     const filters = expandNode(reshapeNode(weight.node, [channels, ...counts.map(() => 1), ...kernel]), windows.shape);
     result = withBias(

@@ -292,6 +292,27 @@ export function foldNode(x: AnyNode, dim: number, length: number, options: Windo
   return makeNode('fold', x.dtype, shape, [x], { ...options, dim });
 }
 
+/** The part of `x` that begins at `starts`. Of windows that are being added up, no more than that part is. */
+export function cropNode(x: AnyNode, starts: readonly number[], sizes: readonly number[]): AnyNode {
+  if (x.data === null && x.op === 'permute') {
+    const { order } = x.attr;
+    const inner = <T>(values: readonly T[]): T[] => order.map((_, i) => values[order.indexOf(i)]);
+    return permuteNode(cropNode(x.sources[0], inner(starts), inner(sizes)), order);
+  }
+  if (x.data === null && x.op === 'fold') {
+    const [source] = x.sources;
+    const { dim, size, padding } = x.attr;
+    const cropped = cropNode(source, [...starts.with(dim, 0), 0], [...sizes.with(dim, source.shape[dim]), size]);
+    return foldNode(cropped, dim, sizes[dim], { ...x.attr, padding: padding + starts[dim] });
+  }
+  return sliceNode(
+    x,
+    starts,
+    sizes,
+    x.shape.map(() => 1),
+  );
+}
+
 /**
  * Reduces `axes` away. A sum of many elements into few results is built as a sum of partial sums, so that threads share the work and rounding
  * errors stay small.

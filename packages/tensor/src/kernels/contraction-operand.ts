@@ -2,7 +2,7 @@
 import type { KernelBuilder, ScalarType, Value } from '@proj/kernel';
 import type { ContractionOperand } from './contraction-types.ts';
 
-/** An operand at one batch: `base` is its first element there, null where elements can only be had through `load`. */
+/** An operand at one batch: `base` is where its elements begin there, null where elements can only be had through `load`. */
 export interface OperandAt {
   readonly operand: ContractionOperand;
   readonly batch: Value;
@@ -10,7 +10,8 @@ export interface OperandAt {
 }
 
 export function operandAt(b: KernelBuilder, operand: ContractionOperand, batch: Value, element: ScalarType): OperandAt {
-  const { strided } = operand;
+  const { strided, windows } = operand;
+  if (windows !== null) return { operand, batch, base: windows.base(b, batch) };
   return {
     operand,
     batch,

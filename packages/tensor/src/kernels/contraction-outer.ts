@@ -1,10 +1,11 @@
 /** The kernels of outer products: packing the right operand ahead, and multiplying. */
 import { buildKernel, type Kernel, type KernelBuilder, type Memory, ProjError, type Value } from '@proj/kernel';
 import { forGroups, type OperandAt, operandAt } from './contraction-operand.ts';
-import { packPanels, packRows } from './contraction-pack.ts';
-import type { OuterPlan } from './contraction-plan.ts';
+import { packRows } from './contraction-pack.ts';
+import { type OuterPlan, vectorsOfLastPanel } from './contraction-plan.ts';
 import { firstRow, multiplyTile, type PanelSource, storeTile, type TileRequest } from './contraction-tile.ts';
 import type { ContractionDeclaration, ContractionSpec } from './contraction-types.ts';
+import { packRight } from './contraction-windows.ts';
 import { packsRowsOnce, rowsOfBlock, rowStride, type Workspace } from './contraction-workspace.ts';
 
 /** Copies the right operand into panels, for plans with `right: 'shared'`. Its range counts panels of all batches. */
@@ -15,7 +16,7 @@ export function packKernel(spec: ContractionSpec, plan: OuterPlan, workspace: Wo
     const target = b.buffer('workspace', spec.element, 'write');
     forGroups(b, b.begin, b.end, panels, plan.rightBatches, (batch, begin, end) => {
       const at = b.add(b.mul(batch, panels * width * spec.depth), workspace.right);
-      packPanels(b, {
+      packRight(b, {
         source: operandAt(b, right, batch, spec.element),
         count: spec.columns,
         first: begin,
@@ -177,14 +178,36 @@ class OuterBuilder {
     right: PanelSource,
   ): void {
     const b = this.#b;
+    const { panels, tileVectors } = this.#plan;
+    const panel = b.add(position.first, n);
+    const tileOf = (vectors: number): void => this.#tileOf(position, piece, tile, n, { panel, vectors, left, right });
+    const last = vectorsOfLastPanel(this.#plan, this.#spec.columns);
+    if (last === tileVectors) tileOf(tileVectors);
+    else
+      b.if(
+        b.lt(panel, panels - 1),
+        () => tileOf(tileVectors),
+        () => tileOf(last),
+      );
+  }
+
+  #tileOf(
+    position: GroupPosition,
+    piece: DepthPiece,
+    tile: Value,
+    n: Value,
+    { panel, vectors, left, right }: Pick<TileRequest, 'panel' | 'vectors' | 'left' | 'right'>,
+  ): void {
+    const b = this.#b;
     const { rows, columns, element } = this.#spec;
-    const { lanes, tileRows, tileVectors, width, group } = this.#plan;
+    const { lanes, tileRows, width, group } = this.#plan;
     const request: TileRequest = {
       plan: this.#plan,
       rows,
       columns,
       tile,
-      panel: b.add(position.first, n),
+      panel,
+      vectors,
       begin: piece.from,
       end: piece.to,
       left,
@@ -196,7 +219,7 @@ class OuterBuilder {
         b.add(b.add(this.#own, this.#workspace.ownSums), b.mul(b.add(b.mul(tile, group), n), tileRows * width)),
         i * lanes,
       );
-    const initial = Array.from({ length: tileRows * tileVectors }, (_, i) =>
+    const initial = Array.from({ length: tileRows * vectors }, (_, i) =>
       piece.isFirst === null ? zero : b.select(piece.isFirst, zero, b.load(this.#requireMemory(), place(i), lanes)),
     );
     const sums = multiplyTile(b, request, initial);
@@ -252,7 +275,7 @@ class OuterBuilder {
       case 'local': {
         const at = b.add(this.#own, this.#workspace.ownPanels);
         const stride = b.mul(b.sub(to, from), width);
-        packPanels(b, {
+        packRight(b, {
           source: position.right,
           count: columns,
           first: position.first,

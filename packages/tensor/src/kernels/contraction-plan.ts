@@ -117,6 +117,11 @@ const up = (x: number, multiple: number): number => Math.ceil(x / multiple) * mu
 export const lanesOf = (element: ScalarType, features: DeviceFeatures): number =>
   Math.min(16, Math.max(1, features.vectorBytes / SCALARS[element].bytes));
 
+/** Vectors of the last panel, where a tile of its own is worth the code: operands that stream wait for memory anyhow. */
+export function vectorsOfLastPanel({ panels, tileVectors, lanes, prefetch }: OuterPlan, columns: number): number {
+  return prefetch > 0 ? tileVectors : Math.ceil(columns / lanes) - (panels - 1) * tileVectors;
+}
+
 export function planContraction(shape: ContractionShape): ContractionPlan {
   const outer = planOuter(shape);
   const inner = planInner(shape);
@@ -146,11 +151,13 @@ function chooseTile(rows: number, vectors: number, depth: number, features: Devi
   for (let v = 1; v <= Math.min(vectors, 8); v++) {
     for (let r = 1; r <= Math.min(rows, most); r++) {
       if (r * v > most || r * v + v + 1 >= registers) break;
-      const tiles = Math.ceil(rows / r) * Math.ceil(vectors / v);
       // Two multiply-adds and two loads a cycle; each sum waits for its last addition; a panel larger than L1 has to arrive.
-      const fetch = fromL2 ? (v * features.vectorBytes) / NEAR_BYTES_PER_CYCLE : 0;
-      const cycles =
-        tiles * (Math.max((r * v) / 2, (r + v) / 2, FMA_LATENCY, fetch) + 0.05 * (r + v) + (12 + r * v) / depth);
+      const cyclesOf = (v: number): number => {
+        const fetch = fromL2 ? (v * features.vectorBytes) / NEAR_BYTES_PER_CYCLE : 0;
+        return Math.max((r * v) / 2, (r + v) / 2, FMA_LATENCY, fetch) + 0.05 * (r + v) + (12 + r * v) / depth;
+      };
+      const last = vectors % v;
+      const cycles = Math.ceil(rows / r) * (Math.floor(vectors / v) * cyclesOf(v) + (last === 0 ? 0 : cyclesOf(last)));
       if (cycles < best.cycles * 0.999) best = { rows: r, vectors: v, cycles };
     }
   }
@@ -283,12 +290,15 @@ function planOuter(shape: ContractionShape): { plan: OuterPlan; cost: number } {
 
 /** Panels of a group: what the cache holds, and unfinished sums with it. */
 function groupOf(
-  { element, rows, features }: ContractionShape,
+  { element, rows, features, right }: ContractionShape,
   cut: { width: number; panels: number; depthBlock: number; oneBlock: boolean; isLocal: boolean },
 ): number {
   const { width, panels, depthBlock, oneBlock, isLocal } = cut;
   const inCache = (positions: number): number =>
     Math.max(1, Math.floor((GROUP_BYTES * features.vectorBytes) / (positions * width * SCALARS[element].bytes)));
+  // Windows are packed so fast that it pays to multiply them while they are in the first-level cache.
+  const inL1 = Math.floor(L1_BYTES / (depthBlock * width * SCALARS[element].bytes));
+  if (right === null && oneBlock && inL1 >= 1) return Math.min(inL1, panels);
   const most = oneBlock ? inCache(depthBlock) : Math.min(inCache(depthBlock), inCache(rows));
   // Threads that share a group both pack it, which few rows do not repay.
   const shared = isLocal && rows <= 192 ? Math.ceil(panels / 4) : panels;

@@ -17,6 +17,8 @@ export interface TileRequest {
   /** Row tile and panel. */
   readonly tile: Value;
   readonly panel: Value;
+  /** Vectors of the panel: the last one may have fewer than the others. */
+  readonly vectors: number;
   readonly begin: Value;
   readonly end: Value;
   readonly left: PanelSource;
@@ -31,14 +33,14 @@ export const firstRow = (b: KernelBuilder, tile: Value, plan: OuterPlan, rows: n
 const firstColumn = (b: KernelBuilder, panel: Value, v: number, { width, lanes }: OuterPlan, columns: number): Value =>
   vectorStart(b, b.add(b.mul(panel, width), v * lanes), lanes, columns, columns % width === 0);
 
-/** initial + the products of depths `[begin, end)`; sums are in row order, `tileVectors` for each row. */
+/** initial + the products of depths `[begin, end)`; sums are in row order, `vectors` for each row. */
 export function multiplyTile(b: KernelBuilder, request: TileRequest, initial: readonly Value[]): Value[] {
-  const { plan, columns, tile, panel, left, right, rows } = request;
-  const { tileRows, tileVectors, width, lanes } = plan;
+  const { plan, columns, tile, panel, vectors: count, left, right, rows } = request;
+  const { tileRows, width, lanes } = plan;
   const row = firstRow(b, tile, plan, rows);
   // Where no vector has to begin early, the columns of a panel differ by constants, which addresses absorb.
   const whole = columns % width === 0;
-  const starts = Array.from({ length: tileVectors }, (_, v) => firstColumn(b, panel, whole ? 0 : v, plan, columns));
+  const starts = Array.from({ length: count }, (_, v) => firstColumn(b, panel, whole ? 0 : v, plan, columns));
   const offset = (v: number): number => (whole ? v * lanes : 0);
   const { streams, streamDepth } = plan;
   const ahead = right.kind === 'packed' && plan.prefetchTiles > 1 ? sharedPrefetch(b, request, right) : null;
@@ -48,7 +50,7 @@ export function multiplyTile(b: KernelBuilder, request: TileRequest, initial: re
     for (let step = 0; step < plan.unroll; step++) {
       const u = Math.floor(step / streams) + (step % streams) * streamDepth;
       const vectors: Value[] = [];
-      for (let v = 0; v < tileVectors; v++) {
+      for (let v = 0; v < count; v++) {
         if (right.kind === 'packed') {
           const at = b.add(b.add(right.at, b.mul(k, right.stride)), u * right.stride + v * lanes);
           vectors.push(b.load(right.memory, at, lanes));
@@ -66,7 +68,7 @@ export function multiplyTile(b: KernelBuilder, request: TileRequest, initial: re
             ? b.load(left.memory, b.add(b.add(left.at, b.mul(k, left.stride)), u * left.stride + i))
             : fetch(b, left.at, row, k, 'depth', 1, { outer: i, depth: u });
         const broadcast = b.splat(element, lanes);
-        for (let v = 0; v < tileVectors; v++) next.push(b.mulAdd(broadcast, vectors[v], sums[i * tileVectors + v]));
+        for (let v = 0; v < count; v++) next.push(b.mulAdd(broadcast, vectors[v], sums[i * count + v]));
       }
       sums = next;
     }
@@ -110,13 +112,13 @@ export function storeTile(
   store: StoreSums,
   spill: Memory | null,
 ): void {
-  const { plan, rows, columns, tile, panel } = request;
-  const { tileRows, tileVectors, lanes, width } = plan;
+  const { plan, rows, columns, tile, panel, vectors } = request;
+  const { tileRows, lanes, width } = plan;
   const row = firstRow(b, tile, plan, rows);
   const ownRow = b.mul(tile, tileRows);
   const repeated = rows % tileRows === 0 ? 0 : tileRows - (rows % tileRows);
   const rest = columns % lanes;
-  const lastVector = Math.floor(columns / lanes) % tileVectors;
+  const lastVector = Math.floor(columns / lanes) % (width / lanes);
   const panelColumn = b.mul(panel, width);
 
   const storeVector = (at: Value, nominal: Value, value: () => Value, canBeLast: boolean): void => {
@@ -145,8 +147,8 @@ export function storeTile(
   if (spill === null) {
     for (let i = 0; i < tileRows; i++) {
       storeRow(b.index(i), i < repeated, (at) => {
-        for (let v = 0; v < tileVectors; v++)
-          storeVector(at, b.add(panelColumn, v * lanes), () => sums[i * tileVectors + v], v === lastVector);
+        for (let v = 0; v < vectors; v++)
+          storeVector(at, b.add(panelColumn, v * lanes), () => sums[i * vectors + v], v === lastVector);
       });
     }
     return;
@@ -154,8 +156,8 @@ export function storeTile(
   sums.forEach((sum, n) => b.store(spill, n * lanes, sum));
   b.for(0, tileRows, 1, [], (i) => {
     storeRow(i, repeated > 0, (at) => {
-      b.for(0, tileVectors, 1, [], (v) => {
-        const place = b.mul(b.add(b.mul(i, tileVectors), v), lanes);
+      b.for(0, vectors, 1, [], (v) => {
+        const place = b.mul(b.add(b.mul(i, vectors), v), lanes);
         storeVector(at, b.add(panelColumn, b.mul(v, lanes)), () => b.load(spill, place, lanes), true);
       });
     });

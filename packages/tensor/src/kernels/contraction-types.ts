@@ -13,7 +13,7 @@ export interface ContractionOperand {
   load(b: KernelBuilder, at: OperandPosition, axis: 'outer' | 'depth', lanes: number): Value;
   /** The axis along which `load` is one contiguous vector load; 'none' when it gathers. */
   readonly contiguous: 'outer' | 'depth' | 'none';
-  /** Set for a strided array: element (batch, outer, depth) is at base(batch) + outer·outerStride + depth·depthStride in `memory`. The scheduler copies anything else first, so in practice it is always set. */
+  /** Set for a strided array: element (batch, outer, depth) is at base(batch) + outer·outerStride + depth·depthStride in `memory`. The scheduler copies first what is neither this nor windows. */
   readonly strided: {
     readonly memory: Memory;
     /** First element of a batch; `batch` is the flat batch index (several batch dimensions are decomposed inside). */
@@ -21,6 +21,18 @@ export interface ContractionOperand {
     readonly outer: number;
     readonly depth: number;
   } | null;
+  /** Set for windows, a right operand that is packed before it is multiplied. */
+  readonly windows: ContractionWindows | null;
+}
+
+/** Overlapping windows of an array: element (batch, column, depth) is at base(batch) + columnOffset(column) + depthOffsets[depth] in `memory`. */
+export interface ContractionWindows {
+  readonly memory: Memory;
+  base(b: KernelBuilder, batch: Value): Value;
+  columnOffset(b: KernelBuilder, column: Value): Value;
+  readonly depthOffsets: readonly number[];
+  /** Columns `[n · run, (n + 1) · run)` lie side by side, and runs in the order of their columns. */
+  readonly run: number;
 }
 
 export interface ContractionSpec {

@@ -246,6 +246,17 @@ function symbolDependsOn(s: IndexSymbol, symbol: IndexSymbol): boolean {
   return d.kind !== 'loop' && d.kind !== 'runtime' && dependsOn(d.of, symbol);
 }
 
+/** The number that `e`, which depends on nothing but `symbol`, is where `symbol` is `value`. */
+export function evaluateIndex(e: IndexExpression, symbol: IndexSymbol, value: number): number {
+  const valueOf = (s: IndexSymbol): number => {
+    const d = s.definition;
+    if (s === symbol || d.kind === 'loop' || d.kind === 'runtime') return value;
+    const of = evaluateIndex(d.of, symbol, value);
+    return d.kind === 'within' ? of : d.kind === 'div' ? Math.floor(of / d.by) : of - d.by * Math.floor(of / d.by);
+  };
+  return e.terms.reduce((sum, [s, c]) => sum + c * valueOf(s), e.constant);
+}
+
 /** The coefficient of `symbol`, or null when e depends on it in another way than as a plain term. */
 export function coefficientOf(e: IndexExpression, symbol: IndexSymbol): number | null {
   let coefficient = 0;

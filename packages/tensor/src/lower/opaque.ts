@@ -25,7 +25,7 @@ import {
 } from './index-expression.ts';
 import { type LoopGroup, NotFusable, realStores, type Region, storeOffset, type StoredNode } from './loop-group.ts';
 import { lowerLoops } from './loop-nest.ts';
-import { operandOf, viewOf } from './operand.ts';
+import { operandOf, stridedMemory } from './operand.ts';
 import { lowerArgsort } from './sort.ts';
 
 export interface Lowered {
@@ -92,10 +92,10 @@ export function lowerContract(
   const environments: StoreEnvironment[] = [];
   const own = new Set(stores.map((s) => s.node));
   const inMemory = (node: AnyNode): boolean => context.inMemory(node) && node !== anchor && !own.has(node);
-  const rightView = viewOf(right, 'right', inMemory);
+  const rightMemory = stridedMemory(right, 'right', inMemory);
   const prepackRight =
-    rightView !== null &&
-    context.isConstant(rightView.base) &&
+    rightMemory !== null &&
+    context.isConstant(rightMemory) &&
     batch === 1 &&
     rows <= PREPACK_ROWS &&
     left.shape[2] * columns >= PREPACK_ELEMENTS;
@@ -134,7 +134,7 @@ export function lowerContract(
   });
   const prepacked =
     prepackRight && built.prepackedLaunches > 0
-      ? { prepacked: { count: built.prepackedLaunches, source: rightView.base } }
+      ? { prepacked: { count: built.prepackedLaunches, source: rightMemory } }
       : {};
   return { kernels, workspaceBytes: built.workspaceBytes, ...prepacked };
 }

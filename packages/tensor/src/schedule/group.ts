@@ -2,7 +2,7 @@
 import { type AnyNode, elementCount, operandsOf, type Shape } from '../graph/node.ts';
 import { KIND, TRANSCENDENTAL } from '../graph/primitives.ts';
 import type { Reduction, StoredNode } from '../lower/loop-group.ts';
-import { isStrided } from '../lower/operand.ts';
+import { isReadable } from '../lower/operand.ts';
 
 export interface LoopsGroup {
   readonly kind: 'loops';
@@ -118,6 +118,16 @@ export function buildGraph(roots: readonly AnyNode[]): Graph {
   }
   for (const root of roots) countUse(root);
 
+  // Matrices of windows that one product multiplies and nothing else reads: it takes them from the image itself.
+  const windows = new Set<AnyNode>();
+  for (const node of order) {
+    if (node.data !== null || node.op !== 'contract') continue;
+    const [, right] = node.sources;
+    if (right.data === null && right.op === 'contiguous' && uses.get(right) === 1) windows.add(right);
+  }
+  const isRead = (node: AnyNode, side: 'left' | 'right', inMemory = isStored): boolean =>
+    isReadable(node, side, inMemory, windows.has(node));
+  const isStored = (node: AnyNode): boolean => node.data !== null || stored.has(node);
   const store = (node: AnyNode): void => {
     const owner = memoryOwner(node, stored);
     if (owner.data === null) stored.add(owner);
@@ -135,9 +145,9 @@ export function buildGraph(roots: readonly AnyNode[]): Graph {
         stored.add(node);
         if (node.op === 'contract') {
           storeBase(node.sources[0], stored);
-          storeBase(node.sources[1], stored);
-          if (!isStrided(node.sources[0], 'left', stored)) store(node.sources[0]);
-          if (!isStrided(node.sources[1], 'right', stored)) store(node.sources[1]);
+          if (!windows.has(node.sources[1])) storeBase(node.sources[1], stored);
+          if (!isRead(node.sources[0], 'left')) store(node.sources[0]);
+          if (!isRead(node.sources[1], 'right')) store(node.sources[1]);
         } else if (node.op !== 'concat' && node.op !== 'accumulateSlices') {
           node.sources.forEach((source) => store(source));
         }
@@ -147,6 +157,14 @@ export function buildGraph(roots: readonly AnyNode[]): Graph {
         break;
       case 'elementwise': {
         if (node.op === 'contiguous') {
+          if (windows.has(node)) {
+            const image = imageOf(node, isStored);
+            if (image.op !== 'constant' && isRead(node, 'right', (other) => other === image || isStored(other))) {
+              if (image.data === null) stored.add(image);
+              break;
+            }
+            windows.delete(node);
+          }
           const owner = memoryOwner(node.sources[0], stored);
           if (owner.data === null && !stored.has(owner)) stored.add(node);
           break;
@@ -169,8 +187,8 @@ export function buildGraph(roots: readonly AnyNode[]): Graph {
     before = stored.size;
     for (const node of order) {
       if (node.data !== null || node.op !== 'contract') continue;
-      if (!isStrided(node.sources[0], 'left', stored)) store(node.sources[0]);
-      if (!isStrided(node.sources[1], 'right', stored)) store(node.sources[1]);
+      if (!isRead(node.sources[0], 'left')) store(node.sources[0]);
+      if (!isRead(node.sources[1], 'right')) store(node.sources[1]);
     }
   }
   const groups = order.filter((node) => stored.has(node) && node.data === null).map((node) => groupOf(node));
@@ -182,6 +200,14 @@ function storeBase(node: AnyNode, stored: Set<AnyNode>): void {
   let base = node;
   while (base.data === null && !stored.has(base) && KIND[base.op] === 'movement') [base] = operandsOf(base);
   if (base.data === null && base.op !== 'constant') stored.add(base);
+}
+
+/** What windows are taken of: padding is written out, so that no window reaches beyond. */
+function imageOf(node: AnyNode, isStored: (node: AnyNode) => boolean): AnyNode {
+  let image = node;
+  while (!isStored(image) && image.op !== 'pad' && (KIND[image.op] === 'movement' || image.op === 'contiguous'))
+    [image] = operandsOf(image);
+  return image;
 }
 
 function groupOf(node: AnyNode): Group {

@@ -1,6 +1,6 @@
 /**
  * Eight clients for some minutes on loopback, some of which leave in the middle: `pnpm --filter gemma2-converter soak -- [seconds] [converted file]`. Not a test: it is
- * run by hand. Says how many requests and tokens, errors, memory over time and how even the clients' progress was.
+ * run by hand. Says how many requests and tokens, errors, resident memory minute by minute and how even the clients' progress was.
  */
 import { readFileSync } from 'node:fs';
 import { start, temporaryFolder, run, writeTeacher } from './support.ts';
@@ -77,7 +77,7 @@ async function client(index: number): Promise<void> {
 }
 
 const memory: number[] = [];
-const sampler = setInterval(() => memory.push(resident()), Math.max(1000, (1000 * Number(seconds)) / 30));
+const sampler = setInterval(() => memory.push(resident()), 1000);
 await Promise.all(Array.from({ length: CLIENTS }, (_, i) => client(i)));
 clearInterval(sampler);
 clearInterval(clock);
@@ -93,7 +93,11 @@ process.stdout.write(
       tokens: total,
       tokensPerSecond: total / active,
       leastOfMost: Math.min(...tokens) / Math.max(...tokens),
-      memoryMiB: memory.map((value) => Math.round(value)),
+      memoryMiB: Array.from({ length: Math.ceil(memory.length / 60) }, (_, minute) => {
+        const sorted = memory.slice(60 * minute, 60 * (minute + 1)).toSorted((a, b) => a - b);
+        const at = (share: number): number => Math.round(sorted[Math.round(share * (sorted.length - 1))]);
+        return { minute, least: at(0), middle: at(0.5), most: at(1) };
+      }),
       health,
       status,
     },

@@ -114,10 +114,11 @@ export class NativeDevice implements Device {
     this.#range(buffer, offset, data.byteLength, 'write').view().set(data, offset);
   }
 
-  read(buffer: DeviceBuffer, offset: number, bytes: number): Uint8Array<ArrayBuffer> {
-    return this.#range(buffer, offset, bytes, 'read')
-      .view()
-      .slice(offset, offset + bytes);
+  read(buffer: DeviceBuffer, offset: number, bytes: number, into?: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+    const view = this.#range(buffer, offset, bytes, 'read').view();
+    if (into === undefined) return view.slice(offset, offset + bytes);
+    into.set(view.subarray(offset, offset + bytes));
+    return into.subarray(0, bytes);
   }
 
   compile(kernels: readonly Kernel[]): CompiledKernel[] {

@@ -108,6 +108,9 @@ describe('buffers', () => {
     expect([...copy]).toEqual([0, 0, 7, 8, 0, 0, 0, 0]);
     copy[2] = 9;
     expect(device.read(b, 2, 1)[0]).toBe(7);
+    const place = Uint8Array.of(1, 2, 3, 4);
+    expect([...device.read(b, 2, 2, place)]).toEqual([7, 8]);
+    expect([...place]).toEqual([7, 8, 3, 4]);
     expect(() => device.read(b, 4, 5)).toThrow(/bytes 4 to 9 of a buffer of 8/);
     expect(() => device.write(b, -1, Uint8Array.of(1))).toThrow(/buffer of 8/);
   });

@@ -72,6 +72,9 @@ describe('buffers', () => {
     const others = Array.from({ length: 40 }, () => device.allocate(4 * MIB));
     for (const other of others) device.write(other, 4 * MIB - 3, Uint8Array.of(1, 2, 3));
     expect(device.read(kept, 0, 4000)).toEqual(first);
+    const place = new Uint8Array(4001).fill(9);
+    expect(device.read(kept, 0, 4000, place)).toEqual(first);
+    expect([place.subarray(0, 4000), place[4000]]).toEqual([first, 9]);
     expect(device.read(others[39], 4 * MIB - 3, 3)).toEqual(Uint8Array.of(1, 2, 3));
     expect(others.every((other) => other.address % 64 === 0)).toBe(true);
     device.dispose();

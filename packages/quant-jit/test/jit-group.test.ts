@@ -52,6 +52,10 @@ describe.each(NAMES)('sequences on %s', (name) => {
     ]);
     expect(first).toEqual(alone[1].feed([3]));
     expect(second).toEqual(alone[2].feed([4]));
+    // Tokens leave nothing outside of the heap: all logits come in the same memory.
+    const [one] = group.feedEach([{ sequence: group.sequences[1], token: 5 }]);
+    expect(one).toEqual(alone[1].feed([5]));
+    expect(second.buffer === first.buffer && one.buffer === first.buffer).toBe(true);
     for (const sequence of alone) sequence.dispose();
     group.dispose();
   });

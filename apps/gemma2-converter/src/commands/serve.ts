@@ -1,5 +1,7 @@
 /** `serve`: a model over HTTP. */
+import { Session } from 'node:inspector/promises';
 import { basename, extname } from 'node:path';
+import { steadyYoungGeneration } from '@proj/kernel';
 import { z } from 'zod';
 import { describe, openConverted, recordOf, tokenizerOf } from '../model/open.ts';
 import { deviceShape, type Flags, readOptions } from '../options.ts';
@@ -21,6 +23,15 @@ const shape = {
   grace: notNegative.default(10),
 } as const;
 
+/** Lets go of what start-up left, and of the room that V8 took for it: from here on the process stays as large as serving needs. */
+async function collectGarbage(): Promise<void> {
+  const session = new Session();
+  session.connect();
+  await session.post('HeapProfiler.collectGarbage');
+  session.disconnect();
+  steadyYoungGeneration();
+}
+
 export async function runServe(file: string, flags: Flags): Promise<number> {
   const options = readOptions(shape, flags);
   const model = await openConverted(userPath(file), {
@@ -34,6 +45,7 @@ export async function runServe(file: string, flags: Flags): Promise<number> {
   const { group } = model.loaded;
   group.prepare();
   model.loaded.settle();
+  await collectGarbage();
   const modelName = options.name ?? basename(file, extname(file));
   const server = new ModelServer({
     modelName,

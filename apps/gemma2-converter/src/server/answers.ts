@@ -23,12 +23,17 @@ export class Answer {
   readonly #settings: AnswerSettings;
   readonly #id: string;
   readonly #created = Math.floor(Date.now() / 1000);
+  /** What is around the text of an event: made once, since there is an event for every token. */
+  readonly #around: readonly [before: string, after: string];
   #text = '';
 
   constructor(response: ServerResponse, settings: AnswerSettings) {
     this.#response = response;
     this.#settings = settings;
     this.#id = `${settings.kind === 'chat' ? 'chatcmpl' : 'cmpl'}-${randomUUID()}`;
+    const event = eventOf(this.#chunk(this.#content(''), null));
+    const at = event.lastIndexOf('""');
+    this.#around = [event.slice(0, at), event.slice(at + 2)];
   }
 
   /** Begins a stream. */
@@ -48,7 +53,7 @@ export class Answer {
   push(text: string): void {
     if (text === '') return;
     if (!this.#settings.stream) this.#text += text;
-    else this.#event(this.#chunk(this.#settings.kind === 'chat' ? { content: text } : text, null));
+    else this.#response.write(this.#around[0] + JSON.stringify(text) + this.#around[1]);
   }
 
   /** The end, after the last text. */
@@ -88,6 +93,10 @@ export class Answer {
     return { id: this.#id, object, created: this.#created, model: this.#settings.model };
   }
 
+  #content(text: string): string | object {
+    return this.#settings.kind === 'chat' ? { content: text } : text;
+  }
+
   #chunk(content: string | object, reason: Reason): object {
     const part = typeof content === 'string' ? { text: content } : { delta: content };
     return {
@@ -97,9 +106,11 @@ export class Answer {
   }
 
   #event(data: object): void {
-    this.#response.write(`data: ${JSON.stringify(data)}\n\n`);
+    this.#response.write(eventOf(data));
   }
 }
+
+const eventOf = (data: object): string => `data: ${JSON.stringify(data)}\n\n`;
 
 /** Sends JSON. */
 export function sendJson(

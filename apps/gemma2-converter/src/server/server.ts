@@ -1,6 +1,6 @@
 /** The HTTP server: OpenAI's interface for texts and conversations, health, and metrics. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { ProjError, toProjError } from '@proj/kernel';
+import { ProjError, steadyYoungGeneration, toProjError } from '@proj/kernel';
 import { type GemmaTokenizer, TextStream } from '@proj/quant-jit/gemma2';
 import type { SequenceGroup } from '@proj/quant-jit/jit';
 import { Answer, type AnswerKind, sendJson } from './answers.ts';
@@ -54,6 +54,7 @@ export class ModelServer {
     this.#longestToken = longestToken(settings.tokenizer);
     this.scheduler = new Scheduler(settings.group, settings.queue, {
       onStep: (seconds, promptTokens) => {
+        steadyYoungGeneration();
         this.metrics.step.observe(seconds);
         if (promptTokens > 0) this.metrics.promptTokens.add(promptTokens);
       },

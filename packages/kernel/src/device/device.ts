@@ -93,8 +93,8 @@ export interface Device {
   allocate(bytes: number): DeviceBuffer;
   /** Copies `data` into the buffer at `offset` bytes. */
   write(buffer: DeviceBuffer, offset: number, data: Uint8Array): void;
-  /** A copy of `bytes` bytes from `offset`. */
-  read(buffer: DeviceBuffer, offset: number, bytes: number): Uint8Array<ArrayBuffer>;
+  /** A copy of `bytes` bytes from `offset`: the begin of `into`, where that is given, which has room for them. */
+  read(buffer: DeviceBuffer, offset: number, bytes: number, into?: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer>;
   /** Compiles kernels, all at once. Equal kernels (by hash) are compiled once per device. */
   compile(kernels: readonly Kernel[]): CompiledKernel[];
   program(launches: readonly Launch[], bindings: number): Program;

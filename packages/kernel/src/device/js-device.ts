@@ -129,12 +129,11 @@ export class JsDevice implements Device {
     new Uint8Array(this.#range(buffer, offset, data.byteLength, 'write').memory()).set(data, offset);
   }
 
-  read(buffer: DeviceBuffer, offset: number, bytes: number): Uint8Array<ArrayBuffer> {
-    return new Uint8Array(
-      this.#range(buffer, offset, bytes, 'read')
-        .memory()
-        .slice(offset, offset + bytes),
-    );
+  read(buffer: DeviceBuffer, offset: number, bytes: number, into?: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+    const memory = this.#range(buffer, offset, bytes, 'read').memory();
+    if (into === undefined) return new Uint8Array(memory.slice(offset, offset + bytes));
+    into.set(new Uint8Array(memory, offset, bytes));
+    return into.subarray(0, bytes);
   }
 
   compile(kernels: readonly Kernel[]): CompiledKernel[] {

@@ -174,9 +174,12 @@ export class WasmDevice implements Device {
     else this.#fresh().#bytes.set(data, own.address + offset);
   }
 
-  read(buffer: DeviceBuffer, offset: number, bytes: number): Uint8Array<ArrayBuffer> {
+  read(buffer: DeviceBuffer, offset: number, bytes: number, into?: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
     const own = this.#range(buffer, offset, bytes, 'read');
-    return own.away !== null ? own.away.slice(offset, offset + bytes) : this.#copyOut(own.address + offset, bytes);
+    if (own.away === null) return this.#copyOut(own.address + offset, bytes, into);
+    if (into === undefined) return own.away.slice(offset, offset + bytes);
+    into.set(own.away.subarray(offset, offset + bytes));
+    return into.subarray(0, bytes);
   }
 
   compile(kernels: readonly Kernel[]): WasmKernel[] {
@@ -284,10 +287,10 @@ export class WasmDevice implements Device {
     }
   }
 
-  #copyOut(address: number, bytes: number): Uint8Array<ArrayBuffer> {
+  #copyOut(address: number, bytes: number, into?: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
     let copy: Uint8Array<ArrayBuffer>;
     try {
-      copy = new Uint8Array(bytes);
+      copy = into?.subarray(0, bytes) ?? new Uint8Array(bytes);
     } catch (cause) {
       throw new ProjError('out-of-memory', `no room for ${bytes} bytes outside the WebAssembly memory`, { cause });
     }

@@ -14,6 +14,7 @@ const WANTED_BYTES = 16 * 2 ** 20;
 type Engine = Pick<typeof import('node:v8'), 'setFlagsFromString' | 'getHeapSpaceStatistics'>;
 
 let engine: Engine | null | undefined;
+let growth = 0;
 
 function findEngine(): Engine | null {
   const { process } = globalThis;
@@ -27,7 +28,7 @@ function findEngine(): Engine | null {
   return process.getBuiltinModule?.('node:v8') ?? null;
 }
 
-/** To be called now and then while the young generation may still grow. */
+/** To be called now and then: V8 also shrinks the young generation, after a pause or a collection of everything. */
 export function steadyYoungGeneration(): void {
   if (engine === null) return;
   if (engine === undefined) {
@@ -38,6 +39,7 @@ export function steadyYoungGeneration(): void {
   const size = engine?.getHeapSpaceStatistics().find(({ space_name }) => space_name === 'new_space')?.space_size;
   if (engine === null || size === undefined) return;
   const factor = Math.max(1, Math.round(WANTED_BYTES / size));
+  if (factor === growth) return;
+  growth = factor;
   engine.setFlagsFromString(`--semi-space-growth-factor=${factor}`);
-  if (factor === 1) engine = null;
 }

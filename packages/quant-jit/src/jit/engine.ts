@@ -62,6 +62,8 @@ export class StepEngine {
   readonly #weights: ModelWeights;
   readonly #unsubscribe: (() => void) | undefined;
   #compileMs = 0;
+  /** What `stepEach` reads into: a fresh copy for each token would pile up outside V8's heap, megabytes at a time where the vocabulary is large. */
+  #each = new Uint8Array(0);
 
   /** The program may be given as a function, for where nobody asks for it. */
   constructor(
@@ -125,12 +127,26 @@ export class StepEngine {
 
   /** One step, of the tokens (or rows of floats) in `input` from row `first` on. Gives what the program stores, in order, row by row. */
   step(kind: StepKind, rows: readonly StepRow[], input: ArrayLike<number>, first = 0): readonly Float32Array[] {
+    const stored = this.#run(kind, rows, input, first);
+    return stored.map((place) => this.#read(place, place.rows === 'T' || kind === 'batch' ? rows.length : 1));
+  }
+
+  /** One step of one token of each of some sequences. Gives the first value that the program stores, by row, in memory that the next call writes over. */
+  stepEach(rows: readonly StepRow[], tokens: ArrayLike<number>): readonly Float32Array[] {
+    const [{ slot, offset, columns, stride }] = this.#run(rows.length === 1 ? 'token' : 'batch', rows, tokens, 0);
+    const bytes = 4 * ((rows.length - 1) * stride + columns);
+    if (this.#each.length < bytes) this.#each = new Uint8Array(4 * this.#memory.batch * stride);
+    const { buffer } = this.device.read(this.#memory.slots[slot], offset, bytes, this.#each);
+    return rows.map((_, row) => new Float32Array(buffer, 4 * row * stride, columns));
+  }
+
+  #run(kind: StepKind, rows: readonly StepRow[], input: ArrayLike<number>, first: number): StepProgram['stored'] {
     this.#weights.advance?.();
     const { program, stored } = this.prepare(kind);
     this.#write(input, first, rows.length);
     this.#memory.writeRows(rows);
     program.run(this.#memory.slots, []);
-    return stored.map((place) => this.#read(place, place.rows === 'T' || kind === 'batch' ? rows.length : 1));
+    return stored;
   }
 
   /** The floats of a value of the last step of a kind, for comparisons; the value's place may have been used again by a later one. */

@@ -14,7 +14,8 @@ export interface NextToken {
 export interface SequenceGroup {
   readonly sequences: readonly StepModel[];
   /**
-   * Feeds one token to each of some of the sequences, and gives the logits of each. The sequences step together or, when one of the tokens is refused, not at all.
+   * Feeds one token to each of some of the sequences, and gives the logits of each, which the next call may write over. The sequences step together or, when one of
+   * the tokens is refused, not at all.
    *
    * @throws ProjError `invalid-argument` for a sequence of another group or one that is named twice, or a token outside the vocabulary, `index-out-of-range` for a
    * full context.
@@ -46,12 +47,11 @@ export class CompiledGroup implements SequenceGroup {
     const tokens = next.map(({ token }) => token);
     this.#engine.check(tokens);
     for (const member of members) member.requireRoom(1);
-    if (members.length <= 1) return members.map((member) => member.feed(tokens));
+    if (members.length === 0) return [];
     const rows = members.map(({ position, number }) => ({ position, sequence: number }));
-    const [logits] = this.#engine.step('batch', rows, tokens);
+    const logits = this.#engine.stepEach(rows, tokens);
     for (const member of members) member.stepped();
-    const width = logits.length / members.length;
-    return members.map((_, i) => logits.subarray(i * width, (i + 1) * width));
+    return logits;
   }
 
   prepare(): void {

@@ -257,6 +257,18 @@ export class Tensor {
   numel(): number {
     return elementCount(this.shape);
   }
+  /** False: sparse tensors are `SparseTensor`s of `@proj/tensor/sparse`. */
+  get isSparse(): boolean {
+    return false;
+  }
+  /** False: quantised tensors are `QuantizedTensor`s of `@proj/tensor/quantized`. */
+  get isQuantized(): boolean {
+    return false;
+  }
+  /** How PyTorch names the layout of dense tensors. */
+  get layout(): 'strided' {
+    return 'strided';
+  }
   get itemsize(): number {
     return DTYPES[this.dtype].bytes;
   }

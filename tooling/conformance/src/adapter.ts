@@ -50,7 +50,6 @@ const homes: Readonly<Record<string, readonly string[]>> = {
 /** Options of PyTorch that have no meaning for us and never change a result on one device. */
 const droppedOptions: ReadonlySet<string> = new Set([
   'device',
-  'layout',
   'pin_memory',
   'memory_format',
   'out',
@@ -59,11 +58,14 @@ const droppedOptions: ReadonlySet<string> = new Set([
   'non_blocking',
 ]);
 
-/** Where operations on values that are no plain tensors are looked for, by the property that tells such a value. */
-const kinds = [
-  ['isSparse', '@proj/tensor/sparse'],
-  ['isQuantized', '@proj/tensor/quantized'],
-] as const;
+/** Where operations on values that are no plain tensors are looked for, by what tells such a value. */
+const kinds: readonly (readonly [is: (value: Bag) => boolean, home: string])[] = [
+  [(value) => typeof value.layout === 'string' && value.layout.startsWith('sparse'), '@proj/tensor/sparse'],
+  [(value) => value.isQuantized === true, '@proj/tensor/quantized'],
+];
+
+/** PyTorch's private names of a sparse tensor's parts. */
+const privateParts: Readonly<Record<string, string>> = { _indices: 'storedIndices', _values: 'storedValues' };
 
 const selfParameter: JsParameter = { name: 'input', kind: 'plain', keys: [] };
 
@@ -182,7 +184,7 @@ export class ProjLibrary implements Library {
   /** The module of the operations on sparse or quantised tensors, where one is among the arguments (or in a list among them). */
   #homeOf(args: readonly unknown[]): string | undefined {
     const flat = args.flat();
-    return kinds.find(([mark]) => flat.some((value) => isObject(value) && (value as Bag)[mark] === true))?.[1];
+    return kinds.find(([is]) => flat.some((value) => isObject(value) && is(value as Bag)))?.[1];
   }
 
   read(tensor: unknown): TensorData {
@@ -201,7 +203,7 @@ export class ProjLibrary implements Library {
   }
 
   part(value: unknown, name: string): unknown {
-    return isObject(value) ? this.property(value, name.replace(/^_(indices|values)$/, '$1')) : undefined;
+    return isObject(value) ? this.property(value, privateParts[name] ?? name) : undefined;
   }
 
   /** A Python value as our functions take it; `type` is that of the parameter, where a schema tells. */
@@ -246,7 +248,10 @@ export class ProjLibrary implements Library {
   #options(options: readonly (readonly [name: string, value: unknown, type: string])[]): Bag {
     const out: Bag = {};
     for (const [name, value, type] of options) {
-      if (!droppedOptions.has(name)) out[camelCase(name)] = this.#argument(value, type);
+      // A layout means something where tensors are sparse.
+      const dropped =
+        droppedOptions.has(name) || (name === 'layout' && !String(this.#argument(value)).startsWith('sparse'));
+      if (!dropped) out[camelCase(name)] = this.#argument(value, type);
     }
     return out;
   }
@@ -325,7 +330,7 @@ export class ProjLibrary implements Library {
   /** A call on sparse or quantised tensors: a function of their module, or else a method of the first argument. */
   #callSpecial(home: string, { name, args, kwargs, signatures }: Call): unknown {
     const leaf = name.slice(name.lastIndexOf('.') + 1);
-    const known = plainOperators[leaf] ?? leaf;
+    const known = plainOperators[leaf] ?? privateParts[leaf] ?? leaf;
     const module = this.#modules.get(home);
     const fn = candidateNames(known)
       .map((key) => module?.[key])
@@ -348,12 +353,15 @@ export class ProjLibrary implements Library {
     if (operator !== undefined) return this.#callMethod(`Tensor.${operator}`, args, kwargs, signatures);
     if (!isObject(self)) throw new MissingOperation(`${name} of a ${typeof self}`);
     const key = candidateNames(leaf).find((candidate) => candidate in self);
-    if (key === undefined) throw new MissingOperation(`${name} does not exist`);
+    if (key === undefined) {
+      if (this.isTensor(self)) return this.call({ name: name.replace('Tensor.', 'torch.'), args, kwargs });
+      throw new MissingOperation(`${name} does not exist`);
+    }
     const member = (self as Bag)[key];
     if (!isFunction(member)) return member;
     if (leaf === '__getitem__') return member.call(self, ...this.#indices(rest[0]));
     if (leaf === '__setitem__') return member.call(self, this.#indices(rest[0]), this.#argument(rest[1]));
-    const row = this.#rows.get(name) ?? this.#rows.get(name.replace(/_$/, ''));
+    const row = this.isTensor(self) ? (this.#rows.get(name) ?? this.#rows.get(name.replace(/_$/, ''))) : undefined;
     const own = jsParameters(row === undefined ? member : row.fn);
     const withSelf = row === undefined && own !== null ? [selfParameter, ...own] : own;
     const form = this.#arguments(this.#signaturesOf(name, signatures), row, withSelf, args, kwargs);

@@ -24,6 +24,10 @@ const properties: ReadonlySet<string> = new Set([
   'shape',
   'dtype',
   'data',
+  'layout',
+  'is_sparse',
+  'is_quantized',
+  'ndim',
   'retains_grad',
   '_version',
 ]);

@@ -1,5 +1,5 @@
 /** `backward` and `grad`, with the arguments and errors of torch.autograd. */
-import { ProjError } from '@proj/kernel';
+import { checkOptions, ProjError } from '@proj/kernel';
 import type { Tensor } from '@proj/tensor';
 import { type AnyNode, type BackwardOptions, evaluateAlongside, setBackwardEngine, wrap } from '@proj/tensor/graph';
 import { filled } from './arithmetic.ts';
@@ -14,6 +14,8 @@ export const listOf = (x: TensorOrList): readonly Tensor[] => (isList(x) ? x : [
 const gradientsOf = (x: Gradients | undefined): readonly (Tensor | null)[] =>
   x === undefined ? [] : isList(x) ? x : [x];
 const one = (like: AnyNode): AnyNode => filled(like, 1);
+
+const BACKWARD: Record<keyof BackwardOptions, true> = { createGraph: true, retainGraph: true, inputs: true };
 
 function checkOutputs(outputs: readonly Tensor[], op: string): void {
   for (const output of outputs) {
@@ -31,11 +33,9 @@ function checkOutputs(outputs: readonly Tensor[], op: string): void {
  * Accumulates the gradients of the sum of `tensors`, each weighted by its `gradTensors` (1 for a tensor of one element), into the `.grad` of the
  * leaves they depend on, or of `inputs`. Errors: nothing requires a gradient; the graph was freed by an earlier backward; a value was changed in place.
  */
-export function backward(
-  tensors: TensorOrList,
-  gradTensors: Gradients = null,
-  { createGraph = false, retainGraph = createGraph, inputs }: BackwardOptions = {},
-): void {
+export function backward(tensors: TensorOrList, gradTensors: Gradients = null, options: BackwardOptions = {}): void {
+  checkOptions('backward', BACKWARD, options);
+  const { createGraph = false, retainGraph = createGraph, inputs } = options;
   const outputs = listOf(tensors);
   checkOutputs(outputs, 'backward');
   const given = gradientsOf(gradTensors);
@@ -72,18 +72,19 @@ export interface GradOptions {
   readonly isGradsBatched?: boolean;
 }
 
+const GRAD: Record<keyof GradOptions, true> = {
+  gradOutputs: true,
+  retainGraph: true,
+  createGraph: true,
+  allowUnused: true,
+  isGradsBatched: true,
+};
+
 /** The gradients of `inputs` and null for those that the outputs do not depend on. */
-export function gradOrNull(
-  outputs: TensorOrList,
-  inputs: TensorOrList,
-  {
-    gradOutputs,
-    createGraph = false,
-    retainGraph = createGraph,
-    allowUnused = false,
-    isGradsBatched = false,
-  }: GradOptions = {},
-): (Tensor | null)[] {
+export function gradOrNull(outputs: TensorOrList, inputs: TensorOrList, options: GradOptions = {}): (Tensor | null)[] {
+  checkOptions('grad', GRAD, options);
+  const { gradOutputs, createGraph = false, retainGraph = createGraph } = options;
+  const { allowUnused = false, isGradsBatched = false } = options;
   const from = listOf(outputs);
   const to = listOf(inputs);
   const given = gradientsOf(gradOutputs);

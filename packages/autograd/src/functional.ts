@@ -1,5 +1,5 @@
 /** torch.autograd.functional: products with and whole Jacobians and Hessians of functions of tensors. */
-import { ProjError } from '@proj/kernel';
+import { type Defaults, ProjError, withDefaults } from '@proj/kernel';
 import { type Tensor } from '@proj/tensor';
 import { constantNode, identityNode, wrap } from '@proj/tensor/graph';
 import { gradOrNull, listOf, type TensorOrList } from './backward.ts';
@@ -20,6 +20,14 @@ export interface JacobianOptions extends FunctionalOptions {
   readonly strategy?: 'reverse-mode' | 'forward-mode';
   readonly outerJacobianStrategy?: 'reverse-mode' | 'forward-mode';
 }
+
+const JACOBIAN: Defaults<JacobianOptions> = {
+  createGraph: false,
+  strict: false,
+  vectorize: false,
+  strategy: 'reverse-mode',
+  outerJacobianStrategy: 'reverse-mode',
+};
 
 const zerosOf = (like: Tensor): Tensor => wrap(constantNode(like.device, like.dtype, like.shape, 0));
 const like = (template: TensorOrList, values: readonly Tensor[]): TensorOrList =>
@@ -95,8 +103,9 @@ export function vjp(
   func: TensorFunction,
   inputs: TensorOrList,
   v?: TensorOrList | null,
-  { createGraph = false, strict = false }: FunctionalOptions = {},
+  options: FunctionalOptions = {},
 ): [TensorOrList, TensorOrList] {
+  const { createGraph, strict } = withDefaults('vjp', { createGraph: false, strict: false }, options);
   return enableGrad(() => {
     const prepared = prepare(inputs, createGraph);
     const { raw, outputs } = call(func, prepared, 'vjp');
@@ -124,8 +133,9 @@ export function jvp(
   func: TensorFunction,
   inputs: TensorOrList,
   v?: TensorOrList | null,
-  { createGraph = false, strict = false }: FunctionalOptions = {},
+  options: FunctionalOptions = {},
 ): [TensorOrList, TensorOrList] {
+  const { createGraph, strict } = withDefaults('jvp', { createGraph: false, strict: false }, options);
   return enableGrad(() => {
     const prepared = prepare(inputs, createGraph);
     const { raw, outputs } = call(func, prepared, 'jvp');
@@ -151,11 +161,8 @@ function jacobianRows(output: Tensor, inputs: readonly Tensor[], createGraph: bo
 export type NestedTensors = Tensor | readonly Tensor[] | readonly (readonly Tensor[])[];
 
 /** The Jacobian [...output shape, ...input shape]; a list for several outputs or inputs, a list of lists for both. */
-export function jacobian(
-  func: TensorFunction,
-  inputs: TensorOrList,
-  { createGraph = false, strict = false }: JacobianOptions = {},
-): NestedTensors {
+export function jacobian(func: TensorFunction, inputs: TensorOrList, options: JacobianOptions = {}): NestedTensors {
+  const { createGraph, strict } = withDefaults('jacobian', JACOBIAN, options);
   return enableGrad(() => {
     const prepared = prepare(inputs, createGraph);
     const { raw, outputs } = call(func, prepared, 'jacobian');
@@ -176,11 +183,8 @@ function scalarOutput(func: TensorFunction, inputs: readonly Tensor[], op: strin
 }
 
 /** The Hessian of a function that gives one number: [...input shape, ...input shape], or a list of lists of blocks for several inputs. */
-export function hessian(
-  func: TensorFunction,
-  inputs: TensorOrList,
-  { createGraph = false, strict = false }: JacobianOptions = {},
-): NestedTensors {
+export function hessian(func: TensorFunction, inputs: TensorOrList, options: JacobianOptions = {}): NestedTensors {
+  const { createGraph, strict } = withDefaults('hessian', JACOBIAN, options);
   return enableGrad(() => {
     const prepared = prepare(inputs, createGraph);
     const output = scalarOutput(func, prepared, 'hessian');
@@ -195,8 +199,9 @@ export function hvp(
   func: TensorFunction,
   inputs: TensorOrList,
   v?: TensorOrList | null,
-  { createGraph = false, strict = false }: FunctionalOptions = {},
+  options: FunctionalOptions = {},
 ): [Tensor, TensorOrList] {
+  const { createGraph, strict } = withDefaults('hvp', { createGraph: false, strict: false }, options);
   return enableGrad(() => {
     const prepared = prepare(inputs, createGraph);
     const output = scalarOutput(func, prepared, 'hvp');
@@ -211,8 +216,9 @@ export function vhp(
   func: TensorFunction,
   inputs: TensorOrList,
   v?: TensorOrList | null,
-  { createGraph = false, strict = false }: FunctionalOptions = {},
+  options: FunctionalOptions = {},
 ): [Tensor, TensorOrList] {
+  const { createGraph, strict } = withDefaults('vhp', { createGraph: false, strict: false }, options);
   return enableGrad(() => {
     const prepared = prepare(inputs, createGraph);
     const output = scalarOutput(func, prepared, 'vhp');

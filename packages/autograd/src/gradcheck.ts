@@ -1,5 +1,5 @@
 /** Comparing gradients with finite differences, as torch.autograd.gradcheck. */
-import { ProjError } from '@proj/kernel';
+import { ProjError, withDefaults } from '@proj/kernel';
 import { fromArray, Tensor } from '@proj/tensor';
 import { isComplexType, isDifferentiable } from '@proj/tensor/graph';
 import { gradOrNull, listOf, type TensorOrList } from './backward.ts';
@@ -47,11 +47,12 @@ const weighted = (outputs: readonly Tensor[]): number => {
  * Checks the gradients of `func` with respect to those `inputs` that require one against central differences of a weighted sum of its outputs.
  * Inputs should be float64 or complex128; complex numbers count as their two parts. Errors (or returns false): a gradient differs by more than atol + rtol · |numeric|.
  */
-export function gradcheck(
-  func: CheckedFunction,
-  inputs: AnyInputs,
-  { eps = 1e-6, atol = 1e-5, rtol = 1e-3, raiseException = true }: GradcheckOptions = {},
-): boolean {
+export function gradcheck(func: CheckedFunction, inputs: AnyInputs, options: GradcheckOptions = {}): boolean {
+  const { eps, atol, rtol, raiseException } = withDefaults(
+    'gradcheck',
+    { eps: 1e-6, atol: 1e-5, rtol: 1e-3, raiseException: true },
+    options,
+  );
   const run = func as (...args: unknown[]) => unknown;
   const checked = inputs.flatMap((x, i) => (x instanceof Tensor && x.requiresGrad ? [{ tensor: x, at: i }] : []));
   if (checked.length === 0) throw new ProjError('autograd', 'no input requires a gradient', { op: 'gradcheck' });

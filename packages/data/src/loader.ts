@@ -1,5 +1,5 @@
 /** The data loader: batches of a dataset in the order of a sampler, from any place on. */
-import { ProjError } from '@proj/kernel';
+import { ProjError, withDefaults } from '@proj/kernel';
 import { defaultCollate, defaultConvert } from './collate.ts';
 import { type Dataset, itemAt, positionOf } from './dataset.ts';
 import { type SeedOptions, seedOf } from './random.ts';
@@ -43,15 +43,21 @@ export class DataLoader<B = unknown> implements Iterable<B>, AsyncIterable<B> {
   #nextEpoch = 0;
 
   constructor(dataset: Dataset<unknown>, options: DataLoaderOptions = {}) {
-    const {
-      batchSize = 1,
-      shuffle = false,
-      sampler = null,
-      batchSampler = null,
-      dropLast = false,
-      collateFn = null,
-    } = options;
     const op = 'DataLoader';
+    const { batchSize, shuffle, sampler, batchSampler, dropLast, collateFn, seed, generator } = withDefaults(
+      op,
+      {
+        batchSize: 1,
+        shuffle: false,
+        sampler: null,
+        batchSampler: null,
+        dropLast: false,
+        collateFn: null,
+        seed: null,
+        generator: null,
+      },
+      options,
+    );
     if (sampler !== null && shuffle)
       throw new ProjError('invalid-argument', 'sampler and shuffle exclude each other', {
         op,
@@ -62,7 +68,7 @@ export class DataLoader<B = unknown> implements Iterable<B>, AsyncIterable<B> {
     if (batchSize === null && dropLast) throw new ProjError('invalid-argument', 'dropLast needs a batchSize', { op });
     this.dataset = dataset;
     this.batchSize = batchSampler === null ? batchSize : null;
-    this.#seed = shuffle ? seedOf(options) : (options.seed ?? 0);
+    this.#seed = shuffle ? seedOf({ seed, generator }) : (seed ?? 0);
     this.#shuffle = shuffle;
     this.#sampler = sampler ?? this.#ownSampler();
     this.#batches = batchSampler ?? (batchSize === null ? null : new BatchSampler(this.#sampler, batchSize, dropLast));

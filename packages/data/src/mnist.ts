@@ -1,5 +1,5 @@
 /** MNIST-like folders: four IDX files under their original names, gzip-compressed or not. */
-import { ProjError } from '@proj/kernel';
+import { ProjError, withDefaults } from '@proj/kernel';
 import { fromArray, type Tensor } from '@proj/tensor';
 import type { Dataset } from './dataset.ts';
 import { type IdxArray, readIdx } from './idx.ts';
@@ -48,7 +48,8 @@ export class MNIST implements Dataset<[Tensor, number]> {
   readonly #scale: number;
   readonly #shift: number;
 
-  constructor(root?: string, { train = true, normalize = true }: MnistOptions = {}) {
+  constructor(root?: string, options: MnistOptions = {}) {
+    const { train, normalize } = withDefaults('MNIST', { train: true, normalize: true }, options);
     const prefix = train ? 'train' : 't10k';
     const folder = findDataFolder(root, ['mnist', 'MNIST/raw', 'MNIST'], `${prefix}-images-idx3-ubyte`);
     const images = readMember(folder, `${prefix}-images-idx3-ubyte`);

@@ -72,11 +72,11 @@ export class RandomStream {
 /** How an order is made reproducible. */
 export interface SeedOptions {
   /** The same seed gives the same order. */
-  readonly seed?: number;
+  readonly seed?: number | null;
   /** Draws the seed when there is none (default: the generator that `manualSeed` seeds). */
   readonly generator?: Generator | null;
 }
 
 /** The seed that is given, or one from the generator. */
-export const seedOf = ({ seed, generator = null }: SeedOptions): number =>
+export const seedOf = ({ seed = null, generator = null }: SeedOptions): number =>
   seed ?? Number(randint(2 ** 31 - 1, [1], { generator }).item());

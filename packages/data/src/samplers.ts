@@ -1,5 +1,5 @@
 /** Samplers: orders in which a loader visits a dataset. Random ones are a function of their seed and the epoch, so that any epoch can be had again. */
-import { ProjError } from '@proj/kernel';
+import { ProjError, withDefaults } from '@proj/kernel';
 import type { Dataset } from './dataset.ts';
 import { RandomStream, type SeedOptions, seedOf } from './random.ts';
 
@@ -57,11 +57,13 @@ export class RandomSampler extends RandomEpochs {
   readonly dataSource: { readonly length: number };
   readonly replacement: boolean;
   readonly #numSamples: number | null;
-  constructor(
-    dataSource: { readonly length: number },
-    { replacement = false, numSamples = null, ...options }: RandomSamplerOptions = {},
-  ) {
-    super(seedOf(options));
+  constructor(dataSource: { readonly length: number }, options: RandomSamplerOptions = {}) {
+    const { replacement, numSamples, ...rest } = withDefaults(
+      'RandomSampler',
+      { replacement: false, numSamples: null, seed: null, generator: null },
+      options,
+    );
+    super(seedOf(rest));
     if (numSamples !== null) requireCount('RandomSampler', 'numSamples', numSamples);
     this.dataSource = dataSource;
     this.replacement = replacement;
@@ -89,7 +91,7 @@ export class RandomSampler extends RandomEpochs {
 export class SubsetRandomSampler extends RandomEpochs {
   readonly indices: ArrayLike<number>;
   constructor(indices: ArrayLike<number>, options: SeedOptions = {}) {
-    super(seedOf(options));
+    super(seedOf(withDefaults('SubsetRandomSampler', { seed: null, generator: null }, options)));
     this.indices = indices;
   }
   get length(): number {
@@ -108,9 +110,14 @@ export class WeightedRandomSampler extends RandomEpochs {
   constructor(
     weights: Iterable<number>,
     numSamples: number,
-    { replacement = true, ...options }: SeedOptions & { readonly replacement?: boolean } = {},
+    options: SeedOptions & { readonly replacement?: boolean } = {},
   ) {
-    super(seedOf(options));
+    const { replacement, ...rest } = withDefaults(
+      'WeightedRandomSampler',
+      { replacement: true, seed: null, generator: null },
+      options,
+    );
+    super(seedOf(rest));
     const op = 'WeightedRandomSampler';
     requireCount(op, 'numSamples', numSamples);
     this.weights = [...weights];
@@ -195,10 +202,13 @@ export class DistributedSampler implements Sampler {
   readonly length: number;
   readonly #options: Required<DistributedSamplerOptions>;
   #epoch = 0;
-  constructor(
-    dataset: Pick<Dataset<unknown>, 'length'>,
-    { numReplicas, rank, shuffle = true, seed = 0, dropLast = false }: DistributedSamplerOptions,
-  ) {
+  constructor(dataset: Pick<Dataset<unknown>, 'length'>, options: DistributedSamplerOptions) {
+    this.#options = withDefaults(
+      'DistributedSampler',
+      { numReplicas: 0, rank: 0, shuffle: true, seed: 0, dropLast: false },
+      options,
+    );
+    const { numReplicas, rank, dropLast } = this.#options;
     requireCount('DistributedSampler', 'numReplicas', numReplicas);
     if (!Number.isInteger(rank) || rank < 0 || rank >= numReplicas)
       throw new ProjError('invalid-argument', `rank is ${rank}`, {
@@ -206,7 +216,6 @@ export class DistributedSampler implements Sampler {
         cure: `It must lie in 0 … ${numReplicas - 1}`,
       });
     this.dataset = dataset;
-    this.#options = { numReplicas, rank, shuffle, seed, dropLast };
     this.length = dropLast ? Math.floor(dataset.length / numReplicas) : Math.ceil(dataset.length / numReplicas);
   }
   /** Call before each epoch for a new order. */

@@ -269,3 +269,11 @@ describe('DataLoader', () => {
     expect(() => new DataLoader(range(3), { batchSize: null, dropLast: true })).toThrow(/dropLast/);
   });
 });
+
+describe('options that do not exist', () => {
+  it('are refused', () => {
+    expect(() => new DataLoader([1, 2], { batch_size: 2 } as object)).toThrow(/DataLoader: .*Did you mean 'batchSize'/);
+    expect(() => new DataLoader([1, 2], { numWorkers: 2 } as object)).toThrow(/unknown option 'numWorkers'. Known are/);
+    expect(() => new RandomSampler([1, 2], { sead: 2 } as object)).toThrow(/Did you mean 'seed'/);
+  });
+});

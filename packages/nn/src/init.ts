@@ -1,5 +1,5 @@
 /** torch.nn.init: filling parameters in place. Each function returns the tensor it filled. */
-import { ProjError } from '@proj/kernel';
+import { ProjError, withDefaults } from '@proj/kernel';
 import { noGrad } from '@proj/autograd';
 import { fromArray, rand, randn, type Tensor } from '@proj/tensor';
 import { constantNode, elementCount, wrap } from '@proj/tensor/graph';
@@ -125,7 +125,8 @@ export function eye_(tensor: Tensor): Tensor {
   return fill(tensor, fromArray(values, tensor.shape, tensor.dtype, { device: tensor.device }), 'eye_');
 }
 /** Convolution weights that pass channels through. */
-export function dirac_(tensor: Tensor, { groups = 1 }: { groups?: number } = {}): Tensor {
+export function dirac_(tensor: Tensor, options: { groups?: number } = {}): Tensor {
+  const { groups } = withDefaults('dirac_', { groups: 1 }, options);
   if (tensor.ndim < 3 || tensor.ndim > 5)
     throw new ProjError('shape-mismatch', 'a tensor of 3 to 5 dimensions is needed', {
       op: 'dirac_',
@@ -148,13 +149,15 @@ export interface GainOptions {
   readonly gain?: number;
 }
 /** Uniform with bound gain·√(6 / (fan in + fan out)) (Glorot and Bengio 2010). */
-export function xavierUniform_(tensor: Tensor, { gain = 1 }: GainOptions = {}): Tensor {
+export function xavierUniform_(tensor: Tensor, options: GainOptions = {}): Tensor {
+  const { gain } = withDefaults('xavierUniform_', { gain: 1 }, options);
   const { fanIn, fanOut } = fans(tensor, 'xavierUniform_');
   const bound = gain * Math.sqrt(6 / (fanIn + fanOut));
   return uniform_(tensor, -bound, bound);
 }
 /** Normal with deviation gain·√(2 / (fan in + fan out)). */
-export function xavierNormal_(tensor: Tensor, { gain = 1 }: GainOptions = {}): Tensor {
+export function xavierNormal_(tensor: Tensor, options: GainOptions = {}): Tensor {
+  const { gain } = withDefaults('xavierNormal_', { gain: 1 }, options);
   const { fanIn, fanOut } = fans(tensor, 'xavierNormal_');
   return normal_(tensor, 0, gain * Math.sqrt(2 / (fanIn + fanOut)));
 }
@@ -164,11 +167,8 @@ export interface KaimingOptions {
   readonly mode?: FanMode;
   readonly nonlinearity?: Nonlinearity;
 }
-function kaimingDeviation(
-  tensor: Tensor,
-  { a = 0, mode = 'fan_in', nonlinearity = 'leaky_relu' }: KaimingOptions,
-  op: string,
-): number {
+function kaimingDeviation(tensor: Tensor, options: KaimingOptions, op: string): number {
+  const { a, mode, nonlinearity } = withDefaults(op, { a: 0, mode: 'fan_in', nonlinearity: 'leaky_relu' }, options);
   const { fanIn, fanOut } = fans(tensor, op);
   if (!['fan_in', 'fan_out', 'fanIn', 'fanOut'].includes(mode))
     throw new ProjError('invalid-argument', `mode "${mode}"`, { op, cure: "Use 'fan_in' or 'fan_out'" });
@@ -186,7 +186,8 @@ export function kaimingNormal_(tensor: Tensor, options: KaimingOptions = {}): Te
   return normal_(tensor, 0, kaimingDeviation(tensor, options, 'kaimingNormal_'));
 }
 /** Rows (or columns, where there are more rows) that are orthonormal, times gain (Saxe et al. 2013), by modified Gram and Schmidt. */
-export function orthogonal_(tensor: Tensor, { gain = 1 }: GainOptions = {}): Tensor {
+export function orthogonal_(tensor: Tensor, options: GainOptions = {}): Tensor {
+  const { gain } = withDefaults('orthogonal_', { gain: 1 }, options);
   if (tensor.ndim < 2)
     throw new ProjError('shape-mismatch', 'at least 2 dimensions are needed', {
       op: 'orthogonal_',
@@ -217,7 +218,8 @@ export function orthogonal_(tensor: Tensor, { gain = 1 }: GainOptions = {}): Ten
   return fill(tensor, fromArray(values, tensor.shape, tensor.dtype, { device: tensor.device }), 'orthogonal_');
 }
 /** Normal columns of which the share `sparsity` is zero. */
-export function sparse_(tensor: Tensor, sparsity: number, { std = 0.01 }: { std?: number } = {}): Tensor {
+export function sparse_(tensor: Tensor, sparsity: number, options: { std?: number } = {}): Tensor {
+  const { std } = withDefaults('sparse_', { std: 0.01 }, options);
   if (tensor.ndim !== 2)
     throw new ProjError('shape-mismatch', 'a matrix is needed', { op: 'sparse_', shapes: [tensor.shape] });
   const [rows] = tensor.shape;

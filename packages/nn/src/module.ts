@@ -2,7 +2,7 @@
  * The base of all layers and models. Tensors and modules that are assigned to fields are found there: a `Parameter` is trained, a buffer (`registerBuffer`) is
  * state, a `Module` is a child. Names in state dicts are PyTorch's: the field `selfAttn` is `self_attn`.
  */
-import { type DType, ProjError } from '@proj/kernel';
+import { type DType, ProjError, withDefaults } from '@proj/kernel';
 import { noGrad } from '@proj/autograd';
 import { Tensor, zerosLike } from '@proj/tensor';
 import { Parameter } from './parameter.ts';
@@ -156,10 +156,8 @@ export class Module {
     for (const [, child] of this.namedChildren()) yield child;
   }
   /** This module and all below it, each once, with their paths. */
-  *namedModules({
-    prefix = '',
-    seen = new Set<Module>(),
-  }: { prefix?: string; seen?: Set<Module> } = {}): IterableIterator<[string, Module]> {
+  *namedModules(options: { prefix?: string; seen?: Set<Module> } = {}): IterableIterator<[string, Module]> {
+    const { prefix, seen } = withDefaults('Module.namedModules', { prefix: '', seen: new Set<Module>() }, options);
     if (seen.has(this)) return;
     seen.add(this);
     yield [prefix, this];
@@ -183,7 +181,8 @@ export class Module {
   }
 
   /** Sets field `name` to a tensor that is state but not trained. It is saved unless `persistent` is false. */
-  registerBuffer(name: string, tensor: Tensor | null, { persistent = true }: { persistent?: boolean } = {}): void {
+  registerBuffer(name: string, tensor: Tensor | null, options: { persistent?: boolean } = {}): void {
+    const { persistent } = withDefaults('Module.registerBuffer', { persistent: true }, options);
     if (name.includes('.') || name === '')
       throw new ProjError('invalid-argument', `"${name}" cannot name a buffer`, { op: 'registerBuffer' });
     internalsOf(this).buffers.set(stateName(name), persistent);
@@ -234,7 +233,8 @@ export class Module {
   // State
 
   /** All parameters and persistent buffers by path, in PyTorch's order; they share memory with the module. */
-  stateDict({ prefix = '' }: { prefix?: string } = {}): StateDict {
+  stateDict(options: { prefix?: string } = {}): StateDict {
+    const { prefix } = withDefaults('Module.stateDict', { prefix: '' }, options);
     const result: StateDict = {};
     for (const [name, tensor] of stateOf(this, prefix)) result[name] = tensor.detach();
     return result;
@@ -245,8 +245,9 @@ export class Module {
    */
   loadStateDict(
     stateDict: Readonly<StateDict> | ReadonlyMap<string, Tensor>,
-    { strict = true }: { strict?: boolean } = {},
+    options: { strict?: boolean } = {},
   ): LoadResult {
+    const { strict } = withDefaults('Module.loadStateDict', { strict: true }, options);
     const given = new Map<string, Tensor>(stateDict instanceof Map ? stateDict : Object.entries(stateDict));
     for (const [path, module] of this.namedModules()) module.prepareLoad((name) => given.get(join(path, name)));
     const own = [...stateOf(this, '')];
@@ -301,7 +302,8 @@ export class Module {
     return this;
   }
   /** Forgets all gradients (or sets them to zero, with `setToNone: false`). */
-  zeroGrad({ setToNone = true }: { setToNone?: boolean } = {}): void {
+  zeroGrad(options: { setToNone?: boolean } = {}): void {
+    const { setToNone } = withDefaults('Module.zeroGrad', { setToNone: true }, options);
     for (const module of this.modules()) {
       if (module.isLazy) continue;
       for (const [, parameter] of ownParameters(module)) {

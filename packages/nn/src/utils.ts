@@ -1,5 +1,5 @@
 /** torch.nn.utils: gradients and parameters of whole models, and packed sequences. */
-import { ProjError } from '@proj/kernel';
+import { ProjError, withDefaults } from '@proj/kernel';
 import { noGrad } from '@proj/autograd';
 import { cat, stack, Tensor, zeros } from '@proj/tensor';
 
@@ -18,8 +18,13 @@ export interface ClipNormOptions {
 export function clipGradNorm_(
   parameters: Tensor | Iterable<Tensor>,
   maxNorm: number,
-  { normType = 2, errorIfNonfinite = false }: ClipNormOptions = {},
+  options: ClipNormOptions = {},
 ): Tensor {
+  const { normType, errorIfNonfinite } = withDefaults(
+    'clipGradNorm_',
+    { normType: 2, errorIfNonfinite: false },
+    options,
+  );
   const gradients = listOf(parameters).flatMap((parameter) => (parameter.grad === null ? [] : [parameter.grad]));
   return noGrad(() => {
     if (gradients.length === 0) return zeros([]);

@@ -6,9 +6,11 @@ import type { Tensor } from '@proj/tensor';
 import {
   AdaptiveAvgPool2d,
   BatchNorm1d,
+  BatchNorm2d,
   Bilinear,
   Conv2d,
   ConvTranspose2d,
+  CrossEntropyLoss,
   Dropout,
   ELU,
   Embedding,
@@ -30,6 +32,7 @@ import {
   Softmax,
   TransformerEncoderLayer,
 } from '@proj/nn';
+import { conv2d, crossEntropy } from '@proj/nn/functional';
 
 class Net extends Module {
   tokenEmbedding = new Linear(3, 4);
@@ -281,5 +284,29 @@ describe('behaviour', () => {
     [new MaxPool2d(2), 'MaxPool2d(kernel_size=2, stride=2)'],
   ])('prints %s', (layer, text) => {
     expect(String(layer)).toBe(text);
+  });
+});
+
+describe('options that do not exist', () => {
+  const odd = (options: object): never => options as never;
+  it.each<[string, () => unknown, RegExp]>([
+    ['Linear', () => new Linear(2, 3, odd({ biass: false })), /Linear: unknown option 'biass'. Did you mean 'bias'/],
+    ['Linear', () => new Linear(2, 3, false as never), /Linear: false where an object of options belongs/],
+    ['Conv2d', () => new Conv2d(1, 2, 3, odd({ strides: 2 })), /Conv2d: .*Did you mean 'stride'/],
+    ['MaxPool2d', () => new MaxPool2d(2, odd({ ceil_mode: true })), /MaxPool2d: .*'ceilMode'/],
+    ['MaxPool2d', () => new MaxPool2d(2, 2, odd({ stride: 1 })), /MaxPool2d: unknown option 'stride'/],
+    ['LSTM', () => new LSTM(2, 3, odd({ batch_first: true })), /LSTM: .*'batchFirst'/],
+    ['Dropout', () => new Dropout(0.5, odd({ inPlace: true })), /Dropout: .*'inplace'/],
+    ['CrossEntropyLoss', () => new CrossEntropyLoss(odd({ label_smoothing: 0.1 })), /'labelSmoothing'/],
+    ['BatchNorm2d', () => new BatchNorm2d(3, odd({ epsilon: 1 })), /BatchNorm2d: .*'eps'/],
+    ['conv2d', () => conv2d(t.zeros(1, 1, 4, 4), t.zeros(1, 1, 3, 3), odd({ pad: 1 })), /conv2d: .*'padding'/],
+    ['conv2d', () => conv2d(t.zeros(1, 1, 4, 4), t.zeros(1, 1, 3, 3), null, 2 as never), /conv2d: 2 where an object/],
+    [
+      'crossEntropy',
+      () => crossEntropy(t.zeros(1, 2), t.tensor([0]), odd({ label_smoothing: 0.1 })),
+      /'labelSmoothing'/,
+    ],
+  ])('are refused by %s', (_, act, message) => {
+    expect(act).toThrow(message);
   });
 });

@@ -2,7 +2,7 @@
  * What all optimisers share: parameter groups, per-parameter state, the state dict in PyTorch's layout, and the order of a step. An update rule
  * only builds lazy in-place operations; the base class evaluates them all at once, so that forward, backward and update are one program.
  */
-import { ProjError } from '@proj/kernel';
+import { type Defaults, ProjError, unknownOption, withDefaults } from '@proj/kernel';
 import { evaluate, keep, Tensor, tensor, zerosLike } from '@proj/tensor';
 import { inPlaceOperation, nextNodeId, setGradEnabled } from '@proj/tensor/graph';
 import { type Numbers, StepNumbers } from './numbers.ts';
@@ -33,6 +33,17 @@ export interface OptimizerStateDict {
   readonly state: Record<string, Record<string, StateDictValue>>;
   readonly param_groups: Record<string, StateDictValue>[];
 }
+
+/** What a group holds besides the options of its optimiser: what schedulers keep there, and a name of the user's. */
+const BESIDE_OPTIONS: ReadonlySet<string> = new Set([
+  'params',
+  'name',
+  'initialLr',
+  'maxLr',
+  'minLr',
+  'maxMomentum',
+  'baseMomentum',
+]);
 
 /** Something that undoes a registration. */
 export interface HookHandle {
@@ -82,8 +93,9 @@ export abstract class Optimizer<H extends { lr: number }, N extends Numbers = Nu
   readonly #before = new Map<object, (optimizer: this) => void>();
   readonly #after = new Map<object, (optimizer: this) => void>();
 
-  constructor(params: Params<H>, defaults: H) {
-    this.defaults = defaults;
+  /** `defaults` names every option; `options` is what the caller gave. */
+  constructor(params: Params<H>, defaults: H, options: Partial<H> = {}) {
+    this.defaults = withDefaults<Partial<H>>(new.target.name, defaults as Defaults<H>, options) as H;
     if (params instanceof Tensor || !isIterable(params))
       throw new ProjError('invalid-argument', `params is ${params instanceof Tensor ? 'a tensor' : typeof params}`, {
         op: this.constructor.name,
@@ -119,6 +131,9 @@ export abstract class Optimizer<H extends { lr: number }, N extends Numbers = Nu
         op,
         cure: 'Groups look like { params: [tensor, …], lr: 0.01 }',
       });
+    const names = Object.keys(this.defaults);
+    const unknown = Object.keys(group).find((name) => !names.includes(name) && !BESIDE_OPTIONS.has(name));
+    if (unknown !== undefined) throw unknownOption(op, unknown, names);
     const params = group.params instanceof Tensor ? [group.params] : [...group.params];
     const known = new Set(this.paramGroups.flatMap((g) => g.params));
     for (const param of params) {

@@ -6,12 +6,14 @@ import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import {
   Adam,
+  AdamW,
   ChainedScheduler,
   ConstantLR,
   CosineAnnealingLR,
   CyclicLR,
   ExponentialLR,
   LambdaLR,
+  LBFGS,
   LinearLR,
   MultiplicativeLR,
   OneCycleLR,
@@ -215,5 +217,23 @@ describe('schedulers', () => {
     const plateau = new ReduceLROnPlateau(optimizer, { patience: 1, factor: 0.5 });
     for (const metric of [3, 2, 2, 2, 1, 1, 1]) plateau.step(metric);
     expect(optimizer.paramGroups[0].lr).toBe(0.25);
+  });
+});
+
+describe('options that do not exist', () => {
+  const parameter = (): Tensor => tensor([1], { dtype: 'float32', requiresGrad: true });
+  it('are refused by optimisers, their groups and schedulers', () => {
+    const given = { learningrate: 1 } as object;
+    expect(() => new Adam([parameter()], given)).toThrow(/Adam: unknown option 'learningrate'. Did you mean 'lr'\?/);
+    expect(() => new SGD([parameter()], 0.1 as never)).toThrow(/SGD: 0.1 where an object of options belongs/);
+    expect(() => new LBFGS([parameter()], { max_iter: 3 } as object)).toThrow(/Did you mean 'maxIter'/);
+    const group = { params: [parameter()], weight_decay: 1 };
+    expect(() => new AdamW([group])).toThrow(/unknown option 'weight_decay'. Did you mean 'weightDecay'/);
+    const optimizer = new SGD([{ params: [parameter()], name: 'head' } as object as { params: Tensor[] }], { lr: 1 });
+    expect(() => new StepLR(optimizer, 3, { lastepoch: 2 } as object)).toThrow(/StepLR: .*'lastEpoch'/);
+    expect(() => new OneCycleLR(optimizer, 1, { total_steps: 2 } as object)).toThrow(/OneCycleLR: .*'totalSteps'/);
+    // Groups that a scheduler has written into still fit.
+    new OneCycleLR(optimizer, 1, { totalSteps: 10, cycleMomentum: false });
+    expect(new SGD(optimizer.paramGroups).paramGroups[0].lr).toBe(optimizer.paramGroups[0].lr);
   });
 });

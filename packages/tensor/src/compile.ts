@@ -9,6 +9,7 @@ import {
   ProjError,
   requireSynchronous,
   runSynchronously,
+  withDefaults,
 } from '@proj/kernel';
 import { evaluate, hasPending, setCapture, takePending } from './evaluate.ts';
 import { bufferNode } from './graph/build.ts';
@@ -102,8 +103,13 @@ export interface CompileOptions {
  */
 export function compile<Args extends readonly unknown[], Result>(
   fn: (...args: Args) => Result,
-  { onCapture, reuseOutputs = false }: CompileOptions = {},
+  options: CompileOptions = {},
 ): (...args: Args) => Result {
+  const { onCapture, reuseOutputs } = withDefaults(
+    'compile',
+    { onCapture: () => undefined, reuseOutputs: false },
+    options,
+  );
   requireSynchronous('compile', fn, 'Await before, and pass what came of it as an argument');
   const captures = new Map<string, Capture>();
   let warm = false;
@@ -128,7 +134,7 @@ export function compile<Args extends readonly unknown[], Result>(
     evaluate(tensors);
     let capture = captures.get(signature);
     if (capture === undefined) {
-      onCapture?.(captures.size === 0 ? 'first capture' : `new shapes: ${signature}`);
+      onCapture(captures.size === 0 ? 'first capture' : `new shapes: ${signature}`);
       capture = record(fn, args, tensors, reuseOutputs);
       captures.set(signature, capture);
       return replay(capture, tensors, true) as Result;

@@ -5,10 +5,10 @@ import type { InPlaceMethodName, MethodName } from './method-names.ts';
 import { opTable } from './op-table.ts';
 import type * as operations from './operations.ts';
 import type { TensorLike } from './ops/arguments.ts';
-import type { KeepdimOptions, ValuesAndIndices } from './ops/ordering.ts';
+import type { ValuesAndIndices } from './ops/ordering.ts';
 import { adjoint, conjugateTranspose } from './ops/complex.ts';
 import { matrixTranspose, reverseDims } from './ops/layout.ts';
-import type { variance } from './ops/reductions.ts';
+import type { KeepdimOptions, variance } from './ops/reductions.ts';
 import { Tensor } from './tensor.ts';
 
 /** `f(tensor, …rest)` as the method `tensor.f(…rest)`. */

@@ -355,7 +355,6 @@ export {
   sort,
   topk,
   type Interpolation,
-  type KeepdimOptions,
   type QuantileOptions,
   type SortOptions,
   type TopkOptions,
@@ -404,6 +403,7 @@ export {
   sum,
   variance,
   type Dims,
+  type KeepdimOptions,
   type ReduceOptions,
   type VarianceOptions,
 } from './ops/reductions.ts';

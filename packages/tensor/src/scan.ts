@@ -1,5 +1,5 @@
 /** `scan`: a loop over the first dimension with carried state, built step by step into one graph, whose steps share their compiled kernels. */
-import { ProjError } from '@proj/kernel';
+import { ProjError, withDefaults } from '@proj/kernel';
 import { stack } from './ops/joining.ts';
 import { select } from './ops/views.ts';
 import type { Tensor } from './tensor.ts';
@@ -19,8 +19,9 @@ export function scan<Carry extends Tensor | readonly Tensor[], Y extends Tensor 
   step: (carry: Carry, x: Tensor[], index: number) => readonly [Carry, Y],
   initial: Carry,
   xs: readonly Tensor[],
-  { reverse = false, length = xs[0]?.shape[0] }: ScanOptions = {},
+  options: ScanOptions = {},
 ): { carry: Carry; ys: Tensor[] } {
+  const { reverse, length } = withDefaults('scan', { reverse: false, length: xs[0]?.shape[0] }, options);
   if (length === undefined)
     throw new ProjError('invalid-argument', 'no sequence and no length', {
       op: 'scan',

@@ -5,11 +5,13 @@ import type { Tensor } from '@proj/tensor';
 import {
   arange,
   cat,
+  compile,
   fromArray,
   full,
   getDevice,
   ones,
   ProjError,
+  rand,
   setDefaultDevice,
   tensor,
   zeros,
@@ -191,5 +193,26 @@ describe('kernels and devices', () => {
     x.dispose();
     x.dispose();
     expect(errorOf(() => x.add(1).toFlatArray()).message).toMatch(/disposed/);
+  });
+});
+
+describe('options that do not exist', () => {
+  const odd = (options: object): never => options as never;
+  it.each<[string, () => unknown, RegExp]>([
+    ['tensor', () => tensor([1], odd({ requires_grad: true })), /tensor: .*Did you mean 'requiresGrad'/],
+    ['tensor', () => tensor([1], 'float32' as never), /tensor: "float32" where an object of options belongs/],
+    ['zeros', () => zeros([2], odd({ type: 'int32' })), /zeros: unknown option 'type'. Did you mean 'dtype'/],
+    ['arange', () => arange(3, odd({ dtyp: 'int32' })), /arange: .*'dtype'/],
+    [
+      'rand',
+      () => rand(3, odd({ seed: 1 })),
+      /rand: unknown option 'seed'. Known are dtype, device, requiresGrad, gen/,
+    ],
+    ['sum', () => zeros(2).sum(0, odd({ keepDims: true })), /sum: .*Did you mean 'keepdim'/],
+    ['add', () => zeros(2).add(1, odd({ alhpa: 2 })), /add: .*'alpha'/],
+    ['topk', () => zeros(2).topk(1, odd({ descending: true })), /topk: unknown option 'descending'/],
+    ['compile', () => compile(() => zeros(1), odd({ dynamic: true })), /compile: .*Known are onCapture, reuseOutputs/],
+  ])('are refused by %s', (_, act, message) => {
+    expect(act).toThrow(message);
   });
 });

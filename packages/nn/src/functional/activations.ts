@@ -2,7 +2,7 @@
  * Activation functions, as torch.nn.functional. Those with a threshold are written so that both branches stay finite. Those of several steps are computed
  * again in the backward pass (`checkpoint`): that is cheaper than keeping the steps.
  */
-import { type DType, ProjError } from '@proj/kernel';
+import { type DType, ProjError, withDefaults } from '@proj/kernel';
 import { checkpoint } from '@proj/autograd';
 import { type Tensor, where } from '@proj/tensor';
 import { castNode, expandNode, normalizeDim, reduceDims, unaryNode, wrap } from '@proj/tensor/graph';
@@ -11,28 +11,27 @@ import { filledLike, type InplaceOptions, type OpRow, placed, row, scalarLike } 
 const constant = scalarLike;
 
 /** max(0, x). */
-export function relu(input: Tensor, { inplace = false }: InplaceOptions = {}): Tensor {
+export function relu(input: Tensor, options: InplaceOptions = {}): Tensor {
+  const { inplace } = withDefaults('relu', { inplace: false }, options);
   return placed(input, wrap(unaryNode('relu', input.node)), inplace, 'relu');
 }
 /** x limited to [0, 6]. */
-export function relu6(input: Tensor, { inplace = false }: InplaceOptions = {}): Tensor {
+export function relu6(input: Tensor, options: InplaceOptions = {}): Tensor {
+  const { inplace } = withDefaults('relu6', { inplace: false }, options);
   return placed(input, hardtanh(input, { minVal: 0, maxVal: 6 }), inplace, 'relu6');
 }
 export interface LeakyReluOptions extends InplaceOptions {
   readonly negativeSlope?: number;
 }
 /** x where it is positive, negativeSlope · x elsewhere. */
-export function leakyRelu(input: Tensor, { negativeSlope = 0.01, inplace = false }: LeakyReluOptions = {}): Tensor {
+export function leakyRelu(input: Tensor, options: LeakyReluOptions = {}): Tensor {
+  const { negativeSlope, inplace } = withDefaults('leakyRelu', { negativeSlope: 0.01, inplace: false }, options);
   return placed(input, where(input.gt(0), input, input.mul(constant(input, negativeSlope))), inplace, 'leakyRelu');
 }
 export interface ThresholdOptions extends InplaceOptions {}
 /** input where it exceeds `threshold`, `value` elsewhere. */
-export function threshold(
-  input: Tensor,
-  threshold: number,
-  value: number,
-  { inplace = false }: ThresholdOptions = {},
-): Tensor {
+export function threshold(input: Tensor, threshold: number, value: number, options: ThresholdOptions = {}): Tensor {
+  const { inplace } = withDefaults('threshold', { inplace: false }, options);
   return placed(input, where(input.le(threshold), filledLike(input, input.shape, value), input), inplace, 'threshold');
 }
 export interface HardtanhOptions extends InplaceOptions {
@@ -40,7 +39,8 @@ export interface HardtanhOptions extends InplaceOptions {
   readonly maxVal?: number;
 }
 /** x limited to [minVal, maxVal]. */
-export function hardtanh(input: Tensor, { minVal = -1, maxVal = 1, inplace = false }: HardtanhOptions = {}): Tensor {
+export function hardtanh(input: Tensor, options: HardtanhOptions = {}): Tensor {
+  const { minVal, maxVal, inplace } = withDefaults('hardtanh', { minVal: -1, maxVal: 1, inplace: false }, options);
   if (input.dtype === 'bool') throw new ProjError('dtype', 'bool inputs are not supported', { op: 'hardtanh' });
   const low = filledLike(input, input.shape, minVal);
   const high = filledLike(input, input.shape, maxVal);
@@ -48,11 +48,13 @@ export function hardtanh(input: Tensor, { minVal = -1, maxVal = 1, inplace = fal
   return placed(input, where(raised.ge(high), high, raised), inplace, 'hardtanh');
 }
 /** (x + 3) / 6, limited to [0, 1]. */
-export function hardsigmoid(input: Tensor, { inplace = false }: InplaceOptions = {}): Tensor {
+export function hardsigmoid(input: Tensor, options: InplaceOptions = {}): Tensor {
+  const { inplace } = withDefaults('hardsigmoid', { inplace: false }, options);
   return placed(input, hardtanh(input.add(3), { minVal: 0, maxVal: 6 }).div(6), inplace, 'hardsigmoid');
 }
 /** x · hardsigmoid(x) (Howard et al. 2019). */
-export function hardswish(input: Tensor, { inplace = false }: InplaceOptions = {}): Tensor {
+export function hardswish(input: Tensor, options: InplaceOptions = {}): Tensor {
+  const { inplace } = withDefaults('hardswish', { inplace: false }, options);
   return placed(input, input.mul(hardtanh(input.add(3), { minVal: 0, maxVal: 6 })).div(6), inplace, 'hardswish');
 }
 /** scale·x for x > 0 and scale·alpha·(exp(x·inputScale) - 1) elsewhere. */
@@ -68,11 +70,13 @@ export interface AlphaOptions extends InplaceOptions {
   readonly alpha?: number;
 }
 /** x where it is positive, alpha · (e^x - 1) elsewhere (Clevert et al. 2016). */
-export function elu(input: Tensor, { alpha = 1, inplace = false }: AlphaOptions = {}): Tensor {
+export function elu(input: Tensor, options: AlphaOptions = {}): Tensor {
+  const { alpha, inplace } = withDefaults('elu', { alpha: 1, inplace: false }, options);
   return placed(input, exponentialUnit(input, alpha, 1, 1), inplace, 'elu');
 }
 /** max(0, x) + min(0, alpha · (e^(x/alpha) - 1)). */
-export function celu(input: Tensor, { alpha = 1, inplace = false }: AlphaOptions = {}): Tensor {
+export function celu(input: Tensor, options: AlphaOptions = {}): Tensor {
+  const { alpha, inplace } = withDefaults('celu', { alpha: 1, inplace: false }, options);
   if (alpha === 0) throw new ProjError('invalid-argument', 'alpha cannot be 0', { op: 'celu' });
   return placed(input, exponentialUnit(input, alpha, 1, 1 / alpha), inplace, 'celu');
 }
@@ -80,7 +84,8 @@ export function celu(input: Tensor, { alpha = 1, inplace = false }: AlphaOptions
 const SELU_ALPHA = 1.6732632423543772;
 const SELU_SCALE = 1.0507009873554805;
 /** Scaled {@link elu} that keeps mean and variance (Klambauer et al. 2017). */
-export function selu(input: Tensor, { inplace = false }: InplaceOptions = {}): Tensor {
+export function selu(input: Tensor, options: InplaceOptions = {}): Tensor {
+  const { inplace } = withDefaults('selu', { inplace: false }, options);
   return placed(input, exponentialUnit(input, SELU_ALPHA, SELU_SCALE, 1), inplace, 'selu');
 }
 /** One slope, or one for each channel (dimension 1), for negative values. */
@@ -106,7 +111,8 @@ export interface GeluOptions {
   readonly approximate?: 'none' | 'tanh';
 }
 /** x · Φ(x), with the distribution function Φ of the normal distribution, or its tanh form (Hendrycks and Gimpel 2016). */
-export function gelu(input: Tensor, { approximate = 'none' }: GeluOptions = {}): Tensor {
+export function gelu(input: Tensor, options: GeluOptions = {}): Tensor {
+  const { approximate } = withDefaults('gelu', { approximate: 'none' }, options);
   switch (approximate) {
     case 'none':
       return checkpoint((x) => x.mul(constant(x, 0.5)).mul(x.mul(constant(x, Math.SQRT1_2)).erf().add(1)), input);
@@ -128,11 +134,13 @@ export function gelu(input: Tensor, { approximate = 'none' }: GeluOptions = {}):
   }
 }
 /** x · sigmoid(x). */
-export function silu(input: Tensor, { inplace = false }: InplaceOptions = {}): Tensor {
+export function silu(input: Tensor, options: InplaceOptions = {}): Tensor {
+  const { inplace } = withDefaults('silu', { inplace: false }, options);
   return placed(input, input.mul(input.sigmoid()), inplace, 'silu');
 }
 /** x · tanh(softplus(x)). */
-export function mish(input: Tensor, { inplace = false }: InplaceOptions = {}): Tensor {
+export function mish(input: Tensor, options: InplaceOptions = {}): Tensor {
+  const { inplace } = withDefaults('mish', { inplace: false }, options);
   return placed(input, input.mul(softplus(input).tanh()), inplace, 'mish');
 }
 export interface SoftplusOptions {
@@ -141,7 +149,8 @@ export interface SoftplusOptions {
   readonly threshold?: number;
 }
 /** ln(1 + e^(beta·x)) / beta; x itself where beta·x is above `threshold`. */
-export function softplus(input: Tensor, { beta = 1, threshold = 20 }: SoftplusOptions = {}): Tensor {
+export function softplus(input: Tensor, options: SoftplusOptions = {}): Tensor {
+  const { beta, threshold } = withDefaults('softplus', { beta: 1, threshold: 20 }, options);
   const scaled = beta === 1 ? input : input.mul(constant(input, beta));
   const linear = scaled.gt(threshold);
   const curved = where(linear, constant(input, 0), scaled).exp().log1p();
@@ -159,7 +168,8 @@ export interface LambdaOptions {
   readonly lambd?: number;
 }
 /** x moved towards 0 by lambd, 0 within lambd of it. */
-export function softshrink(input: Tensor, { lambd = 0.5 }: LambdaOptions = {}): Tensor {
+export function softshrink(input: Tensor, options: LambdaOptions = {}): Tensor {
+  const { lambd } = withDefaults('softshrink', { lambd: 0.5 }, options);
   if (lambd < 0) throw new ProjError('invalid-argument', `lambd ${lambd} is negative`, { op: 'softshrink' });
   const zero = input.mul(0);
   return where(
@@ -169,7 +179,8 @@ export function softshrink(input: Tensor, { lambd = 0.5 }: LambdaOptions = {}): 
   );
 }
 /** x where |x| is above lambd, 0 elsewhere. */
-export function hardshrink(input: Tensor, { lambd = 0.5 }: LambdaOptions = {}): Tensor {
+export function hardshrink(input: Tensor, options: LambdaOptions = {}): Tensor {
+  const { lambd } = withDefaults('hardshrink', { lambd: 0.5 }, options);
   const inside = input.abs().le(lambd);
   return where(inside, filledLike(input, input.shape, 0), input);
 }
@@ -222,7 +233,8 @@ function shifted(
   return { x: x.sub(wrap(expandNode(reduceDims('max', x.detach().node, dims, true), x.shape))), dims };
 }
 /** exp(x) / Σ exp(x) along `dim`. */
-export function softmax(input: Tensor, dim?: number | null, { dtype = null }: SoftmaxOptions = {}): Tensor {
+export function softmax(input: Tensor, dim?: number | null, options: SoftmaxOptions = {}): Tensor {
+  const { dtype } = withDefaults('softmax', { dtype: null }, options);
   const { x, dims } = shifted(input, dim, dtype, 'softmax');
   const e = x.exp();
   // One division a row, not one an element.
@@ -233,7 +245,8 @@ export function softmin(input: Tensor, dim?: number | null, options: SoftmaxOpti
   return softmax(input.neg(), dim, options);
 }
 /** x - log Σ exp(x) along `dim`. */
-export function logSoftmax(input: Tensor, dim?: number | null, { dtype = null }: SoftmaxOptions = {}): Tensor {
+export function logSoftmax(input: Tensor, dim?: number | null, options: SoftmaxOptions = {}): Tensor {
+  const { dtype } = withDefaults('logSoftmax', { dtype: null }, options);
   const { x, dims } = shifted(input, dim, dtype, 'logSoftmax');
   return x.sub(wrap(reduceDims('sum', x.exp().node, dims, true)).log());
 }
@@ -242,17 +255,19 @@ export function logSoftmax(input: Tensor, dim?: number | null, { dtype = null }:
 /** {@link relu} in place. */
 export const relu_ = (input: Tensor): Tensor => relu(input, { inplace: true });
 /** {@link elu} in place. */
-export const elu_ = (input: Tensor, { alpha = 1 }: AlphaOptions = {}): Tensor => elu(input, { alpha, inplace: true });
+export const elu_ = (input: Tensor, options: Omit<AlphaOptions, 'inplace'> = {}): Tensor =>
+  elu(input, { ...options, inplace: true });
 /** {@link celu} in place. */
-export const celu_ = (input: Tensor, { alpha = 1 }: AlphaOptions = {}): Tensor => celu(input, { alpha, inplace: true });
+export const celu_ = (input: Tensor, options: Omit<AlphaOptions, 'inplace'> = {}): Tensor =>
+  celu(input, { ...options, inplace: true });
 /** {@link selu} in place. */
 export const selu_ = (input: Tensor): Tensor => selu(input, { inplace: true });
 /** {@link leakyRelu} in place. */
-export const leakyRelu_ = (input: Tensor, { negativeSlope = 0.01 }: LeakyReluOptions = {}): Tensor =>
-  leakyRelu(input, { negativeSlope, inplace: true });
+export const leakyRelu_ = (input: Tensor, options: Omit<LeakyReluOptions, 'inplace'> = {}): Tensor =>
+  leakyRelu(input, { ...options, inplace: true });
 /** {@link hardtanh} in place. */
-export const hardtanh_ = (input: Tensor, { minVal = -1, maxVal = 1 }: HardtanhOptions = {}): Tensor =>
-  hardtanh(input, { minVal, maxVal, inplace: true });
+export const hardtanh_ = (input: Tensor, options: Omit<HardtanhOptions, 'inplace'> = {}): Tensor =>
+  hardtanh(input, { ...options, inplace: true });
 /** {@link threshold} in place. */
 export const threshold_ = (input: Tensor, limit: number, value: number): Tensor =>
   threshold(input, limit, value, { inplace: true });

@@ -1,5 +1,5 @@
 /** Attention (Vaswani et al. 2017). */
-import { ProjError } from '@proj/kernel';
+import { ProjError, withDefaults } from '@proj/kernel';
 import { matmul, type Tensor, where } from '@proj/tensor';
 import { castNode, concatNode, constantNode, expandNode, iotaNode, reshapeNode, wrap } from '@proj/tensor/graph';
 import { softmax } from './activations.ts';
@@ -29,8 +29,13 @@ export function scaledDotProductAttention(
   query: Tensor,
   key: Tensor,
   value: Tensor,
-  { attnMask = null, dropoutP = 0, isCausal = false, scale = null }: AttentionOptions = {},
+  options: AttentionOptions = {},
 ): Tensor {
+  const { attnMask, dropoutP, isCausal, scale } = withDefaults(
+    'scaledDotProductAttention',
+    { attnMask: null, dropoutP: 0, isCausal: false, scale: null },
+    options,
+  );
   if (attnMask !== null && isCausal)
     throw new ProjError('invalid-argument', 'attnMask and isCausal exclude each other', {
       op: 'scaledDotProductAttention',
@@ -105,21 +110,39 @@ export function multiHeadAttentionForward(
   dropoutP: number,
   outProjWeight: Tensor,
   outProjBias: Tensor | null,
-  {
-    training = true,
-    keyPaddingMask = null,
-    needWeights = true,
-    attnMask = null,
-    useSeparateProjWeight = false,
-    qProjWeight = null,
-    kProjWeight = null,
-    vProjWeight = null,
-    staticK = null,
-    staticV = null,
-    averageAttnWeights = true,
-    isCausal = false,
-  }: MultiHeadOptions = {},
+  options: MultiHeadOptions = {},
 ): [Tensor, Tensor | null] {
+  const {
+    training,
+    keyPaddingMask,
+    needWeights,
+    attnMask,
+    useSeparateProjWeight,
+    qProjWeight,
+    kProjWeight,
+    vProjWeight,
+    staticK,
+    staticV,
+    averageAttnWeights,
+    isCausal,
+  } = withDefaults(
+    'multiHeadAttentionForward',
+    {
+      training: true,
+      keyPaddingMask: null,
+      needWeights: true,
+      attnMask: null,
+      useSeparateProjWeight: false,
+      qProjWeight: null,
+      kProjWeight: null,
+      vProjWeight: null,
+      staticK: null,
+      staticV: null,
+      averageAttnWeights: true,
+      isCausal: false,
+    },
+    options,
+  );
   const op = 'multiHeadAttentionForward';
   const batched = query.ndim === 3;
   if (query.ndim !== 2 && query.ndim !== 3)

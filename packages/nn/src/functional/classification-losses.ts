@@ -2,7 +2,7 @@
  * Losses over classes. The entry of the target class is picked by comparing positions with the target inside the reduction over classes, so that
  * softmax, logarithm, pick and weight are one pass over the logits.
  */
-import { ProjError } from '@proj/kernel';
+import { ProjError, withDefaults } from '@proj/kernel';
 import { type Tensor, where } from '@proj/tensor';
 import { castNode, constantNode, expandNode, iotaNode, reshapeNode, takeNode, wrap } from '@proj/tensor/graph';
 import { logSoftmax } from './activations.ts';
@@ -87,21 +87,23 @@ function negativeLikelihood(
 }
 
 /** The negative of the target's entry of log probabilities: input [N, C, ...] or [C], target of class indices [N, ...] or []. */
-export function nllLoss(
-  input: Tensor,
-  target: Tensor,
-  { weight = null, ignoreIndex = -100, reduction = 'mean' }: NllLossOptions = {},
-): Tensor {
+export function nllLoss(input: Tensor, target: Tensor, options: NllLossOptions = {}): Tensor {
+  const { weight, ignoreIndex, reduction } = withDefaults(
+    'nllLoss',
+    { weight: null, ignoreIndex: -100, reduction: 'mean' },
+    options,
+  );
   checkTargets(input, target, weight, 'nllLoss');
   return negativeLikelihood(input, target, { weight, ignoreIndex, reduction, smoothing: 0 });
 }
 
 /** The cross-entropy of softmax(input) with class indices, or with probabilities of the input's shape. */
-export function crossEntropy(
-  input: Tensor,
-  target: Tensor,
-  { weight = null, ignoreIndex = -100, reduction = 'mean', labelSmoothing = 0 }: CrossEntropyOptions = {},
-): Tensor {
+export function crossEntropy(input: Tensor, target: Tensor, options: CrossEntropyOptions = {}): Tensor {
+  const { weight, ignoreIndex, reduction, labelSmoothing } = withDefaults(
+    'crossEntropy',
+    { weight: null, ignoreIndex: -100, reduction: 'mean', labelSmoothing: 0 },
+    options,
+  );
   if (labelSmoothing < 0 || labelSmoothing > 1)
     throw new ProjError('invalid-argument', `labelSmoothing ${labelSmoothing} is not between 0 and 1`, {
       op: 'crossEntropy',
@@ -133,11 +135,12 @@ export interface MultiMarginOptions extends ReductionOptions {
   readonly weight?: Tensor | null;
 }
 /** Σ over other classes of max(0, margin - x[target] + x[i])ᵖ / C. */
-export function multiMarginLoss(
-  input: Tensor,
-  target: Tensor,
-  { p = 1, margin = 1, weight = null, reduction = 'mean' }: MultiMarginOptions = {},
-): Tensor {
+export function multiMarginLoss(input: Tensor, target: Tensor, options: MultiMarginOptions = {}): Tensor {
+  const { p, margin, weight, reduction } = withDefaults(
+    'multiMarginLoss',
+    { p: 1, margin: 1, weight: null, reduction: 'mean' },
+    options,
+  );
   if (p !== 1 && p !== 2)
     throw new ProjError('invalid-argument', 'only p = 1 and p = 2 are supported', { op: 'multiMarginLoss' });
   const x = input.ndim < 2 ? input.reshape([1, -1]) : input;
@@ -154,11 +157,8 @@ export function multiMarginLoss(
 }
 
 /** Σ over target classes i and other classes j of max(0, 1 - x[i] + x[j]) / C; targets are listed first, ended by -1. */
-export function multilabelMarginLoss(
-  input: Tensor,
-  target: Tensor,
-  { reduction = 'mean' }: ReductionOptions = {},
-): Tensor {
+export function multilabelMarginLoss(input: Tensor, target: Tensor, options: ReductionOptions = {}): Tensor {
+  const { reduction } = withDefaults('multilabelMarginLoss', { reduction: 'mean' }, options);
   const x = input.ndim < 2 ? input.reshape([1, -1]) : input;
   const labels = target.reshape(x.shape);
   const [batch, classes] = x.shape;

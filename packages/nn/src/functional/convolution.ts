@@ -3,7 +3,7 @@
  * once for each group (im2col; Chellapilla et al. 2006), so that the gradient of the weight is one product too. A transposed
  * convolution is the adjoint: product first, then overlapping windows are added up.
  */
-import { ProjError } from '@proj/kernel';
+import { type Defaults, ProjError, withDefaults } from '@proj/kernel';
 import type { Tensor } from '@proj/tensor';
 import {
   type AnyNode,
@@ -38,6 +38,22 @@ export interface TransposedConvolutionOptions {
   readonly groups?: number;
   readonly dilation?: Size;
 }
+
+/** What is meant where it is not said. */
+export const CONVOLUTION: Defaults<ConvolutionOptions> = { stride: 1, padding: 0, dilation: 1, groups: 1 };
+export const TRANSPOSED_CONVOLUTION: Defaults<TransposedConvolutionOptions> = {
+  stride: 1,
+  padding: 0,
+  outputPadding: 0,
+  groups: 1,
+  dilation: 1,
+};
+interface BiasOption {
+  readonly bias?: Tensor | null;
+}
+
+const CONVOLUTION_OF_FUNCTION = { ...CONVOLUTION, bias: null };
+const TRANSPOSED_OF_FUNCTION = { ...TRANSPOSED_CONVOLUTION, bias: null };
 
 const range = (start: number, count: number): number[] => Array.from({ length: count }, (_, i) => start + i);
 
@@ -86,8 +102,9 @@ function convolve(
   input: Tensor,
   weight: Tensor,
   bias: Tensor | null,
-  { stride = 1, padding = 0, dilation = 1, groups = 1 }: ConvolutionOptions,
+  options: ConvolutionOptions & BiasOption,
 ): Tensor {
+  const { stride, padding, dilation, groups } = withDefaults(op, CONVOLUTION_OF_FUNCTION, options);
   const strides = tuple(stride, spatial, 'stride', op);
   const dilations = tuple(dilation, spatial, 'dilation', op);
   if (strides.some((s) => s <= 0))
@@ -167,8 +184,9 @@ function convolveTransposed(
   input: Tensor,
   weight: Tensor,
   bias: Tensor | null,
-  { stride = 1, padding = 0, outputPadding = 0, groups = 1, dilation = 1 }: TransposedConvolutionOptions,
+  options: TransposedConvolutionOptions & BiasOption,
 ): Tensor {
+  const { stride, padding, outputPadding, groups, dilation } = withDefaults(op, TRANSPOSED_OF_FUNCTION, options);
   const strides = tuple(stride, spatial, 'stride', op);
   const dilations = tuple(dilation, spatial, 'dilation', op);
   const paddings = tuple(padding, spatial, 'padding', op);
@@ -211,10 +229,6 @@ function convolveTransposed(
     });
   const biased = withBias(folded, bias, spatial);
   return wrap(batched ? biased : reshapeNode(biased, biased.shape.slice(1)));
-}
-
-interface BiasOption {
-  readonly bias?: Tensor | null;
 }
 
 /** Cross-correlation of [N, C, L] (or [C, L]) with [O, C/groups, K]. */

@@ -1,5 +1,5 @@
 /** Connectionist temporal classification (Graves et al. 2006): the likelihood of a label sequence under all its alignments, by the forward recursion. */
-import { ProjError } from '@proj/kernel';
+import { ProjError, withDefaults } from '@proj/kernel';
 import { fromArray, type Tensor, where } from '@proj/tensor';
 import { type OpRow, reduceLoss, type Reduction, row, scalarLike } from './support.ts';
 
@@ -33,8 +33,13 @@ export function ctcLoss(
   targets: Tensor,
   inputLengths: Lengths,
   targetLengths: Lengths,
-  { blank = 0, reduction = 'mean', zeroInfinity = false }: CtcOptions = {},
+  options: CtcOptions = {},
 ): Tensor {
+  const { blank, reduction, zeroInfinity } = withDefaults(
+    'ctcLoss',
+    { blank: 0, reduction: 'mean', zeroInfinity: false },
+    options,
+  );
   const op = 'ctcLoss';
   if (logProbs.ndim !== 2 && logProbs.ndim !== 3)
     throw new ProjError('shape-mismatch', 'log probabilities [T, N, C] or [T, C] are needed', {

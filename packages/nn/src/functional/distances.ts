@@ -1,4 +1,5 @@
 /** Distances and similarities of vectors. */
+import { withDefaults } from '@proj/kernel';
 import { fromArray, type Tensor } from '@proj/tensor';
 import { broadcastShapes, normalizeDim, takeNode, wrap } from '@proj/tensor/graph';
 import { vectorNorm } from './normalization.ts';
@@ -9,11 +10,8 @@ export interface CosineSimilarityOptions {
   readonly eps?: number;
 }
 /** x1·x2 / (max(|x1|, eps) · max(|x2|, eps)) along `dim`. */
-export function cosineSimilarity(
-  x1: Tensor,
-  x2: Tensor,
-  { dim = 1, eps = 1e-8 }: CosineSimilarityOptions = {},
-): Tensor {
+export function cosineSimilarity(x1: Tensor, x2: Tensor, options: CosineSimilarityOptions = {}): Tensor {
+  const { dim, eps } = withDefaults('cosineSimilarity', { dim: 1, eps: 1e-8 }, options);
   const shape = broadcastShapes('cosineSimilarity', x1.shape, x2.shape);
   const at = normalizeDim(dim, shape.length, 'cosineSimilarity');
   const a = x1.expand(shape);
@@ -27,17 +25,15 @@ export interface PairwiseDistanceOptions {
   readonly keepdim?: boolean;
 }
 /** |x1 - x2 + eps|ₚ along the last dimension. */
-export function pairwiseDistance(
-  x1: Tensor,
-  x2: Tensor,
-  { p = 2, eps = 1e-6, keepdim = false }: PairwiseDistanceOptions = {},
-): Tensor {
+export function pairwiseDistance(x1: Tensor, x2: Tensor, options: PairwiseDistanceOptions = {}): Tensor {
+  const { p, eps, keepdim } = withDefaults('pairwiseDistance', { p: 2, eps: 1e-6, keepdim: false }, options);
   const difference = x1.sub(x2).add(scalarLike(x1, eps));
   const norm = vectorNorm(difference, p, -1);
   return keepdim ? norm : norm.squeeze(-1);
 }
 /** Distances between all pairs of rows i < j. */
-export function pdist(input: Tensor, { p = 2 }: { p?: number } = {}): Tensor {
+export function pdist(input: Tensor, options: { p?: number } = {}): Tensor {
+  const { p } = withDefaults('pdist', { p: 2 }, options);
   const count = input.shape[0];
   const rows = Array.from({ length: count }, (_, i) => i);
   const left = rows.flatMap((i) => rows.filter((j) => j > i).map(() => i));

@@ -1,5 +1,5 @@
 /** Dropout (Srivastava et al. 2014): zeros at random, the rest scaled so that the expectation stays. */
-import { ProjError } from '@proj/kernel';
+import { ProjError, withDefaults } from '@proj/kernel';
 import { rand, type Tensor, where } from '@proj/tensor';
 import { softmax } from './activations.ts';
 import { type InplaceOptions, type OpRow, placed, row, scalarLike } from './support.ts';
@@ -25,18 +25,15 @@ function dropped(input: Tensor, shape: readonly number[], p: number): Tensor {
 }
 
 /** Zeroes each element with probability p and scales the others by 1 / (1 - p), while training. */
-export function dropout(input: Tensor, { p = 0.5, training = true, inplace = false }: DropoutOptions = {}): Tensor {
+export function dropout(input: Tensor, options: DropoutOptions = {}): Tensor {
+  const { p, training, inplace } = withDefaults('dropout', { p: 0.5, training: true, inplace: false }, options);
   checkProbability(p, 'dropout');
   return training ? placed(input, dropped(input, input.shape, p), inplace, 'dropout') : input;
 }
 
 /** One decision for each channel of each case. */
-function channelDropout(
-  op: string,
-  input: Tensor,
-  batched: boolean,
-  { p = 0.5, training = true, inplace = false }: DropoutOptions,
-): Tensor {
+function channelDropout(op: string, input: Tensor, batched: boolean, options: DropoutOptions): Tensor {
+  const { p, training, inplace } = withDefaults(op, { p: 0.5, training: true, inplace: false }, options);
   checkProbability(p, op);
   if (!training) return input;
   const lead = batched ? 2 : 1;
@@ -83,18 +80,18 @@ function alphaDropped(input: Tensor, shape: readonly number[], p: number): Tenso
   );
 }
 /** Dropout that keeps mean and variance of {@link selu} activations (Klambauer et al. 2017). */
-export function alphaDropout(
-  input: Tensor,
-  { p = 0.5, training = false, inplace = false }: DropoutOptions = {},
-): Tensor {
+export function alphaDropout(input: Tensor, options: DropoutOptions = {}): Tensor {
+  const { p, training, inplace } = withDefaults('alphaDropout', { p: 0.5, training: false, inplace: false }, options);
   checkProbability(p, 'alphaDropout');
   return training ? placed(input, alphaDropped(input, input.shape, p), inplace, 'alphaDropout') : input;
 }
 /** {@link alphaDropout} of whole channels. */
-export function featureAlphaDropout(
-  input: Tensor,
-  { p = 0.5, training = false, inplace = false }: DropoutOptions = {},
-): Tensor {
+export function featureAlphaDropout(input: Tensor, options: DropoutOptions = {}): Tensor {
+  const { p, training, inplace } = withDefaults(
+    'featureAlphaDropout',
+    { p: 0.5, training: false, inplace: false },
+    options,
+  );
   checkProbability(p, 'featureAlphaDropout');
   if (!training) return input;
   return placed(
@@ -115,10 +112,12 @@ export interface RreluOptions extends InplaceOptions {
   readonly training?: boolean;
 }
 /** A leaky relu whose slope is drawn from [lower, upper) in training, and their mean otherwise. */
-export function rrelu(
-  input: Tensor,
-  { lower = 1 / 8, upper = 1 / 3, training = false, inplace = false }: RreluOptions = {},
-): Tensor {
+export function rrelu(input: Tensor, options: RreluOptions = {}): Tensor {
+  const { lower, upper, training, inplace } = withDefaults(
+    'rrelu',
+    { lower: 1 / 8, upper: 1 / 3, training: false, inplace: false },
+    options,
+  );
   if (lower > upper) throw new ProjError('invalid-argument', `lower ${lower} exceeds upper ${upper}`, { op: 'rrelu' });
   const slope = training
     ? rand([...input.shape], { dtype: 'float32', device: input.device })
@@ -138,7 +137,8 @@ export interface GumbelSoftmaxOptions {
   readonly dim?: number;
 }
 /** A differentiable draw from the categorical distribution of `logits` (Jang et al. 2017). */
-export function gumbelSoftmax(logits: Tensor, { tau = 1, hard = false, dim = -1 }: GumbelSoftmaxOptions = {}): Tensor {
+export function gumbelSoftmax(logits: Tensor, options: GumbelSoftmaxOptions = {}): Tensor {
+  const { tau, hard, dim } = withDefaults('gumbelSoftmax', { tau: 1, hard: false, eps: 1e-10, dim: -1 }, options);
   const uniform = rand([...logits.shape], { dtype: 'float32', device: logits.device })
     .add(2 ** -25)
     .to(logits.dtype);

@@ -1,5 +1,5 @@
 /** Looking up rows of a table by index. */
-import { ProjError } from '@proj/kernel';
+import { ProjError, withDefaults } from '@proj/kernel';
 import { noGrad } from '@proj/autograd';
 import { fromArray, type Tensor, where } from '@proj/tensor';
 import {
@@ -75,11 +75,12 @@ function occurrences(weight: Tensor, input: Tensor): Tensor {
 const scaleGradient = (x: Tensor, factor: Tensor): Tensor => x.mul(factor).add(x.detach().mul(factor.neg().add(1)));
 
 /** Rows of `weight` [V, D] at the indices `input` [...]: [..., D]. Errors: an index out of range, when it is computed. */
-export function embedding(
-  input: Tensor,
-  weight: Tensor,
-  { paddingIdx = null, maxNorm = null, normType = 2, scaleGradByFreq = false }: EmbeddingOptions = {},
-): Tensor {
+export function embedding(input: Tensor, weight: Tensor, options: EmbeddingOptions = {}): Tensor {
+  const { paddingIdx, maxNorm, normType, scaleGradByFreq } = withDefaults(
+    'embedding',
+    { paddingIdx: null, maxNorm: null, normType: 2, scaleGradByFreq: false, sparse: false },
+    options,
+  );
   checkIndices(input, 'embedding');
   if (weight.ndim !== 2)
     throw new ProjError('shape-mismatch', 'the weight must have 2 dimensions', {
@@ -110,16 +111,22 @@ export function embeddingBag(
   input: Tensor,
   weight: Tensor,
   offsets: Tensor | null = null,
-  {
-    mode = 'mean',
-    perSampleWeights = null,
-    includeLastOffset = false,
-    paddingIdx = null,
-    maxNorm = null,
-    normType = 2,
-    scaleGradByFreq = false,
-  }: EmbeddingBagOptions = {},
+  options: EmbeddingBagOptions = {},
 ): Tensor {
+  const { mode, perSampleWeights, includeLastOffset, paddingIdx, maxNorm, normType, scaleGradByFreq } = withDefaults(
+    'embeddingBag',
+    {
+      mode: 'mean',
+      perSampleWeights: null,
+      includeLastOffset: false,
+      paddingIdx: null,
+      maxNorm: null,
+      normType: 2,
+      scaleGradByFreq: false,
+      sparse: false,
+    },
+    options,
+  );
   // PyTorch takes the table and the indices in either order.
   if (weight.dtype === 'int64' && /float/.test(input.dtype))
     return embeddingBag(weight, input, offsets, {

@@ -1,5 +1,5 @@
 /** Losses between values, as torch.nn.functional. */
-import { ProjError } from '@proj/kernel';
+import { ProjError, withDefaults } from '@proj/kernel';
 import { FloatScalar, type Tensor, where } from '@proj/tensor';
 import { broadcastShapes } from '@proj/tensor/graph';
 import { logsigmoid } from './activations.ts';
@@ -12,13 +12,15 @@ const broadcast = (op: string, input: Tensor, target: Tensor): [Tensor, Tensor] 
 };
 
 /** (input - target)². */
-export function mseLoss(input: Tensor, target: Tensor, { reduction = 'mean' }: ReductionOptions = {}): Tensor {
+export function mseLoss(input: Tensor, target: Tensor, options: ReductionOptions = {}): Tensor {
+  const { reduction } = withDefaults('mseLoss', { reduction: 'mean' }, options);
   const [a, b] = broadcast('mseLoss', input, target);
   const difference = a.sub(b);
   return reduceLoss(difference.mul(difference), reduction, 'mseLoss');
 }
 /** |input - target|. */
-export function l1Loss(input: Tensor, target: Tensor, { reduction = 'mean' }: ReductionOptions = {}): Tensor {
+export function l1Loss(input: Tensor, target: Tensor, options: ReductionOptions = {}): Tensor {
+  const { reduction } = withDefaults('l1Loss', { reduction: 'mean' }, options);
   const [a, b] = broadcast('l1Loss', input, target);
   return reduceLoss(a.sub(b).abs(), reduction, 'l1Loss');
 }
@@ -26,11 +28,8 @@ export interface SmoothL1Options extends ReductionOptions {
   readonly beta?: number;
 }
 /** ½d²/beta for |d| < beta, |d| - ½beta beyond. */
-export function smoothL1Loss(
-  input: Tensor,
-  target: Tensor,
-  { reduction = 'mean', beta = 1 }: SmoothL1Options = {},
-): Tensor {
+export function smoothL1Loss(input: Tensor, target: Tensor, options: SmoothL1Options = {}): Tensor {
+  const { reduction, beta } = withDefaults('smoothL1Loss', { reduction: 'mean', beta: 1 }, options);
   if (beta < 0) throw new ProjError('invalid-argument', `beta ${beta} is negative`, { op: 'smoothL1Loss' });
   const [a, b] = broadcast('smoothL1Loss', input, target);
   const difference = a.sub(b);
@@ -46,7 +45,8 @@ export interface HuberOptions extends ReductionOptions {
   readonly delta?: number;
 }
 /** ½d² for |d| ≤ delta, delta·(|d| - ½delta) beyond. */
-export function huberLoss(input: Tensor, target: Tensor, { reduction = 'mean', delta = 1 }: HuberOptions = {}): Tensor {
+export function huberLoss(input: Tensor, target: Tensor, options: HuberOptions = {}): Tensor {
+  const { reduction, delta } = withDefaults('huberLoss', { reduction: 'mean', delta: 1 }, options);
   if (delta <= 0) throw new ProjError('invalid-argument', `delta ${delta} is not positive`, { op: 'huberLoss' });
   const [a, b] = broadcast('huberLoss', input, target);
   const difference = a.sub(b);
@@ -62,11 +62,8 @@ export interface WeightedOptions extends ReductionOptions {
   readonly weight?: Tensor | null;
 }
 /** -(target·log(input) + (1 - target)·log(1 - input)); logarithms are at least -100. */
-export function binaryCrossEntropy(
-  input: Tensor,
-  target: Tensor,
-  { weight = null, reduction = 'mean' }: WeightedOptions = {},
-): Tensor {
+export function binaryCrossEntropy(input: Tensor, target: Tensor, options: WeightedOptions = {}): Tensor {
+  const { weight, reduction } = withDefaults('binaryCrossEntropy', { weight: null, reduction: 'mean' }, options);
   if (input.shape.join() !== target.shape.join())
     throw new ProjError('shape-mismatch', 'input and target differ in shape', {
       op: 'binaryCrossEntropy',
@@ -88,8 +85,13 @@ export interface BceWithLogitsOptions extends WeightedOptions {
 export function binaryCrossEntropyWithLogits(
   input: Tensor,
   target: Tensor,
-  { weight = null, reduction = 'mean', posWeight = null }: BceWithLogitsOptions = {},
+  options: BceWithLogitsOptions = {},
 ): Tensor {
+  const { weight, reduction, posWeight } = withDefaults(
+    'binaryCrossEntropyWithLogits',
+    { weight: null, reduction: 'mean', posWeight: null },
+    options,
+  );
   if (input.shape.join() !== target.shape.join())
     throw new ProjError('shape-mismatch', 'input and target differ in shape', {
       op: 'binaryCrossEntropyWithLogits',
@@ -110,11 +112,8 @@ export interface KlDivOptions {
   readonly logTarget?: boolean;
 }
 /** target·(log(target) - input), for an input of log probabilities. */
-export function klDiv(
-  input: Tensor,
-  target: Tensor,
-  { reduction = 'mean', logTarget = false }: KlDivOptions = {},
-): Tensor {
+export function klDiv(input: Tensor, target: Tensor, options: KlDivOptions = {}): Tensor {
+  const { reduction, logTarget } = withDefaults('klDiv', { reduction: 'mean', logTarget: false }, options);
   const positive = target.gt(0);
   const loss = logTarget
     ? target.exp().mul(target.sub(input))
@@ -131,11 +130,12 @@ export interface PoissonNllOptions extends ReductionOptions {
   readonly eps?: number;
 }
 /** Negative log likelihood of counts `target` under Poisson distributions with rate e^input (or input, without `logInput`). */
-export function poissonNllLoss(
-  input: Tensor,
-  target: Tensor,
-  { logInput = true, full = false, eps = 1e-8, reduction = 'mean' }: PoissonNllOptions = {},
-): Tensor {
+export function poissonNllLoss(input: Tensor, target: Tensor, options: PoissonNllOptions = {}): Tensor {
+  const { logInput, full, eps, reduction } = withDefaults(
+    'poissonNllLoss',
+    { logInput: true, full: false, eps: 1e-8, reduction: 'mean' },
+    options,
+  );
   let loss = logInput ? input.exp().sub(target.mul(input)) : input.sub(target.mul(input.add(eps).log()));
   if (full) {
     const large = target.gt(1);
@@ -167,8 +167,13 @@ export function gaussianNllLoss(
   input: Tensor,
   target: Tensor,
   variance: Tensor,
-  { full = false, eps = 1e-6, reduction = 'mean' }: GaussianNllOptions = {},
+  options: GaussianNllOptions = {},
 ): Tensor {
+  const { full, eps, reduction } = withDefaults(
+    'gaussianNllLoss',
+    { full: false, eps: 1e-6, reduction: 'mean' },
+    options,
+  );
   let v = variance;
   if (v.shape.join() !== input.shape.join()) {
     if (input.shape.slice(0, -1).join() === v.shape.join()) v = v.unsqueeze(-1);
@@ -192,12 +197,8 @@ export interface MarginOptions extends ReductionOptions {
   readonly margin?: number;
 }
 /** max(0, -target·(input1 - input2) + margin). */
-export function marginRankingLoss(
-  input1: Tensor,
-  input2: Tensor,
-  target: Tensor,
-  { margin = 0, reduction = 'mean' }: MarginOptions = {},
-): Tensor {
+export function marginRankingLoss(input1: Tensor, input2: Tensor, target: Tensor, options: MarginOptions = {}): Tensor {
+  const { margin, reduction } = withDefaults('marginRankingLoss', { margin: 0, reduction: 'mean' }, options);
   if (input1.ndim !== input2.ndim || input1.ndim !== target.ndim)
     throw new ProjError('shape-mismatch', 'inputs and target must have the same number of dimensions', {
       op: 'marginRankingLoss',
@@ -213,25 +214,20 @@ export function marginRankingLoss(
 const clampedAtZero = (x: Tensor): Tensor => where(x.ge(0), x, scalarLike(x, 0));
 
 /** x where the target is 1, max(0, margin - x) where it is -1. */
-export function hingeEmbeddingLoss(
-  input: Tensor,
-  target: Tensor,
-  { margin = 1, reduction = 'mean' }: MarginOptions = {},
-): Tensor {
+export function hingeEmbeddingLoss(input: Tensor, target: Tensor, options: MarginOptions = {}): Tensor {
+  const { margin, reduction } = withDefaults('hingeEmbeddingLoss', { margin: 1, reduction: 'mean' }, options);
   const zero = scalarLike(input, 0);
   const negative = where(target.eq(1), zero, clampedAtZero(input.neg().add(margin)));
   return reduceLoss(negative.add(where(target.eq(-1), zero, input)), reduction, 'hingeEmbeddingLoss');
 }
 /** log(1 + exp(-target·input)). */
-export function softMarginLoss(input: Tensor, target: Tensor, { reduction = 'mean' }: ReductionOptions = {}): Tensor {
+export function softMarginLoss(input: Tensor, target: Tensor, options: ReductionOptions = {}): Tensor {
+  const { reduction } = withDefaults('softMarginLoss', { reduction: 'mean' }, options);
   return reduceLoss(logsigmoid(target.mul(input)).neg(), reduction, 'softMarginLoss');
 }
 /** The mean over classes of binary cross-entropies of logits. */
-export function multilabelSoftMarginLoss(
-  input: Tensor,
-  target: Tensor,
-  { weight = null, reduction = 'mean' }: WeightedOptions = {},
-): Tensor {
+export function multilabelSoftMarginLoss(input: Tensor, target: Tensor, options: WeightedOptions = {}): Tensor {
+  const { weight, reduction } = withDefaults('multilabelSoftMarginLoss', { weight: null, reduction: 'mean' }, options);
   const loss = target
     .mul(logsigmoid(input))
     .add(target.neg().add(1).mul(logsigmoid(input.neg())))
@@ -244,8 +240,9 @@ export function cosineEmbeddingLoss(
   input1: Tensor,
   input2: Tensor,
   target: Tensor,
-  { margin = 0, reduction = 'mean' }: MarginOptions = {},
+  options: MarginOptions = {},
 ): Tensor {
+  const { margin, reduction } = withDefaults('cosineEmbeddingLoss', { margin: 0, reduction: 'mean' }, options);
   if (target.ndim > 1 || (input1.ndim !== target.ndim + 1 && input2.ndim !== target.ndim + 1))
     throw new ProjError('shape-mismatch', 'inputs [N, D] and target [N] are needed, or [D] and []', {
       op: 'cosineEmbeddingLoss',
@@ -275,8 +272,13 @@ export function tripletMarginLoss(
   anchor: Tensor,
   positive: Tensor,
   negative: Tensor,
-  { margin = 1, p = 2, eps = 1e-6, swap = false, reduction = 'mean' }: TripletOptions = {},
+  options: TripletOptions = {},
 ): Tensor {
+  const { margin, p, eps, swap, reduction } = withDefaults(
+    'tripletMarginLoss',
+    { margin: 1, p: 2, eps: 1e-6, swap: false, reduction: 'mean' },
+    options,
+  );
   return tripletMarginWithDistanceLoss(anchor, positive, negative, {
     distanceFunction: (a, b) => pairwiseDistance(a, b, { p, eps }),
     margin,
@@ -293,8 +295,13 @@ export function tripletMarginWithDistanceLoss(
   anchor: Tensor,
   positive: Tensor,
   negative: Tensor,
-  { distanceFunction = null, margin = 1, swap = false, reduction = 'mean' }: TripletWithDistanceOptions = {},
+  options: TripletWithDistanceOptions = {},
 ): Tensor {
+  const { distanceFunction, margin, swap, reduction } = withDefaults(
+    'tripletMarginWithDistanceLoss',
+    { distanceFunction: null, margin: 1, swap: false, reduction: 'mean' },
+    options,
+  );
   if (anchor.ndim !== positive.ndim || anchor.ndim !== negative.ndim)
     throw new ProjError('shape-mismatch', 'anchor, positive and negative must have the same number of dimensions', {
       op: 'tripletMarginLoss',

@@ -1,5 +1,5 @@
 /** Normalisation by statistics of the input. */
-import { ProjError } from '@proj/kernel';
+import { ProjError, withDefaults } from '@proj/kernel';
 import { noGrad } from '@proj/autograd';
 import { type Tensor } from '@proj/tensor';
 import { elementCount } from '@proj/tensor/graph';
@@ -45,8 +45,9 @@ export function layerNorm(
   normalizedShape: readonly number[] | number,
   weight: Tensor | (EpsOptions & AffineOptions) | null = null,
   bias: Tensor | null = null,
-  { eps = 1e-5 }: EpsOptions = {},
+  options: EpsOptions = {},
 ): Tensor {
+  const { eps } = withDefaults('layerNorm', { eps: 1e-5 }, options);
   if (isOptions(weight)) return layerNorm(input, normalizedShape, weight.weight ?? null, weight.bias ?? null, weight);
   const shape = typeof normalizedShape === 'number' ? [normalizedShape] : normalizedShape;
   if (shape.length === 0 || input.shape.slice(input.ndim - shape.length).join() !== shape.join()) {
@@ -71,8 +72,9 @@ export function groupNorm(
   numGroups: number,
   weight: Tensor | (EpsOptions & AffineOptions) | null = null,
   bias: Tensor | null = null,
-  { eps = 1e-5 }: EpsOptions = {},
+  options: EpsOptions = {},
 ): Tensor {
+  const { eps } = withDefaults('groupNorm', { eps: 1e-5 }, options);
   if (isOptions(weight)) return groupNorm(input, numGroups, weight.weight ?? null, weight.bias ?? null, weight);
   if (input.ndim < 2)
     throw new ProjError('shape-mismatch', 'an input [N, C, ...] is needed', { op: 'groupNorm', shapes: [input.shape] });
@@ -120,8 +122,9 @@ export function batchNorm(
   runningVar: Tensor | null = null,
   weight: Tensor | null = null,
   bias: Tensor | null = null,
-  { training = false, momentum = 0.1, eps = 1e-5 }: BatchNormOptions = {},
+  options: BatchNormOptions = {},
 ): Tensor {
+  const { training, momentum, eps } = withDefaults('batchNorm', { training: false, momentum: 0.1, eps: 1e-5 }, options);
   if (isOptions(runningMean)) return batchNorm(input, ...statisticsOf(runningMean), runningMean);
   if (input.ndim < 2)
     throw new ProjError('shape-mismatch', 'an input [N, C, ...] is needed', { op: 'batchNorm', shapes: [input.shape] });
@@ -164,8 +167,13 @@ export function instanceNorm(
   runningVar: Tensor | null = null,
   weight: Tensor | null = null,
   bias: Tensor | null = null,
-  { useInputStats = true, momentum = 0.1, eps = 1e-5 }: InstanceNormOptions = {},
+  options: InstanceNormOptions = {},
 ): Tensor {
+  const { useInputStats, momentum, eps } = withDefaults(
+    'instanceNorm',
+    { useInputStats: true, momentum: 0.1, eps: 1e-5 },
+    options,
+  );
   if (isOptions(runningMean)) return instanceNorm(input, ...statisticsOf(runningMean), runningMean);
   if (input.ndim < 3)
     throw new ProjError('shape-mismatch', 'an input [N, C, ...] with positions is needed', {
@@ -201,11 +209,8 @@ export interface LocalResponseNormOptions {
   readonly k?: number;
 }
 /** Divides by a power of the mean square of neighbouring channels (Krizhevsky et al. 2012). */
-export function localResponseNorm(
-  input: Tensor,
-  size: number,
-  { alpha = 1e-4, beta = 0.75, k = 1 }: LocalResponseNormOptions = {},
-): Tensor {
+export function localResponseNorm(input: Tensor, size: number, options: LocalResponseNormOptions = {}): Tensor {
+  const { alpha, beta, k } = withDefaults('localResponseNorm', { alpha: 1e-4, beta: 0.75, k: 1 }, options);
   if (input.ndim < 3)
     throw new ProjError('shape-mismatch', 'an input of at least 3 dimensions is needed', {
       op: 'localResponseNorm',
@@ -235,7 +240,8 @@ export interface NormalizeOptions {
   readonly eps?: number;
 }
 /** Divides by the p-norm along `dim`, at least eps. */
-export function normalize(input: Tensor, { p = 2, dim = 1, eps = 1e-12 }: NormalizeOptions = {}): Tensor {
+export function normalize(input: Tensor, options: NormalizeOptions = {}): Tensor {
+  const { p, dim, eps } = withDefaults('normalize', { p: 2, dim: 1, eps: 1e-12 }, options);
   return input.div(vectorNorm(input, p, dim).clamp(eps));
 }
 

@@ -1,5 +1,5 @@
 /** Padding of the last dimensions: constant, reflected, replicated, circular. */
-import { ProjError } from '@proj/kernel';
+import { ProjError, withDefaults } from '@proj/kernel';
 import type { Tensor } from '@proj/tensor';
 import { type AnyNode, concatNode, expandNode, padNode, sliceNode, wrap } from '@proj/tensor/graph';
 import { type OpRow, row } from './support.ts';
@@ -56,7 +56,8 @@ function edges(
 }
 
 /** Pads the last dimension by pad[0] before and pad[1] after, the one before it by pad[2] and pad[3], and so on. Negative amounts crop. */
-export function pad(input: Tensor, pad: readonly number[], { mode = 'constant', value = 0 }: PadOptions = {}): Tensor {
+export function pad(input: Tensor, pad: readonly number[], options: PadOptions = {}): Tensor {
+  const { mode, value } = withDefaults('pad', { mode: 'constant', value: 0 }, options);
   if (pad.length % 2 !== 0 || pad.length > 2 * input.ndim)
     throw new ProjError('invalid-argument', `${pad.length} amounts for ${input.ndim} dimensions`, {
       op: 'pad',

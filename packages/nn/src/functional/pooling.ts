@@ -1,5 +1,5 @@
 /** Pooling over windows. A maximum passes its gradient to the first element that has it, as PyTorch does. */
-import { ProjError } from '@proj/kernel';
+import { type Defaults, ProjError, withDefaults } from '@proj/kernel';
 import { fromArray, type Tensor } from '@proj/tensor';
 import { customGradient } from '@proj/autograd';
 import {
@@ -38,6 +38,13 @@ export interface AvgPoolOptions {
   /** Divides by this instead of the number of elements. */
   readonly divisorOverride?: number | null;
 }
+export const MAX_POOL: Defaults<MaxPoolOptions> = { padding: 0, dilation: 1, ceilMode: false, returnIndices: false };
+export const AVG_POOL: Defaults<AvgPoolOptions> = {
+  padding: 0,
+  ceilMode: false,
+  countIncludePad: true,
+  divisorOverride: null,
+};
 type PoolResult = Tensor | [Tensor, Tensor];
 
 const range = (start: number, count: number): number[] => Array.from({ length: count }, (_, i) => start + i);
@@ -195,8 +202,9 @@ function maxPool(
   input: Tensor,
   kernelSize: Size,
   stride: Size | null | undefined,
-  { padding = 0, dilation = 1, ceilMode = false, returnIndices = false }: MaxPoolOptions,
+  options: MaxPoolOptions,
 ): PoolResult {
+  const { padding, dilation, ceilMode, returnIndices } = withDefaults(op, MAX_POOL, options);
   const g = geometry(op, spatial, input, kernelSize, stride, padding, dilation, ceilMode);
   const windows = wrap(windowsOf(input.node, g, -Infinity));
   const values = maximumOf(windows, spatial);
@@ -251,8 +259,9 @@ function avgPool(
   input: Tensor,
   kernelSize: Size,
   stride: Size | null | undefined,
-  { padding = 0, ceilMode = false, countIncludePad = true, divisorOverride = null }: AvgPoolOptions,
+  options: AvgPoolOptions,
 ): Tensor {
+  const { padding, ceilMode, countIncludePad, divisorOverride } = withDefaults(op, AVG_POOL, options);
   if (divisorOverride === 0) throw new ProjError('invalid-argument', 'divisorOverride must not be 0', { op });
   const g = geometry(op, spatial, input, kernelSize, stride, padding, 1, ceilMode);
   const sums = wrap(windowSums(input.node, g));
@@ -288,6 +297,7 @@ export const avgPool3d = avgPoolOf('avgPool3d', 3);
 export interface LpPoolOptions {
   readonly ceilMode?: boolean;
 }
+export const LP_POOL: Defaults<LpPoolOptions> = { ceilMode: false };
 const lpPoolOf =
   (op: string, spatial: number) =>
   (
@@ -295,8 +305,9 @@ const lpPoolOf =
     normType: number,
     kernelSize: Size,
     stride: Size | null = null,
-    { ceilMode = false }: LpPoolOptions = {},
+    options: LpPoolOptions = {},
   ): Tensor => {
+    const { ceilMode } = withDefaults(op, LP_POOL, options);
     const kernel = tuple(kernelSize, spatial, 'kernelSize', op);
     const mean = avgPool(op, spatial, input.pow(normType), kernelSize, stride, { ceilMode });
     return mean
@@ -432,8 +443,8 @@ export interface ReturnIndicesOptions {
 }
 const adaptiveMaxPoolOf =
   (op: string, spatial: number) =>
-  (input: Tensor, outputSize: AdaptiveSize, { returnIndices = false }: ReturnIndicesOptions = {}): PoolResult =>
-    adaptiveMaxPool(op, spatial, input, outputSize, returnIndices);
+  (input: Tensor, outputSize: AdaptiveSize, options: ReturnIndicesOptions = {}): PoolResult =>
+    adaptiveMaxPool(op, spatial, input, outputSize, withDefaults(op, { returnIndices: false }, options).returnIndices);
 /** Maxima over windows that are chosen so that the output has `outputSize`. */
 export const adaptiveMaxPool1d = adaptiveMaxPoolOf('adaptiveMaxPool1d', 1);
 /** Maxima over windows that are chosen so that the output has `outputSize`; null keeps a size. */

@@ -1,5 +1,5 @@
 /** Pooling over windows at random places (Graham 2014), and the partial inverse of max pooling. */
-import { ProjError } from '@proj/kernel';
+import { type Defaults, ProjError, withDefaults } from '@proj/kernel';
 import { rand, scatter, type Tensor, zeros } from '@proj/tensor';
 import {
   castNode,
@@ -27,8 +27,9 @@ function maxUnpool(
   indices: Tensor,
   kernelSize: Size,
   stride: Size | null | undefined,
-  { padding = 0, outputSize = null }: MaxUnpoolOptions,
+  options: MaxUnpoolOptions,
 ): Tensor {
+  const { padding, outputSize } = withDefaults(op, { padding: 0, outputSize: null }, options);
   requireSpatial(op, spatial, input);
   if (indices.dtype !== 'int64')
     throw new ProjError('dtype', `indices of ${indices.dtype}`, {
@@ -87,6 +88,13 @@ export interface FractionalPoolOptions {
   readonly randomSamples?: Tensor | null;
 }
 
+export const FRACTIONAL_POOL: Defaults<FractionalPoolOptions> = {
+  outputSize: null,
+  outputRatio: null,
+  returnIndices: false,
+  randomSamples: null,
+};
+
 const along = (x: Tensor, rank: number, at: readonly number[]): Tensor => {
   const shape = new Array<number>(rank).fill(1);
   at.forEach((dim, i) => (shape[dim] = x.shape[i]));
@@ -100,7 +108,7 @@ function fractionalMaxPool(
   kernelSize: Size,
   options: FractionalPoolOptions,
 ): Tensor | [Tensor, Tensor] {
-  const { outputSize = null, outputRatio = null, returnIndices = false } = options;
+  const { outputSize, outputRatio, returnIndices, randomSamples } = withDefaults(op, FRACTIONAL_POOL, options);
   if ((outputSize === null) === (outputRatio === null))
     throw new ProjError('invalid-argument', 'give either outputSize or outputRatio', { op });
   requireSpatial(op, spatial, input);
@@ -117,8 +125,9 @@ function fractionalMaxPool(
       : lengths.map((length, i) => Math.floor(length * ratios[i]));
   if (counts.some((count, i) => count + kernel[i] - 1 > lengths[i]))
     throw new ProjError('shape-mismatch', 'the output is too large for the input', { op, shapes: [input.shape] });
-  const given = options.randomSamples ?? null;
-  const samples = (given ?? rand([batch, channels, spatial], { dtype: input.dtype, device: input.device })).detach();
+  const samples = (
+    randomSamples ?? rand([batch, channels, spatial], { dtype: input.dtype, device: input.device })
+  ).detach();
   // Linear input positions of every window element: [batch, channels, ...counts, ...kernel].
   const rank = 2 + 2 * spatial;
   const rows = along(

@@ -1,5 +1,5 @@
 /** Rearranging and resampling images. Resampling is separable: a matrix for each dimension. */
-import { ProjError } from '@proj/kernel';
+import { ProjError, withDefaults } from '@proj/kernel';
 import { fromArray, matmul, type Tensor, where } from '@proj/tensor';
 import {
   castNode,
@@ -78,12 +78,15 @@ export interface UnfoldOptions {
   readonly padding?: Size;
   readonly stride?: Size;
 }
-const spatialGeometry = (op: string, kernelSize: Size, { dilation = 1, padding = 0, stride = 1 }: UnfoldOptions) => ({
-  kernel: tuple(kernelSize, 2, 'kernelSize', op),
-  dilations: tuple(dilation, 2, 'dilation', op),
-  paddings: tuple(padding, 2, 'padding', op),
-  strides: tuple(stride, 2, 'stride', op),
-});
+function spatialGeometry(op: string, kernelSize: Size, options: UnfoldOptions) {
+  const { dilation, padding, stride } = withDefaults(op, { dilation: 1, padding: 0, stride: 1 }, options);
+  return {
+    kernel: tuple(kernelSize, 2, 'kernelSize', op),
+    dilations: tuple(dilation, 2, 'dilation', op),
+    paddings: tuple(padding, 2, 'padding', op),
+    strides: tuple(stride, 2, 'stride', op),
+  };
+}
 /** Windows as columns: [N, C, H, W] → [N, C·KH·KW, positions]. */
 export function unfold(input: Tensor, kernelSize: Size, options: UnfoldOptions = {}): Tensor {
   const { kernel, dilations, paddings, strides } = spatialGeometry('unfold', kernelSize, options);
@@ -224,17 +227,19 @@ function resample(x: Tensor, dim: number, table: readonly Taps[]): Tensor {
 }
 
 /** Resizes the spatial dimensions of [N, C, ...] to `size`, or by `scaleFactor`. */
-export function interpolate(
-  input: Tensor,
-  {
-    size = null,
-    scaleFactor = null,
-    mode = 'nearest',
-    alignCorners = null,
-    recomputeScaleFactor = null,
-    antialias = false,
-  }: InterpolateOptions = {},
-): Tensor {
+export function interpolate(input: Tensor, options: InterpolateOptions = {}): Tensor {
+  const { size, scaleFactor, mode, alignCorners, recomputeScaleFactor, antialias } = withDefaults(
+    'interpolate',
+    {
+      size: null,
+      scaleFactor: null,
+      mode: 'nearest',
+      alignCorners: null,
+      recomputeScaleFactor: null,
+      antialias: false,
+    },
+    options,
+  );
   const op = 'interpolate';
   const spatial = input.ndim - 2;
   if (spatial < 1 || spatial > 3)
@@ -315,17 +320,23 @@ export interface UpsampleOptions {
   readonly mode?: InterpolationMode;
   readonly alignCorners?: boolean | null;
 }
+type UpsampleSize = Pick<UpsampleOptions, 'size' | 'scaleFactor'>;
 /** {@link interpolate} under its older name. */
-export const upsample = (
-  input: Tensor,
-  { size = null, scaleFactor = null, mode = 'nearest', alignCorners = null }: UpsampleOptions = {},
-): Tensor => interpolate(input, { size, scaleFactor, mode, alignCorners });
+export const upsample = (input: Tensor, options: UpsampleOptions = {}): Tensor =>
+  interpolate(
+    input,
+    withDefaults('upsample', { size: null, scaleFactor: null, mode: 'nearest', alignCorners: null }, options),
+  );
 /** {@link interpolate} with the nearest neighbour. */
-export const upsampleNearest = (input: Tensor, { size = null, scaleFactor = null }: UpsampleOptions = {}): Tensor =>
-  interpolate(input, { size, scaleFactor });
+export const upsampleNearest = (input: Tensor, options: UpsampleSize = {}): Tensor =>
+  interpolate(input, withDefaults('upsampleNearest', { size: null, scaleFactor: null }, options));
 /** {@link interpolate}, bilinear, with corners aligned. */
-export const upsampleBilinear = (input: Tensor, { size = null, scaleFactor = null }: UpsampleOptions = {}): Tensor =>
-  interpolate(input, { size, scaleFactor, mode: 'bilinear', alignCorners: true });
+export const upsampleBilinear = (input: Tensor, options: UpsampleSize = {}): Tensor =>
+  interpolate(input, {
+    ...withDefaults('upsampleBilinear', { size: null, scaleFactor: null }, options),
+    mode: 'bilinear',
+    alignCorners: true,
+  });
 
 export interface GridSampleOptions {
   readonly mode?: 'bilinear' | 'nearest' | 'bicubic';
@@ -349,11 +360,12 @@ function reflect(x: Tensor, length: number, alignCorners: boolean): Tensor {
 }
 
 /** Samples [N, C, (D,) H, W] at positions `grid` [N, (D,) H, W, dims], whose last entries are x, y(, z) in -1 … 1. */
-export function gridSample(
-  input: Tensor,
-  grid: Tensor,
-  { mode = 'bilinear', paddingMode = 'zeros', alignCorners = null }: GridSampleOptions = {},
-): Tensor {
+export function gridSample(input: Tensor, grid: Tensor, options: GridSampleOptions = {}): Tensor {
+  const { mode, paddingMode, alignCorners } = withDefaults(
+    'gridSample',
+    { mode: 'bilinear', paddingMode: 'zeros', alignCorners: null },
+    options,
+  );
   const op = 'gridSample';
   const spatial = input.ndim - 2;
   if (
@@ -453,11 +465,8 @@ export interface AffineGridOptions {
   readonly alignCorners?: boolean | null;
 }
 /** The grid for {@link gridSample} that applies `theta` [N, 2, 3] (or [N, 3, 4]) to an output of shape `size`. */
-export function affineGrid(
-  theta: Tensor,
-  size: readonly number[],
-  { alignCorners = null }: AffineGridOptions = {},
-): Tensor {
+export function affineGrid(theta: Tensor, size: readonly number[], options: AffineGridOptions = {}): Tensor {
+  const { alignCorners } = withDefaults('affineGrid', { alignCorners: null }, options);
   const spatial = size.length - 2;
   if (theta.ndim !== 3 || theta.shape[1] !== spatial || theta.shape[2] !== spatial + 1)
     throw new ProjError('shape-mismatch', `theta must be [N, ${spatial}, ${spatial + 1}]`, {

@@ -1,4 +1,5 @@
 /** Activation functions as modules. */
+import { withDefaults } from '@proj/kernel';
 import type { Tensor } from '@proj/tensor';
 import { fullLike, zeros } from '@proj/tensor';
 import * as F from '../functional/activations.ts';
@@ -34,21 +35,21 @@ const plain =
     fn(input);
 
 /** alpha, positionally or among the options. */
-function alphaOptions(given: number | F.AlphaOptions, options: InplaceOptions): F.AlphaOptions {
-  const { alpha = 1, inplace = false } = typeof given === 'number' ? { ...options, alpha: given } : given;
-  return { alpha, inplace };
-}
+const alphaOptions = (op: string, given: number | F.AlphaOptions, options: InplaceOptions): F.AlphaOptions =>
+  withDefaults(op, { alpha: 1, inplace: false }, typeof given === 'number' ? { ...options, alpha: given } : given);
+const lambdaOptions = (op: string, given: number | F.LambdaOptions): F.LambdaOptions =>
+  withDefaults(op, { lambd: 0.5 }, typeof given === 'number' ? { lambd: given } : given);
 
 /** max(x, 0) */
 export class ReLU extends Activation<InplaceOptions> {
-  constructor({ inplace = false }: InplaceOptions = {}) {
-    super(F.relu, { inplace });
+  constructor(options: InplaceOptions = {}) {
+    super(F.relu, withDefaults('ReLU', { inplace: false }, options));
   }
 }
 /** min(max(x, 0), 6) */
 export class ReLU6 extends Activation<InplaceOptions> {
-  constructor({ inplace = false }: InplaceOptions = {}) {
-    super(F.relu6, { inplace });
+  constructor(options: InplaceOptions = {}) {
+    super(F.relu6, withDefaults('ReLU6', { inplace: false }, options));
   }
 }
 /** x for x > 0, negativeSlope·x elsewhere. */
@@ -62,73 +63,73 @@ export class LeakyReLU extends Activation<F.LeakyReluOptions> {
 /** x for x > 0, alpha·(exp(x) - 1) elsewhere. */
 export class ELU extends Activation<F.AlphaOptions> {
   constructor(alpha: number | F.AlphaOptions = {}, options: InplaceOptions = {}) {
-    super(F.elu, alphaOptions(alpha, options));
+    super(F.elu, alphaOptions('ELU', alpha, options));
   }
 }
 /** x for x > 0, alpha·(exp(x / alpha) - 1) elsewhere. */
 export class CELU extends Activation<F.AlphaOptions> {
   constructor(alpha: number | F.AlphaOptions = {}, options: InplaceOptions = {}) {
-    super(F.celu, alphaOptions(alpha, options));
+    super(F.celu, alphaOptions('CELU', alpha, options));
   }
 }
 /** Scaled ELU (Klambauer et al. 2017). */
 export class SELU extends Activation<InplaceOptions> {
-  constructor({ inplace = false }: InplaceOptions = {}) {
-    super(F.selu, { inplace });
+  constructor(options: InplaceOptions = {}) {
+    super(F.selu, withDefaults('SELU', { inplace: false }, options));
   }
 }
 /** x·Φ(x), or its approximation by tanh. */
 export class GELU extends Activation<F.GeluOptions> {
-  constructor({ approximate = 'none' }: F.GeluOptions = {}) {
-    super(F.gelu, { approximate });
+  constructor(options: F.GeluOptions = {}) {
+    super(F.gelu, withDefaults('GELU', { approximate: 'none' }, options));
   }
 }
 /** x·sigmoid(x) */
 export class SiLU extends Activation<InplaceOptions> {
-  constructor({ inplace = false }: InplaceOptions = {}) {
-    super(F.silu, { inplace });
+  constructor(options: InplaceOptions = {}) {
+    super(F.silu, withDefaults('SiLU', { inplace: false }, options));
   }
 }
 /** x·tanh(softplus(x)) */
 export class Mish extends Activation<InplaceOptions> {
-  constructor({ inplace = false }: InplaceOptions = {}) {
-    super(F.mish, { inplace });
+  constructor(options: InplaceOptions = {}) {
+    super(F.mish, withDefaults('Mish', { inplace: false }, options));
   }
 }
 /** (x + 3) / 6, limited to [0, 1]. */
 export class Hardsigmoid extends Activation<InplaceOptions> {
-  constructor({ inplace = false }: InplaceOptions = {}) {
-    super(F.hardsigmoid, { inplace });
+  constructor(options: InplaceOptions = {}) {
+    super(F.hardsigmoid, withDefaults('Hardsigmoid', { inplace: false }, options));
   }
 }
 /** x · hardsigmoid(x). */
 export class Hardswish extends Activation<InplaceOptions> {
-  constructor({ inplace = false }: InplaceOptions = {}) {
-    super(F.hardswish, { inplace });
+  constructor(options: InplaceOptions = {}) {
+    super(F.hardswish, withDefaults('Hardswish', { inplace: false }, options));
   }
 }
 /** x limited to [minVal, maxVal]. */
 export class Hardtanh extends Activation<F.HardtanhOptions> {
-  constructor({ minVal = -1, maxVal = 1, inplace = false }: F.HardtanhOptions = {}) {
-    super(F.hardtanh, { minVal, maxVal, inplace });
+  constructor(options: F.HardtanhOptions = {}) {
+    super(F.hardtanh, withDefaults('Hardtanh', { minVal: -1, maxVal: 1, inplace: false }, options));
   }
 }
 /** x where |x| is above lambd, 0 elsewhere. */
 export class Hardshrink extends Activation<F.LambdaOptions> {
   constructor(lambd: number | F.LambdaOptions = 0.5) {
-    super(F.hardshrink, typeof lambd === 'number' ? { lambd } : lambd);
+    super(F.hardshrink, lambdaOptions('Hardshrink', lambd));
   }
 }
 /** x moved towards 0 by lambd, 0 within lambd of it. */
 export class Softshrink extends Activation<F.LambdaOptions> {
   constructor(lambd: number | F.LambdaOptions = 0.5) {
-    super(F.softshrink, typeof lambd === 'number' ? { lambd } : lambd);
+    super(F.softshrink, lambdaOptions('Softshrink', lambd));
   }
 }
 /** log(1 + exp(beta·x)) / beta */
 export class Softplus extends Activation<F.SoftplusOptions> {
-  constructor({ beta = 1, threshold = 20 }: F.SoftplusOptions = {}) {
-    super(F.softplus, { beta, threshold });
+  constructor(options: F.SoftplusOptions = {}) {
+    super(F.softplus, withDefaults('Softplus', { beta: 1, threshold: 20 }, options));
   }
 }
 /** x / (1 + |x|). */
@@ -163,8 +164,11 @@ export class Tanh extends Activation<undefined> {
 }
 /** x where it exceeds `threshold`, `value` elsewhere. */
 export class Threshold extends Activation<InplaceOptions> {
-  constructor(threshold: number, value: number, { inplace = false }: InplaceOptions = {}) {
-    super((input, options) => F.threshold(input, threshold, value, options), { inplace });
+  constructor(threshold: number, value: number, options: InplaceOptions = {}) {
+    super(
+      (input, options) => F.threshold(input, threshold, value, options),
+      withDefaults('Threshold', { inplace: false }, options),
+    );
   }
 }
 /** The first half times the sigmoid of the second. */
@@ -206,8 +210,9 @@ export interface RReLUOptions extends InplaceOptions {
 /** A leaky relu with slopes drawn at random in training. */
 export class RReLU extends Module {
   readonly options: RReLUOptions;
-  constructor({ lower = 1 / 8, upper = 1 / 3, inplace = false }: RReLUOptions = {}) {
+  constructor(options: RReLUOptions = {}) {
     super();
+    const { lower, upper, inplace } = withDefaults('RReLU', { lower: 1 / 8, upper: 1 / 3, inplace: false }, options);
     this.options = { lower, upper, inplace };
   }
   override forward(input: Tensor): Tensor {
@@ -222,8 +227,13 @@ export interface PReLUOptions extends FactoryOptions {
 /** A leaky relu whose slopes are trained. */
 export class PReLU extends Module {
   weight: Parameter;
-  constructor({ numParameters = 1, init = 0.25, dtype = null, device = null }: PReLUOptions = {}) {
+  constructor(options: PReLUOptions = {}) {
     super();
+    const { numParameters, init, dtype, device } = withDefaults(
+      'PReLU',
+      { numParameters: 1, init: 0.25, dtype: null, device: null },
+      options,
+    );
     this.weight = new Parameter(fullLike(zeros([numParameters], { dtype, device }), init));
   }
   override forward(input: Tensor): Tensor {

@@ -1,10 +1,10 @@
 /** Softmax over many classes by clusters of frequency (Grave et al. 2017). */
-import { ProjError } from '@proj/kernel';
+import { ProjError, withDefaults } from '@proj/kernel';
 import { cat, type Tensor } from '@proj/tensor';
 import { logSoftmax } from '../functional/activations.ts';
 import { Module } from '../module.ts';
 import { ModuleList, Sequential } from './containers.ts';
-import { type FactoryOptions, Linear } from './linear.ts';
+import { FACTORY, type FactoryOptions, Linear } from './linear.ts';
 
 export interface AdaptiveSoftmaxOptions extends FactoryOptions {
   /** Each further cluster is projected to a size smaller by this factor. */
@@ -24,13 +24,13 @@ export class AdaptiveLogSoftmaxWithLoss extends Module {
   head: Linear;
   tail: ModuleList<Sequential>;
 
-  constructor(
-    inFeatures: number,
-    nClasses: number,
-    cutoffs: readonly number[],
-    { divValue = 4, headBias = false, ...factory }: AdaptiveSoftmaxOptions = {},
-  ) {
+  constructor(inFeatures: number, nClasses: number, cutoffs: readonly number[], options: AdaptiveSoftmaxOptions = {}) {
     super();
+    const { divValue, headBias, ...factory } = withDefaults(
+      'AdaptiveLogSoftmaxWithLoss',
+      { divValue: 4, headBias: false, ...FACTORY },
+      options,
+    );
     if (
       cutoffs.some(
         (cutoff, i) =>

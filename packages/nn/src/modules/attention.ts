@@ -1,5 +1,5 @@
 /** Multi-head attention and the transformer (Vaswani et al. 2017). */
-import { ProjError } from '@proj/kernel';
+import { type Defaults, ProjError, withDefaults } from '@proj/kernel';
 import { noGrad } from '@proj/autograd';
 import { fromArray, type Tensor, zeros } from '@proj/tensor';
 import { multiHeadAttentionForward } from '../functional/attention.ts';
@@ -9,7 +9,7 @@ import { Module } from '../module.ts';
 import { Parameter } from '../parameter.ts';
 import { ModuleList } from './containers.ts';
 import { Dropout } from './dropout.ts';
-import { type FactoryOptions, Linear } from './linear.ts';
+import { FACTORY, type FactoryOptions, Linear } from './linear.ts';
 import { LayerNorm } from './normalization.ts';
 
 export interface MultiheadAttentionOptions extends FactoryOptions {
@@ -49,21 +49,22 @@ export class MultiheadAttention extends Module {
   biasK: Parameter | null;
   biasV: Parameter | null;
 
-  constructor(
-    embedDim: number,
-    numHeads: number,
-    {
-      dropout = 0,
-      bias = true,
-      addBiasKv = false,
-      addZeroAttn = false,
-      kdim = null,
-      vdim = null,
-      batchFirst = false,
-      ...factory
-    }: MultiheadAttentionOptions = {},
-  ) {
+  constructor(embedDim: number, numHeads: number, options: MultiheadAttentionOptions = {}) {
     super();
+    const { dropout, bias, addBiasKv, addZeroAttn, kdim, vdim, batchFirst, ...factory } = withDefaults(
+      'MultiheadAttention',
+      {
+        dropout: 0,
+        bias: true,
+        addBiasKv: false,
+        addZeroAttn: false,
+        kdim: null,
+        vdim: null,
+        batchFirst: false,
+        ...FACTORY,
+      },
+      options,
+    );
     if (embedDim % numHeads !== 0)
       throw new ProjError('invalid-argument', `${embedDim} features do not divide into ${numHeads} heads`, {
         op: 'MultiheadAttention',
@@ -96,14 +97,13 @@ export class MultiheadAttention extends Module {
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    {
-      keyPaddingMask = null,
-      needWeights = true,
-      attnMask = null,
-      averageAttnWeights = true,
-      isCausal = false,
-    }: AttentionCallOptions = {},
+    options: AttentionCallOptions = {},
   ): [Tensor, Tensor | null] {
+    const { keyPaddingMask, needWeights, attnMask, averageAttnWeights, isCausal } = withDefaults(
+      'MultiheadAttention.forward',
+      { keyPaddingMask: null, needWeights: true, attnMask: null, averageAttnWeights: true, isCausal: false },
+      options,
+    );
     const turned = this.batchFirst && query.ndim === 3;
     const turn = (x: Tensor): Tensor => (turned ? x.transpose(0, 1) : x);
     // The same tensor for all three stays the same tensor: one projection serves all.
@@ -168,20 +168,22 @@ export interface TransformerLayerOptions extends FactoryOptions {
   /** Normalises before attention and feedforward instead of after. */
   readonly normFirst?: boolean;
 }
+const TRANSFORMER_LAYER: Defaults<TransformerLayerOptions> = {
+  dimFeedforward: 2048,
+  dropout: 0.1,
+  activation: 'relu',
+  layerNormEps: 1e-5,
+  batchFirst: false,
+  normFirst: false,
+  ...FACTORY,
+};
 /** What layers are made of. They make the parts in the order of their parameters: a seed gives the same weights. */
-function layerParts(
-  dModel: number,
-  nhead: number,
-  {
-    dimFeedforward = 2048,
-    dropout = 0.1,
-    activation = 'relu',
-    layerNormEps = 1e-5,
-    batchFirst = false,
-    normFirst = false,
-    ...factory
-  }: TransformerLayerOptions,
-) {
+function layerParts(op: string, dModel: number, nhead: number, options: TransformerLayerOptions) {
+  const { dimFeedforward, dropout, activation, layerNormEps, batchFirst, normFirst, ...factory } = withDefaults(
+    op,
+    TRANSFORMER_LAYER,
+    options,
+  );
   return {
     normFirst,
     activation: activationOf(activation),
@@ -213,7 +215,7 @@ export class TransformerEncoderLayer extends Module {
 
   constructor(dModel: number, nhead: number, options: TransformerLayerOptions = {}) {
     super();
-    const parts = layerParts(dModel, nhead, options);
+    const parts = layerParts(new.target.name, dModel, nhead, options);
     this.normFirst = parts.normFirst;
     this.activation = parts.activation;
     this.selfAttn = parts.attention();
@@ -225,10 +227,12 @@ export class TransformerEncoderLayer extends Module {
     this.dropout1 = parts.dropout();
     this.dropout2 = parts.dropout();
   }
-  override forward(
-    src: Tensor,
-    { srcMask = null, srcKeyPaddingMask = null, isCausal = false }: EncoderLayerCallOptions = {},
-  ): Tensor {
+  override forward(src: Tensor, options: EncoderLayerCallOptions = {}): Tensor {
+    const { srcMask, srcKeyPaddingMask, isCausal } = withDefaults(
+      'TransformerEncoderLayer.forward',
+      { srcMask: null, srcKeyPaddingMask: null, isCausal: false },
+      options,
+    );
     const attend = (x: Tensor): Tensor =>
       this.dropout1.call(
         this.selfAttn.call(x, x, x, {
@@ -273,7 +277,7 @@ export class TransformerDecoderLayer extends Module {
 
   constructor(dModel: number, nhead: number, options: TransformerLayerOptions = {}) {
     super();
-    const parts = layerParts(dModel, nhead, options);
+    const parts = layerParts(new.target.name, dModel, nhead, options);
     this.normFirst = parts.normFirst;
     this.activation = parts.activation;
     this.selfAttn = parts.attention();
@@ -288,16 +292,12 @@ export class TransformerDecoderLayer extends Module {
     this.dropout2 = parts.dropout();
     this.dropout3 = parts.dropout();
   }
-  override forward(
-    tgt: Tensor,
-    memory: Tensor,
-    {
-      tgtMask = null,
-      memoryMask = null,
-      tgtKeyPaddingMask = null,
-      memoryKeyPaddingMask = null,
-    }: DecoderLayerCallOptions = {},
-  ): Tensor {
+  override forward(tgt: Tensor, memory: Tensor, options: DecoderLayerCallOptions = {}): Tensor {
+    const { tgtMask, memoryMask, tgtKeyPaddingMask, memoryKeyPaddingMask } = withDefaults(
+      'TransformerDecoderLayer.forward',
+      { tgtMask: null, memoryMask: null, tgtKeyPaddingMask: null, memoryKeyPaddingMask: null },
+      options,
+    );
     const attend = (x: Tensor): Tensor =>
       this.dropout1.call(
         this.selfAttn.call(x, x, x, { attnMask: tgtMask, keyPaddingMask: tgtKeyPaddingMask, needWeights: false })[0],
@@ -337,7 +337,12 @@ export class TransformerEncoder extends Module {
     this.layers = new ModuleList(Array.from({ length: numLayers }, () => encoderLayer.copy()));
     this.norm = norm;
   }
-  override forward(src: Tensor, { mask = null, srcKeyPaddingMask = null }: EncoderCallOptions = {}): Tensor {
+  override forward(src: Tensor, options: EncoderCallOptions = {}): Tensor {
+    const { mask, srcKeyPaddingMask } = withDefaults(
+      'TransformerEncoder.forward',
+      { mask: null, srcKeyPaddingMask: null },
+      options,
+    );
     let x = src;
     for (const layer of this.layers) x = layer.call(x, { srcMask: mask, srcKeyPaddingMask });
     return this.norm === null ? x : this.norm.call(x);
@@ -378,45 +383,59 @@ export class Transformer extends Module {
   encoder: TransformerEncoder;
   decoder: TransformerDecoder;
 
-  constructor({
-    dModel = 512,
-    nhead = 8,
-    numEncoderLayers = 6,
-    numDecoderLayers = 6,
-    customEncoder = null,
-    customDecoder = null,
-    layerNormEps = 1e-5,
-    batchFirst = false,
-    ...layer
-  }: TransformerOptions = {}) {
+  constructor(options: TransformerOptions = {}) {
     super();
+    const {
+      dModel,
+      nhead,
+      numEncoderLayers,
+      numDecoderLayers,
+      customEncoder,
+      customDecoder,
+      layerNormEps,
+      batchFirst,
+      ...layer
+    } = withDefaults(
+      'Transformer',
+      {
+        dModel: 512,
+        nhead: 8,
+        numEncoderLayers: 6,
+        numDecoderLayers: 6,
+        customEncoder: null,
+        customDecoder: null,
+        ...TRANSFORMER_LAYER,
+      },
+      options,
+    );
     this.batchFirst = batchFirst;
     this.dModel = dModel;
     const { dtype = null, device = null } = layer;
-    const options = { ...layer, layerNormEps, batchFirst };
+    const shared = { ...layer, layerNormEps, batchFirst };
     const norm = (): LayerNorm => new LayerNorm(dModel, { eps: layerNormEps, dtype, device });
     this.encoder =
       (customEncoder as TransformerEncoder | null) ??
-      new TransformerEncoder(new TransformerEncoderLayer(dModel, nhead, options), numEncoderLayers, norm());
+      new TransformerEncoder(new TransformerEncoderLayer(dModel, nhead, shared), numEncoderLayers, norm());
     this.decoder =
       (customDecoder as TransformerDecoder | null) ??
-      new TransformerDecoder(new TransformerDecoderLayer(dModel, nhead, options), numDecoderLayers, norm());
+      new TransformerDecoder(new TransformerDecoderLayer(dModel, nhead, shared), numDecoderLayers, norm());
     noGrad(() => {
       for (const parameter of this.parameters()) if (parameter.ndim > 1) xavierUniform_(parameter);
     });
   }
-  override forward(
-    src: Tensor,
-    tgt: Tensor,
-    {
-      srcMask = null,
-      tgtMask = null,
-      memoryMask = null,
-      srcKeyPaddingMask = null,
-      tgtKeyPaddingMask = null,
-      memoryKeyPaddingMask = null,
-    }: TransformerCallOptions = {},
-  ): Tensor {
+  override forward(src: Tensor, tgt: Tensor, options: TransformerCallOptions = {}): Tensor {
+    const { srcMask, tgtMask, memoryMask, srcKeyPaddingMask, tgtKeyPaddingMask, memoryKeyPaddingMask } = withDefaults(
+      'Transformer.forward',
+      {
+        srcMask: null,
+        tgtMask: null,
+        memoryMask: null,
+        srcKeyPaddingMask: null,
+        tgtKeyPaddingMask: null,
+        memoryKeyPaddingMask: null,
+      },
+      options,
+    );
     const batchDim = this.batchFirst ? 0 : 1;
     if (src.ndim === 3 && src.shape[batchDim] !== tgt.shape[batchDim])
       throw new ProjError('shape-mismatch', 'source and target differ in batch size', {

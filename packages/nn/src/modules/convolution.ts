@@ -1,15 +1,17 @@
 /** Convolution layers. */
-import { ProjError } from '@proj/kernel';
+import { type Defaults, ProjError, withDefaults } from '@proj/kernel';
 import type { Tensor } from '@proj/tensor';
 import { elementCount } from '@proj/tensor/graph';
 import {
   conv1d,
   conv2d,
   conv3d,
+  CONVOLUTION,
   type ConvolutionOptions,
   convTranspose1d,
   convTranspose2d,
   convTranspose3d,
+  TRANSPOSED_CONVOLUTION,
   type TransposedConvolutionOptions,
 } from '../functional/convolution.ts';
 import { pad, type PaddingMode } from '../functional/padding.ts';
@@ -17,7 +19,7 @@ import { tuple } from '../functional/support.ts';
 import { Module } from '../module.ts';
 import type { Parameter } from '../parameter.ts';
 import { joined, settings, unless } from '../printing.ts';
-import { type FactoryOptions, uniformParameter } from './linear.ts';
+import { FACTORY, type FactoryOptions, uniformParameter } from './linear.ts';
 
 type Size = number | readonly number[];
 export interface ConvOptions extends FactoryOptions, ConvolutionOptions {
@@ -28,6 +30,14 @@ export interface ConvTransposeOptions extends FactoryOptions, TransposedConvolut
   readonly bias?: boolean;
   readonly paddingMode?: 'zeros';
 }
+
+const CONV: Defaults<ConvOptions> = { ...CONVOLUTION, bias: true, paddingMode: 'zeros', ...FACTORY };
+const CONV_TRANSPOSE: Defaults<ConvTransposeOptions> = {
+  ...TRANSPOSED_CONVOLUTION,
+  bias: true,
+  paddingMode: 'zeros',
+  ...FACTORY,
+};
 
 type Convolution = (input: Tensor, weight: Tensor, bias: Tensor | null, options: ConvolutionOptions) => Tensor;
 type TransposedConvolution = (
@@ -75,10 +85,11 @@ class Conv extends Module {
     inChannels: number,
     outChannels: number,
     kernelSize: Size,
-    { stride = 1, padding = 0, dilation = 1, groups = 1, bias = true, paddingMode = 'zeros', ...factory }: ConvOptions,
+    options: ConvOptions,
   ) {
     super();
     const op = new.target.name;
+    const { stride, padding, dilation, groups, bias, paddingMode, ...factory } = withDefaults(op, CONV, options);
     if (groups <= 0 || inChannels % groups !== 0 || outChannels % groups !== 0)
       throw new ProjError(
         'invalid-argument',
@@ -167,19 +178,15 @@ class ConvTranspose extends Module {
     inChannels: number,
     outChannels: number,
     kernelSize: Size,
-    {
-      stride = 1,
-      padding = 0,
-      outputPadding = 0,
-      groups = 1,
-      bias = true,
-      dilation = 1,
-      paddingMode = 'zeros',
-      ...factory
-    }: ConvTransposeOptions,
+    options: ConvTransposeOptions,
   ) {
     super();
     const op = new.target.name;
+    const { stride, padding, outputPadding, groups, bias, dilation, paddingMode, ...factory } = withDefaults(
+      op,
+      CONV_TRANSPOSE,
+      options,
+    );
     if (paddingMode !== 'zeros')
       throw new ProjError('invalid-argument', `only paddingMode 'zeros' is supported`, { op });
     if (groups <= 0 || inChannels % groups !== 0 || outChannels % groups !== 0)

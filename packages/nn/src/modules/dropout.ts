@@ -1,4 +1,5 @@
 /** Dropout layers: active in training mode only. */
+import { withDefaults } from '@proj/kernel';
 import type { Tensor } from '@proj/tensor';
 import * as F from '../functional/dropout.ts';
 import type { InplaceOptions } from '../functional/support.ts';
@@ -13,12 +14,17 @@ class DropoutBase extends Module {
   constructor(
     run: (input: Tensor, options: F.DropoutOptions) => Tensor,
     p: ProbabilityArgument,
-    { inplace = false }: InplaceOptions,
+    options: InplaceOptions,
   ) {
     super();
+    const given = withDefaults(
+      new.target.name,
+      { p: 0.5, inplace: false },
+      typeof p === 'number' ? { ...options, p } : { ...options, ...p },
+    );
     this.run = run;
-    this.p = typeof p === 'number' ? p : (p.p ?? 0.5);
-    this.inplace = typeof p === 'number' ? inplace : (p.inplace ?? inplace);
+    this.p = given.p;
+    this.inplace = given.inplace;
     F.checkProbability(this.p, this.constructor.name);
   }
   override forward(input: Tensor): Tensor {

@@ -1,5 +1,5 @@
 /** Tables of vectors. */
-import { ProjError } from '@proj/kernel';
+import { ProjError, withDefaults } from '@proj/kernel';
 import { noGrad } from '@proj/autograd';
 import { type Tensor, zeros } from '@proj/tensor';
 import { embedding, embeddingBag, type EmbeddingBagOptions, type EmbeddingOptions } from '../functional/embedding.ts';
@@ -7,7 +7,7 @@ import { normal_ } from '../init.ts';
 import { Module } from '../module.ts';
 import { Parameter } from '../parameter.ts';
 import { joined, settings } from '../printing.ts';
-import type { FactoryOptions } from './linear.ts';
+import { FACTORY, type FactoryOptions } from './linear.ts';
 
 /** Rows from the standard normal distribution, zeros at `paddingIdx`. */
 function table(
@@ -49,20 +49,21 @@ export class Embedding extends Module {
   readonly options: EmbeddingOptions;
   weight: Parameter;
 
-  constructor(
-    numEmbeddings: number,
-    embeddingDim: number,
-    {
-      paddingIdx = null,
-      maxNorm = null,
-      normType = 2,
-      scaleGradByFreq = false,
-      sparse = false,
-      _weight = null,
-      ...factory
-    }: EmbeddingModuleOptions = {},
-  ) {
+  constructor(numEmbeddings: number, embeddingDim: number, options: EmbeddingModuleOptions = {}) {
     super();
+    const { paddingIdx, maxNorm, normType, scaleGradByFreq, sparse, _weight, ...factory } = withDefaults(
+      'Embedding',
+      {
+        paddingIdx: null,
+        maxNorm: null,
+        normType: 2,
+        scaleGradByFreq: false,
+        sparse: false,
+        _weight: null,
+        ...FACTORY,
+      },
+      options,
+    );
     this.numEmbeddings = numEmbeddings;
     this.embeddingDim = embeddingDim;
     this.paddingIdx = paddingRow(paddingIdx, numEmbeddings);
@@ -70,11 +71,9 @@ export class Embedding extends Module {
     this.weight = table(numEmbeddings, embeddingDim, this.paddingIdx, _weight, factory);
   }
   /** A layer with the given table, frozen unless `freeze` is false. */
-  static fromPretrained(
-    embeddings: Tensor,
-    { freeze = true, ...options }: EmbeddingOptions & { readonly freeze?: boolean } = {},
-  ): Embedding {
-    const layer = new Embedding(embeddings.shape[0], embeddings.shape[1], { ...options, _weight: embeddings });
+  static fromPretrained(embeddings: Tensor, options: EmbeddingOptions & { readonly freeze?: boolean } = {}): Embedding {
+    const { freeze = true, ...rest } = options;
+    const layer = new Embedding(embeddings.shape[0], embeddings.shape[1], { ...rest, _weight: embeddings });
     layer.weight.requiresGrad_(!freeze);
     return layer;
   }
@@ -97,22 +96,24 @@ export class EmbeddingBag extends Module {
   readonly options: EmbeddingBagOptions;
   weight: Parameter;
 
-  constructor(
-    numEmbeddings: number,
-    embeddingDim: number,
-    {
-      maxNorm = null,
-      normType = 2,
-      scaleGradByFreq = false,
-      mode = 'mean',
-      sparse = false,
-      _weight = null,
-      includeLastOffset = false,
-      paddingIdx = null,
-      ...factory
-    }: EmbeddingBagModuleOptions = {},
-  ) {
+  constructor(numEmbeddings: number, embeddingDim: number, options: EmbeddingBagModuleOptions = {}) {
     super();
+    const { maxNorm, normType, scaleGradByFreq, mode, sparse, _weight, includeLastOffset, paddingIdx, ...factory } =
+      withDefaults(
+        'EmbeddingBag',
+        {
+          maxNorm: null,
+          normType: 2,
+          scaleGradByFreq: false,
+          mode: 'mean',
+          sparse: false,
+          _weight: null,
+          includeLastOffset: false,
+          paddingIdx: null,
+          ...FACTORY,
+        },
+        options,
+      );
     const padding = paddingRow(paddingIdx, numEmbeddings);
     this.options = { maxNorm, normType, scaleGradByFreq, mode, sparse, includeLastOffset, paddingIdx: padding };
     this.weight = table(numEmbeddings, embeddingDim, padding, _weight, factory);

@@ -1,5 +1,5 @@
 /** Linear layers and changes of shape. */
-import type { DType } from '@proj/kernel';
+import { type Defaults, type DType, withDefaults } from '@proj/kernel';
 import { zeros, type Tensor } from '@proj/tensor';
 import { bilinear, linear } from '../functional/linear.ts';
 import { uniform_ } from '../init.ts';
@@ -13,12 +13,12 @@ export interface FactoryOptions {
   readonly device?: string | null;
 }
 
+/** Where parameters are made unless it is said. */
+export const FACTORY: Defaults<FactoryOptions> = { dtype: null, device: null };
+
 /** A parameter uniform in (-bound, bound). */
-export const uniformParameter = (
-  shape: readonly number[],
-  bound: number,
-  { dtype = null, device = null }: FactoryOptions = {},
-): Parameter => {
+export const uniformParameter = (shape: readonly number[], bound: number, options: FactoryOptions = {}): Parameter => {
+  const { dtype, device } = withDefaults('uniformParameter', { dtype: null, device: null }, options);
   const parameter = new Parameter(zeros([...shape], { dtype, device }));
   uniform_(parameter, -bound, bound);
   return parameter;
@@ -34,8 +34,9 @@ export class Linear extends Module {
   weight: Parameter;
   bias: Parameter | null;
 
-  constructor(inFeatures: number, outFeatures: number, { bias = true, ...factory }: LinearOptions = {}) {
+  constructor(inFeatures: number, outFeatures: number, options: LinearOptions = {}) {
     super();
+    const { bias, ...factory } = withDefaults('Linear', { bias: true, ...FACTORY }, options);
     this.inFeatures = inFeatures;
     this.outFeatures = outFeatures;
     const bound = inFeatures > 0 ? 1 / Math.sqrt(inFeatures) : 0;
@@ -56,13 +57,9 @@ export class Bilinear extends Module {
   weight: Parameter;
   bias: Parameter | null;
 
-  constructor(
-    in1Features: number,
-    in2Features: number,
-    outFeatures: number,
-    { bias = true, ...factory }: LinearOptions = {},
-  ) {
+  constructor(in1Features: number, in2Features: number, outFeatures: number, options: LinearOptions = {}) {
     super();
+    const { bias, ...factory } = withDefaults('Bilinear', { bias: true, ...FACTORY }, options);
     const bound = 1 / Math.sqrt(in1Features);
     this.weight = uniformParameter([outFeatures, in1Features, in2Features], bound, factory);
     this.bias = bias ? uniformParameter([outFeatures], bound, factory) : null;
@@ -94,8 +91,9 @@ export class Flatten extends Module {
   readonly startDim: number;
   readonly endDim: number;
 
-  constructor({ startDim = 1, endDim = -1 }: FlattenOptions = {}) {
+  constructor(options: FlattenOptions = {}) {
     super();
+    const { startDim, endDim } = withDefaults('Flatten', { startDim: 1, endDim: -1 }, options);
     this.startDim = startDim;
     this.endDim = endDim;
   }

@@ -1,5 +1,5 @@
 /** Normalisation layers. */
-import { ProjError } from '@proj/kernel';
+import { ProjError, withDefaults } from '@proj/kernel';
 import { noGrad } from '@proj/autograd';
 import { fromArray, ones, type Tensor, zeros } from '@proj/tensor';
 import {
@@ -13,7 +13,7 @@ import {
 import { Module } from '../module.ts';
 import { Parameter } from '../parameter.ts';
 import { joined, python, settings } from '../printing.ts';
-import type { FactoryOptions } from './linear.ts';
+import { FACTORY, type FactoryOptions } from './linear.ts';
 
 const onesParameter = (shape: readonly number[], { dtype = null, device = null }: FactoryOptions): Parameter =>
   new Parameter(ones([...shape], { dtype, device }));
@@ -31,11 +31,13 @@ export class LayerNorm extends Module {
   weight: Parameter | null;
   bias: Parameter | null;
 
-  constructor(
-    normalizedShape: number | readonly number[],
-    { eps = 1e-5, elementwiseAffine = true, ...factory }: LayerNormOptions = {},
-  ) {
+  constructor(normalizedShape: number | readonly number[], options: LayerNormOptions = {}) {
     super();
+    const { eps, elementwiseAffine, ...factory } = withDefaults(
+      'LayerNorm',
+      { eps: 1e-5, elementwiseAffine: true, ...FACTORY },
+      options,
+    );
     this.normalizedShape = typeof normalizedShape === 'number' ? [normalizedShape] : [...normalizedShape];
     this.eps = eps;
     this.weight = elementwiseAffine ? onesParameter(this.normalizedShape, factory) : null;
@@ -61,12 +63,9 @@ export class GroupNorm extends Module {
   weight: Parameter | null;
   bias: Parameter | null;
 
-  constructor(
-    numGroups: number,
-    numChannels: number,
-    { eps = 1e-5, affine = true, ...factory }: GroupNormOptions = {},
-  ) {
+  constructor(numGroups: number, numChannels: number, options: GroupNormOptions = {}) {
     super();
+    const { eps, affine, ...factory } = withDefaults('GroupNorm', { eps: 1e-5, affine: true, ...FACTORY }, options);
     if (numChannels % numGroups !== 0)
       throw new ProjError('invalid-argument', `${numChannels} channels do not divide into ${numGroups} groups`, {
         op: 'GroupNorm',
@@ -153,11 +152,12 @@ function checkRank(input: Tensor, ranks: readonly number[], module: Module): voi
 
 class BatchNorm extends ChannelNorm {
   readonly ranks: readonly number[];
-  constructor(
-    ranks: readonly number[],
-    numFeatures: number,
-    { eps = 1e-5, momentum = 0.1, affine = true, trackRunningStats = true, ...factory }: BatchNormModuleOptions,
-  ) {
+  constructor(ranks: readonly number[], numFeatures: number, options: BatchNormModuleOptions) {
+    const { eps, momentum, affine, trackRunningStats, ...factory } = withDefaults(
+      new.target.name,
+      { eps: 1e-5, momentum: 0.1, affine: true, trackRunningStats: true, ...FACTORY },
+      options,
+    );
     super(numFeatures, eps, momentum, affine, trackRunningStats, factory);
     this.ranks = ranks;
   }
@@ -199,11 +199,12 @@ export class BatchNorm3d extends BatchNorm {
 
 class InstanceNorm extends ChannelNorm {
   readonly rank: number;
-  constructor(
-    rank: number,
-    numFeatures: number,
-    { eps = 1e-5, momentum = 0.1, affine = false, trackRunningStats = false, ...factory }: BatchNormModuleOptions,
-  ) {
+  constructor(rank: number, numFeatures: number, options: BatchNormModuleOptions) {
+    const { eps, momentum, affine, trackRunningStats, ...factory } = withDefaults(
+      new.target.name,
+      { eps: 1e-5, momentum: 0.1, affine: false, trackRunningStats: false, ...FACTORY },
+      options,
+    );
     super(numFeatures, eps, momentum, affine, trackRunningStats, factory);
     this.rank = rank;
   }
@@ -240,8 +241,9 @@ export class InstanceNorm3d extends InstanceNorm {
 export class LocalResponseNorm extends Module {
   readonly size: number;
   readonly options: LocalResponseNormOptions;
-  constructor(size: number, { alpha = 1e-4, beta = 0.75, k = 1 }: LocalResponseNormOptions = {}) {
+  constructor(size: number, options: LocalResponseNormOptions = {}) {
     super();
+    const { alpha, beta, k } = withDefaults('LocalResponseNorm', { alpha: 1e-4, beta: 0.75, k: 1 }, options);
     this.size = size;
     this.options = { alpha, beta, k };
   }
@@ -255,8 +257,8 @@ export class LocalResponseNorm extends Module {
 
 /** As {@link LocalResponseNorm}, for [N, C, H, W]. */
 export class CrossMapLRN2d extends LocalResponseNorm {
-  constructor(size: number, { alpha = 1e-4, beta = 0.75, k = 1 }: LocalResponseNormOptions = {}) {
-    super(size, { alpha, beta, k });
+  constructor(size: number, options: LocalResponseNormOptions = {}) {
+    super(size, withDefaults('CrossMapLRN2d', { alpha: 1e-4, beta: 0.75, k: 1 }, options));
   }
 }
 /** Batch normalisation over all processes; with one process, that of the batch. */

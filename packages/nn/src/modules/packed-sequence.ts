@@ -1,5 +1,5 @@
 /** Sequences of unequal length without padding, as torch.nn.utils.rnn. */
-import { ProjError } from '@proj/kernel';
+import { ProjError, withDefaults } from '@proj/kernel';
 import { cat, fromArray, stack, Tensor, zeros } from '@proj/tensor';
 import { pad } from '../functional/padding.ts';
 
@@ -42,8 +42,13 @@ export interface PackOptions extends BatchFirstOptions {
 export function packPaddedSequence(
   input: Tensor,
   lengths: Tensor | readonly number[],
-  { batchFirst = false, enforceSorted = true }: PackOptions = {},
+  options: PackOptions = {},
 ): PackedSequence {
+  const { batchFirst, enforceSorted } = withDefaults(
+    'packPaddedSequence',
+    { batchFirst: false, enforceSorted: true },
+    options,
+  );
   const sizes = numbers(lengths);
   let x = batchFirst ? input.transpose(0, 1) : input;
   if (sizes.length !== x.shape[1])
@@ -85,10 +90,12 @@ export interface PadPackedOptions extends BatchFirstOptions {
   readonly totalLength?: number | null;
 }
 /** The padded sequences [T, N, ...] and their lengths. */
-export function padPackedSequence(
-  sequence: PackedSequence,
-  { batchFirst = false, paddingValue = 0, totalLength = null }: PadPackedOptions = {},
-): [Tensor, Tensor] {
+export function padPackedSequence(sequence: PackedSequence, options: PadPackedOptions = {}): [Tensor, Tensor] {
+  const { batchFirst, paddingValue, totalLength } = withDefaults(
+    'padPackedSequence',
+    { batchFirst: false, paddingValue: 0, totalLength: null },
+    options,
+  );
   const sizes = sequence.batchSizes.toFlatArray();
   const steps = totalLength ?? sizes.length;
   if (steps < sizes.length)
@@ -117,10 +124,8 @@ export function padPackedSequence(
 }
 
 /** Sequences [Tᵢ, ...] as one padded tensor [T, N, ...]. */
-export function padSequence(
-  sequences: readonly Tensor[],
-  { batchFirst = false, paddingValue = 0 }: Omit<PadPackedOptions, 'totalLength'> = {},
-): Tensor {
+export function padSequence(sequences: readonly Tensor[], options: Omit<PadPackedOptions, 'totalLength'> = {}): Tensor {
+  const { batchFirst, paddingValue } = withDefaults('padSequence', { batchFirst: false, paddingValue: 0 }, options);
   const longest = Math.max(...sequences.map((one) => one.shape[0]));
   const padded = sequences.map((one) =>
     pad(one, [...one.shape.slice(1).flatMap(() => [0, 0]), 0, longest - one.shape[0]], { value: paddingValue }),
@@ -131,16 +136,18 @@ export function padSequence(
 export function unpadSequence(
   paddedSequences: Tensor,
   lengths: Tensor | readonly number[],
-  { batchFirst = false }: BatchFirstOptions = {},
+  options: BatchFirstOptions = {},
 ): Tensor[] {
+  const { batchFirst } = withDefaults('unpadSequence', { batchFirst: false }, options);
   const x = batchFirst ? paddedSequences : paddedSequences.transpose(0, 1);
   return numbers(lengths).map((length, i) => x.select(0, i).narrow(0, 0, length));
 }
 /** Packs sequences [Tᵢ, ...]. */
 export function packSequence(
   sequences: readonly Tensor[],
-  { enforceSorted = true }: Omit<PackOptions, 'batchFirst'> = {},
+  options: Omit<PackOptions, 'batchFirst'> = {},
 ): PackedSequence {
+  const { enforceSorted } = withDefaults('packSequence', { enforceSorted: true }, options);
   return packPaddedSequence(
     padSequence(sequences),
     sequences.map((one) => one.shape[0]),

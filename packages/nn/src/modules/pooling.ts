@@ -1,7 +1,9 @@
 /** Pooling layers. */
+import { checkOptions, type Defaults, withDefaults } from '@proj/kernel';
 import type { Tensor } from '@proj/tensor';
 import * as F from '../functional/pooling.ts';
 import {
+  FRACTIONAL_POOL,
   fractionalMaxPool2d,
   fractionalMaxPool3d,
   type FractionalPoolOptions,
@@ -17,11 +19,15 @@ type Size = number | readonly number[];
 type StrideArgument<Options> = Size | null | (Options & { readonly stride?: Size | null });
 
 function strideAndOptions<Options extends object>(
+  op: string,
   stride: StrideArgument<Options>,
   options: Options,
+  known: Defaults<Options>,
 ): { stride: Size | null; options: Options } {
+  checkOptions(op, known, options);
   if (typeof stride !== 'object' || stride === null || Array.isArray(stride))
     return { stride: stride as Size | null, options };
+  checkOptions(op, { ...known, stride: null }, stride);
   const { stride: given = null, ...rest } = stride as Options & { readonly stride?: Size | null };
   return { stride: given, options: { ...rest, ...options } as Options };
 }
@@ -37,9 +43,10 @@ class Pool<Options extends object> extends Module {
     kernelSize: Size,
     stride: StrideArgument<Options>,
     options: Options,
+    known: Defaults<Options>,
   ) {
     super();
-    const given = strideAndOptions(stride, options);
+    const given = strideAndOptions(new.target.name, stride, options, known);
     this.run = run;
     this.kernelSize = kernelSize;
     this.stride = given.stride;
@@ -56,37 +63,37 @@ class Pool<Options extends object> extends Module {
 /** The largest element of each window of [N, C, L]. */
 export class MaxPool1d extends Pool<F.MaxPoolOptions> {
   constructor(kernelSize: Size, stride: StrideArgument<F.MaxPoolOptions> = null, options: F.MaxPoolOptions = {}) {
-    super(F.maxPool1d, kernelSize, stride, options);
+    super(F.maxPool1d, kernelSize, stride, options, F.MAX_POOL);
   }
 }
 /** The largest element of each window of [N, C, H, W]. */
 export class MaxPool2d extends Pool<F.MaxPoolOptions> {
   constructor(kernelSize: Size, stride: StrideArgument<F.MaxPoolOptions> = null, options: F.MaxPoolOptions = {}) {
-    super(F.maxPool2d, kernelSize, stride, options);
+    super(F.maxPool2d, kernelSize, stride, options, F.MAX_POOL);
   }
 }
 /** The largest element of each window of [N, C, D, H, W]. */
 export class MaxPool3d extends Pool<F.MaxPoolOptions> {
   constructor(kernelSize: Size, stride: StrideArgument<F.MaxPoolOptions> = null, options: F.MaxPoolOptions = {}) {
-    super(F.maxPool3d, kernelSize, stride, options);
+    super(F.maxPool3d, kernelSize, stride, options, F.MAX_POOL);
   }
 }
 /** The average of each window of [N, C, L]. */
 export class AvgPool1d extends Pool<F.AvgPoolOptions> {
   constructor(kernelSize: Size, stride: StrideArgument<F.AvgPoolOptions> = null, options: F.AvgPoolOptions = {}) {
-    super(F.avgPool1d, kernelSize, stride, options);
+    super(F.avgPool1d, kernelSize, stride, options, F.AVG_POOL);
   }
 }
 /** The average of each window of [N, C, H, W]. */
 export class AvgPool2d extends Pool<F.AvgPoolOptions> {
   constructor(kernelSize: Size, stride: StrideArgument<F.AvgPoolOptions> = null, options: F.AvgPoolOptions = {}) {
-    super(F.avgPool2d, kernelSize, stride, options);
+    super(F.avgPool2d, kernelSize, stride, options, F.AVG_POOL);
   }
 }
 /** The average of each window of [N, C, D, H, W]. */
 export class AvgPool3d extends Pool<F.AvgPoolOptions> {
   constructor(kernelSize: Size, stride: StrideArgument<F.AvgPoolOptions> = null, options: F.AvgPoolOptions = {}) {
-    super(F.avgPool3d, kernelSize, stride, options);
+    super(F.avgPool3d, kernelSize, stride, options, F.AVG_POOL);
   }
 }
 /** (Σ xᵖ)^(1/p) over windows of [N, C, L]. */
@@ -97,7 +104,13 @@ export class LPPool1d extends Pool<F.LpPoolOptions> {
     stride: StrideArgument<F.LpPoolOptions> = null,
     options: F.LpPoolOptions = {},
   ) {
-    super((input, kernel, step, rest) => F.lpPool1d(input, normType, kernel, step, rest), kernelSize, stride, options);
+    super(
+      (input, kernel, step, rest) => F.lpPool1d(input, normType, kernel, step, rest),
+      kernelSize,
+      stride,
+      options,
+      F.LP_POOL,
+    );
   }
 }
 /** (Σ xᵖ)^(1/p) over windows of [N, C, H, W]. */
@@ -108,7 +121,13 @@ export class LPPool2d extends Pool<F.LpPoolOptions> {
     stride: StrideArgument<F.LpPoolOptions> = null,
     options: F.LpPoolOptions = {},
   ) {
-    super((input, kernel, step, rest) => F.lpPool2d(input, normType, kernel, step, rest), kernelSize, stride, options);
+    super(
+      (input, kernel, step, rest) => F.lpPool2d(input, normType, kernel, step, rest),
+      kernelSize,
+      stride,
+      options,
+      F.LP_POOL,
+    );
   }
 }
 
@@ -148,20 +167,23 @@ export class AdaptiveAvgPool3d extends AdaptivePool {
 }
 /** Maxima so that the output has the given size. */
 export class AdaptiveMaxPool1d extends AdaptivePool {
-  constructor(outputSize: OutputSize, { returnIndices = false }: F.ReturnIndicesOptions = {}) {
-    super((input, size) => F.adaptiveMaxPool1d(input, size, { returnIndices }) as Tensor, outputSize);
+  constructor(outputSize: OutputSize, options: F.ReturnIndicesOptions = {}) {
+    const checked = withDefaults('AdaptiveMaxPool1d', { returnIndices: false }, options);
+    super((input, size) => F.adaptiveMaxPool1d(input, size, checked) as Tensor, outputSize);
   }
 }
 /** Maxima so that the output has the given size. */
 export class AdaptiveMaxPool2d extends AdaptivePool {
-  constructor(outputSize: OutputSize, { returnIndices = false }: F.ReturnIndicesOptions = {}) {
-    super((input, size) => F.adaptiveMaxPool2d(input, size, { returnIndices }) as Tensor, outputSize);
+  constructor(outputSize: OutputSize, options: F.ReturnIndicesOptions = {}) {
+    const checked = withDefaults('AdaptiveMaxPool2d', { returnIndices: false }, options);
+    super((input, size) => F.adaptiveMaxPool2d(input, size, checked) as Tensor, outputSize);
   }
 }
 /** Maxima so that the output has the given size. */
 export class AdaptiveMaxPool3d extends AdaptivePool {
-  constructor(outputSize: OutputSize, { returnIndices = false }: F.ReturnIndicesOptions = {}) {
-    super((input, size) => F.adaptiveMaxPool3d(input, size, { returnIndices }) as Tensor, outputSize);
+  constructor(outputSize: OutputSize, options: F.ReturnIndicesOptions = {}) {
+    const checked = withDefaults('AdaptiveMaxPool3d', { returnIndices: false }, options);
+    super((input, size) => F.adaptiveMaxPool3d(input, size, checked) as Tensor, outputSize);
   }
 }
 
@@ -177,7 +199,7 @@ class Unpool extends Module {
     options: UnpoolOptions,
   ) {
     super();
-    const given = strideAndOptions(stride, options);
+    const given = strideAndOptions(new.target.name, stride, options, { padding: 0 });
     this.run = run;
     this.kernelSize = kernelSize;
     this.stride = given.stride;
@@ -226,19 +248,13 @@ class FractionalPool extends Module {
 }
 /** Maxima over windows at random places of [N, C, H, W] (Graham 2014), for an output of `outputSize`, or `outputRatio` of the input. */
 export class FractionalMaxPool2d extends FractionalPool {
-  constructor(
-    kernelSize: Size,
-    { outputSize = null, outputRatio = null, returnIndices = false, randomSamples = null }: FractionalPoolOptions = {},
-  ) {
-    super(fractionalMaxPool2d, kernelSize, { outputSize, outputRatio, returnIndices, randomSamples });
+  constructor(kernelSize: Size, options: FractionalPoolOptions = {}) {
+    super(fractionalMaxPool2d, kernelSize, withDefaults('FractionalMaxPool2d', FRACTIONAL_POOL, options));
   }
 }
 /** As {@link FractionalMaxPool2d}, of [N, C, D, H, W]. */
 export class FractionalMaxPool3d extends FractionalPool {
-  constructor(
-    kernelSize: Size,
-    { outputSize = null, outputRatio = null, returnIndices = false, randomSamples = null }: FractionalPoolOptions = {},
-  ) {
-    super(fractionalMaxPool3d, kernelSize, { outputSize, outputRatio, returnIndices, randomSamples });
+  constructor(kernelSize: Size, options: FractionalPoolOptions = {}) {
+    super(fractionalMaxPool3d, kernelSize, withDefaults('FractionalMaxPool3d', FRACTIONAL_POOL, options));
   }
 }

@@ -2,14 +2,14 @@
  * Recurrent layers. The inputs of all time steps are projected by one product; the loop over time then adds the recurrent product and applies the
  * gates. Steps are rows of one matrix [sum of batch sizes, features], so that packed sequences are the general case.
  */
-import { ProjError } from '@proj/kernel';
+import { ProjError, withDefaults } from '@proj/kernel';
 import { cat, matmul, stack, type Tensor, zeros } from '@proj/tensor';
 import { dropout } from '../functional/dropout.ts';
 import { linear } from '../functional/linear.ts';
 import { Module } from '../module.ts';
 import type { Parameter } from '../parameter.ts';
 import { joined, settings, unless } from '../printing.ts';
-import { type FactoryOptions, uniformParameter } from './linear.ts';
+import { FACTORY, type FactoryOptions, uniformParameter } from './linear.ts';
 import { PackedSequence } from './packed-sequence.ts';
 
 type Mode = 'RNN_TANH' | 'RNN_RELU' | 'LSTM' | 'GRU';
@@ -164,17 +164,22 @@ export class RNNBase extends Module {
     mode: Mode,
     inputSize: number,
     hiddenSize: number,
-    {
-      numLayers = 1,
-      bias = true,
-      batchFirst = false,
-      dropout: probability = 0,
-      bidirectional = false,
-      projSize = 0,
-      ...factory
-    }: RecurrentOptions & { readonly projSize?: number } = {},
+    options: RecurrentOptions & { readonly projSize?: number } = {},
   ) {
     super();
+    const {
+      numLayers,
+      bias,
+      batchFirst,
+      dropout: probability,
+      bidirectional,
+      projSize,
+      ...factory
+    } = withDefaults(
+      new.target.name,
+      { numLayers: 1, bias: true, batchFirst: false, dropout: 0, bidirectional: false, projSize: 0, ...FACTORY },
+      options,
+    );
     if (!(probability >= 0 && probability <= 1))
       throw new ProjError('invalid-argument', `dropout ${probability} is not between 0 and 1`, { op: mode });
     for (const [name, value] of Object.entries({ inputSize, hiddenSize, numLayers }))
@@ -327,8 +332,9 @@ export interface RNNOptions extends RecurrentOptions {
  * [T, N, hiddenSize · directions] and final hidden states [layers · directions, N, hiddenSize].
  */
 export class RNN extends RNNBase {
-  constructor(inputSize: number, hiddenSize: number, { nonlinearity = 'tanh', ...options }: RNNOptions = {}) {
-    super(nonlinearity === 'relu' ? 'RNN_RELU' : 'RNN_TANH', inputSize, hiddenSize, options);
+  constructor(inputSize: number, hiddenSize: number, options: RNNOptions = {}) {
+    const { nonlinearity = 'tanh', ...rest } = options;
+    super(nonlinearity === 'relu' ? 'RNN_RELU' : 'RNN_TANH', inputSize, hiddenSize, rest);
   }
   override forward(input: PackedSequence, hx?: Tensor | null): [PackedSequence, Tensor];
   override forward(input: Tensor, hx?: Tensor | null): [Tensor, Tensor];
@@ -385,8 +391,9 @@ class RNNCellBase extends Module {
   biasIh: Parameter | null;
   biasHh: Parameter | null;
 
-  constructor(mode: Mode, inputSize: number, hiddenSize: number, { bias = true, ...factory }: CellOptions) {
+  constructor(mode: Mode, inputSize: number, hiddenSize: number, options: CellOptions) {
     super();
+    const { bias, ...factory } = withDefaults(new.target.name, { bias: true, ...FACTORY }, options);
     const bound = hiddenSize > 0 ? 1 / Math.sqrt(hiddenSize) : 0;
     const gates = GATES[mode] * hiddenSize;
     this.mode = mode;
@@ -430,9 +437,10 @@ export class RNNCell extends RNNCellBase {
   constructor(
     inputSize: number,
     hiddenSize: number,
-    { nonlinearity = 'tanh', ...options }: CellOptions & { readonly nonlinearity?: 'tanh' | 'relu' } = {},
+    options: CellOptions & { readonly nonlinearity?: 'tanh' | 'relu' } = {},
   ) {
-    super(nonlinearity === 'relu' ? 'RNN_RELU' : 'RNN_TANH', inputSize, hiddenSize, options);
+    const { nonlinearity = 'tanh', ...rest } = options;
+    super(nonlinearity === 'relu' ? 'RNN_RELU' : 'RNN_TANH', inputSize, hiddenSize, rest);
   }
   override forward(input: Tensor, hx: Tensor | null = null): Tensor {
     return this.step(input, hx === null ? null : [hx])[0];

@@ -1,5 +1,5 @@
 /** Layers that pad, rearrange, resample and compare. */
-import { ProjError } from '@proj/kernel';
+import { ProjError, withDefaults } from '@proj/kernel';
 import type { Tensor } from '@proj/tensor';
 import { cosineSimilarity, pairwiseDistance, type PairwiseDistanceOptions } from '../functional/distances.ts';
 import { pad, type PaddingMode } from '../functional/padding.ts';
@@ -103,15 +103,13 @@ export class ReplicationPad3d extends Padding {
 /** Resizes spatial dimensions. */
 export class Upsample extends Module {
   readonly options: InterpolateOptions;
-  constructor({
-    size = null,
-    scaleFactor = null,
-    mode = 'nearest',
-    alignCorners = null,
-    recomputeScaleFactor = null,
-  }: InterpolateOptions = {}) {
+  constructor(options: Omit<InterpolateOptions, 'antialias'> = {}) {
     super();
-    this.options = { size, scaleFactor, mode, alignCorners, recomputeScaleFactor };
+    this.options = withDefaults(
+      'Upsample',
+      { size: null, scaleFactor: null, mode: 'nearest', alignCorners: null, recomputeScaleFactor: null },
+      options,
+    );
   }
   override forward(input: Tensor): Tensor {
     return interpolate(input, this.options);
@@ -126,16 +124,18 @@ const upsampling = (
   alignCorners: boolean | null,
   size: Size | null,
   scaleFactor: Size | null,
-): InterpolateOptions => ({ mode, alignCorners, size, scaleFactor });
+): Omit<InterpolateOptions, 'antialias'> => ({ mode, alignCorners, size, scaleFactor });
 /** Resizes [N, C, H, W] to `size` or by `scaleFactor`; each element is the nearest of the input. */
 export class UpsamplingNearest2d extends Upsample {
-  constructor({ size = null, scaleFactor = null }: InterpolateOptions = {}) {
+  constructor(options: Pick<InterpolateOptions, 'size' | 'scaleFactor'> = {}) {
+    const { size, scaleFactor } = withDefaults('UpsamplingNearest2d', { size: null, scaleFactor: null }, options);
     super(upsampling('nearest', null, size, scaleFactor));
   }
 }
 /** Resizes [N, C, H, W] to `size` or by `scaleFactor`, linearly between elements; corners stay corners. */
 export class UpsamplingBilinear2d extends Upsample {
-  constructor({ size = null, scaleFactor = null }: InterpolateOptions = {}) {
+  constructor(options: Pick<InterpolateOptions, 'size' | 'scaleFactor'> = {}) {
+    const { size, scaleFactor } = withDefaults('UpsamplingBilinear2d', { size: null, scaleFactor: null }, options);
     super(upsampling('bilinear', true, size, scaleFactor));
   }
 }
@@ -176,8 +176,9 @@ export class ChannelShuffle extends Module {
 export class Unfold extends Module {
   readonly kernelSize: Size;
   readonly options: UnfoldOptions;
-  constructor(kernelSize: Size, { dilation = 1, padding = 0, stride = 1 }: UnfoldOptions = {}) {
+  constructor(kernelSize: Size, options: UnfoldOptions = {}) {
     super();
+    const { dilation, padding, stride } = withDefaults('Unfold', { dilation: 1, padding: 0, stride: 1 }, options);
     this.kernelSize = kernelSize;
     this.options = { dilation, padding, stride };
   }
@@ -190,8 +191,9 @@ export class Fold extends Module {
   readonly outputSize: Size;
   readonly kernelSize: Size;
   readonly options: UnfoldOptions;
-  constructor(outputSize: Size, kernelSize: Size, { dilation = 1, padding = 0, stride = 1 }: UnfoldOptions = {}) {
+  constructor(outputSize: Size, kernelSize: Size, options: UnfoldOptions = {}) {
     super();
+    const { dilation, padding, stride } = withDefaults('Fold', { dilation: 1, padding: 0, stride: 1 }, options);
     this.outputSize = outputSize;
     this.kernelSize = kernelSize;
     this.options = { dilation, padding, stride };
@@ -204,8 +206,9 @@ export class Fold extends Module {
 export class CosineSimilarity extends Module {
   readonly dim: number;
   readonly eps: number;
-  constructor({ dim = 1, eps = 1e-8 }: { readonly dim?: number; readonly eps?: number } = {}) {
+  constructor(options: { readonly dim?: number; readonly eps?: number } = {}) {
     super();
+    const { dim, eps } = withDefaults('CosineSimilarity', { dim: 1, eps: 1e-8 }, options);
     this.dim = dim;
     this.eps = eps;
   }
@@ -216,8 +219,9 @@ export class CosineSimilarity extends Module {
 /** The p-norm of x1 - x2 + eps over the last dimension. */
 export class PairwiseDistance extends Module {
   readonly options: PairwiseDistanceOptions;
-  constructor({ p = 2, eps = 1e-6, keepdim = false }: PairwiseDistanceOptions = {}) {
+  constructor(options: PairwiseDistanceOptions = {}) {
     super();
+    const { p, eps, keepdim } = withDefaults('PairwiseDistance', { p: 2, eps: 1e-6, keepdim: false }, options);
     this.options = { p, eps, keepdim };
   }
   override forward(x1: Tensor, x2: Tensor): Tensor {

@@ -46,7 +46,7 @@ type AdamaxNumbers = Moments & Record<'stepSize', number>;
 /** Adam with the infinity norm: `u ← max(β₂u, |g| + eps)`, `p ← p - lr/(1-β₁ᵗ) · m/u`. */
 export class Adamax extends AdamVariant<AdamVariantOptions, AdamaxNumbers> {
   constructor(params: Params<AdamVariantOptions>, options: Partial<AdamVariantOptions> = {}) {
-    super(params, { lr: 0.002, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0, maximize: false, ...options });
+    super(params, { lr: 0.002, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0, maximize: false }, options);
   }
   protected override initialState(param: Tensor): Record<string, Tensor> {
     return { expAvg: zerosLike(param), expInf: zerosLike(param) };
@@ -75,15 +75,18 @@ type NAdamNumbers = Moments & Record<'correction2' | 'gradientRate' | 'momentRat
 /** Adam with Nesterov momentum and a momentum schedule `μₜ = β₁(1 - ½·0.96^(t·momentumDecay))`. */
 export class NAdam extends AdamVariant<NAdamOptions, NAdamNumbers> {
   constructor(params: Params<NAdamOptions>, options: Partial<NAdamOptions> = {}) {
-    super(params, {
-      lr: 0.002,
-      betas: [0.9, 0.999],
-      eps: 1e-8,
-      weightDecay: 0,
-      momentumDecay: 0.004,
-      maximize: false,
-      ...options,
-    });
+    super(
+      params,
+      {
+        lr: 0.002,
+        betas: [0.9, 0.999],
+        eps: 1e-8,
+        weightDecay: 0,
+        momentumDecay: 0.004,
+        maximize: false,
+      },
+      options,
+    );
   }
   protected override initialNumbers(): Record<string, number> {
     return { muProduct: 1 };
@@ -117,7 +120,7 @@ type RAdamNumbers = Moments & Record<'rate' | 'rectified' | 'adaptiveRate', numb
 /** Adam that follows plain momentum until the variance of its step size is known (a simple moving average longer than 5). */
 export class RAdam extends AdamVariant<AdamVariantOptions, RAdamNumbers> {
   constructor(params: Params<AdamVariantOptions>, options: Partial<AdamVariantOptions> = {}) {
-    super(params, { lr: 0.001, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0, maximize: false, ...options });
+    super(params, { lr: 0.001, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0, maximize: false }, options);
   }
   protected numbers({ lr, betas }: ParamGroup<AdamVariantOptions>, step: number): RAdamNumbers {
     const [beta1, beta2] = betas;
@@ -154,7 +157,7 @@ type SparseAdamNumbers = Moments & Record<'stepSize', number>;
 /** Adam that touches only the rows (first dimension) in which the gradient has an element other than zero. */
 export class SparseAdam extends AdamVariant<AdamVariantOptions, SparseAdamNumbers> {
   constructor(params: Params<AdamVariantOptions>, options: Partial<AdamVariantOptions> = {}) {
-    super(params, { lr: 0.001, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0, maximize: false, ...options });
+    super(params, { lr: 0.001, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0, maximize: false }, options);
   }
   protected numbers({ lr, betas: [beta1, beta2] }: ParamGroup<AdamVariantOptions>, step: number): SparseAdamNumbers {
     return { ...momentsOf([beta1, beta2]), stepSize: (lr * Math.sqrt(1 - beta2 ** step)) / (1 - beta1 ** step) };

@@ -17,15 +17,18 @@ export interface AdagradOptions {
 /** `s ← s + g²`, `p ← p - lr/(1 + (t-1)·lrDecay) · g/(√s + eps)`. */
 export class Adagrad extends Optimizer<AdagradOptions, Record<'rate', number>> {
   constructor(params: Params<AdagradOptions>, options: Partial<AdagradOptions> = {}) {
-    super(params, {
-      lr: 0.01,
-      lrDecay: 0,
-      weightDecay: 0,
-      initialAccumulatorValue: 0,
-      eps: 1e-10,
-      maximize: false,
-      ...options,
-    });
+    super(
+      params,
+      {
+        lr: 0.01,
+        lrDecay: 0,
+        weightDecay: 0,
+        initialAccumulatorValue: 0,
+        eps: 1e-10,
+        maximize: false,
+      },
+      options,
+    );
   }
   protected check({ lr, lrDecay, weightDecay, initialAccumulatorValue, eps }: AdagradOptions): void {
     for (const [name, value] of Object.entries({ lr, lrDecay, weightDecay, initialAccumulatorValue, eps }))
@@ -63,7 +66,7 @@ export interface AdadeltaOptions {
 export class Adadelta extends Optimizer<AdadeltaOptions, Record<'lr', number>> {
   protected override readonly stepLayout = 'number';
   constructor(params: Params<AdadeltaOptions>, options: Partial<AdadeltaOptions> = {}) {
-    super(params, { lr: 1, rho: 0.9, eps: 1e-6, weightDecay: 0, maximize: false, ...options });
+    super(params, { lr: 1, rho: 0.9, eps: 1e-6, weightDecay: 0, maximize: false }, options);
   }
   protected check({ lr, rho, eps, weightDecay }: AdadeltaOptions): void {
     requireRange('Adadelta', 'rho', rho, 0, 1, true);
@@ -104,16 +107,19 @@ type RMSpropNumbers = Record<'lr' | 'momentum', number>;
 export class RMSprop extends Optimizer<RMSpropOptions, RMSpropNumbers> {
   protected override readonly stepLayout = 'number';
   constructor(params: Params<RMSpropOptions>, options: Partial<RMSpropOptions> = {}) {
-    super(params, {
-      lr: 0.01,
-      alpha: 0.99,
-      eps: 1e-8,
-      weightDecay: 0,
-      momentum: 0,
-      centered: false,
-      maximize: false,
-      ...options,
-    });
+    super(
+      params,
+      {
+        lr: 0.01,
+        alpha: 0.99,
+        eps: 1e-8,
+        weightDecay: 0,
+        momentum: 0,
+        centered: false,
+        maximize: false,
+      },
+      options,
+    );
   }
   protected check({ lr, alpha, eps, weightDecay, momentum }: RMSpropOptions): void {
     for (const [name, value] of Object.entries({ lr, alpha, eps, weightDecay, momentum }))

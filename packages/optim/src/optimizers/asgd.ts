@@ -19,7 +19,7 @@ type ASGDNumbers = Record<'keep' | 'eta' | 'mu' | 'rest', number>;
 /** `p ← (1 - λη)p - ηg`, `ax ← ax + μ(p - ax)`; then `η = lr/(1 + λ·lr·t)^α`, `μ = 1/max(1, t - t0)` for the next step. */
 export class ASGD extends Optimizer<ASGDOptions, ASGDNumbers> {
   constructor(params: Params<ASGDOptions>, options: Partial<ASGDOptions> = {}) {
-    super(params, { lr: 0.01, lambd: 1e-4, alpha: 0.75, t0: 1e6, weightDecay: 0, maximize: false, ...options });
+    super(params, { lr: 0.01, lambd: 1e-4, alpha: 0.75, t0: 1e6, weightDecay: 0, maximize: false }, options);
   }
   protected check({ lr, weightDecay }: ASGDOptions): void {
     requireRange('ASGD', 'lr', lr, 0);

@@ -69,16 +69,19 @@ export class LBFGS extends Optimizer<LBFGSOptions> {
 
   constructor(params: Params<LBFGSOptions>, options: Partial<LBFGSOptions> = {}) {
     const maxIter = options.maxIter ?? 20;
-    super(params, {
-      lr: 1,
-      maxIter,
-      toleranceGrad: 1e-7,
-      toleranceChange: 1e-9,
-      historySize: 100,
-      lineSearchFn: null,
-      ...options,
-      maxEval: options.maxEval ?? Math.floor((maxIter * 5) / 4),
-    });
+    super(
+      params,
+      {
+        lr: 1,
+        maxIter,
+        toleranceGrad: 1e-7,
+        toleranceChange: 1e-9,
+        historySize: 100,
+        lineSearchFn: null,
+        maxEval: Math.floor((maxIter * 5) / 4),
+      },
+      options,
+    );
     if (this.paramGroups.length !== 1)
       throw new ProjError('invalid-argument', 'LBFGS has one group of parameters only', { op: 'LBFGS' });
   }

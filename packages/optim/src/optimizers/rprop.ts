@@ -18,7 +18,7 @@ export interface RpropOptions {
 export class Rprop extends Optimizer<RpropOptions> {
   protected override readonly stepLayout = 'number';
   constructor(params: Params<RpropOptions>, options: Partial<RpropOptions> = {}) {
-    super(params, { lr: 0.01, etas: [0.5, 1.2], stepSizes: [1e-6, 50], maximize: false, ...options });
+    super(params, { lr: 0.01, etas: [0.5, 1.2], stepSizes: [1e-6, 50], maximize: false }, options);
   }
   protected check({ lr, etas: [minus, plus] }: RpropOptions): void {
     requireRange('Rprop', 'lr', lr, 0);

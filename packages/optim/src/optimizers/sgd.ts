@@ -33,15 +33,18 @@ export class SGD extends Optimizer<SGDOptions, SGDNumbers> {
   protected override readonly stepLayout = 'none';
 
   constructor(params: Params<SGDOptions>, options: Partial<SGDOptions> = {}) {
-    super(params, {
-      lr: Number.NaN,
-      momentum: 0,
-      dampening: 0,
-      weightDecay: 0,
-      nesterov: false,
-      maximize: false,
-      ...options,
-    });
+    super(
+      params,
+      {
+        lr: Number.NaN,
+        momentum: 0,
+        dampening: 0,
+        weightDecay: 0,
+        nesterov: false,
+        maximize: false,
+      },
+      options,
+    );
   }
 
   protected check({ lr, momentum, dampening, weightDecay, nesterov }: SGDOptions): void {

@@ -1,5 +1,5 @@
 /** Cosine annealing, without and with warm restarts (Loshchilov and Hutter 2017). */
-import { ProjError } from '@proj/kernel';
+import { ProjError, withDefaults } from '@proj/kernel';
 import { requirePositive } from '../checks.ts';
 import { LRScheduler, type ScheduledOptimizer, type SchedulerOptions } from './scheduler.ts';
 
@@ -12,8 +12,9 @@ export interface CosineOptions extends SchedulerOptions {
 export class CosineAnnealingLR extends LRScheduler {
   readonly TMax: number;
   readonly etaMin: number;
-  constructor(optimizer: ScheduledOptimizer, TMax: number, { etaMin = 0, ...options }: CosineOptions = {}) {
-    super(optimizer, options);
+  constructor(optimizer: ScheduledOptimizer, TMax: number, options: CosineOptions = {}) {
+    const { etaMin, ...rest } = withDefaults('CosineAnnealingLR', { etaMin: 0, lastEpoch: -1 }, options);
+    super(optimizer, rest);
     requirePositive('CosineAnnealingLR', 'TMax', TMax);
     this.TMax = TMax;
     this.etaMin = etaMin;
@@ -48,12 +49,13 @@ export class CosineAnnealingWarmRestarts extends LRScheduler {
   /** Length of the present period, and the place in it. */
   Ti: number;
   Tcur: number;
-  constructor(
-    optimizer: ScheduledOptimizer,
-    T0: number,
-    { TMult = 1, etaMin = 0, ...options }: WarmRestartOptions = {},
-  ) {
-    super(optimizer, options);
+  constructor(optimizer: ScheduledOptimizer, T0: number, options: WarmRestartOptions = {}) {
+    const { TMult, etaMin, ...rest } = withDefaults(
+      'CosineAnnealingWarmRestarts',
+      { TMult: 1, etaMin: 0, lastEpoch: -1 },
+      options,
+    );
+    super(optimizer, rest);
     for (const [name, value] of Object.entries({ T0, TMult }))
       if (!Number.isInteger(value) || value < 1)
         throw new ProjError('invalid-argument', `${name} is ${value}`, {
@@ -64,7 +66,7 @@ export class CosineAnnealingWarmRestarts extends LRScheduler {
     this.TMult = TMult;
     this.etaMin = etaMin;
     this.Ti = T0;
-    this.Tcur = options.lastEpoch ?? -1;
+    this.Tcur = rest.lastEpoch;
     this.start();
   }
   protected getLr(): number[] {

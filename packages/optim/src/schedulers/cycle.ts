@@ -1,5 +1,5 @@
 /** Rates that rise and fall, with momentum the other way round: CyclicLR (Smith 2017) and OneCycleLR (Smith and Topin 2019). */
-import { ProjError } from '@proj/kernel';
+import { ProjError, withDefaults } from '@proj/kernel';
 import { requirePositive, requireRange } from '../checks.ts';
 import {
   LRScheduler,
@@ -57,19 +57,34 @@ export class CyclicLR extends LRScheduler {
     maxLr: number | readonly number[],
     options: CyclicLROptions = {},
   ) {
-    const {
-      stepSizeUp = 2000,
-      stepSizeDown = null,
-      mode = 'triangular',
-      gamma = 1,
-      scaleFn = null,
-      scaleMode = 'cycle',
-      cycleMomentum = true,
-      baseMomentum = 0.8,
-      maxMomentum = 0.9,
-      lastEpoch = -1,
-    } = options;
     const op = 'CyclicLR';
+    const {
+      stepSizeUp,
+      stepSizeDown,
+      mode,
+      gamma,
+      scaleFn,
+      scaleMode,
+      cycleMomentum,
+      baseMomentum,
+      maxMomentum,
+      lastEpoch,
+    } = withDefaults(
+      op,
+      {
+        stepSizeUp: 2000,
+        stepSizeDown: null,
+        mode: 'triangular',
+        gamma: 1,
+        scaleFn: null,
+        scaleMode: 'cycle',
+        cycleMomentum: true,
+        baseMomentum: 0.8,
+        maxMomentum: 0.9,
+        lastEpoch: -1,
+      },
+      options,
+    );
     requirePositive(op, 'stepSizeUp', stepSizeUp);
     if (stepSizeDown !== null) requireRange(op, 'stepSizeDown', stepSizeDown, 0);
     const bases = perGroup(baseLr, optimizer, op, 'baseLr');
@@ -156,21 +171,38 @@ export class OneCycleLR extends LRScheduler {
   readonly phases: readonly Phase[];
 
   constructor(optimizer: ScheduledOptimizer, maxLr: number | readonly number[], options: OneCycleLROptions = {}) {
-    const {
-      totalSteps = null,
-      epochs = null,
-      stepsPerEpoch = null,
-      pctStart = 0.3,
-      annealStrategy = 'cos',
-      cycleMomentum = true,
-      baseMomentum = 0.85,
-      maxMomentum = 0.95,
-      divFactor = 25,
-      finalDivFactor = 1e4,
-      threePhase = false,
-      lastEpoch = -1,
-    } = options;
     const op = 'OneCycleLR';
+    const {
+      totalSteps,
+      epochs,
+      stepsPerEpoch,
+      pctStart,
+      annealStrategy,
+      cycleMomentum,
+      baseMomentum,
+      maxMomentum,
+      divFactor,
+      finalDivFactor,
+      threePhase,
+      lastEpoch,
+    } = withDefaults(
+      op,
+      {
+        totalSteps: null,
+        epochs: null,
+        stepsPerEpoch: null,
+        pctStart: 0.3,
+        annealStrategy: 'cos',
+        cycleMomentum: true,
+        baseMomentum: 0.85,
+        maxMomentum: 0.95,
+        divFactor: 25,
+        finalDivFactor: 1e4,
+        threePhase: false,
+        lastEpoch: -1,
+      },
+      options,
+    );
     const steps = totalSteps ?? (epochs ?? 0) * (stepsPerEpoch ?? 0);
     if (!Number.isInteger(steps) || steps <= 0)
       throw new ProjError('invalid-argument', `the number of steps is ${steps}`, {

@@ -1,4 +1,5 @@
 /** Schedulers that multiply the rate by a factor that depends on the epoch. */
+import { withDefaults } from '@proj/kernel';
 import { requirePositive, requireRange, requireStartingFactor } from '../checks.ts';
 import { LRScheduler, perGroup, type ScheduledOptimizer, type SchedulerOptions } from './scheduler.ts';
 
@@ -59,8 +60,9 @@ export interface GammaOptions extends SchedulerOptions {
 export class StepLR extends LRScheduler {
   readonly stepSize: number;
   readonly gamma: number;
-  constructor(optimizer: ScheduledOptimizer, stepSize: number, { gamma = 0.1, ...options }: GammaOptions = {}) {
-    super(optimizer, options);
+  constructor(optimizer: ScheduledOptimizer, stepSize: number, options: GammaOptions = {}) {
+    const { gamma, ...rest } = withDefaults('StepLR', { gamma: 0.1, lastEpoch: -1 }, options);
+    super(optimizer, rest);
     requirePositive('StepLR', 'stepSize', stepSize);
     this.stepSize = stepSize;
     this.gamma = gamma;
@@ -80,12 +82,9 @@ export class StepLR extends LRScheduler {
 export class MultiStepLR extends LRScheduler {
   readonly milestones: readonly number[];
   readonly gamma: number;
-  constructor(
-    optimizer: ScheduledOptimizer,
-    milestones: readonly number[],
-    { gamma = 0.1, ...options }: GammaOptions = {},
-  ) {
-    super(optimizer, options);
+  constructor(optimizer: ScheduledOptimizer, milestones: readonly number[], options: GammaOptions = {}) {
+    const { gamma, ...rest } = withDefaults('MultiStepLR', { gamma: 0.1, lastEpoch: -1 }, options);
+    super(optimizer, rest);
     this.milestones = [...milestones];
     this.gamma = gamma;
     this.start();
@@ -126,8 +125,13 @@ export interface ConstantLROptions extends SchedulerOptions {
 export class ConstantLR extends LRScheduler {
   readonly factor: number;
   readonly totalIters: number;
-  constructor(optimizer: ScheduledOptimizer, { factor = 1 / 3, totalIters = 5, ...options }: ConstantLROptions = {}) {
-    super(optimizer, options);
+  constructor(optimizer: ScheduledOptimizer, options: ConstantLROptions = {}) {
+    const { factor, totalIters, ...rest } = withDefaults(
+      'ConstantLR',
+      { factor: 1 / 3, totalIters: 5, lastEpoch: -1 },
+      options,
+    );
+    super(optimizer, rest);
     requireStartingFactor('ConstantLR', 'factor', factor);
     this.factor = factor;
     this.totalIters = totalIters;
@@ -154,11 +158,13 @@ export class LinearLR extends LRScheduler {
   readonly startFactor: number;
   readonly endFactor: number;
   readonly totalIters: number;
-  constructor(
-    optimizer: ScheduledOptimizer,
-    { startFactor = 1 / 3, endFactor = 1, totalIters = 5, ...options }: LinearLROptions = {},
-  ) {
-    super(optimizer, options);
+  constructor(optimizer: ScheduledOptimizer, options: LinearLROptions = {}) {
+    const { startFactor, endFactor, totalIters, ...rest } = withDefaults(
+      'LinearLR',
+      { startFactor: 1 / 3, endFactor: 1, totalIters: 5, lastEpoch: -1 },
+      options,
+    );
+    super(optimizer, rest);
     requireStartingFactor('LinearLR', 'startFactor', startFactor);
     requireRange('LinearLR', 'endFactor', endFactor, 0, 1, true);
     this.startFactor = startFactor;
@@ -188,8 +194,13 @@ export interface PolynomialLROptions extends SchedulerOptions {
 export class PolynomialLR extends LRScheduler {
   readonly totalIters: number;
   readonly power: number;
-  constructor(optimizer: ScheduledOptimizer, { totalIters = 5, power = 1, ...options }: PolynomialLROptions = {}) {
-    super(optimizer, options);
+  constructor(optimizer: ScheduledOptimizer, options: PolynomialLROptions = {}) {
+    const { totalIters, power, ...rest } = withDefaults(
+      'PolynomialLR',
+      { totalIters: 5, power: 1, lastEpoch: -1 },
+      options,
+    );
+    super(optimizer, rest);
     this.totalIters = totalIters;
     this.power = power;
     this.start();

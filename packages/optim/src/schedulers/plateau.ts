@@ -1,5 +1,5 @@
 /** Reducing the rate when a metric stops improving. */
-import { ProjError } from '@proj/kernel';
+import { ProjError, withDefaults } from '@proj/kernel';
 import { Tensor } from '@proj/tensor';
 import { perGroup, type ScheduledOptimizer, type SchedulerState } from './scheduler.ts';
 
@@ -37,19 +37,21 @@ export class ReduceLROnPlateau {
   lastEpoch = 0;
   protected lastLr: number[];
 
-  constructor(
-    optimizer: ScheduledOptimizer,
-    {
-      mode = 'min',
-      factor = 0.1,
-      patience = 10,
-      threshold = 1e-4,
-      thresholdMode = 'rel',
-      cooldown = 0,
-      minLr = 0,
-      eps = 1e-8,
-    }: PlateauOptions = {},
-  ) {
+  constructor(optimizer: ScheduledOptimizer, options: PlateauOptions = {}) {
+    const { mode, factor, patience, threshold, thresholdMode, cooldown, minLr, eps } = withDefaults(
+      'ReduceLROnPlateau',
+      {
+        mode: 'min',
+        factor: 0.1,
+        patience: 10,
+        threshold: 1e-4,
+        thresholdMode: 'rel',
+        cooldown: 0,
+        minLr: 0,
+        eps: 1e-8,
+      },
+      options,
+    );
     if (factor >= 1)
       throw new ProjError('invalid-argument', `factor is ${factor}`, {
         op: 'ReduceLROnPlateau',

@@ -2,7 +2,7 @@
  * Learning-rate schedulers: the base class. A scheduler changes `lr` of the optimiser's groups when its `step` is called, usually once an epoch.
  * Rates follow from the present rate (the chainable form), as in PyTorch, so that schedulers combine.
  */
-import { ProjError } from '@proj/kernel';
+import { ProjError, withDefaults } from '@proj/kernel';
 
 /** What a scheduler needs of an optimiser. */
 export interface ScheduledOptimizer {
@@ -35,7 +35,8 @@ export abstract class LRScheduler {
   protected stepCount = 0;
   protected lastLr: number[] = [];
 
-  constructor(optimizer: ScheduledOptimizer, { lastEpoch = -1 }: SchedulerOptions = {}) {
+  constructor(optimizer: ScheduledOptimizer, options: SchedulerOptions = {}) {
+    const { lastEpoch } = withDefaults(new.target.name, { lastEpoch: -1 }, options);
     this.optimizer = optimizer;
     this.lastEpoch = lastEpoch;
     optimizer.paramGroups.forEach((group, i) => {

@@ -1,5 +1,5 @@
 /** NumPy's npz format: a zip archive of npy files. */
-import { ProjError } from '@proj/kernel';
+import { ProjError, withDefaults } from '@proj/kernel';
 import { unzipSync, zipSync } from 'fflate';
 import type { Tensor } from '../tensor.ts';
 import type { LoadOptions } from './bytes.ts';
@@ -33,10 +33,8 @@ export interface NpzOptions {
 }
 
 /** Arrays as npz bytes. */
-export function npzBytes(
-  tensors: Readonly<Record<string, Tensor>>,
-  { compressed = false }: NpzOptions = {},
-): Uint8Array {
+export function npzBytes(tensors: Readonly<Record<string, Tensor>>, options: NpzOptions = {}): Uint8Array {
+  const { compressed } = withDefaults('npzBytes', { compressed: false }, options);
   return zipSync(
     Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [`${name}.npy`, npyBytes(tensor)])),
     { level: compressed ? 6 : 0 },

@@ -1,5 +1,5 @@
 /** Factorisations under their public names, in torch.linalg's form and in the older one of torch. */
-import { ProjError } from '@proj/kernel';
+import { ProjError, withDefaults } from '@proj/kernel';
 import { attachGradient } from '../attach-gradient.ts';
 import { isFloatingPoint } from '../promotion.ts';
 import { matmul } from '../ops/products.ts';
@@ -23,8 +23,9 @@ export function cholesky(A: Tensor, upper: boolean | UpperOption = false): Tenso
 /** As {@link cholesky}, with an error code instead of an error. */
 export function choleskyEx(
   A: Tensor,
-  { upper = false }: UpperOption & { checkErrors?: boolean } = {},
+  options: UpperOption & { checkErrors?: boolean } = {},
 ): { L: Tensor; info: Tensor } {
+  const { upper } = withDefaults('choleskyEx', { upper: false, checkErrors: false }, options);
   requireMatrix('choleskyEx', A, true);
   const { L, info } = choleskyParts(A, upper);
   return { L: upper ? L.mH : L, info };
@@ -63,14 +64,16 @@ const needsPivots = (pivot: boolean): void => {
   if (!pivot) throw new ProjError('not-implemented', 'LU without pivoting', { op: 'lu', cure: 'Use pivot: true' });
 };
 /** P, L and U with A = P L U. */
-export function lu(A: Tensor, { pivot = true }: { pivot?: boolean } = {}): { P: Tensor; L: Tensor; U: Tensor } {
+export function lu(A: Tensor, options: { pivot?: boolean } = {}): { P: Tensor; L: Tensor; U: Tensor } {
+  const { pivot } = withDefaults('lu', { pivot: true }, options);
   requireMatrix('lu', A);
   needsPivots(pivot);
   const { LU, pivots } = luParts(A);
   return unpackLu(LU, pivots);
 }
 /** L and U in one matrix, with the row swaps (from 1). */
-export function luFactor(A: Tensor, { pivot = true }: { pivot?: boolean } = {}): { LU: Tensor; pivots: Tensor } {
+export function luFactor(A: Tensor, options: { pivot?: boolean } = {}): { LU: Tensor; pivots: Tensor } {
+  const { pivot } = withDefaults('luFactor', { pivot: true }, options);
   requireMatrix('luFactor', A);
   needsPivots(pivot);
   const { LU, pivots } = luParts(A);
@@ -79,8 +82,9 @@ export function luFactor(A: Tensor, { pivot = true }: { pivot?: boolean } = {}):
 /** As {@link luFactor}, with an error code. */
 export function luFactorEx(
   A: Tensor,
-  { pivot = true }: { pivot?: boolean; checkErrors?: boolean } = {},
+  options: { pivot?: boolean; checkErrors?: boolean } = {},
 ): { LU: Tensor; pivots: Tensor; info: Tensor } {
+  const { pivot } = withDefaults('luFactorEx', { pivot: true, checkErrors: false }, options);
   requireMatrix('luFactorEx', A);
   needsPivots(pivot);
   return luParts(A);
@@ -90,8 +94,9 @@ export function luSolve(
   LU: Tensor,
   pivots: Tensor,
   B: Tensor,
-  { left = true, adjoint = false }: { left?: boolean; adjoint?: boolean } = {},
+  options: { left?: boolean; adjoint?: boolean } = {},
 ): Tensor {
+  const { left, adjoint } = withDefaults('luSolve', { left: true, adjoint: false }, options);
   requireMatrix('luSolve', LU, true);
   return left ? solveWithLu(LU, pivots, B, adjoint) : solveWithLu(LU, pivots, B.mH, !adjoint).mH;
 }
@@ -118,8 +123,9 @@ export function legacyLuSolve(b: Tensor, LU_data: Tensor, LU_pivots: Tensor): Te
 export function luUnpack(
   LU_data: Tensor,
   LU_pivots: Tensor,
-  { unpackData = true, unpackPivots = true }: { unpackData?: boolean; unpackPivots?: boolean } = {},
+  options: { unpackData?: boolean; unpackPivots?: boolean } = {},
 ): { P: Tensor; L: Tensor; U: Tensor } {
+  const { unpackData, unpackPivots } = withDefaults('luUnpack', { unpackData: true, unpackPivots: true }, options);
   const { P, L, U } = unpackLu(LU_data, LU_pivots);
   const nothing = zerosOf(LU_data, [0]);
   return { P: unpackPivots ? P : nothing, L: unpackData ? L : nothing, U: unpackData ? U : nothing };
@@ -233,7 +239,8 @@ export interface SvdOptions {
   readonly driver?: string | null;
 }
 /** U, S (descending) and Vh with A = U diag(S) Vh. */
-export function svd(A: Tensor, { fullMatrices = true }: SvdOptions = {}): { U: Tensor; S: Tensor; Vh: Tensor } {
+export function svd(A: Tensor, options: SvdOptions = {}): { U: Tensor; S: Tensor; Vh: Tensor } {
+  const { fullMatrices } = withDefaults('svd', { fullMatrices: true, driver: null }, options);
   requireMatrix('svd', A);
   return svdParts(A, fullMatrices);
 }
@@ -292,12 +299,13 @@ export function pcaLowrank(
 export function triangularSolve(
   b: Tensor,
   A: Tensor,
-  {
-    upper = true,
-    transpose = false,
-    unitriangular = false,
-  }: { upper?: boolean; transpose?: boolean; unitriangular?: boolean } = {},
+  options: { upper?: boolean; transpose?: boolean; unitriangular?: boolean } = {},
 ): { solution: Tensor; clonedCoefficient: Tensor } {
+  const { upper, transpose, unitriangular } = withDefaults(
+    'triangularSolve',
+    { upper: true, transpose: false, unitriangular: false },
+    options,
+  );
   const solution = transpose
     ? solveTriangular(A.mT, b, { upper: !upper, unitriangular })
     : solveTriangular(A, b, { upper, unitriangular });

@@ -1,5 +1,5 @@
 /** torch.linalg: factorisations, solvers and norms of matrices, in batches. */
-import { ProjError } from '@proj/kernel';
+import { ProjError, withDefaults } from '@proj/kernel';
 import { cross as crossProduct } from '../ops/einsum.ts';
 import { diagonal as diagonalOf, type DiagonalOptions } from '../ops/diagonals.ts';
 import type { Tensor } from '../tensor.ts';
@@ -46,7 +46,8 @@ export { matrixNorm, norm, vectorNorm } from './norms.ts';
 export { solveTriangular } from './solving.ts';
 
 /** Cross product of vectors of length 3 along `dim` (the last). */
-export function cross(input: Tensor, other: Tensor, { dim = -1 }: { dim?: number } = {}): Tensor {
+export function cross(input: Tensor, other: Tensor, options: { dim?: number } = {}): Tensor {
+  const { dim } = withDefaults('cross', { dim: -1 }, options);
   if (input.ndim !== other.ndim)
     throw new ProjError('shape-mismatch', 'both operands need the same number of dimensions', {
       op: 'cross',
@@ -61,6 +62,7 @@ export function cross(input: Tensor, other: Tensor, { dim = -1 }: { dim?: number
   return crossProduct(input, other, dim);
 }
 /** A diagonal of the matrices. A view. */
-export function diagonal(A: Tensor, { offset = 0, dim1 = -2, dim2 = -1 }: DiagonalOptions = {}): Tensor {
+export function diagonal(A: Tensor, options: DiagonalOptions = {}): Tensor {
+  const { offset, dim1, dim2 } = withDefaults('diagonal', { offset: 0, dim1: -2, dim2: -1 }, options);
   return diagonalOf(A, { offset, dim1, dim2 });
 }

@@ -1,5 +1,5 @@
 /** Inverses, least squares, ranks, powers and exponentials of matrices. */
-import { ProjError } from '@proj/kernel';
+import { ProjError, withDefaults } from '@proj/kernel';
 import { attachGradient } from '../attach-gradient.ts';
 import { castNode } from '../graph/build.ts';
 import { arange } from '../ops/creation.ts';
@@ -35,7 +35,8 @@ export interface SolveOptions {
   readonly left?: boolean;
 }
 /** X with A X = B (X A = B with `left: false`). Errors: A is singular. */
-export function solve(A: Tensor, B: Tensor, { left = true }: SolveOptions = {}): Tensor {
+export function solve(A: Tensor, B: Tensor, options: SolveOptions = {}): Tensor {
+  const { left } = withDefaults('solve', { left: true }, options);
   const { X, info } = solveParts('solve', A, B, left);
   requireZero('solve', info, isSingular);
   return X;
@@ -44,8 +45,9 @@ export function solve(A: Tensor, B: Tensor, { left = true }: SolveOptions = {}):
 export function solveEx(
   A: Tensor,
   B: Tensor,
-  { left = true }: SolveOptions & { checkErrors?: boolean } = {},
+  options: SolveOptions & { checkErrors?: boolean } = {},
 ): { result: Tensor; info: Tensor } {
+  const { left } = withDefaults('solveEx', { left: true, checkErrors: false }, options);
   const { X, info } = solveParts('solveEx', A, B, left);
   return { result: X, info };
 }
@@ -265,7 +267,8 @@ export function multiDot(tensors: readonly Tensor[]): Tensor {
   return result;
 }
 /** The tensor that {@link tensorsolve} multiplies by: the inverse of A as a map from its last dimensions to its first `ind`. */
-export function tensorinv(A: Tensor, { ind = 2 }: { ind?: number } = {}): Tensor {
+export function tensorinv(A: Tensor, options: { ind?: number } = {}): Tensor {
+  const { ind } = withDefaults('tensorinv', { ind: 2 }, options);
   const [lead, rest] = [A.shape.slice(0, ind), A.shape.slice(ind)];
   const size = rest.reduce((a, b) => a * b, 1);
   if (ind <= 0 || lead.reduce((a, b) => a * b, 1) !== size)
@@ -276,7 +279,8 @@ export function tensorinv(A: Tensor, { ind = 2 }: { ind?: number } = {}): Tensor
   return inv(A.reshape([size, size])).reshape([...rest, ...lead]);
 }
 /** X with tensordot(A, X) = B. */
-export function tensorsolve(A: Tensor, B: Tensor, { dims = null }: { dims?: readonly number[] | null } = {}): Tensor {
+export function tensorsolve(A: Tensor, B: Tensor, options: { dims?: readonly number[] | null } = {}): Tensor {
+  const { dims } = withDefaults('tensorsolve', { dims: null }, options);
   const moved =
     dims === null
       ? A
@@ -294,14 +298,16 @@ export function tensorsolve(A: Tensor, B: Tensor, { dims = null }: { dims?: read
   return solve(moved.reshape([size, size]), B.reshape([size])).reshape(rest);
 }
 /** Powers 0 … n-1 of the elements of vectors, as rows. */
-export function vander(x: Tensor, { N = null, n = N }: { N?: number | null; n?: number | null } = {}): Tensor {
-  const columns = n ?? (x.ndim === 0 ? 1 : x.shape[x.ndim - 1]);
+export function vander(x: Tensor, options: { N?: number | null; n?: number | null } = {}): Tensor {
+  const { N, n } = withDefaults('vander', { N: null, n: null }, options);
+  const columns = n ?? N ?? (x.ndim === 0 ? 1 : x.shape[x.ndim - 1]);
   const vector = x.ndim === 0 ? x.reshape([1]) : x;
   const wide = vector.dtype === 'bool' ? vector.long() : vector;
   return wide.unsqueeze(-1).pow(arange(columns, { device: x.device }));
 }
 /** Sum of products along `dim`. */
-export function vecdot(x: Tensor, y: Tensor, { dim = -1 }: { dim?: number } = {}): Tensor {
+export function vecdot(x: Tensor, y: Tensor, options: { dim?: number } = {}): Tensor {
+  const { dim } = withDefaults('vecdot', { dim: -1 }, options);
   return x.conj().mul(y).sum(dim);
 }
 /** Ratio of the largest to the smallest singular value, or of norms: how much an error may grow. */

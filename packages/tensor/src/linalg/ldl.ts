@@ -2,7 +2,7 @@
  * L D Lᵀ of symmetric matrices (L D Lᴴ of Hermitian ones) with Bunch and Kaufman's pivoting, as LAPACK's unblocked routines lay it out. Computed on
  * the host: the pivoting decides step by step. Real matrices are complex ones without imaginary parts.
  */
-import { ProjError } from '@proj/kernel';
+import { ProjError, withDefaults } from '@proj/kernel';
 import { castNode } from '../graph/build.ts';
 import { fromArray } from '../ops/creation.ts';
 import { isComplexDType } from '../promotion.ts';
@@ -161,8 +161,9 @@ export interface LdlOptions {
 /** L and D in one matrix, LAPACK's pivots (negative ones for 2×2 blocks) and an error code. Reads the matrix. */
 export function ldlFactorEx(
   A: Tensor,
-  { hermitian = false }: LdlOptions & { checkErrors?: boolean } = {},
+  options: LdlOptions & { checkErrors?: boolean } = {},
 ): { LD: Tensor; pivots: Tensor; info: Tensor } {
+  const { hermitian } = withDefaults('ldlFactorEx', { hermitian: false, checkErrors: false }, options);
   requireMatrix('ldlFactor', A, true);
   const [n, batch] = [rowsOf(A), batchOf(A)];
   const matrices = entriesOf(A.tril());
@@ -186,7 +187,8 @@ export function ldlFactor(A: Tensor, options: LdlOptions = {}): { LD: Tensor; pi
   return { LD, pivots };
 }
 /** X with A X = B from the factors of A. Reads its arguments. */
-export function ldlSolve(LD: Tensor, pivots: Tensor, B: Tensor, { hermitian = false }: LdlOptions = {}): Tensor {
+export function ldlSolve(LD: Tensor, pivots: Tensor, B: Tensor, options: LdlOptions = {}): Tensor {
+  const { hermitian } = withDefaults('ldlSolve', { hermitian: false }, options);
   requireMatrix('ldlSolve', LD, true);
   requireMatrix('ldlSolve', B);
   if (rowsOf(B) !== rowsOf(LD))

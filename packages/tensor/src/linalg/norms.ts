@@ -1,5 +1,5 @@
 /** Vector and matrix norms. */
-import { type DType, ProjError } from '@proj/kernel';
+import { type DType, ProjError, withDefaults } from '@proj/kernel';
 import { castNode } from '../graph/build.ts';
 import { normalizeDim, normalizeDims } from '../ops/arguments.ts';
 import { setNuclearNorm, vectorNormOf } from '../ops/statistics.ts';
@@ -20,11 +20,8 @@ function prepare(op: string, x: Tensor, dtype: DType | null | undefined): Tensor
   return typed;
 }
 /** The ord-norm (2) of all elements or over `dim`. */
-export function vectorNorm(
-  x: Tensor,
-  ord: number = 2,
-  { dim = null, keepdim = false, dtype = null }: Omit<NormOptions, 'ord'> = {},
-): Tensor {
+export function vectorNorm(x: Tensor, ord: number = 2, options: Omit<NormOptions, 'ord'> = {}): Tensor {
+  const { dim, keepdim, dtype } = withDefaults('vectorNorm', { dim: null, keepdim: false, dtype: null }, options);
   const typed = prepare('vectorNorm', x, dtype);
   const dims = normalizeDims(dim, typed.ndim, 'vectorNorm');
   if (ord !== 0 && (ord < 0 || ord === Infinity) && dims.some((d) => typed.shape[d] === 0))
@@ -48,11 +45,8 @@ setNuclearNorm((x, dims, keepdim) => {
   return singular(x, dims, keepdim, (S) => S.sum(-1));
 });
 /** A norm of matrices: 'fro', 'nuc', or 1, -1, 2, -2, ∞, -∞. */
-export function matrixNorm(
-  A: Tensor,
-  ord: number | string = 'fro',
-  { dim = [-2, -1], keepdim = false, dtype = null }: Omit<NormOptions, 'ord'> = {},
-): Tensor {
+export function matrixNorm(A: Tensor, ord: number | string = 'fro', options: Omit<NormOptions, 'ord'> = {}): Tensor {
+  const { dim, keepdim, dtype } = withDefaults('matrixNorm', { dim: [-2, -1], keepdim: false, dtype: null }, options);
   const x = prepare('matrixNorm', A, dtype);
   const list = typeof dim === 'number' || dim === null ? [-2, -1] : dim;
   if (x.ndim < 2 || list.length !== 2)
@@ -80,11 +74,8 @@ export function matrixNorm(
   return keepdim ? best : best.reshape(x.shape.filter((_, i) => i !== rows && i !== columns));
 }
 /** A vector norm of all elements or over one dim, or a matrix norm over two. */
-export function norm(
-  A: Tensor,
-  ord: number | string | null = null,
-  { dim = null, keepdim = false, dtype = null }: Omit<NormOptions, 'ord'> = {},
-): Tensor {
+export function norm(A: Tensor, ord: number | string | null = null, options: Omit<NormOptions, 'ord'> = {}): Tensor {
+  const { dim, keepdim, dtype } = withDefaults('norm', { dim: null, keepdim: false, dtype: null }, options);
   if (ord === null) return vectorNorm(A, 2, { dim, keepdim, dtype });
   const count = dim === null ? null : typeof dim === 'number' ? 1 : dim.length;
   if (count === 2 || (count === null && A.ndim === 2) || typeof ord === 'string')

@@ -1,5 +1,5 @@
 /** Triangular, LU and Cholesky solvers with their gradients (formulas after Giles 2008 and Walter 2018). */
-import { ProjError } from '@proj/kernel';
+import { ProjError, withDefaults } from '@proj/kernel';
 import { attachGradient } from '../attach-gradient.ts';
 import { castNode } from '../graph/build.ts';
 import { arange } from '../ops/creation.ts';
@@ -32,11 +32,12 @@ export interface TriangularOptions {
   readonly unitriangular?: boolean;
 }
 /** X with A X = B (or X A = B) for a triangular A. */
-export function solveTriangular(
-  A: Tensor,
-  B: Tensor,
-  { upper = true, left = true, unitriangular = false }: TriangularOptions = {},
-): Tensor {
+export function solveTriangular(A: Tensor, B: Tensor, options: TriangularOptions = {}): Tensor {
+  const { upper, left, unitriangular } = withDefaults(
+    'solveTriangular',
+    { upper: true, left: true, unitriangular: false },
+    options,
+  );
   requireMatrix('solveTriangular', A, true);
   requireMatrix('solveTriangular', B);
   if (!left) return solveTriangular(A.mT, B.mT, { upper: !upper, unitriangular }).mT;

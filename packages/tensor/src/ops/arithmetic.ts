@@ -1,5 +1,5 @@
 /** The rest of elementwise arithmetic: fused forms, rounding tests, number theory, bit-level functions, closeness. */
-import { type DType, ProjError } from '@proj/kernel';
+import { type DType, ProjError, withDefaults } from '@proj/kernel';
 import { binaryNode, bitcastNode, castNode, constantNode, unaryNode } from '../graph/build.ts';
 import type { AnyNode } from '../graph/node.ts';
 import {
@@ -48,24 +48,16 @@ const floatPair = (op: string, a: TensorLike, b: TensorLike): Tensor[] =>
   unifyTensors(op, [a, b], toFloat(promotedType(a, b)));
 
 /** input + value · tensor1 · tensor2. */
-export function addcmul(
-  input: Tensor,
-  tensor1: Tensor,
-  tensor2: Tensor,
-  { value = 1 }: { value?: Scalar } = {},
-): Tensor {
+export function addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, options: { value?: Scalar } = {}): Tensor {
+  const { value } = withDefaults('addcmul', { value: 1 }, options);
   const [x, a, b] = unifyTensors('addcmul', [input, tensor1, tensor2]);
   const term = mul(a, b);
   const factor = isIntegral(term.dtype) ? Math.trunc(Number(scalarValue(value))) : value;
   return add(x, isOne(factor) ? term : mul(term, factor));
 }
 /** input + value · tensor1 / tensor2. */
-export function addcdiv(
-  input: Tensor,
-  tensor1: Tensor,
-  tensor2: Tensor,
-  { value = 1 }: { value?: Scalar } = {},
-): Tensor {
+export function addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, options: { value?: Scalar } = {}): Tensor {
+  const { value } = withDefaults('addcdiv', { value: 1 }, options);
   if (isIntegral(tensor1.dtype) && isIntegral(tensor2.dtype))
     throw new ProjError('dtype', 'integer division', {
       op: 'addcdiv',
@@ -231,7 +223,8 @@ const LARGEST: Partial<Record<DType, number>> = {
   bfloat16: 3.3895313892515355e38,
 };
 /** NaN and infinities replaced by numbers: 0, the largest and the smallest unless given. */
-export function nanToNum(input: Tensor, { nan = null, posinf = null, neginf = null }: NanToNumOptions = {}): Tensor {
+export function nanToNum(input: Tensor, options: NanToNumOptions = {}): Tensor {
+  const { nan, posinf, neginf } = withDefaults('nanToNum', { nan: null, posinf: null, neginf: null }, options);
   if (!isFloatingPoint(input.dtype)) return wrap(input.node);
   const largest = LARGEST[input.dtype] as number;
   const finite = where(isnan(input), constant(input, nan ?? 0), input);
@@ -269,11 +262,8 @@ export interface CloseOptions {
   readonly equalNan?: boolean;
 }
 /** |input - other| <= atol + rtol · |other|, elementwise. */
-export function isclose(
-  input: Tensor,
-  other: Tensor,
-  { rtol = 1e-5, atol = 1e-8, equalNan = false }: CloseOptions = {},
-): Tensor {
+export function isclose(input: Tensor, other: Tensor, options: CloseOptions = {}): Tensor {
+  const { rtol, atol, equalNan } = withDefaults('isclose', { rtol: 1e-5, atol: 1e-8, equalNan: false }, options);
   requireTensors('isclose', input, other);
   if (input.dtype !== other.dtype)
     throw new ProjError('dtype', `operands of ${input.dtype} and ${other.dtype}`, {

@@ -1,5 +1,5 @@
 /** Dtypes, devices, copies, filling, and questions about tensors. */
-import { type Device, DTYPES, type DType, ProjError } from '@proj/kernel';
+import { checkOptions, type Device, DTYPES, type DType, ProjError, withDefaults } from '@proj/kernel';
 import { castNode, constantNode, contiguousNode, expandNode, reshapeNode, scalarNode } from '../graph/build.ts';
 import { elementCount, type Shape } from '../graph/node.ts';
 import {
@@ -14,7 +14,7 @@ import {
 import { type NestedArray, layoutOf, Tensor, wrap } from '../tensor.ts';
 import { deviceArgument, dtypeArgument, nodeOf, normalizeDim, type TensorLike } from './arguments.ts';
 import { isRowByRow, sameLayout, stridesOf } from '../layout.ts';
-import { fromArray, full, tensor, type TensorOptions } from './creation.ts';
+import { fromArray, full, TENSOR, tensor, type TensorOptions } from './creation.ts';
 import { type OpRow, row } from './table.ts';
 import { reshapeStep, permuteStep, sameStep } from './views.ts';
 
@@ -104,6 +104,7 @@ export function cpu(input: Tensor): Tensor {
 }
 /** Data, arrays or tensors as a tensor; a tensor that fits already is returned as it is. */
 export function asTensor(data: unknown, options: TensorOptions = {}): Tensor {
+  checkOptions('asTensor', TENSOR, options);
   return data instanceof Tensor
     ? to(data, { dtype: options.dtype, device: options.device })
     : tensor(data as NestedArray, options);
@@ -133,7 +134,8 @@ export function copy_(input: Tensor, source: Tensor, _options: { nonBlocking?: b
   return input.assign(toDevice(source, input.device).node, 'copy_');
 }
 /** The main diagonal set to a value, in place. */
-export function fillDiagonal_(input: Tensor, value: Scalar, { wrap: wraps = false }: { wrap?: boolean } = {}): Tensor {
+export function fillDiagonal_(input: Tensor, value: Scalar, options: { wrap?: boolean } = {}): Tensor {
+  const { wrap: wraps } = withDefaults('fillDiagonal_', { wrap: false }, options);
   if (input.ndim < 2)
     throw new ProjError('shape-mismatch', 'a tensor of at least two dimensions is needed', {
       op: 'fillDiagonal_',
@@ -151,19 +153,21 @@ export function fillDiagonal_(input: Tensor, value: Scalar, { wrap: wraps = fals
 }
 
 const like =
-  (value: number) =>
-  (input: Tensor, size: Shape | number, options: TensorOptions = {}): Tensor =>
-    full(typeof size === 'number' ? [size] : size, value, {
+  (op: string, value: number) =>
+  (input: Tensor, size: Shape | number, options: TensorOptions = {}): Tensor => {
+    checkOptions(op, TENSOR, options);
+    return full(typeof size === 'number' ? [size] : size, value, {
       device: input.device,
       ...options,
       dtype: options.dtype ?? input.dtype,
     });
+  };
 /** Zeros of another shape, with the dtype and device of the input. */
-export const newZeros = like(0);
+export const newZeros = like('newZeros', 0);
 /** Ones of another shape, with the dtype and device of the input. */
-export const newOnes = like(1);
+export const newOnes = like('newOnes', 1);
 /** A tensor of another shape with the dtype and device of the input. */
-export const newEmpty = like(0);
+export const newEmpty = like('newEmpty', 0);
 /** One value in another shape, with the dtype and device of the input. */
 export function newFull(input: Tensor, size: Shape | number, fillValue: Scalar, options: TensorOptions = {}): Tensor {
   return full(typeof size === 'number' ? [size] : size, fillValue, {

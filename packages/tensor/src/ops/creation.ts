@@ -1,5 +1,5 @@
 /** Making tensors: from JavaScript data, filled, as ranges. */
-import { type Device, DTYPES, type DType, ProjError } from '@proj/kernel';
+import { checkOptions, type Defaults, type Device, DTYPES, type DType, ProjError, withDefaults } from '@proj/kernel';
 import { bufferNode, castNode, constantNode, expandNode, iotaNode, scalarNode } from '../graph/build.ts';
 import { elementCount, type Shape } from '../graph/node.ts';
 import { elementBytes, ITEM_BYTES } from '../io/elements.ts';
@@ -25,6 +25,9 @@ export interface TensorOptions {
   readonly requiresGrad?: boolean;
 }
 
+/** What a new tensor may be told. */
+export const TENSOR: Defaults<TensorOptions> = { dtype: null, device: null, requiresGrad: false };
+
 const finish = (tensor: Tensor, { requiresGrad = false }: TensorOptions): Tensor =>
   requiresGrad ? tensor.requiresGrad_() : tensor;
 
@@ -37,6 +40,7 @@ export function fromArray(
   dtype: DType = arrayDType(data),
   options: Omit<TensorOptions, 'dtype'> = {},
 ): Tensor {
+  checkOptions('fromArray', TENSOR, options);
   const type = dtypeArgument(dtype, 'fromArray');
   const count = elementCount(shape) * (DTYPES[type].category === 'complex' ? 2 : 1);
   if (data.length !== count)
@@ -77,6 +81,7 @@ export function tensor(
   data: NestedArray | Scalar | readonly unknown[] | Numbers | Tensor,
   options: TensorOptions = {},
 ): Tensor {
+  checkOptions('tensor', TENSOR, options);
   if (data instanceof Tensor) return finish(wrap(castNode(data.detach().node, options.dtype ?? data.dtype)), options);
   if (ArrayBuffer.isView(data))
     return fromArray(
@@ -141,6 +146,7 @@ type SizeArguments = readonly (number | readonly number[] | TensorOptions)[];
 function sizeAndOptions(args: SizeArguments, op: string): { shape: number[]; options: TensorOptions } {
   const last = args.at(-1);
   const hasOptions = last !== undefined && typeof last === 'object' && !Array.isArray(last);
+  if (hasOptions) checkOptions(op, TENSOR, last);
   return {
     shape: shapeArgument((hasOptions ? args.slice(0, -1) : args) as readonly (number | readonly number[])[], op),
     options: (hasOptions ? last : {}) as TensorOptions,
@@ -149,6 +155,7 @@ function sizeAndOptions(args: SizeArguments, op: string): { shape: number[]; opt
 
 /** A tensor of `shape` with every element `value`. */
 export function full(shape: Shape, value: Scalar, options: TensorOptions = {}): Tensor {
+  checkOptions('full', TENSOR, options);
   return finish(
     wrap(
       scalarNode(
@@ -174,15 +181,17 @@ export function ones(...size: SizeArguments): Tensor {
 /** Zeros: memory is never left uninitialised. */
 export const empty = zeros;
 const like =
-  (value: number) =>
-  (input: Tensor, options: TensorOptions = {}): Tensor =>
-    full(input.shape, value, { device: input.device, ...options, dtype: options.dtype ?? input.dtype });
+  (op: string, value: number) =>
+  (input: Tensor, options: TensorOptions = {}): Tensor => {
+    checkOptions(op, TENSOR, options);
+    return full(input.shape, value, { device: input.device, ...options, dtype: options.dtype ?? input.dtype });
+  };
 /** Zeros with the shape, dtype and device of `input`. */
-export const zerosLike = like(0);
+export const zerosLike = like('zerosLike', 0);
 /** Ones with the shape, dtype and device of `input`. */
-export const onesLike = like(1);
+export const onesLike = like('onesLike', 1);
 /** Zeros with the shape, dtype and device of `input`. */
-export const emptyLike = like(0);
+export const emptyLike = like('emptyLike', 0);
 /** `value` everywhere, with the shape, dtype and device of `input`. */
 export function fullLike(input: Tensor, value: Scalar, options: TensorOptions = {}): Tensor {
   return full(input.shape, value, { device: input.device, ...options, dtype: options.dtype ?? input.dtype });
@@ -193,6 +202,7 @@ export function arange(...args: readonly (Scalar | TensorOptions)[]): Tensor {
   const last = args.at(-1);
   const hasOptions = typeof last === 'object' && last !== null && !('value' in last);
   const options = (hasOptions ? last : {}) as TensorOptions;
+  checkOptions('arange', TENSOR, options);
   const scalars = (hasOptions ? args.slice(0, -1) : args) as readonly Scalar[];
   const values = scalars.map((s) => Number(scalarValue(s)));
   const [start, end, step] = values.length === 1 ? [0, values[0], 1] : [values[0], values[1], values[2] ?? 1];
@@ -241,6 +251,7 @@ const fromReals = (values: Float64Array, dtype: DType, options: TensorOptions): 
   );
 /** `steps` evenly spaced values from start to end, both included. */
 export function linspace(start: number, end: number, steps: number, options: TensorOptions = {}): Tensor {
+  checkOptions('linspace', TENSOR, options);
   requireSteps('linspace', steps);
   const dtype = options.dtype ?? getDefaultDtype();
   const whole = isIntegral(dtype);
@@ -255,20 +266,22 @@ export function logspace(
   start: number,
   end: number,
   steps: number,
-  { base = 10, ...options }: TensorOptions & { base?: number } = {},
+  options: TensorOptions & { base?: number } = {},
 ): Tensor {
+  const { base, ...rest } = withDefaults('logspace', { base: 10, ...TENSOR }, options);
   requireSteps('logspace', steps);
-  const dtype = options.dtype ?? getDefaultDtype();
+  const dtype = rest.dtype ?? getDefaultDtype();
   const [from, to] = isIntegral(dtype) ? [Math.trunc(start), Math.trunc(end)] : [start, end];
   const values = Float64Array.from(
     { length: steps },
     (_, i) => base ** (steps === 1 ? from : spaced(from, to, steps, i)),
   );
-  return fromReals(isIntegral(dtype) ? values.map(Math.trunc) : values, dtype, options);
+  return fromReals(isIntegral(dtype) ? values.map(Math.trunc) : values, dtype, rest);
 }
 /** The n × m identity matrix (m = n unless given). */
 export function eye(n: number, m: number | TensorOptions | null = null, options: TensorOptions = {}): Tensor {
   const opts = typeof m === 'object' && m !== null ? m : options;
+  checkOptions('eye', TENSOR, opts);
   const columns = typeof m === 'number' ? m : n;
   if (n < 0 || columns < 0)
     throw new ProjError('invalid-argument', `a ${n} × ${columns} matrix`, {

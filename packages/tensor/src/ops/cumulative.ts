@@ -1,5 +1,5 @@
 /** Running reductions, differences, and integrals along a dimension. */
-import { type DType, ProjError } from '@proj/kernel';
+import { type DType, ProjError, withDefaults } from '@proj/kernel';
 import {
   binaryNode,
   castNode,
@@ -25,12 +25,14 @@ export interface CumulativeOptions {
 }
 
 /** Running sum along `dim`. */
-export function cumsum(input: Tensor, dim: number, { dtype = null }: CumulativeOptions = {}): Tensor {
+export function cumsum(input: Tensor, dim: number, options: CumulativeOptions = {}): Tensor {
+  const { dtype } = withDefaults('cumsum', { dtype: null }, options);
   const at = normalizeDim(dim, input.ndim, 'cumsum');
   return wrap(alongDim(castNode(input.node, dtype ?? toSum(input.dtype)), at, (x) => cumulateNode('sum', x)));
 }
 /** Running product along `dim`. */
-export function cumprod(input: Tensor, dim: number, { dtype = null }: CumulativeOptions = {}): Tensor {
+export function cumprod(input: Tensor, dim: number, options: CumulativeOptions = {}): Tensor {
+  const { dtype } = withDefaults('cumprod', { dtype: null }, options);
   const at = normalizeDim(dim, input.ndim, 'cumprod');
   return wrap(alongDim(castNode(input.node, dtype ?? toSum(input.dtype)), at, (x) => cumulateNode('prod', x)));
 }
@@ -95,7 +97,8 @@ export interface DiffOptions {
   readonly append?: Tensor | null;
 }
 /** n-th differences of neighbours along `dim` (the last). */
-export function diff(input: Tensor, { n = 1, dim = -1, prepend = null, append = null }: DiffOptions = {}): Tensor {
+export function diff(input: Tensor, options: DiffOptions = {}): Tensor {
+  const { n, dim, prepend, append } = withDefaults('diff', { n: 1, dim: -1, prepend: null, append: null }, options);
   if (input.ndim === 0)
     throw new ProjError('shape-mismatch', 'a tensor of at least one dimension is needed', {
       op: 'diff',
@@ -125,7 +128,8 @@ export interface GradientOptions {
   readonly edgeOrder?: number;
 }
 /** Gradient of samples by second-order central differences, for each of `dim` (all). `spacing`: one distance, one per dimension, or coordinates. */
-export function gradient(input: Tensor, { spacing = 1, dim = null, edgeOrder = 1 }: GradientOptions = {}): Tensor[] {
+export function gradient(input: Tensor, options: GradientOptions = {}): Tensor[] {
+  const { spacing, dim, edgeOrder } = withDefaults('gradient', { spacing: 1, dim: null, edgeOrder: 1 }, options);
   if (edgeOrder !== 1 && edgeOrder !== 2)
     throw new ProjError('invalid-argument', `edgeOrder ${edgeOrder}`, { op: 'gradient', cure: 'Use 1 or 2' });
   const dims = (dim === null ? input.shape.map((_, i) => i) : typeof dim === 'number' ? [dim] : [...dim]).map((d) =>

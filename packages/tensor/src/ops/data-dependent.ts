@@ -1,5 +1,5 @@
 /** Operations whose result's shape depends on the values: they compute their input at once and count on the host. */
-import { DTYPES, ProjError } from '@proj/kernel';
+import { DTYPES, ProjError, withDefaults } from '@proj/kernel';
 import { castNode, reshapeNode, takeNode } from '../graph/build.ts';
 import { elementCount } from '../graph/node.ts';
 import { type Tensor, wrap } from '../tensor.ts';
@@ -37,7 +37,8 @@ export interface NonzeroOptions {
 /** Coordinates of the elements that are not zero, as rows; with `asTuple` as one vector for each dimension. Reads the tensor. */
 export function nonzero(input: Tensor, options: { readonly asTuple: true }): Tensor[];
 export function nonzero(input: Tensor, options?: NonzeroOptions): Tensor;
-export function nonzero(input: Tensor, { asTuple = false }: NonzeroOptions = {}): Tensor | Tensor[] {
+export function nonzero(input: Tensor, options: NonzeroOptions = {}): Tensor | Tensor[] {
+  const { asTuple } = withDefaults('nonzero', { asTuple: false }, options);
   if (asTuple) return nonzeroPositions(input.ndim === 0 ? input.reshape([1]) : input);
   const found = nonzeroLinear(input);
   const strides = stridesOf(input.shape);
@@ -145,10 +146,8 @@ export function uniqueConsecutive(input: Tensor, options: UniqueOptions = {}): T
 }
 
 /** How often each non-negative integer occurs, or the sum of its weights. Reads the tensor. */
-export function bincount(
-  input: Tensor,
-  { weights = null, minlength = 0 }: { weights?: Tensor | null; minlength?: number } = {},
-): Tensor {
+export function bincount(input: Tensor, options: { weights?: Tensor | null; minlength?: number } = {}): Tensor {
+  const { weights, minlength } = withDefaults('bincount', { weights: null, minlength: 0 }, options);
   if (input.ndim !== 1)
     throw new ProjError('shape-mismatch', 'a vector is needed', { op: 'bincount', shapes: [input.shape] });
   if (minlength < 0) throw new ProjError('invalid-argument', `minlength ${minlength}`, { op: 'bincount' });
@@ -180,8 +179,9 @@ export function bincount(
 export function isin(
   elements: Tensor | number,
   testElements: Tensor | number,
-  { invert = false }: { assumeUnique?: boolean; invert?: boolean } = {},
+  options: { assumeUnique?: boolean; invert?: boolean } = {},
 ): Tensor {
+  const { invert } = withDefaults('isin', { assumeUnique: false, invert: false }, options);
   const device = typeof elements === 'number' ? (testElements as Tensor).device : elements.device;
   const known = new Set(typeof testElements === 'number' ? [testElements] : testElements.toFlatArray());
   const values = typeof elements === 'number' ? [elements] : elements.toFlatArray();

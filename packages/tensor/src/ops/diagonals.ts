@@ -1,5 +1,5 @@
 /** Diagonals, triangles, and windows of a tensor. Diagonals and windows are views. */
-import { type DType, ProjError } from '@proj/kernel';
+import { type DType, ProjError, withDefaults } from '@proj/kernel';
 import {
   binaryNode,
   constantNode,
@@ -41,7 +41,8 @@ function planeOf(op: string, input: Tensor, dim1: number, dim2: number): [number
 }
 
 /** A diagonal of the plane of `dim1` and `dim2`, as the last dimension. A view. */
-export function diagonal(input: Tensor, { offset = 0, dim1 = 0, dim2 = 1 }: DiagonalOptions = {}): Tensor {
+export function diagonal(input: Tensor, options: DiagonalOptions = {}): Tensor {
+  const { offset, dim1, dim2 } = withDefaults('diagonal', { offset: 0, dim1: 0, dim2: 1 }, options);
   const [a, b] = planeOf('diagonal', input, dim1, dim2);
   const rest = input.shape.map((_, i) => i).filter((i) => i !== a && i !== b);
   const lead = rest.map((i) => input.shape[i]);
@@ -65,7 +66,8 @@ export function diagonal(input: Tensor, { offset = 0, dim1 = 0, dim2 = 1 }: Diag
 }
 
 /** Tensors whose diagonals (in the plane of `dim1` and `dim2`) are the last dimension of the input, zeros elsewhere. */
-export function diagEmbed(input: Tensor, { offset = 0, dim1 = -2, dim2 = -1 }: DiagonalOptions = {}): Tensor {
+export function diagEmbed(input: Tensor, options: DiagonalOptions = {}): Tensor {
+  const { offset, dim1, dim2 } = withDefaults('diagEmbed', { offset: 0, dim1: -2, dim2: -1 }, options);
   const rank = input.ndim + 1;
   const a = normalizeDim(dim1, rank, 'diagEmbed');
   const b = normalizeDim(dim2, rank, 'diagEmbed');
@@ -139,11 +141,8 @@ export interface SliceScatterOptions {
   readonly step?: number;
 }
 /** A copy with elements start, start+step, … of `dim` replaced. */
-export function sliceScatter(
-  input: Tensor,
-  src: Tensor,
-  { dim = 0, start = null, end = null, step = 1 }: SliceScatterOptions = {},
-): Tensor {
+export function sliceScatter(input: Tensor, src: Tensor, options: SliceScatterOptions = {}): Tensor {
+  const { dim, start, end, step } = withDefaults('sliceScatter', { dim: 0, start: null, end: null, step: 1 }, options);
   const copy = wrap(input.node);
   const part = copy.slice(dim, start, end, step);
   requireShape('sliceScatter', part, src);

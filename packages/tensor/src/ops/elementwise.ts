@@ -1,5 +1,5 @@
 /** Elementwise arithmetic, comparison and functions. All broadcast and promote as PyTorch does. */
-import { type DType, ProjError } from '@proj/kernel';
+import { type DType, ProjError, withDefaults } from '@proj/kernel';
 import { binaryNode, castNode, constantNode, expandNode, partNode, unaryNode, whereNode } from '../graph/build.ts';
 import type { AnyNode } from '../graph/node.ts';
 import type { BinaryPrimitive, UnaryPrimitive } from '../graph/primitives.ts';
@@ -136,7 +136,8 @@ export const ceil = roundingUnary('ceil');
 /** x without its fraction. */
 export const trunc = roundingUnary('trunc');
 /** Rounds half to even, to `decimals` decimal places. */
-export function round(input: Tensor, { decimals = 0 }: { decimals?: number } = {}): Tensor {
+export function round(input: Tensor, options: { decimals?: number } = {}): Tensor {
+  const { decimals } = withDefaults('round', { decimals: 0 }, options);
   if (decimals === 0) return roundingUnary('round')(input);
   const scale = 10 ** Math.abs(decimals);
   return decimals > 0 ? div(round(mul(input, scale)), scale) : mul(round(div(input, scale)), scale);
@@ -161,12 +162,14 @@ interface AlphaOptions {
   readonly alpha?: Scalar;
 }
 /** input + alpha · other. */
-export function add(input: TensorLike, other: TensorLike, { alpha = 1 }: AlphaOptions = {}): Tensor {
+export function add(input: TensorLike, other: TensorLike, options: AlphaOptions = {}): Tensor {
+  const { alpha } = withDefaults('add', { alpha: 1 }, options);
   if (isOne(alpha)) return binaryOp('add', 'add')(input, other);
   return binaryOp('add', 'add')(input, other instanceof Tensor ? mul(other, alpha) : scalarProduct(other, alpha));
 }
 /** input - alpha · other. */
-export function sub(input: TensorLike, other: TensorLike, { alpha = 1 }: AlphaOptions = {}): Tensor {
+export function sub(input: TensorLike, other: TensorLike, options: AlphaOptions = {}): Tensor {
+  const { alpha } = withDefaults('sub', { alpha: 1 }, options);
   if ([input, other].some((x) => (x instanceof Tensor ? x.dtype === 'bool' : typeof x === 'boolean')))
     throw new ProjError('dtype', 'subtraction of bool', {
       op: 'sub',
@@ -185,11 +188,8 @@ export const mul = binaryOp('mul', 'mul');
 
 export type RoundingMode = 'trunc' | 'floor' | null;
 /** True division; integers become floats unless `roundingMode` is 'trunc' or 'floor'. */
-export function div(
-  input: TensorLike,
-  other: TensorLike,
-  { roundingMode = null }: { roundingMode?: RoundingMode } = {},
-): Tensor {
+export function div(input: TensorLike, other: TensorLike, options: { roundingMode?: RoundingMode } = {}): Tensor {
+  const { roundingMode } = withDefaults('div', { roundingMode: null }, options);
   const type = promotedType(input, other);
   if (roundingMode === null) {
     const [a, b] = unify('div', [input, other], toFloat(type));

@@ -1,5 +1,5 @@
 /** Joining, splitting and repeating tensors. Parts of a split are views. */
-import { ProjError } from '@proj/kernel';
+import { ProjError, withDefaults } from '@proj/kernel';
 import { castNode, concatNode, constantNode, reshapeNode, takeNode } from '../graph/build.ts';
 import { elementCount, sameShape } from '../graph/node.ts';
 import { promoteTypes } from '../promotion.ts';
@@ -259,8 +259,9 @@ export interface RepeatInterleaveOptions {
 export function repeatInterleave(
   input: Tensor,
   repeats?: number | Tensor | null,
-  { dim = null }: RepeatInterleaveOptions = {},
+  options: RepeatInterleaveOptions = {},
 ): Tensor {
+  const { dim } = withDefaults('repeatInterleave', { dim: null, outputSize: null }, options);
   if (repeats === undefined || repeats === null)
     return fromArray(spread(input.toFlatArray()), [input.toFlatArray().reduce((a, b) => a + b, 0)], 'int64', {
       device: input.device,
@@ -341,10 +342,8 @@ export function cartesianProd(...tensors: readonly (Tensor | readonly Tensor[])[
   );
 }
 /** All combinations of `r` elements of a vector, as rows. */
-export function combinations(
-  input: Tensor,
-  { r = 2, withReplacement = false }: { r?: number; withReplacement?: boolean } = {},
-): Tensor {
+export function combinations(input: Tensor, options: { r?: number; withReplacement?: boolean } = {}): Tensor {
+  const { r, withReplacement } = withDefaults('combinations', { r: 2, withReplacement: false }, options);
   if (input.ndim !== 1)
     throw new ProjError('shape-mismatch', 'a vector is needed', { op: 'combinations', shapes: [input.shape] });
   if (r < 0) throw new ProjError('invalid-argument', `r = ${r}`, { op: 'combinations' });

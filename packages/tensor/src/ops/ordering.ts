@@ -1,5 +1,5 @@
 /** Extremes, order statistics and sorting. Results of (values, indices) have the indices' gradient: only the chosen element gets it. */
-import { ProjError } from '@proj/kernel';
+import { ProjError, withDefaults } from '@proj/kernel';
 import {
   argsortNode,
   binaryNode,
@@ -17,16 +17,13 @@ import { Tensor, wrap } from '../tensor.ts';
 import { normalizeDim, type TensorLike } from './arguments.ts';
 import { gatherNode, inverseOrder, orderWithLast, positionsAlong } from './axis.ts';
 import { maximum, minimum } from './elementwise.ts';
-import { amax, amin, reduceDims } from './reductions.ts';
+import { amax, amin, type KeepdimOptions, reduceDims } from './reductions.ts';
 import { type OpRow, row } from './table.ts';
 
 /** What reductions that also say where return. */
 export interface ValuesAndIndices {
   readonly values: Tensor;
   readonly indices: Tensor;
-}
-export interface KeepdimOptions {
-  readonly keepdim?: boolean;
 }
 
 const isNaNNode = (x: AnyNode): AnyNode =>
@@ -82,8 +79,9 @@ function extreme(name: 'max' | 'min') {
   function compute(
     input: Tensor,
     dim?: number | Tensor | null,
-    { keepdim = false }: KeepdimOptions = {},
+    options: KeepdimOptions = {},
   ): Tensor | ValuesAndIndices {
+    const { keepdim } = withDefaults(name, { keepdim: false }, options);
     if (!(input instanceof Tensor)) throw new ProjError('invalid-argument', 'a tensor is needed', { op: name });
     if (dim === undefined || dim === null) {
       if (input.numel() === 0)
@@ -108,8 +106,9 @@ export const min = extreme('min');
 
 const argExtreme =
   (fn: 'max' | 'min') =>
-  (input: Tensor, dim: number | null = null, { keepdim = false }: KeepdimOptions = {}): Tensor => {
+  (input: Tensor, dim: number | null = null, options: KeepdimOptions = {}): Tensor => {
     const name = `arg${fn}`;
+    const { keepdim } = withDefaults(name, { keepdim: false }, options);
     if (input.dtype === 'bool')
       throw new ProjError('dtype', `${name} of bool`, { op: name, cure: 'Cast to an integer dtype' });
     if (dim === null) {
@@ -130,8 +129,9 @@ export const argmin = argExtreme('min');
 /** Smallest and largest element, of all or along `dim`. */
 export function aminmax(
   input: Tensor,
-  { dim = null, keepdim = false }: KeepdimOptions & { dim?: number | null } = {},
+  options: KeepdimOptions & { dim?: number | null } = {},
 ): { min: Tensor; max: Tensor } {
+  const { dim, keepdim } = withDefaults('aminmax', { dim: null, keepdim: false }, options);
   if (dim === null) {
     if (input.numel() === 0)
       throw new ProjError('shape-mismatch', 'no elements', { op: 'aminmax', shapes: [input.shape] });
@@ -172,7 +172,8 @@ export function sort(input: Tensor, dim: number | SortOptions = -1, options: Sor
   return { values: wrap(gatherNode(input.node, at, indices, true)), indices: wrap(indices) };
 }
 /** Indices that sort along `dim` (the last). Stable. */
-export function argsort(input: Tensor, dim: number = -1, { descending = false }: SortOptions = {}): Tensor {
+export function argsort(input: Tensor, dim: number = -1, options: SortOptions = {}): Tensor {
+  const { descending } = withDefaults('argsort', { dim: -1, descending: false, stable: true }, options);
   return wrap(argsortAlong(input.node, normalizeDim(dim, input.ndim, 'argsort'), descending));
 }
 /** Sorted along the first dimension. */
@@ -196,7 +197,8 @@ export interface TopkOptions {
   readonly sorted?: boolean;
 }
 /** The k largest (or smallest) elements along `dim`, with their indices. */
-export function topk(input: Tensor, k: number, { dim = -1, largest = true }: TopkOptions = {}): ValuesAndIndices {
+export function topk(input: Tensor, k: number, options: TopkOptions = {}): ValuesAndIndices {
+  const { dim, largest } = withDefaults('topk', { dim: -1, largest: true, sorted: true }, options);
   const at = normalizeDim(dim, input.ndim, 'topk');
   if (k < 0 || k > sizeAt(input.node, at))
     throw new ProjError('index-out-of-range', `${k} of ${sizeAt(input.node, at)} elements`, {
@@ -207,12 +209,8 @@ export function topk(input: Tensor, k: number, { dim = -1, largest = true }: Top
   return { values: wrap(gatherNode(input.node, at, indices, true)), indices: wrap(indices) };
 }
 /** The k-th smallest element along `dim` (k from 1), with its index. */
-export function kthvalue(
-  input: Tensor,
-  k: number,
-  dim: number = -1,
-  { keepdim = false }: KeepdimOptions = {},
-): ValuesAndIndices {
+export function kthvalue(input: Tensor, k: number, dim: number = -1, options: KeepdimOptions = {}): ValuesAndIndices {
+  const { keepdim } = withDefaults('kthvalue', { keepdim: false }, options);
   const at = normalizeDim(dim, input.ndim, 'kthvalue');
   if (k < 1 || k > sizeAt(input.node, at))
     throw new ProjError('index-out-of-range', `${k}-th of ${sizeAt(input.node, at)} elements`, {
@@ -244,11 +242,8 @@ const medianOf = (name: 'median' | 'nanmedian') => {
   const ignoreNaN = name === 'nanmedian';
   function compute(input: Tensor): Tensor;
   function compute(input: Tensor, dim: number, options?: KeepdimOptions): ValuesAndIndices;
-  function compute(
-    input: Tensor,
-    dim: number | null = null,
-    { keepdim = false }: KeepdimOptions = {},
-  ): Tensor | ValuesAndIndices {
+  function compute(input: Tensor, dim: number | null = null, options: KeepdimOptions = {}): Tensor | ValuesAndIndices {
+    const { keepdim } = withDefaults(name, { keepdim: false }, options);
     if (input.dtype === 'bool')
       throw new ProjError('dtype', `${name} of bool`, { op: name, cure: 'Cast to an integer dtype' });
     if (dim === null) {
@@ -269,7 +264,8 @@ export const median = medianOf('median');
 export const nanmedian = medianOf('nanmedian');
 
 /** The most frequent value along `dim` (the smallest of equally frequent ones), with the index of its last occurrence. */
-export function mode(input: Tensor, dim: number = -1, { keepdim = false }: KeepdimOptions = {}): ValuesAndIndices {
+export function mode(input: Tensor, dim: number = -1, options: KeepdimOptions = {}): ValuesAndIndices {
+  const { keepdim } = withDefaults('mode', { keepdim: false }, options);
   const at = normalizeDim(dim, input.ndim, 'mode');
   requireSize('mode', input, at);
   if (input.ndim === 0) return pick(input.node, 0, constantNode(input.device, 'int64', [], 0), keepdim);

@@ -3,13 +3,13 @@
  * gives the same numbers on every device, in any order of evaluation. Each draw takes its offset when it is built, and a new one at each
  * replay of a captured program.
  */
-import { type Device, type DType, ProjError } from '@proj/kernel';
+import { checkOptions, type Defaults, type Device, type DType, ProjError, withDefaults } from '@proj/kernel';
 import { binaryNode, castNode, complexNode, constantNode, randomNode, whereNode } from '../graph/build.ts';
 import { type AnyNode, elementCount, type Shape } from '../graph/node.ts';
 import { FloatScalar, getDefaultDtype, isComplexDType, isFloatingPoint, isIntegral, toReal } from '../promotion.ts';
 import { Tensor, wrap } from '../tensor.ts';
 import { broadcastShapes, deviceArgument, shapeArgument } from './arguments.ts';
-import { fromArray, type TensorOptions } from './creation.ts';
+import { fromArray, TENSOR, type TensorOptions } from './creation.ts';
 import { argsortAlong, topk } from './ordering.ts';
 import { poissonSample } from './poisson-sample.ts';
 import { type OpRow, row } from './table.ts';
@@ -117,6 +117,9 @@ export interface RandomOptions {
 }
 export type RandomTensorOptions = TensorOptions & RandomOptions;
 
+/** What a new random tensor may be told. */
+const RANDOM_TENSOR: Defaults<RandomTensorOptions> = { ...TENSOR, generator: null };
+
 const generatorOf = (options: RandomOptions): Generator => options.generator ?? defaultGenerator;
 const constantLike = (x: AnyNode, value: number): AnyNode => constantNode(x.device, x.dtype, x.shape, value);
 
@@ -170,6 +173,7 @@ type SizeArguments = readonly (number | readonly number[] | RandomTensorOptions)
 function sizeAndOptions(args: SizeArguments, op: string): { shape: number[]; options: RandomTensorOptions } {
   const last = args.at(-1);
   const hasOptions = typeof last === 'object' && !Array.isArray(last);
+  if (hasOptions) checkOptions(op, RANDOM_TENSOR, last);
   return {
     shape: shapeArgument((hasOptions ? args.slice(0, -1) : args) as readonly (number | readonly number[])[], op),
     options: (hasOptions ? last : {}) as RandomTensorOptions,
@@ -199,10 +203,12 @@ export function randn(...size: SizeArguments): Tensor {
 }
 /** Uniform numbers in [0, 1), shaped as another tensor. */
 export function randLike(input: Tensor, options: RandomTensorOptions = {}): Tensor {
+  checkOptions('randLike', RANDOM_TENSOR, options);
   return rand(input.shape, { device: input.device, ...options, dtype: options.dtype ?? input.dtype });
 }
 /** Numbers from the standard normal distribution, shaped as another tensor. */
 export function randnLike(input: Tensor, options: RandomTensorOptions = {}): Tensor {
+  checkOptions('randnLike', RANDOM_TENSOR, options);
   return randn(input.shape, { device: input.device, ...options, dtype: options.dtype ?? input.dtype });
 }
 
@@ -237,6 +243,7 @@ type IntegerArguments = readonly (number | readonly number[] | RandomTensorOptio
 /** Integers in [0, high) or [low, high): `randint(high, size)`, `randint(low, high, size)`. */
 export function randint(...args: IntegerArguments): Tensor {
   const { options, rest } = splitOptions(args);
+  checkOptions('randint', { ...RANDOM_TENSOR, size: null }, options);
   const size =
     rest.find((x): x is readonly number[] => Array.isArray(x)) ?? (options as { size?: readonly number[] }).size;
   const numbers = rest.filter((x): x is number => typeof x === 'number');
@@ -262,6 +269,7 @@ function splitOptions(args: IntegerArguments): {
 /** Integers in [0, high) or [low, high), shaped as another tensor. */
 export function randintLike(input: Tensor, ...args: IntegerArguments): Tensor {
   const { options, rest } = splitOptions(args);
+  checkOptions('randintLike', { ...RANDOM_TENSOR, low: 0, high: 1 }, options);
   const named = options as { low?: number; high?: number };
   const numbers = rest.filter((x): x is number => typeof x === 'number');
   const [low, high] =
@@ -279,6 +287,7 @@ export function randintLike(input: Tensor, ...args: IntegerArguments): Tensor {
 }
 /** The numbers 0 … n-1 in random order. */
 export function randperm(n: number, options: RandomTensorOptions = {}): Tensor {
+  checkOptions('randperm', RANDOM_TENSOR, options);
   const device = deviceArgument(options.device);
   const generator = generatorOf(options);
   const bits = generator.bits([n], device);
@@ -330,11 +339,8 @@ export interface MultinomialOptions extends RandomOptions {
   readonly replacement?: boolean;
 }
 /** Indices drawn in proportion to the weights in each row. */
-export function multinomial(
-  input: Tensor,
-  numSamples: number,
-  { replacement = false, generator = null }: MultinomialOptions = {},
-): Tensor {
+export function multinomial(input: Tensor, numSamples: number, options: MultinomialOptions = {}): Tensor {
+  const { replacement, generator } = withDefaults('multinomial', { replacement: false, generator: null }, options);
   if (input.ndim < 1 || input.ndim > 2)
     throw new ProjError('shape-mismatch', 'a vector or a matrix of weights is needed', {
       op: 'multinomial',
@@ -373,7 +379,8 @@ export function multinomial(
   return running.unsqueeze(-2).le(u.unsqueeze(-1)).sum(-1);
 }
 /** Numbers from Poisson distributions with the given rates. Reads the rates. */
-export function poisson(input: Tensor, { generator = null }: RandomOptions = {}): Tensor {
+export function poisson(input: Tensor, options: RandomOptions = {}): Tensor {
+  const { generator } = withDefaults('poisson', { generator: null }, options);
   if (!isFloatingPoint(input.dtype))
     throw new ProjError('dtype', `rates of ${input.dtype}`, { op: 'poisson', cure: 'Use a float dtype' });
   const rates = input.detach().toFlatArray();

@@ -1,5 +1,5 @@
 /** Reductions over dimensions. `dim` may be one, several, or left out for all. */
-import { type DType, ProjError } from '@proj/kernel';
+import { type DType, ProjError, withDefaults } from '@proj/kernel';
 import { castNode, partNode, reduceNode, reshapeNode } from '../graph/build.ts';
 import type { AnyNode } from '../graph/node.ts';
 import type { ReduceOperation } from '../graph/primitives.ts';
@@ -10,8 +10,10 @@ import { add, div, mul, safeRoot, sub, truth } from './elementwise.ts';
 import { type OpRow, row } from './table.ts';
 
 export type Dims = number | readonly number[] | null;
-export interface ReduceOptions {
+export interface KeepdimOptions {
   readonly keepdim?: boolean;
+}
+export interface ReduceOptions extends KeepdimOptions {
   readonly dtype?: DType | null;
 }
 
@@ -27,7 +29,8 @@ export function reduceDims(fn: ReduceOperation, node: AnyNode, dims: readonly nu
 }
 
 /** The sum over `dim` (all dimensions unless given); small integers and bool become int64. */
-export function sum(input: Tensor, dim: Dims = null, { keepdim = false, dtype = null }: ReduceOptions = {}): Tensor {
+export function sum(input: Tensor, dim: Dims = null, options: ReduceOptions = {}): Tensor {
+  const { keepdim, dtype } = withDefaults('sum', { keepdim: false, dtype: null }, options);
   return wrap(
     reduceDims(
       'sum',
@@ -38,7 +41,8 @@ export function sum(input: Tensor, dim: Dims = null, { keepdim = false, dtype = 
   );
 }
 /** The product over `dim` (all dimensions unless given); small integers and bool become int64. */
-export function prod(input: Tensor, dim: Dims = null, { keepdim = false, dtype = null }: ReduceOptions = {}): Tensor {
+export function prod(input: Tensor, dim: Dims = null, options: ReduceOptions = {}): Tensor {
+  const { keepdim, dtype } = withDefaults('prod', { keepdim: false, dtype: null }, options);
   return wrap(
     reduceDims(
       'prod',
@@ -49,7 +53,8 @@ export function prod(input: Tensor, dim: Dims = null, { keepdim = false, dtype =
   );
 }
 /** The mean over `dim` (all dimensions unless given). Errors: integers without a float `dtype`. */
-export function mean(input: Tensor, dim: Dims = null, { keepdim = false, dtype = null }: ReduceOptions = {}): Tensor {
+export function mean(input: Tensor, dim: Dims = null, options: ReduceOptions = {}): Tensor {
+  const { keepdim, dtype } = withDefaults('mean', { keepdim: false, dtype: null }, options);
   const type = dtype ?? input.dtype;
   if (toFloat(type) !== type)
     throw new ProjError('dtype', `mean of ${type}`, { op: 'mean', cure: 'Cast to a float dtype, or give dtype' });
@@ -67,39 +72,44 @@ function nonEmpty(input: Tensor, dims: readonly number[], op: string): void {
   }
 }
 /** The largest element over `dim`; equal ones share the gradient. */
-export function amax(input: Tensor, dim: Dims = null, { keepdim = false }: ReduceOptions = {}): Tensor {
+export function amax(input: Tensor, dim: Dims = null, options: KeepdimOptions = {}): Tensor {
+  const { keepdim } = withDefaults('amax', { keepdim: false }, options);
   const dims = normalizeDims(dim, input.ndim, 'amax');
   nonEmpty(input, dims, 'amax');
   return wrap(reduceDims('max', input.node, dims, keepdim));
 }
 /** The smallest element over `dim`; equal ones share the gradient. */
-export function amin(input: Tensor, dim: Dims = null, { keepdim = false }: ReduceOptions = {}): Tensor {
+export function amin(input: Tensor, dim: Dims = null, options: KeepdimOptions = {}): Tensor {
+  const { keepdim } = withDefaults('amin', { keepdim: false }, options);
   const dims = normalizeDims(dim, input.ndim, 'amin');
   nonEmpty(input, dims, 'amin');
   return wrap(reduceDims('min', input.node, dims, keepdim));
 }
 /** Whether any element over `dim` is not zero. */
-export function any(input: Tensor, dim: Dims = null, { keepdim = false }: ReduceOptions = {}): Tensor {
+export function any(input: Tensor, dim: Dims = null, options: KeepdimOptions = {}): Tensor {
+  const { keepdim } = withDefaults('any', { keepdim: false }, options);
   const result = wrap(reduceDims('max', truth(input.node), normalizeDims(dim, input.ndim, 'any'), keepdim));
   return input.dtype === 'uint8' ? wrap(castNode(result.node, 'uint8')) : result;
 }
 /** Whether all elements over `dim` are not zero. */
-export function all(input: Tensor, dim: Dims = null, { keepdim = false }: ReduceOptions = {}): Tensor {
+export function all(input: Tensor, dim: Dims = null, options: KeepdimOptions = {}): Tensor {
+  const { keepdim } = withDefaults('all', { keepdim: false }, options);
   const result = wrap(reduceDims('min', truth(input.node), normalizeDims(dim, input.ndim, 'all'), keepdim));
   return input.dtype === 'uint8' ? wrap(castNode(result.node, 'uint8')) : result;
 }
-export interface VarianceOptions extends ReduceOptions {
+export interface VarianceOptions extends KeepdimOptions {
   /** Subtracts 1 from the count (default true). */
   readonly unbiased?: boolean;
   /** Subtracted from the count; overrides `unbiased`. */
   readonly correction?: number | null;
 }
 /** Variance over `dim`; divides by the count minus 1 unless `unbiased` is false. */
-export function variance(
-  input: Tensor,
-  dim: Dims | boolean = null,
-  { keepdim = false, unbiased = true, correction = null }: VarianceOptions = {},
-): Tensor {
+export function variance(input: Tensor, dim: Dims | boolean = null, options: VarianceOptions = {}): Tensor {
+  const { keepdim, unbiased, correction } = withDefaults(
+    'variance',
+    { keepdim: false, unbiased: true, correction: null },
+    options,
+  );
   if (isComplexDType(input.dtype)) {
     const of = (imaginary: boolean): Tensor =>
       variance(wrap(partNode(input.node, imaginary)), dim, { keepdim, unbiased, correction });

@@ -1,5 +1,5 @@
 /** Gathering and scattering by index tensors along a dimension. Scattering is made of the `scatter` primitive on the flattened tensor. */
-import { ProjError } from '@proj/kernel';
+import { ProjError, withDefaults } from '@proj/kernel';
 import {
   castNode,
   constantNode,
@@ -173,13 +173,8 @@ export interface ScatterOptions {
   readonly reduce?: 'add' | 'multiply' | null;
 }
 /** A copy with `src` (or one value) written where `index` points along `dim`; `reduce` combines with what is there. */
-export function scatter(
-  input: Tensor,
-  dim: number,
-  index: Tensor,
-  src: Value,
-  { reduce = null }: ScatterOptions = {},
-): Tensor {
+export function scatter(input: Tensor, dim: number, index: Tensor, src: Value, options: ScatterOptions = {}): Tensor {
+  const { reduce } = withDefaults('scatter', { reduce: null }, options);
   const { linear, updates } = scatterParts('scatter', input, dim, index, src);
   const mode = reduce === null ? 'set' : reduce === 'add' ? 'add' : reduce === 'multiply' ? 'mul' : null;
   if (mode === null)
@@ -265,8 +260,9 @@ export function scatterReduce(
   index: Tensor,
   src: Tensor,
   reduce: ScatterReduction,
-  { includeSelf = true }: ReduceSelfOptions = {},
+  options: ReduceSelfOptions = {},
 ): Tensor {
+  const { includeSelf } = withDefaults('scatterReduce', { includeSelf: true }, options);
   const { linear, updates } = scatterParts('scatterReduce', input, dim, index, src);
   return reduceInto('scatterReduce', input, reduce, includeSelf, linear, updates);
 }
@@ -318,8 +314,9 @@ export function indexAdd(
   dim: number,
   index: Tensor,
   source: Tensor,
-  { alpha = 1 }: { alpha?: Scalar } = {},
+  options: { alpha?: Scalar } = {},
 ): Tensor {
+  const { alpha } = withDefaults('indexAdd', { alpha: 1 }, options);
   const { linear, updates } = rowParts('indexAdd', input, dim, index, source);
   return wrap(scatterFlat('add', input.node, linear, castNode(wrap(updates as AnyNode).mul(alpha).node, input.dtype)));
 }
@@ -349,8 +346,9 @@ export function indexReduce(
   index: Tensor,
   source: Tensor,
   reduce: Exclude<ScatterReduction, 'sum'>,
-  { includeSelf = true }: ReduceSelfOptions = {},
+  options: ReduceSelfOptions = {},
 ): Tensor {
+  const { includeSelf } = withDefaults('indexReduce', { includeSelf: true }, options);
   const { linear, updates } = rowParts('indexReduce', input, dim, index, source);
   return reduceInto('indexReduce', input, reduce, includeSelf, linear, updates as AnyNode);
 }

@@ -1,5 +1,5 @@
 /** Norms, moments, softmax, distances, covariances and histograms. */
-import { type DType, ProjError } from '@proj/kernel';
+import { type DType, ProjError, withDefaults } from '@proj/kernel';
 import { castNode, complexNode, constantNode, partNode } from '../graph/build.ts';
 import {
   getDefaultDtype,
@@ -16,7 +16,17 @@ import { broadcastShapes, normalizeDim, normalizeDims } from './arguments.ts';
 import { fromArray } from './creation.ts';
 import { abs, add, div, exp, isnan, log, mul, reciprocal, safeRoot, sign, sqrt, sub, where } from './elementwise.ts';
 import { matmul } from './products.ts';
-import { amax, amin, type Dims, mean, type ReduceOptions, sum, variance, type VarianceOptions } from './reductions.ts';
+import {
+  amax,
+  amin,
+  type Dims,
+  type KeepdimOptions,
+  mean,
+  type ReduceOptions,
+  sum,
+  variance,
+  type VarianceOptions,
+} from './reductions.ts';
 import { type OpRow, row } from './table.ts';
 
 const constant = (like: Tensor, value: number): Tensor =>
@@ -24,7 +34,8 @@ const constant = (like: Tensor, value: number): Tensor =>
 const asFloat = (x: Tensor): Tensor => wrap(castNode(x.node, toFloat(x.dtype)));
 
 /** log(sum(exp(x))) over `dim`, without overflow. */
-export function logsumexp(input: Tensor, dim: Dims, { keepdim = false }: ReduceOptions = {}): Tensor {
+export function logsumexp(input: Tensor, dim: Dims, options: KeepdimOptions = {}): Tensor {
+  const { keepdim } = withDefaults('logsumexp', { keepdim: false }, options);
   const x = asFloat(input);
   const dims = normalizeDims(dim, x.ndim, 'logsumexp');
   if (x.ndim === 0) return wrap(x.node);
@@ -51,7 +62,8 @@ function softmaxInput(
   return { x, at: normalizeDim(dim, input.ndim, op) };
 }
 /** exp(x) / sum(exp(x)) along `dim`. */
-export function softmax(input: Tensor, dim: number, { dtype = null }: SoftmaxOptions = {}): Tensor {
+export function softmax(input: Tensor, dim: number, options: SoftmaxOptions = {}): Tensor {
+  const { dtype } = withDefaults('softmax', { dtype: null }, options);
   const { x, at } = softmaxInput('softmax', input, dim, dtype);
   if (x.numel() === 0) return wrap(x.node);
   if (x.ndim === 0) return x.sub(x).add(1);
@@ -60,7 +72,8 @@ export function softmax(input: Tensor, dim: number, { dtype = null }: SoftmaxOpt
   return mul(shifted, reciprocal(sum(shifted, at, { keepdim: true })));
 }
 /** The logarithm of {@link softmax}, computed without overflow. */
-export function logSoftmax(input: Tensor, dim: number, { dtype = null }: SoftmaxOptions = {}): Tensor {
+export function logSoftmax(input: Tensor, dim: number, options: SoftmaxOptions = {}): Tensor {
+  const { dtype } = withDefaults('logSoftmax', { dtype: null }, options);
   const { x, at } = softmaxInput('logSoftmax', input, dim, dtype);
   if (x.numel() === 0) return wrap(x.node);
   if (x.ndim === 0) return x.sub(x);
@@ -87,11 +100,8 @@ export function nansum(input: Tensor, dim: Dims = null, options: ReduceOptions =
   return sum(withoutNaN(input), dim, options);
 }
 /** Mean of the elements that are not NaN. */
-export function nanmean(
-  input: Tensor,
-  dim: Dims = null,
-  { keepdim = false, dtype = null }: ReduceOptions = {},
-): Tensor {
+export function nanmean(input: Tensor, dim: Dims = null, options: ReduceOptions = {}): Tensor {
+  const { keepdim, dtype } = withDefaults('nanmean', { keepdim: false, dtype: null }, options);
   if (!isFloatingPoint(input.dtype))
     throw new ProjError('dtype', `nanmean of ${input.dtype}`, { op: 'nanmean', cure: 'Cast to a float dtype' });
   const counts = sum(wrap(castNode(isnan(input).logicalNot().node, dtype ?? input.dtype)), dim, { keepdim });
@@ -136,12 +146,8 @@ export function setNuclearNorm(fn: NonNullable<typeof nuclearNorm>): void {
   nuclearNorm = fn;
 }
 /** The p-norm (2) of all elements or over `dim`; `'fro'` is the Frobenius norm, `'nuc'` the nuclear one. */
-export function norm(
-  input: Tensor,
-  p: NormOrder = 'fro',
-  dim: Dims = null,
-  { keepdim = false, dtype = null }: ReduceOptions = {},
-): Tensor {
+export function norm(input: Tensor, p: NormOrder = 'fro', dim: Dims = null, options: ReduceOptions = {}): Tensor {
+  const { keepdim, dtype } = withDefaults('norm', { keepdim: false, dtype: null }, options);
   const x = dtype === null ? input : wrap(castNode(input.node, dtype));
   if (isIntegral(x.dtype))
     throw new ProjError('dtype', `norm of ${x.dtype}`, { op: 'norm', cure: 'Cast to a float dtype' });
@@ -206,7 +212,12 @@ function anyNegative(x: Tensor): boolean {
   }
 }
 /** Covariance matrix of variables (rows) over observations (columns). */
-export function cov(input: Tensor, { correction = 1, fweights = null, aweights = null }: CovOptions = {}): Tensor {
+export function cov(input: Tensor, options: CovOptions = {}): Tensor {
+  const { correction, fweights, aweights } = withDefaults(
+    'cov',
+    { correction: 1, fweights: null, aweights: null },
+    options,
+  );
   if (input.ndim > 2)
     throw new ProjError('shape-mismatch', 'at most two dimensions are needed', { op: 'cov', shapes: [input.shape] });
   if (input.dtype === 'bool') throw new ProjError('dtype', 'cov of bool', { op: 'cov' });
@@ -274,10 +285,8 @@ export function renorm(input: Tensor, p: number, dim: number, maxnorm: number): 
 }
 
 /** Counts of elements in `bins` equal intervals of [min, max]; of the range of the data when both are 0. */
-export function histc(
-  input: Tensor,
-  { bins = 100, min = 0, max = 0 }: { bins?: number; min?: number; max?: number } = {},
-): Tensor {
+export function histc(input: Tensor, options: { bins?: number; min?: number; max?: number } = {}): Tensor {
+  const { bins, min, max } = withDefaults('histc', { bins: 100, min: 0, max: 0 }, options);
   if (!isFloatingPoint(input.dtype))
     throw new ProjError('dtype', `histc of ${input.dtype}`, { op: 'histc', cure: 'Cast to a float dtype' });
   if (!(bins > 0)) throw new ProjError('invalid-argument', `${bins} bins`, { op: 'histc' });
@@ -313,8 +322,13 @@ export interface Histogram {
 export function histogramdd(
   input: Tensor,
   bins: number | readonly (number | Tensor)[],
-  { range = null, weight = null, density = false }: HistogramOptions = {},
+  options: HistogramOptions = {},
 ): { hist: Tensor; binEdges: Tensor[] } {
+  const { range, weight, density } = withDefaults(
+    'histogramdd',
+    { range: null, weight: null, density: false },
+    options,
+  );
   if (input.ndim < 2)
     throw new ProjError('shape-mismatch', 'at least two dimensions are needed', {
       op: 'histogramdd',
@@ -435,11 +449,12 @@ const valuesOf = (values: Tensor | Scalar, like: Tensor): Tensor =>
         ),
       );
 /** Where `values` would be inserted into sorted sequences (the last dimension) to keep them sorted. */
-export function searchsorted(
-  sortedSequence: Tensor,
-  input: Tensor | Scalar,
-  { outInt32 = false, right = false, side = null, sorter = null }: SearchOptions = {},
-): Tensor {
+export function searchsorted(sortedSequence: Tensor, input: Tensor | Scalar, options: SearchOptions = {}): Tensor {
+  const { outInt32, right, side, sorter } = withDefaults(
+    'searchsorted',
+    { outInt32: false, right: false, side: null, sorter: null },
+    options,
+  );
   if (side === 'left' && right)
     throw new ProjError('invalid-argument', 'side "left" contradicts right', { op: 'searchsorted' });
   return positionsIn(
@@ -452,11 +467,12 @@ export function searchsorted(
   );
 }
 /** The bucket of each value between sorted boundaries. */
-export function bucketize(
-  input: Tensor | Scalar,
-  boundaries: Tensor,
-  { outInt32 = false, right = false }: SearchOptions = {},
-): Tensor {
+export function bucketize(input: Tensor | Scalar, boundaries: Tensor, options: SearchOptions = {}): Tensor {
+  const { outInt32, right } = withDefaults(
+    'bucketize',
+    { outInt32: false, right: false, side: null, sorter: null },
+    options,
+  );
   if (boundaries.ndim !== 1)
     throw new ProjError('shape-mismatch', 'boundaries must be a vector', {
       op: 'bucketize',

@@ -170,5 +170,8 @@ export const LINALG_SAMPLES: Record<string, OpSamples> = {
     ['columns', (m) => [regular(m), 1]],
   ),
   'linalg.norm': solves(...norms, ['vector', (m) => [m.float([4]), 3]]),
-  'linalg.vectorNorm': solves(['ordinary', (m) => [m.float([3, 4])]], ['three', (m) => [m.positive([3, 4]), 3, 1]]),
+  'linalg.vectorNorm': solves(
+    ['ordinary', (m) => [m.float([3, 4])]],
+    ['three', (m) => [m.positive([3, 4]), 3, { dim: 1 }]],
+  ),
 };

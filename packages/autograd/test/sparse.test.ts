@@ -80,6 +80,16 @@ describe('gradients of sparse operations', () => {
     expect(x.grad?.storedIndices.toArray()).toEqual(others.toArray());
     expect(x.grad?.storedValues.toArray()).toEqual([7, 11, 11, 3]);
   });
+  it('have one value for a place that occurs twice', () => {
+    const x = sparse.sparseCooTensor(tensor([[1, 0, 1]]), fromArray([1, 2, 3], [3], 'float32'), [2], {
+      requiresGrad: true,
+    });
+    x.toDense()
+      .mul(fromArray([5, 7], [2], 'float32'))
+      .sum()
+      .backward();
+    expect(x.grad?.toDense().toArray()).toEqual([5, 7]);
+  });
   it('take memory for the values of a matrix of 10^6 × 10^6', () => {
     const size = 1_000_000;
     const at = tensor([

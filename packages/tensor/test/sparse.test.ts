@@ -157,6 +157,14 @@ describe('arithmetic', () => {
     expect(sparse.sin(repeated()).toDense().toArray()).toEqual(repeated().toDense().sin().toArray());
     expect(sparse.neg(repeated()).nnz()).toBe(6);
   });
+  it('writes over a tensor in its layout and dtype', () => {
+    const x = matrix().toSparseCsr();
+    const same = x.copy_(sparse.mul(x, repeated().toSparseCsr()));
+    expect(same).toBe(x);
+    expect([x.layout, x.dtype]).toEqual(['sparse_csr', 'float32']);
+    expect(x.values().toArray()).toEqual([10.5, 24, 25, 2.25]);
+    expect(() => x.copy_(sparse.sparseCooTensor([4, 4]))).toThrow(/shapes/);
+  });
   it('refuses what would have no zeros', () => {
     expect(() => sparse.add(matrix() as never, floats([1]) as never)).toThrow(/no zeros/);
     expect(() => sparse.div(matrix(), matrix() as never)).toThrow(/0-dim/);

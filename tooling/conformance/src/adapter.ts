@@ -335,8 +335,38 @@ export class ProjLibrary implements Library {
     const fn = candidateNames(known)
       .map((key) => module?.[key])
       .find(isFunction);
-    if (fn === undefined) return this.#callMethod(`Tensor.${known}`, args, kwargs, signatures);
+    const [self] = args;
+    if (
+      fn === undefined &&
+      known.endsWith('_') &&
+      isObject(self) &&
+      !candidateNames(known).some((key) => key in self && !this.isTensor(self))
+    ) {
+      // There is one operation in place: copying the result.
+      const result = this.#callSpecial(home, {
+        name: name.replace(/_$/, ''),
+        args,
+        kwargs,
+        ...(signatures && { signatures }),
+      });
+      return ((self as Bag).copy_ as AnyFunction).call(self, result);
+    }
+    if (fn === undefined) return this.#callOwnMethod(name, known, args, kwargs, signatures);
     return fn(...this.#arguments(this.#signaturesOf(name, signatures), undefined, jsParameters(fn), args, kwargs));
+  }
+
+  #callOwnMethod(
+    name: string,
+    leaf: string,
+    args: readonly unknown[],
+    kwargs: Readonly<Bag>,
+    signatures: readonly string[] | undefined,
+  ): unknown {
+    const [self] = args;
+    const exists = isObject(self) && candidateNames(leaf).some((key) => key in self);
+    // What exists for dense tensors alone is refused to others, as PyTorch refuses it, rather than missing.
+    if (!exists && !this.isTensor(self) && this.has(`Tensor.${leaf}`)) throw new TypeError(`${name} of such a tensor`);
+    return this.#callMethod(`Tensor.${leaf}`, args, kwargs, signatures);
   }
 
   #callMethod(

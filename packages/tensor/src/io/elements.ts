@@ -39,6 +39,19 @@ const toBigInt = (x: number | bigint | boolean): bigint => {
 };
 
 type Numbers = ArrayLike<number | bigint | boolean>;
+/** Two 32-bit words for each integer that is exact as a number: BigInts cost ten times as much. */
+function toInt64(data: Numbers): BigInt64Array {
+  const result = new BigInt64Array(data.length);
+  const words = new Int32Array(result.buffer);
+  for (let i = 0; i < data.length; i++) {
+    const x = data[i];
+    if (typeof x === 'number' && Number.isSafeInteger(x)) {
+      words[2 * i] = x;
+      words[2 * i + 1] = Math.floor(x / 2 ** 32);
+    } else result[i] = toBigInt(x);
+  }
+  return result;
+}
 const asBytes = (a: ArrayBufferView): Uint8Array => new Uint8Array(a.buffer, a.byteOffset, a.byteLength);
 const numbers = (data: Numbers): number[] | Float32Array | Float64Array =>
   data instanceof Float32Array || data instanceof Float64Array ? data : Array.from(data, Number);
@@ -48,7 +61,7 @@ const TO_BYTES: Record<DType, (data: Numbers) => Uint8Array> = {
   float64: (d) => asBytes(d instanceof Float64Array ? d : Float64Array.from(numbers(d))),
   float16: (d) => asBytes(Uint16Array.from(numbers(d), floatToHalfBits)),
   bfloat16: (d) => asBytes(Uint16Array.from(numbers(d), floatToBfloatBits)),
-  int64: (d) => asBytes(d instanceof BigInt64Array ? d : BigInt64Array.from(Array.from(d, toBigInt))),
+  int64: (d) => asBytes(d instanceof BigInt64Array ? d : toInt64(d)),
   int32: (d) => asBytes(d instanceof Int32Array ? d : Int32Array.from(numbers(d))),
   int16: (d) => asBytes(d instanceof Int16Array ? d : Int16Array.from(numbers(d))),
   int8: (d) => asBytes(d instanceof Int8Array ? d : Int8Array.from(numbers(d))),

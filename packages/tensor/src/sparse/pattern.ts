@@ -12,23 +12,36 @@ export type Coordinates = Int32Array | Float64Array;
 const coordinates = (length: number, size: number): Coordinates =>
   size <= 2 ** 31 ? new Int32Array(length) : new Float64Array(length);
 
+const largestOf = (key: Coordinates): number => {
+  let largest = 0;
+  for (const at of key) if (at > largest) largest = at;
+  return largest;
+};
+
 /** A stable order of positions by `keys`, most significant first. */
 export function sortedOrder(keys: readonly Coordinates[], count: number): Int32Array {
+  const spans = keys.map((key) => largestOf(key) + 1);
+  if (spans.reduce((total, span) => total * span, count) > Number.MAX_SAFE_INTEGER) return byDigits(keys, count);
+  // All keys and the position in one number, which engines sort fast.
+  const whole = new Float64Array(count);
+  keys.forEach((key, d) => {
+    for (let i = 0; i < count; i++) whole[i] = whole[i] * spans[d] + key[i];
+  });
+  for (let i = 0; i < count; i++) whole[i] = whole[i] * count + i;
+  whole.sort();
+  const order = new Int32Array(count);
+  for (let k = 0; k < count; k++) order[k] = whole[k] % count;
+  return order;
+}
+
+/** {@link sortedOrder} by counting 11 bits at a time, least significant first. */
+function byDigits(keys: readonly Coordinates[], count: number): Int32Array {
   let order = Int32Array.from({ length: count }, (_, i) => i);
-  if (count < 4096) {
-    const compare = (a: number, b: number): number => {
-      for (const key of keys) if (key[a] !== key[b]) return key[a] - key[b];
-      return a - b;
-    };
-    return order.sort(compare);
-  }
-  // Counting sort by 11 bits at a time, least significant first.
   for (const key of keys.toReversed()) {
-    let largest = 0;
-    for (const at of key) largest = Math.max(largest, at);
+    const largest = largestOf(key);
     for (let unit = 1; unit <= largest; unit *= 2048) {
-      const starts = new Int32Array(2049);
       const digit = (i: number): number => Math.floor(key[i] / unit) % 2048;
+      const starts = new Int32Array(2049);
       for (let i = 0; i < count; i++) starts[digit(i) + 1]++;
       for (let d = 0; d < 2048; d++) starts[d + 1] += starts[d];
       const next = new Int32Array(count);
@@ -37,6 +50,14 @@ export function sortedOrder(keys: readonly Coordinates[], count: number): Int32A
     }
   }
   return order;
+}
+
+/** Integers of a tensor as numbers. Reads it. */
+function integersOf(tensor: Tensor): ArrayLike<number> {
+  const values = tensor.detach().toTypedArray();
+  if (!(values instanceof BigInt64Array)) return values;
+  const words = new Int32Array(values.buffer, values.byteOffset, 2 * values.length);
+  return Float64Array.from({ length: values.length }, (_, i) => words[2 * i + 1] * 2 ** 32 + (words[2 * i] >>> 0));
 }
 
 /** Values that belong together: `order` lists them group by group, group g from `pointers[g]` to `pointers[g + 1]`. */
@@ -63,12 +84,12 @@ export class Pattern {
 
   /** Reads `indices` [D, count] (integers) as coordinates in `sizes`. Errors: one outside. */
   static read(indices: Tensor, sizes: Shape, op: string): Pattern {
-    const values = indices.detach().toTypedArray();
+    const values = integersOf(indices);
     const [dims, count] = indices.shape;
     const positions = sizes.map((size) => coordinates(count, size));
     for (let d = 0; d < dims; d++)
       for (let k = 0; k < count; k++) {
-        const at = Number(values[d * count + k]);
+        const at = values[d * count + k];
         if (at < 0 || at >= sizes[d])
           throw new ProjError('index-out-of-range', `index ${at} in dimension ${d} of size ${sizes[d]}`, {
             op,
@@ -100,11 +121,19 @@ export class Pattern {
   #merge(): { pattern: Pattern; groups: Groups } {
     const { coordinates: axes, count, sizes } = this;
     const order = sortedOrder(axes, count);
-    const starts: number[] = [];
+    const pointers = new Int32Array(count + 1);
+    const firsts = new Int32Array(count);
+    let groups = 0;
     for (let k = 0; k < count; k++)
-      if (k === 0 || axes.some((axis) => axis[order[k]] !== axis[order[k - 1]])) starts.push(k);
-    const firsts = Int32Array.from(starts, (k) => order[k]);
-    return { pattern: this.pick(firsts, sizes), groups: { pointers: Int32Array.from([...starts, count]), order } };
+      if (k === 0 || axes.some((axis) => axis[order[k]] !== axis[order[k - 1]])) {
+        pointers[groups] = k;
+        firsts[groups++] = order[k];
+      }
+    pointers[groups] = count;
+    return {
+      pattern: this.pick(firsts.slice(0, groups), sizes),
+      groups: { pointers: pointers.slice(0, groups + 1), order },
+    };
   }
 
   /** The values at `places`, in dimensions `sizes`. */
@@ -138,12 +167,9 @@ export class Pattern {
   /** The coordinates as an int64 tensor [D, count]. */
   indices(device: Device): Tensor {
     return this.tensor('indices', device, () =>
-      fromArray(
-        this.coordinates.flatMap((axis) => Array.from(axis)),
-        [this.sizes.length, this.count],
-        'int64',
-        { device },
-      ),
+      fromArray(joined(this.coordinates, Math.max(0, ...this.sizes)), [this.sizes.length, this.count], 'int64', {
+        device,
+      }),
     );
   }
   /** A tensor that belongs to the pattern, made once for each device. */

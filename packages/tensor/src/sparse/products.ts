@@ -35,28 +35,27 @@ function requireMatrices(a: Matrix, b: Matrix, op: string): void {
 function productPlaces(a: Pattern, b: Pattern): { left: Int32Array; right: Int32Array; result: Pattern } {
   const [aRows, aColumns] = a.coordinates;
   const [bRows, bColumns] = b.coordinates;
-  // Rows of b that have values: where they begin among them.
+  // Rows of b that have values: where they begin and end among them.
   const order = sortedOrder([bRows], b.count);
   const begin = new Map<number, number>();
+  const end = new Map<number, number>();
   order.forEach((k, at) => {
     if (!begin.has(bRows[k])) begin.set(bRows[k], at);
+    end.set(bRows[k], at + 1);
   });
-  const left: number[] = [];
-  const right: number[] = [];
-  for (let i = 0; i < a.count; i++) {
-    const start = begin.get(aColumns[i]);
-    if (start === undefined) continue;
-    for (let at = start; at < b.count && bRows[order[at]] === aColumns[i]; at++) {
-      left.push(i);
-      right.push(order[at]);
+  const starts = Int32Array.from(aColumns, (row) => begin.get(row) ?? 0);
+  const lengths = starts.map((start, i) => (end.get(aColumns[i]) ?? 0) - start);
+  const count = lengths.reduce((total, length) => total + length, 0);
+  const left = new Int32Array(count);
+  const right = new Int32Array(count);
+  for (let i = 0, at = 0; i < a.count; i++)
+    for (let k = 0; k < lengths[i]; k++, at++) {
+      left[at] = i;
+      right[at] = order[starts[i] + k];
     }
-  }
   const sizes = [a.sizes[0], b.sizes[1]];
-  const axes = [
-    mapped(Int32Array.from(left), sizes[0], (i) => aRows[i]),
-    mapped(Int32Array.from(right), sizes[1], (k) => bColumns[k]),
-  ];
-  return { left: Int32Array.from(left), right: Int32Array.from(right), result: new Pattern(sizes, axes, left.length) };
+  const axes = [mapped(left, sizes[0], (i) => aRows[i]), mapped(right, sizes[1], (k) => bColumns[k])];
+  return { left, right, result: new Pattern(sizes, axes, count) };
 }
 
 function sparseTimesSparse(a: SparseTensor, b: SparseTensor): SparseTensor {

@@ -4,7 +4,7 @@
  */
 import { type Device, type DType, ProjError } from '@proj/kernel';
 import { constantNode, reshapeNode, scatterNode } from '../graph/build.ts';
-import { elementCount, isDifferentiable, sameShape, type Shape } from '../graph/node.ts';
+import { elementCount, isDifferentiable, isGradEnabled, sameShape, type Shape } from '../graph/node.ts';
 import { fromArray } from '../ops/creation.ts';
 import { type Tensor, wrap } from '../tensor.ts';
 import { sumGroups, takeRows } from './kernels.ts';
@@ -26,12 +26,10 @@ interface Details {
 export class SparseTensor {
   readonly shape: Shape;
   readonly layout: SparseLayout;
-  /** The values as they are kept, places that occur several times included: [count, …dense dimensions]. PyTorch: `_values()`. */
-  readonly storedValues: Tensor;
-  /** The places. */
-  readonly pattern: Pattern;
-  readonly #coalesced: boolean;
   readonly #indexType: 'int64' | 'int32';
+  #values: Tensor;
+  #pattern: Pattern;
+  #coalesced: boolean;
 
   /** For the library's own use: `values` [pattern.count, …rest]. */
   constructor(
@@ -39,14 +37,22 @@ export class SparseTensor {
     values: Tensor,
     { layout = 'sparse_coo', coalesced, indexType = 'int64' }: Details = {},
   ) {
-    this.pattern = pattern;
-    this.storedValues = values;
+    this.#pattern = pattern;
+    this.#values = values;
     this.layout = layout;
     this.shape = [...pattern.sizes, ...values.shape.slice(1)];
     this.#coalesced = layout !== 'sparse_coo' || (coalesced ?? false) || pattern.count < 2;
     this.#indexType = indexType;
   }
 
+  /** The values as they are kept, places that occur several times included: [count, …dense dimensions]. PyTorch: `_values()`. */
+  get storedValues(): Tensor {
+    return this.#values;
+  }
+  /** The places. */
+  get pattern(): Pattern {
+    return this.#pattern;
+  }
   get dtype(): DType {
     return this.storedValues.dtype;
   }
@@ -222,7 +228,7 @@ export class SparseTensor {
   toSparseCsc(): SparseTensor {
     return this.#compressed('sparse_csc', 'toSparseCsc');
   }
-  #compressed(layout: 'sparse_csr' | 'sparse_csc', op: string): SparseTensor {
+  #compressed(layout: SparseLayout, op: string): SparseTensor {
     if (this.layout === layout) return this;
     if (this.sparseDim() !== 2 || this.denseDim() !== 0)
       throw new ProjError('shape-mismatch', 'only matrices can be compressed', { op, shapes: [this.shape] });
@@ -241,6 +247,24 @@ export class SparseTensor {
   }
   double(): SparseTensor {
     return this.to('float64');
+  }
+  /**
+   * Takes places and values of `source`, cast to this dtype and brought into this layout: in place, as `x.copy_(mul(x, 2))`. Errors: another shape; a leaf that
+   * records gradients.
+   */
+  copy_(source: SparseTensor): this {
+    requireSameShape(this, source, 'copy_');
+    if (this.requiresGrad && this.isLeaf && isGradEnabled())
+      throw new ProjError('autograd', 'a leaf that requires a gradient cannot be changed in place', {
+        op: 'copy_',
+        shapes: [this.shape],
+        cure: 'Wrap the update in noGrad(() => …)',
+      });
+    const converted = this.isSparse ? source.toSparse() : source.#compressed(this.layout, 'copy_');
+    this.#pattern = converted.#pattern;
+    this.#coalesced = converted.#coalesced;
+    this.#values = converted.#values.to(this.dtype);
+    return this;
   }
   /** Values in memory of their own, at the same places. */
   clone(): SparseTensor {
@@ -269,7 +293,18 @@ export class SparseTensor {
   get grad(): SparseTensor | null {
     const { grad } = this.storedValues;
     if (grad === null) return null;
-    return new SparseTensor(this.pattern, grad, { layout: this.layout, indexType: this.#indexType });
+    const { pattern, layout } = this;
+    if (pattern.isSorted || !this.isSparse)
+      return new SparseTensor(pattern, grad, { layout, indexType: this.#indexType });
+    // Values of one place have one gradient.
+    const { pattern: merged, groups } = pattern.merged();
+    return new SparseTensor(
+      merged,
+      takeRows(
+        grad,
+        groups.pointers.subarray(0, -1).map((at) => groups.order[at]),
+      ),
+    );
   }
   /** The same values, cut off from gradients. */
   detach(): SparseTensor {

@@ -100,6 +100,8 @@ export const isinf = pointwise((x) => x.isinf());
 export const isposinf = pointwise((x) => x.isposinf());
 /** Whether an element is -∞. */
 export const isneginf = pointwise((x) => x.isneginf());
+/** The angle in the complex plane: 0, or π for negative numbers. */
+export const angle = pointwise((x) => x.angle());
 /** NaN as 0, infinities as the largest numbers. */
 export const nanToNum = pointwise((x) => x.nanToNum());
 

@@ -234,7 +234,9 @@ function planOuter(shape: ContractionShape): { plan: OuterPlan; cost: number } {
         : depth
     : short
       ? SCATTERED_DEPTH
-      : DEPTH_BLOCK;
+      : right === null
+        ? windowPiece(shape, panels, width)
+        : DEPTH_BLOCK;
   const parts = rightSource === 'shared' ? 1 : partsOf(batch * rowTiles * panels, depth);
   const partDepth = up(Math.ceil(depth / parts), parts === 1 ? 1 : unroll);
   const depthBlock = Math.min(partDepth, up(Math.ceil(partDepth / Math.ceil(partDepth / longest)), unroll));
@@ -288,17 +290,35 @@ function planOuter(shape: ContractionShape): { plan: OuterPlan; cost: number } {
   return { plan, cost: tile.cycles * depth * batch + packing * batch };
 }
 
+/** Windows whose rows fit the first-level cache beside them: it pays to multiply what has just been packed while it is there too. */
+const passesFewRows = ({ element, rows, depth, right }: ContractionShape): boolean =>
+  right === null && rows * depth * SCALARS[element].bytes <= L1_BYTES / 2;
+
+/**
+ * Depths of windows that are packed at once: what the first-level cache holds, if that is the plan. Where rows come from afar and windows are
+ * few, so few that all panels are one group, which rows pass, and threads share, once.
+ */
+function windowPiece(shape: ContractionShape, panels: number, width: number): number {
+  const { element, rows, depth, features } = shape;
+  const bytes = SCALARS[element].bytes;
+  const near = NEAR_BYTES * features.vectorBytes;
+  if (passesFewRows(shape)) return Math.floor(L1_BYTES / (width * bytes));
+  const ofDepth = panels * width * bytes;
+  const isFar = rows * depth * bytes > near && Math.max(rows, SCATTERED_DEPTH) * ofDepth <= near / 2;
+  return isFar && panels > 1 ? Math.floor(near / 2 / ofDepth) : DEPTH_BLOCK;
+}
+
 /** Panels of a group: what the cache holds, and unfinished sums with it. */
 function groupOf(
-  { element, rows, features, right }: ContractionShape,
+  shape: ContractionShape,
   cut: { width: number; panels: number; depthBlock: number; oneBlock: boolean; isLocal: boolean },
 ): number {
+  const { element, rows, features } = shape;
   const { width, panels, depthBlock, oneBlock, isLocal } = cut;
   const inCache = (positions: number): number =>
     Math.max(1, Math.floor((GROUP_BYTES * features.vectorBytes) / (positions * width * SCALARS[element].bytes)));
-  // Windows are packed so fast that it pays to multiply them while they are in the first-level cache.
   const inL1 = Math.floor(L1_BYTES / (depthBlock * width * SCALARS[element].bytes));
-  if (right === null && oneBlock && inL1 >= 1) return Math.min(inL1, panels);
+  if (passesFewRows(shape)) return oneBlock ? Math.min(Math.max(1, inL1), panels) : 1;
   const most = oneBlock ? inCache(depthBlock) : Math.min(inCache(depthBlock), inCache(rows));
   // Threads that share a group both pack it, which few rows do not repay.
   const shared = isLocal && rows <= 192 ? Math.ceil(panels / 4) : panels;

@@ -69,15 +69,20 @@ export function buildPlanned(spec: ContractionSpec, plan: ContractionPlan): Buil
   return { launches, workspaceBytes: workspace.total * SCALARS[spec.element].bytes, prepackedLaunches };
 }
 
+/** What the largest part of the range may have more than the others. */
+const UNEQUAL = 1.04;
+
 /**
- * Parts of the range begin with a group where there are enough groups to share out, since each part packs the groups that it touches, or reads
- * them from main memory.
+ * Parts of the range begin with a group where the groups are enough to be shared out equally, since each part packs the groups that it touches,
+ * or reads them from main memory.
  */
 function alignment({ batch, features }: ContractionSpec, plan: ContractionPlan): number {
   if (plan.kind === 'inner' || plan.right === 'direct') return 1;
   const { parts, panels, group, rowTiles } = plan;
   const equal = panels % group === 0 || batch * parts === 1;
-  return equal && batch * parts * Math.ceil(panels / group) >= 4 * features.threads ? group * rowTiles : 1;
+  const groups = batch * parts * Math.ceil(panels / group);
+  const share = (Math.ceil(groups / features.threads) * features.threads) / groups;
+  return equal && groups >= 4 * features.threads && share <= UNEQUAL ? group * rowTiles : 1;
 }
 
 const launchOf = (kernel: Kernel, end: number, grain: number): ContractionLaunch => ({

@@ -41,6 +41,8 @@ import {
 export type Position = readonly IndexExpression[];
 
 const CACHE_LINE = 64;
+/** Below this, numbers and their negatives are apart in 32 bits. */
+const SHORT = 2 ** 31;
 
 /** Where an emitter finds what it cannot compute: memory, constants, values of earlier loops. */
 export interface Environment {
@@ -308,12 +310,29 @@ export class Emitter {
       const { min, max } = rangeOf(e);
       if (min >= 0 && max < shape[i]) return;
       this.environment.onAccess(e);
+      const lanes = this.#lanesInside(e, shape[i]);
+      if (lanes !== null) {
+        condition = condition === null ? lanes : b.and(condition, lanes);
+        return;
+      }
       const value = this.indexValue(e);
       for (const part of [min < 0 ? b.ge(value, 0) : null, max >= shape[i] ? b.lt(value, shape[i]) : null]) {
         if (part !== null) condition = condition === null ? part : b.and(condition, part);
       }
     });
     return condition;
+  }
+
+  /** Whether each lane of `e` lies in [0, size): one comparison of short numbers, where lanes are a constant apart; null elsewhere. */
+  #lanesInside(e: IndexExpression, size: number): Value | null {
+    const { b, vector, lanes } = this;
+    const { min, max } = rangeOf(e);
+    if (vector === null || !dependsOn(e, vector) || min < -SHORT || max >= SHORT || size > SHORT) return null;
+    const stride = this.#laneStride(e);
+    if (stride === null || stride < 0) return null;
+    const first = b.splat(b.cast(this.#scalarIndex(e), 'u32'), lanes);
+    const steps = b.mul(b.iota('u32', lanes), b.constant(stride, 'u32'));
+    return b.lt(b.add(first, steps), b.splat(b.constant(size, 'u32'), lanes));
   }
 
   #check(node: AnyNode, index: Value, ok: Value, mask: Value | null): void {

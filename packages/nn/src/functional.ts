@@ -51,6 +51,7 @@ export {
   gumbelSoftmax,
   type GumbelSoftmaxOptions,
   rrelu,
+  rrelu_,
   type RreluOptions,
 } from './functional/dropout.ts';
 export * from './functional/embedding.ts';

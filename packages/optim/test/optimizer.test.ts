@@ -118,6 +118,30 @@ describe('Optimizer', () => {
     expect(() => new Adam([parameter([1, 2, 3])]).loadStateDict(saved.stateDict())).toThrow(/"exp_avg" does not fit/);
   });
 
+  it('the state dicts of LBFGS and SparseAdam have the form that PyTorch gives them', () => {
+    const x = parameter([3, -2]);
+    const lbfgs = new LBFGS([x], { lr: 0.1, maxIter: 3, historySize: 5 });
+    lbfgs.step(() => {
+      lbfgs.zeroGrad();
+      const loss = x
+        .square()
+        .mul(tensor([1, 4], { dtype: 'float32' }))
+        .sum();
+      loss.backward();
+      return loss;
+    });
+    // A place for each pair that may be kept, filled from the first on.
+    const { al, n_iter: iterations } = lbfgs.stateDict().state[0] as { al: (Tensor | null)[]; n_iter: number };
+    expect(iterations).toBe(2);
+    expect(al.map((entry) => entry !== null)).toEqual([true, false, false, false, false]);
+
+    const table = parameter([1, 2]);
+    const sparse = new SparseAdam([table]);
+    table.grad = tensor([1, 0], { dtype: 'float32' });
+    sparse.step();
+    expect(sparse.stateDict().state[0]['step']).toBe(1);
+  });
+
   it('SparseAdam leaves rows without gradient alone', () => {
     const table = tensor(
       [

@@ -104,6 +104,7 @@ export {
   char,
   copy_,
   cpu,
+  detach,
   double,
   emptyStrided,
   fill,
@@ -117,6 +118,7 @@ export {
   isContiguous,
   isFloatingPoint,
   isNonzero,
+  isSameSize,
   isSetTo,
   isSigned,
   isTensor,
@@ -198,6 +200,7 @@ export {
 } from './ops/data-dependent.ts';
 export {
   asStrided,
+  asStrided_,
   asStridedScatter,
   diag,
   diagEmbed,

@@ -5,7 +5,7 @@ import { MissingOperation } from './compare.ts';
 import { isTuple, PyValue } from './encoded.ts';
 import type { TensorData } from './encoded.ts';
 import type { Call, Library } from './library.ts';
-import { camelCase, candidateNames, plainOperators, reflectedOperators } from './names.ts';
+import { camelCase, candidateNames, optionName, plainOperators, reflectedOperators } from './names.ts';
 import { jsParameters } from './js-parameters.ts';
 import type { JsParameter } from './js-parameters.ts';
 import { bindCall, parseSignature, toCallForm } from './signature.ts';
@@ -212,7 +212,7 @@ export class ProjLibrary implements Library {
       switch (value.kind) {
         case 'float': {
           const scalar = this.#modules.get('@proj/tensor')?.FloatScalar;
-          const wrap = type.startsWith('Scalar') && isFunction(scalar);
+          const wrap = /^(Scalar|int\b|SymInt)/.test(type) && isFunction(scalar);
           return wrap ? new (scalar as unknown as new (x: unknown) => object)(value.value) : value.value;
         }
         case 'dtype':
@@ -251,7 +251,7 @@ export class ProjLibrary implements Library {
       // A layout means something where tensors are sparse.
       const dropped =
         droppedOptions.has(name) || (name === 'layout' && !String(this.#argument(value)).startsWith('sparse'));
-      if (!dropped) out[camelCase(name)] = this.#argument(value, type);
+      if (!dropped) out[optionName(name)] = this.#argument(value, type);
     }
     return out;
   }
@@ -319,6 +319,9 @@ export class ProjLibrary implements Library {
     if (home !== undefined) return this.#callSpecial(home, { name, args, kwargs, ...(signatures && { signatures }) });
     if (name.startsWith('Tensor.')) return this.#callMethod(name, args, kwargs, signatures);
     const fn = this.#find(name);
+    // torch.relu_ and its like are the methods.
+    if (fn === undefined && /^torch\.\w+_$/.test(name))
+      return this.#callMethod(name.replace('torch.', 'Tensor.'), args, kwargs, signatures);
     if (fn === undefined) throw new MissingOperation(`${name} does not exist`);
     // Its result tells 2.0 from 2, anywhere in the batch.
     if (name === 'torch.utils.data.default_collate') return fn(...args.map((value) => this.#argument(value, 'Scalar')));
@@ -399,6 +402,7 @@ export class ProjLibrary implements Library {
   }
 
   #callReflected(operator: string, self: unknown, other: unknown): unknown {
+    if (!this.isTensor(self)) throw new TypeError(`a ${typeof self} has no reflected ${operator}`);
     let left = this.isTensor(other) ? other : this.call({ name: 'torch.tensor', args: [other], kwargs: {} });
     // PyTorch copies the base of `__rpow__` into a new tensor, so no gradient reaches it.
     if (operator === 'pow') left = this.call({ name: 'Tensor.detach', args: [left], kwargs: {} });

@@ -17,6 +17,9 @@ export function camelCase(name: string): string {
   );
 }
 
+/** The option of a parameter; torch.dropout has a name of its own for what nn.functional.dropout calls training. */
+export const optionName = (name: string): string => (name === 'train' ? 'training' : camelCase(name));
+
 /** Names under which an export may be found: ours first; JavaScript's reserved words may carry a trailing underscore. */
 export function candidateNames(name: string): string[] {
   const camel = camelCase(name);
@@ -73,4 +76,13 @@ export const plainOperators: Readonly<Record<string, string>> = {
   __imul__: 'mul_',
   __idiv__: 'div_',
   __itruediv__: 'div_',
+  __ifloordiv__: 'floor_divide_',
+  __imod__: 'remainder_',
+  __ipow__: 'pow_',
+  __iand__: 'bitwise_and_',
+  __ior__: 'bitwise_or_',
+  __ixor__: 'bitwise_xor_',
+  __ilshift__: 'bitwise_left_shift_',
+  __irshift__: 'bitwise_right_shift_',
+  __bool__: 'is_nonzero',
 };

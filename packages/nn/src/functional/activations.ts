@@ -171,7 +171,7 @@ export interface LambdaOptions {
 export function softshrink(input: Tensor, options: LambdaOptions = {}): Tensor {
   const { lambd } = withDefaults('softshrink', { lambd: 0.5 }, options);
   if (lambd < 0) throw new ProjError('invalid-argument', `lambd ${lambd} is negative`, { op: 'softshrink' });
-  const zero = input.mul(0);
+  const zero = filledLike(input, input.shape, 0);
   return where(
     input.gt(lambd),
     input.sub(constant(input, lambd)),

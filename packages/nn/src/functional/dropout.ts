@@ -127,6 +127,9 @@ export function rrelu(input: Tensor, options: RreluOptions = {}): Tensor {
     : scalarLike(input, (lower + upper) / 2);
   return placed(input, where(input.gt(0), input, input.mul(slope)), inplace, 'rrelu');
 }
+/** {@link rrelu} in place. */
+export const rrelu_ = (input: Tensor, options: Omit<RreluOptions, 'inplace'> = {}): Tensor =>
+  rrelu(input, { ...options, inplace: true });
 
 export interface GumbelSoftmaxOptions {
   /** Temperature. */
@@ -163,5 +166,6 @@ export const DROPOUT: readonly OpRow[] = [
   row('rrelu', rrelu, 'input, lower=0.125, upper=0.3333333333333333, training=False, inplace=False', {
     torch: ['torch.rrelu'],
   }),
+  row('rrelu_', rrelu_, 'input, lower=0.125, upper=0.3333333333333333, training=False'),
   row('gumbelSoftmax', gumbelSoftmax, 'logits, tau=1, hard=False, eps=1e-10, dim=-1'),
 ];

@@ -156,6 +156,7 @@ export class RAdam extends AdamVariant<AdamVariantOptions, RAdamNumbers> {
 type SparseAdamNumbers = Moments & Record<'stepSize', number>;
 /** Adam that touches only the rows (first dimension) in which the gradient has an element other than zero. */
 export class SparseAdam extends AdamVariant<AdamVariantOptions, SparseAdamNumbers> {
+  protected override readonly stepLayout = 'number';
   constructor(params: Params<AdamVariantOptions>, options: Partial<AdamVariantOptions> = {}) {
     super(params, { lr: 0.001, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0, maximize: false }, options);
   }

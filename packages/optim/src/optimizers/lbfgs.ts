@@ -237,6 +237,8 @@ export class LBFGS extends Optimizer<LBFGSOptions> {
   override stateDict(): ReturnType<Optimizer<LBFGSOptions>['stateDict']> {
     const { param_groups } = super.stateDict();
     const { HDiag, ...rest } = this.#history;
+    // PyTorch makes one place for each pair that may be kept, at the second iteration.
+    const places = rest.nIter > 1 ? this.paramGroups[0].historySize : 0;
     const saved: Record<string, StateDictValue> = {
       func_evals: rest.funcEvals,
       n_iter: rest.nIter,
@@ -246,7 +248,7 @@ export class LBFGS extends Optimizer<LBFGSOptions> {
       old_stps: rest.oldStps,
       ro: rest.ro.map(scalar),
       H_diag: scalar(HDiag),
-      al: rest.al.map(scalar),
+      al: Array.from({ length: places }, (_, i) => (i < rest.al.length ? scalar(rest.al[i]) : null)),
       prev_flat_grad: rest.prevFlatGrad,
       prev_loss: rest.prevLoss,
     };

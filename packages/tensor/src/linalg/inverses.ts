@@ -92,8 +92,7 @@ export function slogdet(A: Tensor): { sign: Tensor; logabsdet: Tensor } {
 export function logdet(A: Tensor): Tensor {
   const { sign, logabsdet } = slogdet(A);
   if (isComplexDType(A.dtype)) return sign.log().add(logabsdet);
-  // The NaN is added, so that the gradient stays that of the logarithm of the size.
-  return logabsdet.add(where(sign.lt(0), Number.NaN, zerosOf(logabsdet, logabsdet.shape)));
+  return where(sign.lt(0), Number.NaN, logabsdet);
 }
 
 export interface RankOptions {

@@ -242,18 +242,19 @@ export function clampMin(input: Tensor, min: TensorLike): Tensor {
 export function clampMax(input: Tensor, max: TensorLike): Tensor {
   return clamp(input, null, max);
 }
+/** Of two equal numbers the first is taken, and gets the whole gradient. */
 const extremeIgnoringNaN =
-  (op: string, fn: typeof maximum) =>
+  (op: string, fn: typeof maximum, first: (a: Tensor, b: Tensor) => Tensor) =>
   (input: Tensor, other: Tensor): Tensor => {
     requireTensors(op, input, other);
     const [a, b] = unifyTensors(op, [input, other]);
     if (!isFloatingPoint(a.dtype)) return fn(a, b);
-    return where(isnan(a), b, where(isnan(b), a, fn(a, b)));
+    return where(first(a, b).logicalOr(isnan(b)), a, b);
   };
 /** The larger of two; a number wins over NaN. */
-export const fmax = extremeIgnoringNaN('fmax', maximum);
+export const fmax = extremeIgnoringNaN('fmax', maximum, (a, b) => a.ge(b));
 /** The smaller of two; a number wins over NaN. */
-export const fmin = extremeIgnoringNaN('fmin', minimum);
+export const fmin = extremeIgnoringNaN('fmin', minimum, (a, b) => a.le(b));
 
 export interface CloseOptions {
   readonly rtol?: number;

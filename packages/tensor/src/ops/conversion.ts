@@ -1,7 +1,7 @@
 /** Dtypes, devices, copies, filling, and questions about tensors. */
 import { checkOptions, type Device, DTYPES, type DType, ProjError, withDefaults } from '@proj/kernel';
 import { castNode, constantNode, contiguousNode, expandNode, reshapeNode, scalarNode } from '../graph/build.ts';
-import { elementCount, type Shape } from '../graph/node.ts';
+import { elementCount, sameShape, type Shape } from '../graph/node.ts';
 import {
   isFloatingPoint as isFloatType,
   isIntegral,
@@ -278,6 +278,11 @@ export const isContiguous = (input: Tensor): boolean => isRowByRow(layoutOf(inpu
 export const isSetTo = (input: Tensor, tensor_: Tensor): boolean =>
   input.storage === tensor_.storage && sameLayout(layoutOf(input), layoutOf(tensor_));
 
+/** Whether two tensors have the same shape. */
+export const isSameSize = (input: Tensor, other: Tensor): boolean => sameShape(input.shape, other.shape);
+/** The same memory, cut off from gradients. */
+export const detach = (input: Tensor): Tensor => input.detach();
+
 const promotable = (x: TensorLike): Promotable => {
   if (x instanceof Tensor) return { dtype: x.dtype, kind: x.ndim === 0 ? 'zeroDim' : 'dimensioned' };
   if (!isScalar(x)) throw new ProjError('invalid-argument', 'a tensor or a number is needed', { op: 'resultType' });
@@ -395,6 +400,8 @@ export const CONVERSION: readonly OpRow[] = [
   method('storageOffset', storageOffset, 'Tensor.storage_offset'),
   method('isContiguous', isContiguous, 'Tensor.is_contiguous'),
   method('isSetTo', isSetTo as never, 'Tensor.is_set_to', 'input, tensor'),
+  method('isSameSize', isSameSize, 'Tensor.is_same_size', 'input, other'),
+  row('detach', detach, 'input', { differentiable: false, method: false }),
   row('resultType', resultType as never, 'tensor1, tensor2', { differentiable: false }),
   row('canCast', canCast as never, 'from_, to', { differentiable: false }),
   row('finfo', finfo, 'dtype', { differentiable: false }),

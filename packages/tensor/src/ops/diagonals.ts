@@ -271,6 +271,17 @@ export function asStrided(
   checkStrided('asStrided', input, size, stride, offset);
   return input.fromStorage_(stridedStep(size, stride, offset));
 }
+/** {@link asStrided} in place: the tensor itself becomes the window. */
+export function asStrided_(
+  input: Tensor,
+  size: readonly number[],
+  stride: readonly number[],
+  storageOffset: number | null | { storageOffset?: number | null } = null,
+): Tensor {
+  const [step] = asStrided(input, size, stride, storageOffset).viewSteps;
+  input.viewSteps = [];
+  return input.restep_(step);
+}
 /** A copy with `src` at the places that {@link asStrided} shows. */
 export function asStridedScatter(
   input: Tensor,
@@ -300,5 +311,9 @@ export const DIAGONALS: readonly OpRow[] = [
   row('triuIndices', triuIndices, 'row, col, offset=0, *, dtype=int64', { differentiable: false }),
   row('unfold', unfold, 'input, dimension, size, step', { torch: ['Tensor.unfold'] }),
   row('asStrided', asStrided, 'input, size, stride, storage_offset=None'),
+  row('asStrided_', asStrided_ as never, 'input, size, stride, storage_offset=None', {
+    torch: ['torch.as_strided_', 'Tensor.as_strided_'],
+    differentiable: false,
+  }),
   row('asStridedScatter', asStridedScatter, 'input, src, size, stride, storage_offset=None'),
 ];

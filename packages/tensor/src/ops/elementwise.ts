@@ -154,6 +154,8 @@ export function frac(input: Tensor): Tensor {
 }
 /** x itself. */
 export function positive(input: Tensor): Tensor {
+  if (input.dtype === 'bool')
+    throw new ProjError('dtype', 'positive of bool', { op: 'positive', cure: 'Cast to an integer dtype' });
   return wrap(input.node);
 }
 

@@ -12,11 +12,12 @@ import {
   whereNode,
 } from '../graph/build.ts';
 import type { AnyNode } from '../graph/node.ts';
+import { attachGradient } from '../attach-gradient.ts';
 import { isFloatingPoint, scalarValue } from '../promotion.ts';
 import { Tensor, wrap } from '../tensor.ts';
 import { normalizeDim, type TensorLike } from './arguments.ts';
 import { gatherNode, inverseOrder, orderWithLast, positionsAlong } from './axis.ts';
-import { maximum, minimum } from './elementwise.ts';
+import { maximum, minimum, where } from './elementwise.ts';
 import { amax, amin, type KeepdimOptions, reduceDims } from './reductions.ts';
 import { type OpRow, row } from './table.ts';
 
@@ -250,7 +251,12 @@ const medianOf = (name: 'median' | 'nanmedian') => {
       if (input.numel() === 0)
         return wrap(constantNode(input.device, input.dtype, [], isFloatingPoint(input.dtype) ? Number.NaN : 0));
       const flat = reshapeNode(input.node, [input.numel()]);
-      return pick(flat, 0, medianPosition(flat, 0, ignoreNaN), false).values;
+      const { values } = pick(flat, 0, medianPosition(flat, 0, ignoreNaN), false);
+      // All elements that equal the median share its gradient.
+      return attachGradient(values, [input], (gradient, [x], value) => {
+        const equal = x.eq(value).logicalOr(x.ne(x).logicalAnd(value.ne(value)));
+        return [where(equal, gradient.div(equal.sum()), 0)];
+      });
     }
     const at = normalizeDim(dim, input.ndim, name);
     requireSize(name, input, at);

@@ -13,7 +13,7 @@ import {
 } from '../graph/build.ts';
 import { type AnyNode, elementCount } from '../graph/node.ts';
 import type { ScatterMode } from '../graph/primitives.ts';
-import { ComplexScalar, isIntegral, type Scalar, scalarValue } from '../promotion.ts';
+import { isComplexDType, ComplexScalar, isIntegral, type Scalar, scalarValue } from '../promotion.ts';
 import { Tensor, wrap } from '../tensor.ts';
 import { broadcastShapes, normalizeDim } from './arguments.ts';
 import { fromEnd, gatherNode, linearIndex } from './axis.ts';
@@ -381,6 +381,11 @@ export function maskedFill(input: Tensor, mask: Tensor, value: Value): Tensor {
     throw new ProjError('shape-mismatch', 'the value must be a number or a 0-dim tensor', {
       op: 'maskedFill',
       shapes: [value.shape],
+    });
+  if (value instanceof Tensor && isComplexDType(value.dtype) && !isComplexDType(input.dtype))
+    throw new ProjError('dtype', `a ${value.dtype} value cannot be stored in ${input.dtype}`, {
+      op: 'maskedFill',
+      cure: 'Take its real part',
     });
   const shape = broadcastShapes('maskedFill', input.shape, mask.shape);
   if (

@@ -97,6 +97,8 @@ export function stdMean(input: Tensor, dim: Dims | boolean = null, options: Vari
 const withoutNaN = (x: Tensor): Tensor => (isFloatingPoint(x.dtype) ? where(isnan(x), constant(x, 0), x) : x);
 /** Sum with NaN as zero. */
 export function nansum(input: Tensor, dim: Dims = null, options: ReduceOptions = {}): Tensor {
+  if (isComplexDType(input.dtype))
+    throw new ProjError('dtype', `nansum of ${input.dtype}`, { op: 'nansum', cure: 'Sum the parts' });
   return sum(withoutNaN(input), dim, options);
 }
 /** Mean of the elements that are not NaN. */

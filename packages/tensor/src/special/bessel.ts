@@ -148,6 +148,7 @@ function oddI(x: Tensor): Tensor {
 const STEP = 0.1;
 const HYPERBOLIC = Array.from({ length: 250 }, (_, j) => Math.cosh(j * STEP));
 const HYPERBOLIC_WEIGHTS = HYPERBOLIC.map((_, j) => (j === 0 ? STEP / 2 : STEP));
+const EULER = 0.5772156649015329;
 const thirdKind = (order: 0 | 1, scaled: boolean): ((input: Tensor) => Tensor) =>
   inDouble((x) => {
     const positive = where(x.gt(0), x, constant(x, 1));
@@ -162,7 +163,11 @@ const thirdKind = (order: 0 | 1, scaled: boolean): ((input: Tensor) => Tensor) =
     const series = polynomial(where(far, positive, constant(x, 50)).reciprocal(), hankel(order, 16)).mul(
       positive.mul(f(2 / Math.PI)).rsqrt(),
     );
-    const value = where(far, series, integral);
+    // Below, the integral would need steps without end; what is left out of the limit is smaller than x² log x.
+    const near = positive.lt(1e-8);
+    const small = where(near, positive, constant(x, 1));
+    const limit = order === 0 ? small.mul(f(0.5)).log().add(f(EULER)).neg() : small.reciprocal();
+    const value = where(near, limit, where(far, series, integral));
     return where(
       x.gt(0),
       scaled ? value : value.mul(positive.neg().exp()),

@@ -126,6 +126,33 @@ describe('compressed matrices', () => {
   });
 });
 
+describe('matrices of blocks', () => {
+  it('keep the blocks that are not all zero', () => {
+    const dense = floats([1, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 5, 0, 0, 6, 0], [4, 4]);
+    const rows = sparse.toSparseBsr(dense, [2, 2]);
+    expect([rows.nnz(), rows.crowIndices().toArray(), rows.colIndices().toArray()]).toEqual([2, [0, 1, 2], [0, 1]]);
+    expect(rows.values().toArray()).toEqual([
+      [
+        [1, 0],
+        [0, 2],
+      ],
+      [
+        [0, 5],
+        [6, 0],
+      ],
+    ]);
+    const columns = sparse.toSparseBsc(dense, [1, 2]);
+    for (const each of [rows, columns]) {
+      expect(each.toDense().toArray()).toEqual(dense.toArray());
+      expect(sparse.mm(each.toSparse(), dense).toArray()).toEqual(dense.mm(dense).toArray());
+    }
+    const made = sparse.sparseBsrTensor(rows.crowIndices(), rows.colIndices(), rows.values(), [4, 4]);
+    expect(made.toDense().toArray()).toEqual(dense.toArray());
+    expect(() => sparse.toSparseBsr(dense, [3, 2])).toThrow(/divide/);
+    expect(() => rows.ccolIndices()).toThrow(/sparse_bsr/);
+  });
+});
+
 describe('arithmetic', () => {
   const other = (): SparseTensor =>
     sparse.sparseCooTensor(
@@ -164,6 +191,7 @@ describe('arithmetic', () => {
     expect([x.layout, x.dtype]).toEqual(['sparse_csr', 'float32']);
     expect(x.values().toArray()).toEqual([10.5, 24, 25, 2.25]);
     expect(() => x.copy_(sparse.sparseCooTensor([4, 4]))).toThrow(/shapes/);
+    expect([x.zero_().nnz(), x.crowIndices().toArray(), x.layout]).toEqual([0, [0, 0, 0, 0], 'sparse_csr']);
   });
   it('refuses what would have no zeros', () => {
     expect(() => sparse.add(matrix() as never, floats([1]) as never)).toThrow(/no zeros/);

@@ -17,15 +17,21 @@ export interface SparseOptions {
   /** Makes the values a leaf that records gradients. */
   readonly requiresGrad?: boolean;
 }
-type TensorData = Tensor | NestedArray;
+/** A tensor, or numbers for one. */
+export type TensorData = Tensor | NestedArray;
 
-const indexTensor = (data: TensorData, op: string): Tensor => {
+/** Indices as a tensor. Errors: another dtype than int64 or int32. */
+export const indexTensor = (data: TensorData, op: string): Tensor => {
   const indices = data instanceof Tensor ? data : tensor(data, { dtype: 'int64' });
   if (indices.dtype !== 'int64' && indices.dtype !== 'int32' && indices.numel() > 0)
     throw new ProjError('dtype', `indices of ${indices.dtype}`, { op, cure: 'Cast them to int64' });
   return indices;
 };
-function valueTensor(data: TensorData, { dtype = null, device = null, requiresGrad = false }: SparseOptions): Tensor {
+/** Values as a tensor of the dtype that is asked for; a leaf where gradients are. */
+export function valueTensor(
+  data: TensorData,
+  { dtype = null, device = null, requiresGrad = false }: SparseOptions,
+): Tensor {
   const made = data instanceof Tensor ? data : tensor(data, { dtype, device });
   const values = dtype === null ? made : made.to(dtype);
   return requiresGrad ? values.detach().requiresGrad_() : values;
@@ -90,7 +96,7 @@ function emptySparse(size: Shape, { dtype = null, device = null }: SparseOptions
 }
 
 /** Compressed indices as coordinates. Errors: what is no compressed pattern. */
-function compressedPattern(
+export function compressedPattern(
   compressed: Tensor,
   plain: Tensor,
   size: readonly [number, number],
@@ -179,22 +185,6 @@ export function sparseCscTensor(
 ): SparseTensor {
   return compressedTensor('sparse_csc', ccolIndices, rowIndices, values, size, options, 'sparseCscTensor');
 }
-/** {@link sparseCsrTensor} or {@link sparseCscTensor}, as `layout` says. PyTorch: `torch.sparse_compressed_tensor`. */
-export function sparseCompressedTensor(
-  compressedIndices: TensorData,
-  plainIndices: TensorData,
-  values: TensorData,
-  size: readonly number[] | null = null,
-  { layout = 'sparse_csr', ...options }: SparseOptions & { readonly layout?: SparseLayout } = {},
-): SparseTensor {
-  if (layout === 'sparse_coo')
-    throw new ProjError('invalid-argument', 'sparse_coo is not a compressed layout', {
-      op: 'sparseCompressedTensor',
-      cure: 'Use sparseCooTensor',
-    });
-  return compressedTensor(layout, compressedIndices, plainIndices, values, size, options, 'sparseCompressedTensor');
-}
-
 /**
  * The elements of a dense tensor that are not zero, as coordinates of its first `sparseDim` dimensions (of all unless given); rows of the rest are kept where
  * any element is not zero. Reads the tensor; gradients flow to it. PyTorch: `Tensor.to_sparse`. Errors: 0-dim tensors.
@@ -229,7 +219,8 @@ export const toSparseCsr = (input: Tensor | SparseTensor): SparseTensor => toSpa
 /** The matrix with its columns compressed. Reads a dense one. PyTorch: `Tensor.to_sparse_csc`. */
 export const toSparseCsc = (input: Tensor | SparseTensor): SparseTensor => toSparse(input).toSparseCsc();
 /** All elements, zeros included; a dense tensor as it is. PyTorch: `Tensor.to_dense`. */
-export const toDense = (input: Tensor | SparseTensor): Tensor => (input instanceof Tensor ? input : input.toDense());
+export const toDense = (input: Tensor | { toDense(): Tensor }): Tensor =>
+  input instanceof Tensor ? input : input.toDense();
 
 /**
  * The matrix of shape [rows, columns] with row k of `diagonals` [D, L] on its diagonal `offsets[k]`: element j of it in column j. PyTorch:

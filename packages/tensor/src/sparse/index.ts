@@ -4,7 +4,15 @@
  */
 export { type SparseLayout, SparseTensor } from './sparse-tensor.ts';
 export {
+  type BlockLayout,
+  BlockSparseTensor,
+  sparseBscTensor,
+  sparseBsrTensor,
   sparseCompressedTensor,
+  toSparseBsc,
+  toSparseBsr,
+} from './block.ts';
+export {
   sparseCooTensor,
   sparseCscTensor,
   sparseCsrTensor,

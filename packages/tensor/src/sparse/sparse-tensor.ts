@@ -266,6 +266,11 @@ export class SparseTensor {
     this.#values = converted.#values.to(this.dtype);
     return this;
   }
+  /** Takes all values away, in place. */
+  zero_(): this {
+    const none = new Int32Array(0);
+    return this.copy_(new SparseTensor(this.#pattern.pick(none), takeRows(this.#values.detach(), none), this));
+  }
   /** Values in memory of their own, at the same places. */
   clone(): SparseTensor {
     return this.withValues(this.storedValues.clone());

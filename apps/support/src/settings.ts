@@ -7,6 +7,8 @@ const number = (schema: z.ZodNumber) => z.preprocess(fromText, schema);
 
 /** A whole number, 1 at least. */
 export const count = number(z.number().int().min(1));
+/** A whole number from 1 to `most`. */
+export const countUpTo = (most: number) => number(z.number().int().min(1).max(most));
 /** A whole number, 0 at least. */
 export const countOrZero = number(z.number().int().min(0));
 /** A number above 0. */

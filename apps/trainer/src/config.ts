@@ -1,7 +1,7 @@
 /** The settings of a run: what they are, what they may be, and where they come from: flags before environment before file before preset. */
 import { readFileSync } from 'node:fs';
 import { ProjError } from '@proj/kernel';
-import { count, countOrZero, flagOf, notNegative, positive, problemText, share } from 'app-support';
+import { count, countOrZero, countUpTo, flagOf, notNegative, positive, problemText, share } from 'app-support';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { type PresetName, PRESET_SETTINGS, PRESETS } from './presets.ts';
@@ -10,6 +10,9 @@ const flag = z.preprocess(
   (value) => (value === 'true' || value === '1' ? true : value === 'false' || value === '0' ? false : value),
   z.boolean(),
 );
+
+/** Larger batches and contexts are slips of the pen: they would only be noticed when the memory is full. */
+const MOST_ITEMS = 1_000_000;
 
 export const configSchema = z.strictObject({
   preset: z.enum(PRESETS).default('docs-gpt').describe('what to train, see below'),
@@ -21,7 +24,7 @@ export const configSchema = z.strictObject({
   seed: countOrZero.default(1).describe('seed of everything random'),
   epochs: count.optional().describe('passes over the training data'),
   steps: count.optional().describe('training steps; instead of epochs'),
-  batchSize: count.describe('items in a batch'),
+  batchSize: countUpTo(MOST_ITEMS).describe('items in a batch'),
   lr: positive.describe('peak learning rate'),
   minLr: notNegative.default(0).describe('learning rate at the end of the cosine'),
   warmup: countOrZero.default(0).describe('steps in which the learning rate rises'),
@@ -29,10 +32,10 @@ export const configSchema = z.strictObject({
   betas2: share.default(0.999).describe('decay of the second moment'),
   gradClip: notNegative.default(0).describe('largest norm of the gradient; 0 for no bound'),
   dropout: share.default(0).describe('share of activations that are dropped'),
-  layers: count.default(1).describe('layers of a language model'),
-  width: count.default(128).describe('width of the hidden layers'),
-  heads: count.default(1).describe('attention heads'),
-  context: count.default(64).describe('characters that a language model sees'),
+  layers: countUpTo(1000).default(1).describe('layers of a language model'),
+  width: countUpTo(65_536).default(128).describe('width of the hidden layers'),
+  heads: countUpTo(65_536).default(1).describe('attention heads'),
+  context: countUpTo(MOST_ITEMS).default(64).describe('characters that a language model sees'),
   logEvery: count.default(50).describe('steps between two entries of the log'),
   evalEvery: countOrZero.default(0).describe('steps between two validations; 0: once an epoch'),
   evalBatches: countOrZero.default(0).describe('batches of a validation under way; 0: all'),

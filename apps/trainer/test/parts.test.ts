@@ -55,6 +55,9 @@ describe('configuration', () => {
     expect(() => resolveConfig({ flags: { lr: -1, context: 'x' } })).toThrow(
       /context \(from --context\).*lr \(from --lr\)|lr \(from --lr\).*context \(from --context\)/,
     );
+    expect(() => resolveConfig({ flags: { batchSize: '1e9' } })).toThrow(
+      /batchSize .*must be at most 1000000, got "1e9"/,
+    );
     expect(() => resolveConfig({ flags: { width: 100, heads: 3 } })).toThrow(/3 heads do not divide the width 100/);
   });
 });

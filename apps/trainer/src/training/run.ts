@@ -97,9 +97,9 @@ class Run {
     this.#trainer = new Trainer(this.#task, config, this.#total);
     const earlier = config.resume ? this.#resume() : null;
     this.#earlierSeconds = earlier?.seconds ?? 0;
-    this.#trainer.warmUp();
     this.#firstStep = this.#trainer.step;
     this.#makeFolder();
+    this.#trainer.warmUp();
     this.#log = new RunLog(join(folder, 'log.jsonl'), this.#firstStep);
     this.#board = new TensorBoardWriter(folder);
   }

@@ -1,7 +1,7 @@
 /**
- * Convolutions in one to three dimensions. Input windows are laid out as a matrix [channels · kernel, batch · positions] and multiplied by the weight
- * once for each group (im2col; Chellapilla et al. 2006), so that the gradient of the weight is one product too. A transposed
- * convolution is the adjoint: product first, then overlapping windows are added up.
+ * Convolutions in one to three dimensions. Input windows are a matrix [channels · kernel, batch · positions] that is multiplied by the weight
+ * once for each group (im2col; Chellapilla et al. 2006), so that the gradient of the weight is one product too; without gradients it is a matrix
+ * for each image. A transposed convolution is the adjoint: product first, then overlapping windows are added up.
  */
 import { type Defaults, ProjError, withDefaults } from '@proj/kernel';
 import type { Tensor } from '@proj/tensor';
@@ -13,6 +13,7 @@ import {
   elementCount,
   expandNode,
   foldNode,
+  isGradEnabled,
   padNode,
   permuteNode,
   reduceNode,
@@ -96,6 +97,13 @@ function withBias(result: AnyNode, bias: Tensor | null, spatial: number): AnyNod
   );
 }
 
+/**
+ * Whether each image is a product of its own, whose result lies where it belongs. Its last vector of positions, of up to 16, is not shared with
+ * the next image then: more multiplications, which must not cost more than putting the result in order. Gradients are cheaper of one product.
+ */
+const multipliesApart = (positions: number, patch: number): boolean =>
+  (Math.ceil(positions / 16) * 16 - positions) * patch < 32 * positions;
+
 function convolve(
   op: string,
   spatial: number,
@@ -159,21 +167,29 @@ function convolve(
       spatial,
     );
   } else {
-    const order = [1, ...range(2 + spatial, spatial), 0, ...range(2, spatial)];
-    const positions = batch * elementCount(counts);
+    const positions = elementCount(counts);
     const patch = elementCount(weight.shape.slice(1));
-    const columns = contiguousNode(reshapeNode(permuteNode(windows, order), [groups, patch, positions]));
-    const product = contractNode(reshapeNode(weight.node, [groups, outChannels / groups, patch]), columns);
+    const needsGradient = isGradEnabled() && (windows.requiresGrad || weight.requiresGrad);
+    const apart = !needsGradient && multipliesApart(positions, patch);
+    const images = apart ? batch : 1;
+    const ofImages = (node: AnyNode, rows: number, columns: number): AnyNode =>
+      reshapeNode(expandNode(reshapeNode(node, [1, groups, rows, columns]), [images, groups, rows, columns]), [
+        images * groups,
+        rows,
+        columns,
+      ]);
+    const [kernels, places] = [range(2 + spatial, spatial), range(2, spatial)];
+    const order = apart ? [0, 1, ...kernels, ...places] : [1, ...kernels, 0, ...places];
+    const columns = reshapeNode(permuteNode(windows, order), [images * groups, patch, (batch / images) * positions]);
+    const product = contractNode(ofImages(weight.node, outChannels / groups, patch), contiguousNode(columns));
     // The bias is added in the layout of the product, so that it goes into its store.
     const biased =
       bias === null
         ? product
-        : binaryNode(
-            'add',
-            product,
-            expandNode(reshapeNode(bias.node, [groups, outChannels / groups, 1]), product.shape),
-          );
-    result = permuteNode(reshapeNode(biased, [outChannels, batch, ...counts]), [1, 0, ...range(2, spatial)]);
+        : binaryNode('add', product, expandNode(ofImages(bias.node, outChannels / groups, 1), product.shape));
+    result = apart
+      ? reshapeNode(biased, [batch, outChannels, ...counts])
+      : permuteNode(reshapeNode(biased, [outChannels, batch, ...counts]), [1, 0, ...places]);
   }
   return wrap(batched ? result : reshapeNode(result, result.shape.slice(1)));
 }

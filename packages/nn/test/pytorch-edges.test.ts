@@ -63,6 +63,14 @@ describe('values at the ends of the range', () => {
   });
 });
 
+describe('integers', () => {
+  it('pairwiseDistance takes them as floats, at any p', () => {
+    const distance = F.pairwiseDistance(t.tensor([-1, -8, -5]), t.tensor([9, -6, 1]), { p: -1 });
+    expect(distance.dtype).toBe('float32');
+    expect(distance.item()).toBeCloseTo(1.3043474, 5);
+  });
+});
+
 describe('what PyTorch refuses', () => {
   it('a complex value in a real tensor, positive of bool, nansum of complex numbers', () => {
     const complex = t.tensor([1], { dtype: 'complex64' });

@@ -34,6 +34,12 @@ export interface OptimizerStateDict {
   readonly param_groups: Record<string, StateDictValue>[];
 }
 
+/** Options of PyTorch that say how an update is computed, not which: programs that set them run, without effect. */
+const HOW: ReadonlySet<string> = new Set(['foreach', 'fused', 'capturable', 'differentiable']);
+const withoutHow = <T extends object>(options: T): T =>
+  Object.keys(options).some((name) => HOW.has(name))
+    ? (Object.fromEntries(Object.entries(options).filter(([name]) => !HOW.has(name))) as T)
+    : options;
 /** What a group holds besides the options of its optimiser: what schedulers keep there, and a name of the user's. */
 const BESIDE_OPTIONS: ReadonlySet<string> = new Set([
   'params',
@@ -95,7 +101,7 @@ export abstract class Optimizer<H extends { lr: number }, N extends Numbers = Nu
 
   /** `defaults` names every option; `options` is what the caller gave. */
   constructor(params: Params<H>, defaults: H, options: Partial<H> = {}) {
-    this.defaults = withDefaults<Partial<H>>(new.target.name, defaults as Defaults<H>, options) as H;
+    this.defaults = withDefaults<Partial<H>>(new.target.name, defaults as Defaults<H>, withoutHow(options)) as H;
     if (params instanceof Tensor || !isIterable(params))
       throw new ProjError('invalid-argument', `params is ${params instanceof Tensor ? 'a tensor' : typeof params}`, {
         op: this.constructor.name,
@@ -132,7 +138,9 @@ export abstract class Optimizer<H extends { lr: number }, N extends Numbers = Nu
         cure: 'Groups look like { params: [tensor, …], lr: 0.01 }',
       });
     const names = Object.keys(this.defaults);
-    const unknown = Object.keys(group).find((name) => !names.includes(name) && !BESIDE_OPTIONS.has(name));
+    const unknown = Object.keys(group).find(
+      (name) => !names.includes(name) && !BESIDE_OPTIONS.has(name) && !HOW.has(name),
+    );
     if (unknown !== undefined) throw unknownOption(op, unknown, names);
     const params = group.params instanceof Tensor ? [group.params] : [...group.params];
     const known = new Set(this.paramGroups.flatMap((g) => g.params));

@@ -118,6 +118,17 @@ describe('Optimizer', () => {
     expect(() => new Adam([parameter([1, 2, 3])]).loadStateDict(saved.stateDict())).toThrow(/"exp_avg" does not fit/);
   });
 
+  it("takes PyTorch's options that say how an update is computed, without effect", () => {
+    const [a, b] = [parameter([1]), parameter([1])];
+    const options = { lr: 0.5, foreach: true, capturable: false, differentiable: false, fused: null };
+    const optimizer = new Adam([{ params: [a], ...options }], options);
+    const plain = new Adam([b], { lr: 0.5 });
+    a.grad = b.grad = tensor([1.5], { dtype: 'float32' });
+    optimizer.step();
+    plain.step();
+    expect(a.item()).toBe(b.item());
+  });
+
   it('the state dicts of LBFGS and SparseAdam have the form that PyTorch gives them', () => {
     const x = parameter([3, -2]);
     const lbfgs = new LBFGS([x], { lr: 0.1, maxIter: 3, historySize: 5 });

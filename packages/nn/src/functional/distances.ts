@@ -1,9 +1,9 @@
 /** Distances and similarities of vectors. */
 import { withDefaults } from '@proj/kernel';
-import { fromArray, type Tensor } from '@proj/tensor';
+import { FloatScalar, fromArray, type Tensor } from '@proj/tensor';
 import { broadcastShapes, normalizeDim, takeNode, wrap } from '@proj/tensor/graph';
 import { vectorNorm } from './normalization.ts';
-import { type OpRow, row, scalarLike } from './support.ts';
+import { type OpRow, row } from './support.ts';
 
 export interface CosineSimilarityOptions {
   readonly dim?: number;
@@ -27,7 +27,7 @@ export interface PairwiseDistanceOptions {
 /** |x1 - x2 + eps|ₚ along the last dimension. */
 export function pairwiseDistance(x1: Tensor, x2: Tensor, options: PairwiseDistanceOptions = {}): Tensor {
   const { p, eps, keepdim } = withDefaults('pairwiseDistance', { p: 2, eps: 1e-6, keepdim: false }, options);
-  const difference = x1.sub(x2).add(scalarLike(x1, eps));
+  const difference = x1.sub(x2).add(new FloatScalar(eps));
   const norm = vectorNorm(difference, p, -1);
   return keepdim ? norm : norm.squeeze(-1);
 }

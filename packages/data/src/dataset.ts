@@ -1,8 +1,7 @@
 /** Datasets: anything with a length and items by index, arrays included. */
 import { ProjError } from '@proj/kernel';
-import type { Tensor } from '@proj/tensor';
 import { takeNode, wrap } from '@proj/tensor/graph';
-import { fromArray } from '@proj/tensor';
+import { fromArray, Tensor } from '@proj/tensor';
 import { RandomStream, type SeedOptions, seedOf } from './random.ts';
 
 /** A map-style dataset. Every array is one. */
@@ -33,6 +32,11 @@ export class TensorDataset implements Dataset<Tensor[]> {
 
   constructor(...tensors: readonly Tensor[]) {
     const [first] = tensors;
+    if (tensors.some((t) => !(t instanceof Tensor)))
+      throw new ProjError('invalid-argument', 'an argument is no tensor', {
+        op: 'TensorDataset',
+        cure: 'Give tensors: tensor([…]); an array of items is a dataset as it is',
+      });
     if (first === undefined || tensors.some((t) => t.ndim === 0 || t.shape[0] !== first.shape[0])) {
       throw new ProjError('shape-mismatch', 'the tensors must have first dimensions of one size', {
         op: 'TensorDataset',

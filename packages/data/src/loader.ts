@@ -1,5 +1,5 @@
 /** The data loader: batches of a dataset in the order of a sampler, from any place on. */
-import { ProjError, withDefaults } from '@proj/kernel';
+import { describeValue, ProjError, withDefaults } from '@proj/kernel';
 import { defaultCollate, defaultConvert } from './collate.ts';
 import { type Dataset, itemAt, positionOf } from './dataset.ts';
 import { type SeedOptions, seedOf } from './random.ts';
@@ -58,6 +58,11 @@ export class DataLoader<B = unknown> implements Iterable<B>, AsyncIterable<B> {
       },
       options,
     );
+    if (typeof dataset?.length !== 'number' || typeof dataset.at !== 'function')
+      throw new ProjError('invalid-argument', `${describeValue(dataset)} where a dataset belongs`, {
+        op,
+        cure: 'Give an array, a TensorDataset, or an object with length and at(index)',
+      });
     if (sampler !== null && shuffle)
       throw new ProjError('invalid-argument', 'sampler and shuffle exclude each other', {
         op,

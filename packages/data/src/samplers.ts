@@ -1,5 +1,5 @@
 /** Samplers: orders in which a loader visits a dataset. Random ones are a function of their seed and the epoch, so that any epoch can be had again. */
-import { ProjError, withDefaults } from '@proj/kernel';
+import { describeValue, ProjError, withDefaults } from '@proj/kernel';
 import type { Dataset } from './dataset.ts';
 import { RandomStream, type SeedOptions, seedOf } from './random.ts';
 
@@ -11,7 +11,10 @@ export interface Sampler<T = number> extends Iterable<T> {
 
 const requireCount = (op: string, name: string, value: number): void => {
   if (!Number.isInteger(value) || value <= 0)
-    throw new ProjError('invalid-argument', `${name} is ${value}`, { op, cure: 'It must be a positive integer' });
+    throw new ProjError('invalid-argument', `${name} is ${describeValue(value)}`, {
+      op,
+      cure: 'It must be a positive integer',
+    });
 };
 
 /** 0, 1, 2, … */

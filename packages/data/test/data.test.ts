@@ -273,6 +273,8 @@ describe('DataLoader', () => {
 describe('options that do not exist', () => {
   it('are refused', () => {
     expect(() => new DataLoader([1, 2], { batch_size: 2 } as object)).toThrow(/DataLoader: .*Did you mean 'batchSize'/);
+    expect(() => new DataLoader(undefined as never)).toThrow(/DataLoader: undefined where a dataset belongs/);
+    expect(() => new TensorDataset([1, 2] as never)).toThrow(/TensorDataset: an argument is no tensor/);
     expect(() => new DataLoader([1, 2], { numWorkers: 2 } as object)).toThrow(/unknown option 'numWorkers'. Known are/);
     expect(() => new RandomSampler([1, 2], { sead: 2 } as object)).toThrow(/Did you mean 'seed'/);
   });

@@ -27,15 +27,20 @@ export function withDefaults<Options extends object>(
 /** Refuses what {@link withDefaults} refuses; `known` has the names. */
 export function checkOptions(op: string, known: object, options: object): void {
   if (typeof options !== 'object' || options === null || Array.isArray(options))
-    throw new ProjError('invalid-argument', `${describe(options)} where an object of options belongs`, {
+    throw new ProjError('invalid-argument', `${describeValue(options)} where an object of options belongs`, {
       op,
       cure: `Write { name: value }; known are ${Object.keys(known).join(', ')}`,
     });
   for (const name in options) if (!Object.hasOwn(known, name)) throw unknownOption(op, name, Object.keys(known));
 }
 
-const describe = (value: unknown): string =>
-  Array.isArray(value) ? 'an array' : (JSON.stringify(value) ?? typeof value);
+/** A value in an error: what it is, shortly. */
+export function describeValue(value: unknown): string {
+  if (Array.isArray(value)) return 'an array';
+  if (typeof value === 'string') return JSON.stringify(value);
+  if (typeof value === 'function') return 'a function';
+  return typeof value === 'object' && value !== null ? 'an object' : String(value);
+}
 
 /** The error for a name that is none of `known`. */
 export function unknownOption(op: string, name: string, known: readonly string[]): ProjError {

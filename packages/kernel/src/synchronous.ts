@@ -1,5 +1,6 @@
 /** Refusing async functions where something holds only while a function runs: others run during its awaits, and would be held too. */
 import { ProjError } from './errors.ts';
+import { describeValue } from './options.ts';
 
 const AsyncFunction = (async () => undefined).constructor;
 const isPromise = (value: unknown): value is PromiseLike<unknown> =>
@@ -17,6 +18,11 @@ export function runSynchronously<T>(op: string, fn: () => T, cure: string): T {
 
 /** As {@link runSynchronously}, for a function that is called later: refuses one that is declared async. */
 export function requireSynchronous(op: string, fn: unknown, cure: string): void {
+  if (typeof fn !== 'function')
+    throw new ProjError('invalid-argument', `${describeValue(fn)} where a function belongs`, {
+      op,
+      cure: `Write ${op}(() => …)`,
+    });
   if (fn instanceof AsyncFunction) throw refusal(op, 'the function is async', cure);
 }
 

@@ -2,7 +2,7 @@
  * The base of all layers and models. Tensors and modules that are assigned to fields are found there: a `Parameter` is trained, a buffer (`registerBuffer`) is
  * state, a `Module` is a child. Names in state dicts are PyTorch's: the field `selfAttn` is `self_attn`.
  */
-import { type DType, ProjError, withDefaults } from '@proj/kernel';
+import { describeValue, type DType, ProjError, withDefaults } from '@proj/kernel';
 import { noGrad } from '@proj/autograd';
 import { Tensor, zerosLike } from '@proj/tensor';
 import { Parameter } from './parameter.ts';
@@ -248,6 +248,11 @@ export class Module {
     options: { strict?: boolean } = {},
   ): LoadResult {
     const { strict } = withDefaults('Module.loadStateDict', { strict: true }, options);
+    if (typeof stateDict !== 'object' || stateDict === null)
+      throw new ProjError('invalid-argument', `${describeValue(stateDict)} where a state dict belongs`, {
+        op: 'loadStateDict',
+        cure: 'Give what stateDict() or loadSafetensors() gives',
+      });
     const given = new Map<string, Tensor>(stateDict instanceof Map ? stateDict : Object.entries(stateDict));
     for (const [path, module] of this.namedModules()) module.prepareLoad((name) => given.get(join(path, name)));
     const own = [...stateOf(this, '')];

@@ -291,6 +291,9 @@ describe('options that do not exist', () => {
   const odd = (options: object): never => options as never;
   it.each<[string, () => unknown, RegExp]>([
     ['Linear', () => new Linear(2, 3, odd({ biass: false })), /Linear: unknown option 'biass'. Did you mean 'bias'/],
+    ['Linear', () => new Linear(odd(undefined as never), 3), /Linear: inFeatures is undefined. Write new Linear\(in/],
+    ['Conv2d', () => new Conv2d(1, 2.5, 3), /Conv2d: outChannels is 2.5/],
+    ['linear', () => new Linear(2, 3).call([1, 2] as never), /linear: the input is an array. Give a tensor/],
     ['Linear', () => new Linear(2, 3, false as never), /Linear: false where an object of options belongs/],
     ['Conv2d', () => new Conv2d(1, 2, 3, odd({ strides: 2 })), /Conv2d: .*Did you mean 'stride'/],
     ['MaxPool2d', () => new MaxPool2d(2, odd({ ceil_mode: true })), /MaxPool2d: .*'ceilMode'/],

@@ -2,7 +2,7 @@
  * What all optimisers share: parameter groups, per-parameter state, the state dict in PyTorch's layout, and the order of a step. An update rule
  * only builds lazy in-place operations; the base class evaluates them all at once, so that forward, backward and update are one program.
  */
-import { type Defaults, ProjError, unknownOption, withDefaults } from '@proj/kernel';
+import { type Defaults, describeValue, ProjError, unknownOption, withDefaults } from '@proj/kernel';
 import { evaluate, keep, Tensor, tensor, zerosLike } from '@proj/tensor';
 import { inPlaceOperation, nextNodeId, setGradEnabled } from '@proj/tensor/graph';
 import { type Numbers, StepNumbers } from './numbers.ts';
@@ -167,7 +167,7 @@ export abstract class Optimizer<H extends { lr: number }, N extends Numbers = Nu
     }
     const made = { ...this.defaults, ...group, params } as ParamGroup<H>;
     if (typeof made.lr !== 'number' || Number.isNaN(made.lr))
-      throw new ProjError('invalid-argument', `lr is ${String(made.lr)}`, {
+      throw new ProjError('invalid-argument', `lr is ${describeValue(made.lr)}`, {
         op,
         cure: 'Give a learning rate: { lr: 0.01 }',
       });

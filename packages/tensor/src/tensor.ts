@@ -510,6 +510,18 @@ export class Tensor {
   [Symbol.for('nodejs.util.inspect.custom')](): string {
     return formatTensor(this);
   }
+  /** The values, for `JSON.stringify`. */
+  toJSON(): NestedArray {
+    return this.toArray();
+  }
+  /** Text where text is wanted. Errors: a number is wanted, as by JavaScript's `*` and `<`, which would quietly go on with NaN. */
+  [Symbol.toPrimitive](hint: string): string {
+    if (hint === 'number')
+      throw new ProjError('invalid-argument', 'a tensor is no number', {
+        cure: 'Read it with item(), or compute with methods: x.mul(2), x.lt(1)',
+      });
+    return formatTensor(this);
+  }
 }
 
 export type NestedArray = number | boolean | ComplexScalar | NestedArray[];

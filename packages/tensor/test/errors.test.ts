@@ -211,8 +211,33 @@ describe('options that do not exist', () => {
     ['sum', () => zeros(2).sum(0, odd({ keepDims: true })), /sum: .*Did you mean 'keepdim'/],
     ['add', () => zeros(2).add(1, odd({ alhpa: 2 })), /add: .*'alpha'/],
     ['topk', () => zeros(2).topk(1, odd({ descending: true })), /topk: unknown option 'descending'/],
+    ['index', () => zeros(2).index('a' as never), /index: "a" where an object/],
     ['compile', () => compile(() => zeros(1), odd({ dynamic: true })), /compile: .*Known are onCapture, reuseOutputs/],
   ])('are refused by %s', (_, act, message) => {
     expect(act).toThrow(message);
+  });
+});
+
+describe('values of the wrong kind', () => {
+  const odd = (value: unknown): never => value as never;
+  it.each<[string, () => unknown, RegExp]>([
+    ['nothing', () => tensor(odd(undefined)), /tensor: undefined where a number or a boolean belongs/],
+    ['a hole', () => tensor(odd([1, null])), /tensor: null where a number/],
+    ['text', () => tensor(odd(['1'])), /tensor: "1" where a number/],
+    ['an object', () => tensor(odd({ a: 1 })), /tensor: an object where a number/],
+    ['no value', () => full([2], odd(undefined)), /full: the value is undefined/],
+    ['a size as text', () => zeros(odd('3')), /size "3" in shape \["3"\]/],
+    ['options instead of dims', () => zeros(2).sum(odd({ dim: 0 })), /sum: an object where a dim .*Write sum\(1\)/],
+    ['no list', () => cat(odd(zeros(2))), /cat: a list of tensors is needed. Write cat\(\[a, b\]\)/],
+    ['a number', () => zeros(2, 2).matmul(odd(2)), /matmul: both operands must be tensors. mul\(\)/],
+    ['an unknown name', () => zeros(2).to('float'), /to: "float" is no dtype and no device.*Dtypes are float32/],
+    ['no function', () => compile(odd(undefined)), /compile: undefined where a function belongs/],
+    ['an operator', () => Number(zeros(1)), /a tensor is no number. Read it with item\(\)/],
+  ])('are refused: %s', (_, act, message) => {
+    expect(act).toThrow(message);
+  });
+  it('a tensor is text in text and its values in JSON', () => {
+    expect(`${String(tensor([1]))}!`).toBe('tensor([1])!');
+    expect(JSON.stringify({ loss: tensor(0.5), rows: tensor([[1, 2]]) })).toBe('{"loss":0.5,"rows":[[1,2]]}');
   });
 });

@@ -1,6 +1,6 @@
 /** Linear maps of the last dimension. */
-import { ProjError } from '@proj/kernel';
-import { matmul, type Tensor } from '@proj/tensor';
+import { describeValue, ProjError } from '@proj/kernel';
+import { matmul, Tensor } from '@proj/tensor';
 import { isOptions, type OpRow, row } from './support.ts';
 
 interface BiasOption {
@@ -10,6 +10,11 @@ interface BiasOption {
 /** input · weightᵀ + bias: [..., in] and [out, in] give [..., out]. */
 export function linear(input: Tensor, weight: Tensor, bias: Tensor | BiasOption | null = null): Tensor {
   if (isOptions(bias)) return linear(input, weight, bias.bias ?? null);
+  if (!(input instanceof Tensor))
+    throw new ProjError('invalid-argument', `the input is ${describeValue(input)}`, {
+      op: 'linear',
+      cure: 'Give a tensor',
+    });
   if (weight.ndim > 2 || weight.ndim === 0)
     throw new ProjError('shape-mismatch', 'the weight must have 1 or 2 dimensions', {
       op: 'linear',

@@ -1,5 +1,5 @@
 /** What the functional forms share: reductions of losses, in-place forms, rows of the table. */
-import { ProjError } from '@proj/kernel';
+import { describeValue, ProjError } from '@proj/kernel';
 import { Tensor } from '@proj/tensor';
 import { constantNode, type OpRow, row as tableRow, wrap } from '@proj/tensor/graph';
 
@@ -46,6 +46,11 @@ export const filledLike = (like: Tensor, shape: readonly number[], value: number
 
 /** One number for each of `n` spatial dimensions. */
 export function tuple(value: number | readonly number[], n: number, what: string, op: string): number[] {
+  if (typeof value !== 'number' && !Array.isArray(value))
+    throw new ProjError('invalid-argument', `${what} is ${describeValue(value)}`, {
+      op,
+      cure: `Give a number, or ${n}`,
+    });
   const list =
     typeof value === 'number'
       ? new Array<number>(n).fill(value)

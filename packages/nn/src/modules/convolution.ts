@@ -19,7 +19,7 @@ import { tuple } from '../functional/support.ts';
 import { Module } from '../module.ts';
 import type { Parameter } from '../parameter.ts';
 import { joined, settings, unless } from '../printing.ts';
-import { FACTORY, type FactoryOptions, uniformParameter } from './linear.ts';
+import { FACTORY, type FactoryOptions, requireSizes, uniformParameter } from './linear.ts';
 
 type Size = number | readonly number[];
 export interface ConvOptions extends FactoryOptions, ConvolutionOptions {
@@ -89,6 +89,7 @@ class Conv extends Module {
   ) {
     super();
     const op = new.target.name;
+    requireSizes(op, { inChannels, outChannels });
     const { stride, padding, dilation, groups, bias, paddingMode, ...factory } = withDefaults(op, CONV, options);
     if (groups <= 0 || inChannels % groups !== 0 || outChannels % groups !== 0)
       throw new ProjError(
@@ -182,6 +183,7 @@ class ConvTranspose extends Module {
   ) {
     super();
     const op = new.target.name;
+    requireSizes(op, { inChannels, outChannels });
     const { stride, padding, outputPadding, groups, bias, dilation, paddingMode, ...factory } = withDefaults(
       op,
       CONV_TRANSPOSE,

@@ -7,7 +7,7 @@ import { normal_ } from '../init.ts';
 import { Module } from '../module.ts';
 import { Parameter } from '../parameter.ts';
 import { joined, settings } from '../printing.ts';
-import { FACTORY, type FactoryOptions } from './linear.ts';
+import { FACTORY, type FactoryOptions, requireSizes } from './linear.ts';
 
 /** Rows from the standard normal distribution, zeros at `paddingIdx`. */
 function table(
@@ -51,6 +51,7 @@ export class Embedding extends Module {
 
   constructor(numEmbeddings: number, embeddingDim: number, options: EmbeddingModuleOptions = {}) {
     super();
+    requireSizes('Embedding', { numEmbeddings, embeddingDim });
     const { paddingIdx, maxNorm, normType, scaleGradByFreq, sparse, _weight, ...factory } = withDefaults(
       'Embedding',
       {
@@ -98,6 +99,7 @@ export class EmbeddingBag extends Module {
 
   constructor(numEmbeddings: number, embeddingDim: number, options: EmbeddingBagModuleOptions = {}) {
     super();
+    requireSizes('EmbeddingBag', { numEmbeddings, embeddingDim });
     const { maxNorm, normType, scaleGradByFreq, mode, sparse, _weight, includeLastOffset, paddingIdx, ...factory } =
       withDefaults(
         'EmbeddingBag',

@@ -1,5 +1,5 @@
 /** Linear layers and changes of shape. */
-import { type Defaults, type DType, withDefaults } from '@proj/kernel';
+import { type Defaults, describeValue, type DType, ProjError, withDefaults } from '@proj/kernel';
 import { zeros, type Tensor } from '@proj/tensor';
 import { bilinear, linear } from '../functional/linear.ts';
 import { uniform_ } from '../init.ts';
@@ -24,6 +24,16 @@ export const uniformParameter = (shape: readonly number[], bound: number, option
   return parameter;
 };
 
+/** Refuses sizes that are no whole numbers from 0 on, in the name of the layer. */
+export function requireSizes(op: string, sizes: Readonly<Record<string, number>>): void {
+  for (const [name, size] of Object.entries(sizes))
+    if (!Number.isInteger(size) || size < 0)
+      throw new ProjError('invalid-argument', `${name} is ${describeValue(size)}`, {
+        op,
+        cure: `Write new ${op}(${Object.keys(sizes).join(', ')}, …) with whole numbers`,
+      });
+}
+
 export interface LinearOptions extends FactoryOptions {
   readonly bias?: boolean;
 }
@@ -36,6 +46,7 @@ export class Linear extends Module {
 
   constructor(inFeatures: number, outFeatures: number, options: LinearOptions = {}) {
     super();
+    requireSizes('Linear', { inFeatures, outFeatures });
     const { bias, ...factory } = withDefaults('Linear', { bias: true, ...FACTORY }, options);
     this.inFeatures = inFeatures;
     this.outFeatures = outFeatures;

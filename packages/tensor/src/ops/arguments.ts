@@ -1,5 +1,5 @@
 /** Normalising arguments: numbers to tensors, negative dims, shapes, dtypes, operands broadcast and promoted. Errors name the operation. */
-import { type Device, defaultDevice, type DType, getDevice, isDType, ProjError } from '@proj/kernel';
+import { type Device, defaultDevice, describeValue, type DType, getDevice, isDType, ProjError } from '@proj/kernel';
 import { castNode, expandNode, scalarNode } from '../graph/build.ts';
 import { type AnyNode, sameShape, type Shape } from '../graph/node.ts';
 import { isScalar, type Promotable, resultType, type Scalar, scalarDType } from '../promotion.ts';
@@ -12,7 +12,7 @@ export function normalizeDim(dim: number, ndim: number, op: string): number {
   if (ndim > 64) throw new ProjError('shape-mismatch', `${ndim} dimensions`, { op, cure: 'Use at most 64' });
   const rank = Math.max(1, ndim);
   if (!Number.isInteger(dim) || dim < -rank || dim >= rank) {
-    throw new ProjError('index-out-of-range', `dim ${dim} is out of range for ${ndim} dimensions`, {
+    throw new ProjError('index-out-of-range', `dim ${describeValue(dim)} is out of range for ${ndim} dimensions`, {
       op,
       cure: `Give a dim in ${-rank} … ${rank - 1}`,
     });
@@ -25,6 +25,11 @@ export function normalizeDims(dims: number | readonly number[] | null | undefine
   if (ndim > 64) throw new ProjError('shape-mismatch', `${ndim} dimensions`, { op, cure: 'Use at most 64' });
   if (dims === undefined || dims === null || (typeof dims !== 'number' && dims.length === 0))
     return Array.from({ length: ndim }, (_, i) => i);
+  if (typeof dims !== 'number' && !Array.isArray(dims))
+    throw new ProjError('invalid-argument', `${describeValue(dims)} where a dim or an array of dims belongs`, {
+      op,
+      cure: `Write ${op}(1), ${op}([0, 1]) or ${op}(1, { … })`,
+    });
   const list = (typeof dims === 'number' ? [dims] : [...dims]).map((dim) => normalizeDim(dim, ndim, op));
   if (new Set(list).size !== list.length)
     throw new ProjError('invalid-argument', `dims [${list.join(', ')}] repeat`, { op });
@@ -59,10 +64,14 @@ export function shapeArgument(args: readonly (number | readonly number[])[], op:
   const shape = args.length === 1 && typeof args[0] !== 'number' ? [...args[0]] : (args as readonly number[]).slice();
   for (const size of shape)
     if (!Number.isInteger(size) || size < least)
-      throw new ProjError('invalid-argument', `size ${String(size)} in shape [${shape.join(', ')}]`, {
-        op,
-        cure: 'Sizes are non-negative integers',
-      });
+      throw new ProjError(
+        'invalid-argument',
+        `size ${describeValue(size)} in shape [${shape.map(describeValue).join(', ')}]`,
+        {
+          op,
+          cure: 'Sizes are non-negative integers',
+        },
+      );
   return shape;
 }
 

@@ -63,6 +63,17 @@ function toDevice(x: Tensor, device: Device): Tensor {
   if (x.device === device) return x;
   return fromArray(x.detach().toTypedArray() as ArrayLike<number | bigint>, x.shape, x.dtype, { device });
 }
+function placeArgument(name: string): Device {
+  try {
+    return deviceArgument(name);
+  } catch (error) {
+    throw new ProjError('device-unavailable', `"${name}" is no dtype and no device that works`, {
+      op: 'to',
+      cure: `Dtypes are ${Object.keys(DTYPES).join(', ')}. ${(error as Error).message}`,
+      cause: error,
+    });
+  }
+}
 /** The tensor as another dtype, on another device, or as another tensor is: `to('float64')`, `to('js')`, `to(other)`, `to({ dtype, device, copy })`. */
 export function to(
   input: Tensor,
@@ -78,7 +89,7 @@ export function to(
     else if (arg instanceof Tensor) [dtype, device] = [arg.dtype, arg.device];
     else if (typeof arg === 'string') {
       if (Object.hasOwn(DTYPES, arg)) dtype = arg as DType;
-      else if (arg !== 'cpu') device = deviceArgument(arg);
+      else if (arg !== 'cpu') device = placeArgument(arg);
     } else if (isDevice(arg)) device = arg;
     else {
       if (arg.dtype !== undefined && arg.dtype !== null) dtype = dtypeArgument(arg.dtype, 'to');

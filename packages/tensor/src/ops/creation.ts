@@ -1,5 +1,14 @@
 /** Making tensors: from JavaScript data, filled, as ranges. */
-import { checkOptions, type Defaults, type Device, DTYPES, type DType, ProjError, withDefaults } from '@proj/kernel';
+import {
+  checkOptions,
+  type Defaults,
+  describeValue,
+  type Device,
+  DTYPES,
+  type DType,
+  ProjError,
+  withDefaults,
+} from '@proj/kernel';
 import { bufferNode, castNode, constantNode, expandNode, iotaNode, scalarNode } from '../graph/build.ts';
 import { elementCount, type Shape } from '../graph/node.ts';
 import { elementBytes, ITEM_BYTES } from '../io/elements.ts';
@@ -9,6 +18,7 @@ import {
   getDefaultDtype,
   isComplexDType,
   isIntegral,
+  isScalar,
   type Scalar,
   scalarDType,
   scalarValue,
@@ -95,7 +105,12 @@ export function tensor(
   let flat: (number | bigint | boolean)[] = [];
   let imaginary: number[] | null = null;
   let hasFloat = false;
-  const push = (x: Scalar): void => {
+  const push = (x: unknown): void => {
+    if (!isScalar(x))
+      throw new ProjError('invalid-argument', `${describeValue(x)} where a number or a boolean belongs`, {
+        op: 'tensor',
+        cure: 'Data are numbers, booleans, arrays of them, typed arrays or tensors',
+      });
     if (x instanceof ComplexScalar) {
       imaginary ??= [];
       imaginary[flat.length] = x.im;
@@ -113,7 +128,7 @@ export function tensor(
     } else if (depth !== shape.length)
       throw new ProjError('shape-mismatch', `nested arrays of unequal depth`, { op: 'tensor' });
     else if (x instanceof Tensor) push(x.item<number | boolean | ComplexScalar>());
-    else push(x as Scalar);
+    else push(x);
   };
   visit(data, 0);
   const imaginaryParts = imaginary as number[] | null;
@@ -156,6 +171,11 @@ function sizeAndOptions(args: SizeArguments, op: string): { shape: number[]; opt
 /** A tensor of `shape` with every element `value`. */
 export function full(shape: Shape, value: Scalar, options: TensorOptions = {}): Tensor {
   checkOptions('full', TENSOR, options);
+  if (!isScalar(value))
+    throw new ProjError('invalid-argument', `the value is ${describeValue(value)}`, {
+      op: 'full',
+      cure: 'Give a number',
+    });
   return finish(
     wrap(
       scalarNode(

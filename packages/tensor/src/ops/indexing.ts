@@ -2,7 +2,7 @@
  * Indexing as Python writes it between brackets: numbers, slices, `'...'`, null (a new dimension), integer tensors and lists (advanced
  * indexing, which copies), masks. Slices, numbers and null make views.
  */
-import { ProjError } from '@proj/kernel';
+import { checkOptions, ProjError } from '@proj/kernel';
 import {
   castNode,
   constantNode,
@@ -122,6 +122,7 @@ function plan(input: Tensor, given: readonly Index[]): Plan {
         dim++;
       }
     } else {
+      checkOptions('index', { start: null, stop: null, step: 1 }, index);
       const { start = null, stop = null, step = 1 } = index;
       view = slice(view, dim, start, stop, step ?? 1);
       keep(1);

@@ -11,6 +11,8 @@ import { expand, narrow, reshape, select, unsqueeze } from './views.ts';
 
 /** The parts one after another along `dim`, promoted to one dtype. Empty 1-dimensional parts are left out, as in PyTorch. */
 export function concatenate(parts: readonly Tensor[], dim: number, op: string): Tensor {
+  if ((parts as unknown) instanceof Tensor)
+    throw new ProjError('invalid-argument', 'a list of tensors is needed', { op, cure: `Write ${op}([a, b])` });
   if (parts.length === 0)
     throw new ProjError('invalid-argument', 'no tensors', { op, cure: 'Give at least one tensor' });
   for (const part of parts) {

@@ -2,7 +2,7 @@
 import { ProjError } from '@proj/kernel';
 import { castNode, contractNode, expandNode, reshapeNode } from '../graph/build.ts';
 import { type AnyNode, elementCount } from '../graph/node.ts';
-import { type Tensor, wrap } from '../tensor.ts';
+import { Tensor, wrap } from '../tensor.ts';
 import { broadcastShapes, promotedType } from './arguments.ts';
 import { type OpRow, row } from './table.ts';
 
@@ -27,6 +27,11 @@ export function matmulNodes(a: AnyNode, b: AnyNode): AnyNode {
 
 /** Matrix product with PyTorch's rules for vectors and batches. Errors: sizes that do not fit, different dtypes. */
 export function matmul(input: Tensor, other: Tensor): Tensor {
+  if (!(input instanceof Tensor && other instanceof Tensor))
+    throw new ProjError('invalid-argument', 'both operands must be tensors', {
+      op: 'matmul',
+      cure: 'mul() multiplies with numbers, tensor() makes tensors of arrays',
+    });
   if (input.ndim === 0 || other.ndim === 0)
     throw new ProjError('shape-mismatch', 'both operands need at least one dimension', {
       op: 'matmul',

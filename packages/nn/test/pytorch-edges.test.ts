@@ -64,6 +64,20 @@ describe('values at the ends of the range', () => {
 });
 
 describe('integers', () => {
+  const numbers = (x: Tensor): number[] => Array.from(x.toFlatArray(), Number);
+  it('narrow ones may be shifted by their whole width', () => {
+    const int8 = (values: number[]): Tensor => t.tensor(values, { dtype: 'int8' });
+    expect(numbers(t.bitwiseLeftShift(int8([9, -3]), int8([8, 7])))).toEqual([0, -128]);
+    expect(numbers(t.bitwiseRightShift(int8([-9, 9]), 9))).toEqual([-1, 0]);
+    const uint8 = (values: number[]): Tensor => t.tensor(values, { dtype: 'uint8' });
+    expect(numbers(t.bitwiseRightShift(uint8([200, 7]), uint8([9, 1])))).toEqual([0, 3]);
+  });
+  it('ranges of narrow ones count steps before fractions are cut off, and are spaced in groups of 32 bytes', () => {
+    expect(numbers(t.arange(0, -8.000001, -4, { dtype: 'uint8' }))).toEqual([0, 252, 248]);
+    expect(numbers(t.arange(0.5, 3.2, 1, { dtype: 'int32' }))).toEqual([0, 1, 2]);
+    expect(numbers(t.linspace(0, 4, 50, { dtype: 'int8' })).slice(12, 15)).toEqual([0, 1, 1]);
+    expect(numbers(t.linspace(0, 7, 50, { dtype: 'int16' })).slice(6, 9)).toEqual([0, 1, 1]);
+  });
   it('pairwiseDistance takes them as floats, at any p', () => {
     const distance = F.pairwiseDistance(t.tensor([-1, -8, -5]), t.tensor([9, -6, 1]), { p: -1 });
     expect(distance.dtype).toBe('float32');
@@ -82,6 +96,10 @@ describe('what PyTorch refuses', () => {
 });
 
 describe('small methods', () => {
+  it('hammingWindow takes its coefficients', () => {
+    const window = Array.from(t.hammingWindow(4, true, { alpha: 0.5, beta: 0.4 }).toFlatArray(), Number);
+    for (const [i, value] of [0.1, 0.5, 0.9, 0.5].entries()) expect(window[i]).toBeCloseTo(value, 6);
+  });
   it('asStrided_ makes the tensor itself the window', () => {
     const x = t.arange(6);
     const same = x.asStrided_([2, 2], [1, 2], 1);

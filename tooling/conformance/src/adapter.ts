@@ -56,6 +56,7 @@ const droppedOptions: ReadonlySet<string> = new Set([
   'names',
   '_stacklevel',
   'non_blocking',
+  'cudnn_enabled',
 ]);
 
 /** Where operations on values that are no plain tensors are looked for, by what tells such a value. */
@@ -320,7 +321,7 @@ export class ProjLibrary implements Library {
     if (name.startsWith('Tensor.')) return this.#callMethod(name, args, kwargs, signatures);
     const fn = this.#find(name);
     // torch.relu_ and its like are the methods.
-    if (fn === undefined && /^torch\.\w+_$/.test(name))
+    if (fn === undefined && /^torch\.\w+_$/.test(name) && this.has(name.replace('torch.', 'Tensor.')))
       return this.#callMethod(name.replace('torch.', 'Tensor.'), args, kwargs, signatures);
     if (fn === undefined) throw new MissingOperation(`${name} does not exist`);
     // Its result tells 2.0 from 2, anywhere in the batch.

@@ -229,6 +229,20 @@ export function arange(...args: readonly (Scalar | TensorOptions)[]): Tensor {
   if (step === 0 || !Number.isFinite((end - start) / step) || (end - start) / step < 0)
     throw new ProjError('invalid-argument', `no range from ${start} to ${end} by ${step}`, { op: 'arange' });
   const dtype = options.dtype ?? (scalars.every((s) => scalarDType(s) === 'int64') ? 'int64' : getDefaultDtype());
+  // PyTorch counts narrow integers before it cuts the fractions off.
+  if (isIntegral(dtype) && dtype !== 'int64' && Math.trunc(step) !== 0)
+    return finish(
+      wrap(
+        iotaNode(
+          deviceArgument(options.device),
+          dtype,
+          Math.ceil((end - start) / step),
+          Math.trunc(start),
+          Math.trunc(step),
+        ),
+      ),
+      options,
+    );
   if (isIntegral(dtype) && !values.every(Number.isInteger))
     return arange(Math.trunc(start), Math.trunc(end), Math.trunc(step), { ...options, dtype });
   const length = Math.ceil((end - start) / step);
@@ -249,10 +263,10 @@ const spaced = (start: number, end: number, steps: number, i: number): number =>
   const step = (end - start) / (steps - 1);
   return i < Math.floor(steps / 2) ? start + step * i : end - step * (steps - 1 - i);
 };
-/** Integers come out as PyTorch's vector code makes them: in groups of four from a truncated first one, the last steps % 8 one by one. */
-function spacedInteger(start: number, end: number, steps: number, i: number): number {
-  if (i >= steps - (steps % 8)) return Math.trunc(spaced(start, end, steps, i));
-  const first = i - (i % 4);
+/** Integers come out as PyTorch's vector code makes them: in groups of 32 bytes from a truncated first one, what is left of two groups one by one. */
+function spacedInteger(start: number, end: number, steps: number, i: number, group: number): number {
+  if (i >= steps - (steps % (2 * group))) return Math.trunc(spaced(start, end, steps, i));
+  const first = i - (i % group);
   return Math.trunc(Math.trunc(spaced(start, end, steps, first)) + ((end - start) / (steps - 1)) * (i - first));
 }
 function requireSteps(op: string, steps: number): void {
@@ -277,7 +291,11 @@ export function linspace(start: number, end: number, steps: number, options: Ten
   const whole = isIntegral(dtype);
   const [from, to] = whole ? [Math.trunc(start), Math.trunc(end)] : [start, end];
   const values = Float64Array.from({ length: steps }, (_, i) =>
-    steps === 1 ? from : whole ? spacedInteger(from, to, steps, i) : spaced(from, to, steps, i),
+    steps === 1
+      ? from
+      : whole
+        ? spacedInteger(from, to, steps, i, 32 / DTYPES[dtype].bytes)
+        : spaced(from, to, steps, i),
   );
   return fromReals(values, dtype, options);
 }

@@ -295,10 +295,20 @@ export const bitwiseAnd = bitwise('bitwiseAnd', 'and');
 export const bitwiseOr = bitwise('bitwiseOr', 'or');
 /** Bits that exactly one has. Errors: floats. */
 export const bitwiseXor = bitwise('bitwiseXor', 'xor');
+const NARROW: ReadonlySet<DType> = new Set<DType>(['uint8', 'int8', 'int16']);
+/** Narrow integers are shifted as int32, as in C: all their bits may go. */
+const shift =
+  (name: string, fn: 'shiftLeft' | 'shiftRight') =>
+  (input: TensorLike, other: TensorLike): Tensor => {
+    const type = promotedType(input, other);
+    if (!NARROW.has(type)) return bitwise(name, fn)(input, other);
+    const [a, b] = unify(name, [input, other], type);
+    return wrap(castNode(binaryNode(fn, castNode(a, 'int32'), castNode(b, 'int32')), type));
+  };
 /** input · 2^other for integers. */
-export const bitwiseLeftShift = bitwise('bitwiseLeftShift', 'shiftLeft');
+export const bitwiseLeftShift = shift('bitwiseLeftShift', 'shiftLeft');
 /** input / 2^other, rounded down, for integers. */
-export const bitwiseRightShift = bitwise('bitwiseRightShift', 'shiftRight');
+export const bitwiseRightShift = shift('bitwiseRightShift', 'shiftRight');
 /** All bits flipped (bool: negated). Errors: floats. */
 export function bitwiseNot(input: Tensor): Tensor {
   if (!isIntegral(input.dtype)) throw new ProjError('dtype', `bitwiseNot of ${input.dtype}`, { op: 'bitwiseNot' });

@@ -47,13 +47,15 @@ export function hammingWindow(
   periodic: Periodic = true,
   options: WindowTensorOptions & { alpha?: number; beta?: number } = {},
 ): Tensor {
-  const given = periodicOf(periodic, options) as WindowTensorOptions & { alpha?: number; beta?: number };
-  return makeWindow(
-    'hammingWindow',
-    windowLength,
-    given,
-    (t) => (given.alpha ?? 0.54) - (given.beta ?? 0.46) * cosine(t),
-  );
+  const {
+    alpha = 0.54,
+    beta = 0.46,
+    ...rest
+  } = periodicOf(periodic, options) as WindowTensorOptions & {
+    alpha?: number;
+    beta?: number;
+  };
+  return makeWindow('hammingWindow', windowLength, rest, (t) => alpha - beta * cosine(t));
 }
 /** Blackman's window. */
 export function blackmanWindow(

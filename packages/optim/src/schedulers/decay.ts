@@ -5,8 +5,8 @@ import { LRScheduler, perGroup, type ScheduledOptimizer, type SchedulerOptions }
 
 export type LrFunction = (epoch: number) => number;
 
-/** `lr = initial · lrLambda(epoch)`; one function, or one for each group. */
-export class LambdaLR extends LRScheduler {
+/** Schedulers whose factors are functions, one for all groups or one for each. */
+abstract class FunctionLR extends LRScheduler {
   readonly lrLambdas: readonly LrFunction[];
   constructor(
     optimizer: ScheduledOptimizer,
@@ -14,41 +14,28 @@ export class LambdaLR extends LRScheduler {
     options: SchedulerOptions = {},
   ) {
     super(optimizer, options);
-    this.lrLambdas = perGroup(lrLambda, optimizer, 'LambdaLR', 'lrLambda');
+    this.lrLambdas = perGroup(lrLambda, optimizer, new.target.name, 'lrLambda');
     this.start();
   }
+  /** Functions cannot be saved: whoever loads the state gives them anew. */
+  override stateDict(): Record<string, unknown> {
+    const { optimizer: _optimizer, lrLambdas: _lrLambdas, ...rest } = this as unknown as Record<string, unknown>;
+    return structuredClone(rest);
+  }
+}
+
+/** `lr = initial · lrLambda(epoch)`; one function, or one for each group. */
+export class LambdaLR extends FunctionLR {
   protected getLr(): number[] {
     return this.baseLrs.map((lr, i) => lr * this.lrLambdas[i](this.lastEpoch));
-  }
-  override stateDict(): Record<string, unknown> {
-    return withoutFunctions(this);
   }
 }
 
 /** `lr ← lr · lrLambda(epoch)`. */
-export class MultiplicativeLR extends LRScheduler {
-  readonly lrLambdas: readonly LrFunction[];
-  constructor(
-    optimizer: ScheduledOptimizer,
-    lrLambda: LrFunction | readonly LrFunction[],
-    options: SchedulerOptions = {},
-  ) {
-    super(optimizer, options);
-    this.lrLambdas = perGroup(lrLambda, optimizer, 'MultiplicativeLR', 'lrLambda');
-    this.start();
-  }
+export class MultiplicativeLR extends FunctionLR {
   protected getLr(): number[] {
     return this.lastEpoch > 0 ? this.rates.map((lr, i) => lr * this.lrLambdas[i](this.lastEpoch)) : this.rates;
   }
-  override stateDict(): Record<string, unknown> {
-    return withoutFunctions(this);
-  }
-}
-
-/** Functions cannot be saved: whoever loads the state gives them anew. */
-function withoutFunctions(scheduler: LRScheduler): Record<string, unknown> {
-  const { optimizer: _optimizer, lrLambdas: _lrLambdas, ...rest } = scheduler as unknown as Record<string, unknown>;
-  return structuredClone(rest);
 }
 
 export interface GammaOptions extends SchedulerOptions {

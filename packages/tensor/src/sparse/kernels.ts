@@ -12,7 +12,7 @@ import {
   type Value,
 } from '@proj/kernel';
 import { defineOp } from '../define-op.ts';
-import { takeNode } from '../graph/build.ts';
+import { castNode, takeNode } from '../graph/build.ts';
 import { complex } from '../ops/complex.ts';
 import { fromArray, zeros } from '../ops/creation.ts';
 import { type Tensor, wrap } from '../tensor.ts';
@@ -51,8 +51,8 @@ const lanesOf = (dtype: DType, vectorBytes: number): number =>
 
 /** Where the groups of a sum come from and where its values go back to. */
 interface SegmentOptions {
-  /** The group of each value, int64 [count]. */
-  readonly groupOf: Tensor;
+  /** The group of each value. */
+  readonly groupOf: () => Int32Array;
 }
 const segmentSum = defineOp<SegmentOptions>({
   name: 'segmentSum',
@@ -87,16 +87,13 @@ const segmentSum = defineOp<SegmentOptions>({
     };
   },
   vjp: ([gradient], _inputs, _outputs, { groupOf }) => [
-    gradient === null ? null : wrap(takeNode(gradient.node, groupOf.node)),
+    gradient === null ? null : takeRows(gradient, groupOf()),
     null,
     null,
   ],
 });
 
 const i32 = (values: Int32Array, { device }: Tensor): Tensor => fromArray(values, [values.length], 'int32', { device });
-const i64 = (values: ArrayLike<number>, { device }: Tensor): Tensor =>
-  fromArray(values, [values.length], 'int64', { device });
-
 /** Real parts, dtypes whose sums need another, and sizes of zero, handled around a function that is linear in its values. */
 function linearly(values: Tensor, fn: (values: Tensor) => Tensor): Tensor {
   if (DTYPES[values.dtype].category === 'complex')
@@ -111,6 +108,13 @@ const computeType = (dtype: DType): DType => {
   return 'int64';
 };
 
+/** The group of each value. */
+export function groupsOf({ pointers, order }: Groups): Int32Array {
+  const of = new Int32Array(order.length);
+  for (let g = 0; g + 1 < pointers.length; g++) for (let k = pointers[g]; k < pointers[g + 1]; k++) of[order[k]] = g;
+  return of;
+}
+
 /** The sums of groups of `values` [count, …rest]: [groups, …rest]. */
 export function sumGroups(values: Tensor, { pointers, order }: Groups): Tensor {
   const groups = pointers.length - 1;
@@ -118,9 +122,7 @@ export function sumGroups(values: Tensor, { pointers, order }: Groups): Tensor {
   const width = rest.reduce((a, b) => a * b, 1);
   if (groups === 0 || width === 0 || order.length === 0)
     return zeros([groups, ...rest], { dtype: values.dtype, device: values.device });
-  const groupOf = new Int32Array(order.length);
-  for (let g = 0; g < groups; g++) for (let k = pointers[g]; k < pointers[g + 1]; k++) groupOf[order[k]] = g;
-  const options = { groupOf: i64(groupOf, values) };
+  const options = { groupOf: () => groupsOf({ pointers, order }) };
   const tables = [i32(pointers, values), i32(order, values)];
   return linearly(values.reshape([order.length, width]), (x) => segmentSum([x, ...tables], options)[0]).reshape([
     groups,
@@ -130,7 +132,8 @@ export function sumGroups(values: Tensor, { pointers, order }: Groups): Tensor {
 
 /** The rows of `values` at `places`. */
 export function takeRows(values: Tensor, places: ArrayLike<number>): Tensor {
-  return wrap(takeNode(values.node, i64(places, values).node));
+  const index = i32(places instanceof Int32Array ? places : Int32Array.from(places), values);
+  return wrap(takeNode(values.node, castNode(index.node, 'int64')));
 }
 
 // Products

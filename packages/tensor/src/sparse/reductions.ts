@@ -5,7 +5,7 @@ import { normalizeDim, normalizeDims } from '../ops/arguments.ts';
 import { isFloatingPoint } from '../promotion.ts';
 import { fromArray } from '../ops/creation.ts';
 import { type Tensor, wrap } from '../tensor.ts';
-import { sumGroups, takeRows } from './kernels.ts';
+import { groupsOf, sumGroups, takeRows } from './kernels.ts';
 import type { Groups } from './pattern.ts';
 import { unsqueeze } from './movement.ts';
 import { SparseTensor } from './sparse-tensor.ts';
@@ -58,22 +58,16 @@ export interface SparseSoftmaxOptions {
   readonly dtype?: DType | null;
 }
 
-/** The group of each value. */
-function groupOf({ pointers, order }: Groups, beside: Tensor): Tensor {
-  const of = new Int32Array(order.length);
-  for (let g = 0; g + 1 < pointers.length; g++) for (let k = pointers[g]; k < pointers[g + 1]; k++) of[order[k]] = g;
-  return fromArray(of, [of.length], 'int64', { device: beside.device });
-}
-
 /** Values minus the largest of their group, and the logarithm of their group's sum of exponentials after that. */
 function shifted(values: Tensor, groups: Groups): { centred: Tensor; exponentials: Tensor; totals: Tensor } {
-  const of = groupOf(groups, values);
+  const places = groupsOf(groups);
+  const of = fromArray(places, [places.length], 'int64', { device: values.device });
   const [, ...rest] = values.shape;
   const lowest = constantNode(values.device, values.dtype, [groups.pointers.length - 1, ...rest], -Infinity);
   const largest = wrap(scatterNode('max', lowest, of.node, values.detach().node)).detach();
-  const centred = values.sub(largest.indexSelect(0, of));
+  const centred = values.sub(takeRows(largest, places));
   const exponentials = centred.exp();
-  const totals = takeRows(sumGroups(exponentials, groups), of.toFlatArray());
+  const totals = takeRows(sumGroups(exponentials, groups), places);
   return { centred, exponentials, totals };
 }
 

@@ -22,18 +22,21 @@ const resident = (): number => {
   return Number(kB) / 1024;
 };
 
-// Time in which this process was stopped does not count. Ctrl-C ends early.
+// Time in which this process was stopped does not count, nor do requests that this broke off. Ctrl-C ends early.
 let active = 0;
 let wanted = Number(seconds);
 process.once('SIGINT', () => (wanted = 0));
 let last = performance.now();
-const clock = setInterval(() => {
+let stops = 0;
+function tick(): void {
   const now = performance.now();
   active += Math.min(500, now - last) / 1000;
+  if (now - last > 2000) stops++;
   last = now;
-}, 100);
+}
+const clock = setInterval(tick, 100);
 const tokens = new Array<number>(CLIENTS).fill(0);
-const requests = { whole: 0, left: 0, errors: [] as string[] };
+const requests = { whole: 0, left: 0, interrupted: 0, errors: [] as string[] };
 
 async function client(index: number): Promise<void> {
   for (let turn = 0; active < wanted; turn++) {
@@ -42,6 +45,7 @@ async function client(index: number): Promise<void> {
     const patience = turn % 5 === 4 ? 1 + ((7 * turn) % 40) : Infinity;
     let events = 0;
     let done = false;
+    const stopsBefore = stops;
     try {
       const response = await fetch(`${url}/v1/completions`, {
         method: 'POST',
@@ -69,8 +73,11 @@ async function client(index: number): Promise<void> {
       else if (done) requests.whole++;
       else throw new Error('the stream ended without [DONE]');
     } catch (error) {
+      tick();
       if (controller.signal.aborted) requests.left++;
-      else requests.errors.push(String(error));
+      // After a stop of seconds servers close connections that they take for idle.
+      else if (stops > stopsBefore) requests.interrupted++;
+      else requests.errors.push([error, (error as Error).cause].filter((each) => each !== undefined).join(': '));
     }
     tokens[index] += events;
   }

@@ -4,7 +4,9 @@
  * never needs them. It also learns early on, while plans are made, that some literals live long, and puts those into the old generation ever
  * after, where each of them keeps a dead graph alive. So it goes to 8 MiB at once, stays there, and puts nothing into the old
  * generation untried. And it leaves the freeing of dead array buffers to another thread, which may come to it only after as much again was allocated
- * (the resident size of a loop then swings by a fifth and more): they are freed when they are found. These are settings of the whole process:
+ * (the resident size of a loop then swings by a fifth and more): they are freed when they are found. And it marks what is alive while the program
+ * runs on: whatever dies meanwhile goes to the old generation with the rest, buffers and all, and stays until the next such collection, which
+ * may never come: so it marks at once, which takes a few milliseconds for as small a heap as tensors need. These are settings of the whole process:
  * none is made where the process was started with its own, or where `PROJ_HEAP=engine` leaves the heap to the engine.
  */
 
@@ -20,7 +22,7 @@ function findEngine(): Engine | null {
   const { process } = globalThis;
   if (process?.versions?.['v8'] === undefined || process.env['PROJ_HEAP'] === 'engine') return null;
   if (
-    /semi.space|pretenuring|array.buffer.sweeping/.test(
+    /semi.space|pretenuring|array.buffer.sweeping|incremental.marking/.test(
       [...process.execArgv, process.env['NODE_OPTIONS'] ?? ''].join(' '),
     )
   )
@@ -35,10 +37,11 @@ export function steadyYoungGeneration(): void {
     engine = findEngine();
     engine?.setFlagsFromString('--no-allocation-site-pretenuring');
     engine?.setFlagsFromString('--no-concurrent-array-buffer-sweeping');
+    engine?.setFlagsFromString('--no-incremental-marking');
   }
   const size = engine?.getHeapSpaceStatistics().find(({ space_name }) => space_name === 'new_space')?.space_size;
   if (engine === null || size === undefined) return;
-  const factor = Math.max(1, Math.round(WANTED_BYTES / size));
+  const factor = Math.max(1, Math.floor(WANTED_BYTES / size));
   if (factor === growth) return;
   growth = factor;
   engine.setFlagsFromString(`--semi-space-growth-factor=${factor}`);

@@ -367,7 +367,8 @@ describe('plans', () => {
       const plan = planFor(rows, WIDE);
       expect(plan.rowTiles).toBeGreaterThan(1);
       expect(plan.prefetchTiles).toBe(plan.rowTiles);
-      // The pieces of both panels of a group, in 48 KiB.
+      // The pieces of all panels of a group, in 48 KiB.
+      expect(plan.group).toBe(rows === 16 ? 1 : 2);
       expect(plan.group * plan.depthBlock * plan.width * 4).toBeLessThanOrEqual(24 * 1024);
       expect(plan.tileVectors).toBeGreaterThan(1);
     }

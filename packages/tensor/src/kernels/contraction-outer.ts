@@ -219,10 +219,15 @@ class OuterBuilder {
         b.add(b.add(this.#own, this.#workspace.ownSums), b.mul(b.add(b.mul(tile, group), n), tileRows * width)),
         i * lanes,
       );
-    const initial = Array.from({ length: tileRows * vectors }, (_, i) =>
-      piece.isFirst === null ? zero : b.select(piece.isFirst, zero, b.load(this.#requireMemory(), place(i), lanes)),
+    const numbers = Array.from({ length: tileRows * vectors }, (_, i) => i);
+    // Zeros go through memory too: a choice between them and what is there would cost each vector of each piece an instruction.
+    if (piece.isFirst !== null)
+      b.if(piece.isFirst, () => numbers.forEach((i) => b.store(this.#requireMemory(), place(i), zero)));
+    const sums = multiplyTile(
+      b,
+      request,
+      numbers.map((i) => (piece.isFirst === null ? zero : b.load(this.#requireMemory(), place(i), lanes))),
     );
-    const sums = multiplyTile(b, request, initial);
     if (piece.isLast === null) this.#finish(position, request, sums);
     else
       b.if(

@@ -106,10 +106,11 @@ const STREAMS = 4;
 const STREAMING_AHEAD = 2 * 1024;
 /**
  * Of packed panels that several row tiles take turns at: a piece of each panel of a group stays in the first-level cache, with rows and sums.
- * Two panels pass together: memory answers a single stream at little more than half its rate.
+ * One panel passes at a time where rows of the whole depth stay in the second-level cache beside it. Otherwise it is two, which read rows from
+ * farther away half as often.
  */
-const PIECE_BYTES = 12 * 1024;
-const PIECE_PANELS = 2;
+const PIECE_BYTES = 24 * 1024;
+const NEAR_ROWS_BYTES = 256 * 1024;
 
 const up = (x: number, multiple: number): number => Math.ceil(x / multiple) * multiple;
 
@@ -220,6 +221,7 @@ function planOuter(shape: ContractionShape): { plan: OuterPlan; cost: number } {
   const rowTiles = Math.ceil(rows / tileRows);
 
   const inPieces = streaming && prepackRight && rowTiles > 1 && canTakeTurns(features);
+  const piecePanels = Math.min(panels, rows * depth * bytes <= NEAR_ROWS_BYTES ? 1 : 2);
   const inPlace = contiguous && (streaming || rightBytes <= DIRECT_BYTES || rows <= STREAMING_ROWS);
   const rightSource: OperandSource = prepackRight ? 'shared' : inPlace ? 'direct' : 'local';
   // Rows that are far apart along depth touch a page for each step: short pieces of the depth keep those pages at hand, if sums do too.
@@ -230,7 +232,7 @@ function planOuter(shape: ContractionShape): { plan: OuterPlan; cost: number } {
     ? rightSource === 'direct'
       ? STREAMING_DEPTH
       : inPieces
-        ? Math.max(unroll, Math.floor(PIECE_BYTES / (width * bytes)))
+        ? Math.max(unroll, Math.floor(PIECE_BYTES / (piecePanels * width * bytes)))
         : depth
     : short
       ? SCATTERED_DEPTH
@@ -241,7 +243,7 @@ function planOuter(shape: ContractionShape): { plan: OuterPlan; cost: number } {
   const partDepth = up(Math.ceil(depth / parts), parts === 1 ? 1 : unroll);
   const depthBlock = Math.min(partDepth, up(Math.ceil(partDepth / Math.ceil(partDepth / longest)), unroll));
   const group = inPieces
-    ? Math.min(PIECE_PANELS, panels)
+    ? piecePanels
     : groupOf(shape, {
         width,
         panels,

@@ -103,7 +103,8 @@ export type StoreSums = (row: Value, column: Value, value: Value) => void;
 
 /**
  * Hands the sums of a tile to `store`, each element once: rows and columns that a tile repeats because it began early are left out. Small
- * stores are written out for each vector; others are one loop over the tile, held in `spill`, so that their code exists once.
+ * stores are written out for each vector; others are one loop over the tile, held in `spill`, so that their code exists once. Where weights
+ * stream past, whole panels have stores of their own, with nothing to ask: questions between them held up reading from main memory.
  */
 export function storeTile(
   b: KernelBuilder,
@@ -145,12 +146,18 @@ export function storeTile(
   };
 
   if (spill === null) {
-    for (let i = 0; i < tileRows; i++) {
-      storeRow(b.index(i), i < repeated, (at) => {
-        for (let v = 0; v < vectors; v++)
-          storeVector(at, b.add(panelColumn, v * lanes), () => sums[i * vectors + v], v === lastVector);
-      });
-    }
+    const storeRows = (put: typeof storeVector): void => {
+      for (let i = 0; i < tileRows; i++) {
+        storeRow(b.index(i), i < repeated, (at) => {
+          for (let v = 0; v < vectors; v++)
+            put(at, b.add(panelColumn, v * lanes), () => sums[i * vectors + v], v === lastVector);
+        });
+      }
+    };
+    const storeWhole = (): void => storeRows((at, column, value) => store(at, column, value()));
+    if (columns % width === 0) storeWhole();
+    else if (columns < width || plan.prefetchTiles === 1) storeRows(storeVector);
+    else b.if(b.le(panelColumn, columns - width), storeWhole, () => storeRows(storeVector));
     return;
   }
   sums.forEach((sum, n) => b.store(spill, n * lanes, sum));

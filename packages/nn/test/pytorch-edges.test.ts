@@ -95,6 +95,27 @@ describe('what PyTorch refuses', () => {
   });
 });
 
+describe('unique', () => {
+  it('without sorting gives the value that is met last first', () => {
+    const [values, inverse] = t.unique(t.tensor([0.5, 2, 0.5, 1]), { sorted: false, returnInverse: true }) as Tensor[];
+    expect(Array.from(values.toFlatArray())).toEqual([1, 2, 0.5]);
+    expect(Array.from(inverse.toFlatArray(), Number)).toEqual([2, 1, 2, 0]);
+  });
+  it('along the last of three dimensions compares slices with that dimension and the first swapped', () => {
+    const x = t.tensor([
+      [
+        [0, 0],
+        [1, 0],
+      ],
+      [
+        [0, 1],
+        [0, 0],
+      ],
+    ]);
+    expect(Array.from((t.unique(x, { dim: 2 }) as Tensor).toFlatArray(), Number)).toEqual([0, 0, 1, 0, 0, 1, 0, 0]);
+  });
+});
+
 describe('small methods', () => {
   it('hammingWindow takes its coefficients', () => {
     const window = Array.from(t.hammingWindow(4, true, { alpha: 0.5, beta: 0.4 }).toFlatArray(), Number);

@@ -70,13 +70,13 @@ export interface UniqueOptions {
   readonly dim?: number | null;
 }
 
-/** Rows along `dim` (elements, when null) as comparable lists of numbers. */
+/** Rows along `dim` (elements, when null) as lists of numbers, compared in the order that they have once `dim` and 0 are swapped. */
 function rowsAlong(input: Tensor, dim: number | null): { rows: number[][]; at: number } {
-  const values = Array.from(input.detach().toTypedArray() as ArrayLike<number | bigint>, Number);
+  const seen = dim === null ? input.detach() : input.detach().transpose(0, dim);
+  const values = Array.from(seen.toTypedArray() as ArrayLike<number | bigint>, Number);
   if (dim === null) return { rows: values.map((v) => [v]), at: 0 };
-  const strides = stridesOf(input.shape);
-  const rows = Array.from({ length: input.shape[dim] }, (): number[] => []);
-  values.forEach((v, i) => rows[Math.floor(i / strides[dim]) % input.shape[dim]].push(v));
+  const length = values.length / Math.max(1, seen.shape[0]);
+  const rows = Array.from({ length: seen.shape[0] }, (_, i) => values.slice(i * length, (i + 1) * length));
   return { rows, at: dim };
 }
 const compareRows = (a: readonly number[], b: readonly number[]): number => {
@@ -87,6 +87,12 @@ const compareRows = (a: readonly number[], b: readonly number[]): number => {
   }
   return 0;
 };
+/** Positions grouped by value, the value that is met last first: the order in which PyTorch's hash table gives them back where no two collide. */
+function lastMetFirst(values: readonly number[]): number[] {
+  const groups = new Map<number, number[]>();
+  values.forEach((value, i) => (groups.get(value) ?? groups.set(value, []).get(value))?.push(i));
+  return [...groups.values()].reverse().flat();
+}
 const sameRow = (a: readonly number[], b: readonly number[]): boolean => a.every((x, i) => x === b[i]);
 
 function uniqueOf(
@@ -122,12 +128,16 @@ function takeAlong(input: Tensor, dim: number, rows: Tensor): Tensor {
   return wrap(wrap(moved).permute(order.map((_, i) => order.indexOf(i))).node);
 }
 
-/** The different elements (or slices along `dim`), sorted; optionally the place of each input element among them and how often each occurs. Reads the tensor. */
+/** The different elements (or slices along `dim`), sorted unless `sorted` is false; optionally the place of each input element among them and how often each occurs. Reads the tensor. */
 export function unique(input: Tensor, options: UniqueOptions = {}): Tensor | Tensor[] {
   const dim =
     options.dim === undefined || options.dim === null ? null : normalizeDim(options.dim, input.ndim, 'unique');
   const split = rowsAlong(input, dim);
-  const order = split.rows.map((_, i) => i).sort((a, b) => compareRows(split.rows[a], split.rows[b]) || a - b);
+  const positions = split.rows.map((_, i) => i);
+  const order =
+    (options.sorted ?? true) || dim !== null || input.dtype === 'bool'
+      ? positions.sort((a, b) => compareRows(split.rows[a], split.rows[b]) || a - b)
+      : lastMetFirst(split.rows.map(([value]) => value));
   return uniqueOf(input, order, split, { ...options, dim });
 }
 /** As {@link unique}, but only neighbours that are equal are merged. Reads the tensor. */

@@ -292,9 +292,9 @@ function planOuter(shape: ContractionShape): { plan: OuterPlan; cost: number } {
   return { plan, cost: tile.cycles * depth * batch + packing * batch };
 }
 
-/** Windows whose rows fit the first-level cache beside them: it pays to multiply what has just been packed while it is there too. */
+/** Windows that few rows pass, which fit the first-level cache by themselves: it pays to multiply what has just been packed while it is there. */
 const passesFewRows = ({ element, rows, depth, right }: ContractionShape): boolean =>
-  right === null && rows * depth * SCALARS[element].bytes <= L1_BYTES / 2;
+  right === null && rows * depth * SCALARS[element].bytes <= L1_BYTES;
 
 /**
  * Depths of windows that are packed at once: what the first-level cache holds, if that is the plan. Where rows come from afar and windows are

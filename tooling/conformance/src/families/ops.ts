@@ -165,7 +165,15 @@ export function startOperation(record: CaseRecord, context: Context): Prepared |
   };
   const mutates = /[^_]_$/.test(call);
 
-  const main = decodeArguments(record, library, true);
+  const decoded = decodeArguments(record, library, true);
+  // A leaf that requires a gradient cannot be written: PyTorch's answer is that of a copy.
+  const written = mutates && hasTag((record.args as readonly Encoded[])[0], 'tensor') && decoded.leaves.has('args.0');
+  const main = written
+    ? {
+        ...decoded,
+        args: [library.call({ name: 'Tensor.clone', args: [decoded.args[0]], kwargs: {} }), ...decoded.args.slice(1)],
+      }
+    : decoded;
   const out = invoke(call, main);
   const gradients = gradientsOf(record, out, main.leaves, library, ['grad']);
   const pending = tensorsIn([out, gradients === null ? [] : [...gradients.values()]], (v) => library.isTensor(v));

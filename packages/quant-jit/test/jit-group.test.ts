@@ -60,6 +60,25 @@ describe.each(NAMES)('sequences on %s', (name) => {
     group.dispose();
   });
 
+  it('one token alone gives what feed gives, in memory that the next writes over', () => {
+    const il = programOf('q8');
+    const weights = weightsOn(device, il);
+    const [sequence, fed] = [0, 1].map(() => new CompiledNativeILNN(il, { device, weights, maxTokens: 8 }));
+    expect(sequence.feed(PROMPTS[1])).toEqual(fed.feed(PROMPTS[1]));
+    const first = sequence.feedOne(29);
+    const before = fed.feed([29]);
+    expect(first).toEqual(before);
+    const second = sequence.feedOne(3);
+    expect(second).toEqual(fed.feed([3]));
+    expect(second).not.toEqual(before);
+    expect(second.buffer).toBe(first.buffer);
+    expect(sequence.position).toBe(PROMPTS[1].length + 2);
+    for (const token of [-1, 1.5, 90]) expect(() => sequence.feedOne(token)).toThrow(`token ${token} of`);
+    expect(sequence.position).toBe(PROMPTS[1].length + 2);
+    sequence.dispose();
+    fed.dispose();
+  });
+
   it('nine of them, which is more than a tile, take one row each', () => {
     const il = programOf('q8');
     const weights = weightsOn(device, il);

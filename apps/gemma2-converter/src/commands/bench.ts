@@ -56,7 +56,7 @@ export async function runBench(file: string, flags: Flags): Promise<number> {
     if (run > 0) promptTimes.push(performance.now() - started);
     for (let i = 0; i < tokens; i++) {
       const begun = performance.now();
-      sequence.feed([(i * 104729) % vocabSize]);
+      sequence.feedOne((i * 104729) % vocabSize);
       if (run > 0) steps.push(performance.now() - begun);
     }
   }

@@ -35,7 +35,7 @@ export class RememberingDecoder implements Decoder {
       this.#begins = false;
     }
     const rest = ids.slice(known);
-    const logits = this.#sequence.feed(rest);
+    const logits = rest.length === 1 ? this.#sequence.feedOne(rest[0]) : this.#sequence.feed(rest);
     this.#tokens.push(...rest);
     return logits;
   }

@@ -17,6 +17,8 @@ export interface StepModel {
   reset(): void;
   /** Takes more tokens and gives the logits of the last. */
   feed(ids: ArrayLike<number>): Float32Array;
+  /** Takes one more token and gives its logits, which the next call may write over: what a loop that only picks the next token needs. */
+  feedOne(token: number): Float32Array;
   /** Takes more tokens, or rows of floats where the program loads those, and gives what it stores. */
   call(input: ArrayLike<number>): readonly Float32Array[];
   dispose(): void;
@@ -61,6 +63,21 @@ export class EngineSequence implements StepModel {
 
   feed(ids: ArrayLike<number>): Float32Array {
     return this.call(ids)[0];
+  }
+
+  /** @throws ProjError as {@link call}, and `invalid-argument` for a program that takes rows of floats. */
+  feedOne(token: number): Float32Array {
+    const { columns } = this.engine;
+    if (columns !== 0)
+      throw new ProjError('invalid-argument', `the program takes rows of ${columns} floats, not tokens`, {
+        op: 'feedOne',
+        cure: 'Use call, with whole rows',
+      });
+    this.requireRoom(1);
+    this.engine.check([token]);
+    const [logits] = this.engine.stepEach([{ position: this.#position, sequence: this.number }], [token]);
+    this.#position++;
+    return logits;
   }
 
   /**

@@ -83,7 +83,7 @@ export class SeparateGroup implements SequenceGroup {
   }
 
   feedEach(next: readonly NextToken[]): readonly Float32Array[] {
-    return next.map(({ sequence, token }) => sequence.feed([token]));
+    return next.map(({ sequence, token }) => sequence.feedOne(token));
   }
 
   prepare(): void {}

@@ -33,6 +33,9 @@ export class InterpretedNativeILNN implements StepModel {
   feed(ids: ArrayLike<number>): Float32Array {
     return this.call(ids)[0];
   }
+  feedOne(token: number): Float32Array {
+    return this.feed([token]);
+  }
   call(input: ArrayLike<number>): readonly Float32Array[] {
     return this.#interpreter.step(input).map(({ data }) => data);
   }

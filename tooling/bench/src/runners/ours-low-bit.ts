@@ -63,7 +63,7 @@ export async function prepareLowBit(
     run() {
       sequence.reset();
       if (spec.kind === 'prompt') sequence.feed(tokens);
-      else for (const token of tokens) sequence.feed([token]);
+      else for (const token of tokens) sequence.feedOne(token);
     },
     detail: () => known,
     dispose() {

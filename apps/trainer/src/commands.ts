@@ -125,7 +125,8 @@ export function runEval({ checkpoint: given, out, preset, json, ...rest }: Flags
   const { checkpoint, config } = openCheckpoint(path, rest);
   const task = createTask(config, checkpoint.saved);
   task.model.loadStateDict(checkpoint.training.model);
-  const metrics = { ...task.validate(0), ...task.test() };
+  const validation = task.validate(0);
+  const metrics = { ...validation, ...task.test(validation) };
   print(
     json === true
       ? JSON.stringify({ checkpoint: path, step: checkpoint.training.step, metrics })

@@ -87,7 +87,7 @@ export function createLanguageTask(config: TrainConfig, characters?: string): Ta
     example: () => windows.batch(Array.from({ length: batchSize }, (_, i) => i % windows.length)),
     loss: (ids, targets) => crossEntropy(flat(model.call(ids)), targets.reshape([-1])),
     validate,
-    test: () => ({ bitsPerCharacter: validate(0)['valLoss'] / Math.LN2 }),
+    test: ({ valLoss }) => ({ bitsPerCharacter: valLoss / Math.LN2 }),
     source: `${corpus.name} (${corpus.text.length.toLocaleString('en')} characters)`,
     fingerprint: `${corpus.text.length} characters, crc32 ${crc32(corpus.text).toString(16)}`,
     saved: { vocabulary: vocabulary.characters.join('') },

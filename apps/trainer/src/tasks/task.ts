@@ -20,8 +20,8 @@ export interface Task {
   loss(inputs: Tensor, targets: Tensor): Tensor;
   /** `valLoss` and others, from the first `batches` batches of the validation data, or from all (0). */
   validate(batches: number): Metrics;
-  /** Metrics of the finished model on data that took no part. */
-  test(): Metrics;
+  /** Metrics of the finished model on data that took no part; `validation` is what `validate(0)` gave for it. */
+  test(validation: Metrics): Metrics;
   /** What is trained on, for people. */
   readonly source: string;
   /** Tells data sets apart: a run goes on only with the data it began with. */

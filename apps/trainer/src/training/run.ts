@@ -167,7 +167,10 @@ class Run {
       progress.stop();
       this.#board.close();
     }
-    if (ended !== 'interrupted') this.#metrics = { ...this.#metrics, ...this.#task.validate(0), ...this.#task.test() };
+    if (ended !== 'interrupted') {
+      const validation = this.#task.validate(0);
+      this.#metrics = { ...this.#metrics, ...validation, ...this.#task.test(validation) };
+    }
     return this.#finish(ended, parameters);
   }
 

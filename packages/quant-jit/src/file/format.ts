@@ -2,7 +2,7 @@
  * The file of a converted model: a safetensors container, so that any tool can list it, whose tensors are opaque u8 blobs.
  *
  * - A *blob* is a packed matrix, or an *attachment* (tokenizer.json, …), padded with zeros to a multiple of 64 bytes. Blobs follow each other without holes
- *   in the order of the header, and the first one begins at a multiple of 4096 bytes: the file can be mapped and used where it lies.
+ *   in the order of the header, which is padded with spaces to such a multiple too: the file can be mapped and used where it lies.
  * - The header's `__metadata__` holds `sha256`, `format`, `version`, `config` (JSON), `il` (text), `tensors` and `attachments` (JSON: shapes, lengths, crc32), and
  *   what the caller adds. `sha256` is that of the header with zeros in its own place, which is always the same place; `crc32` are those of the blobs.
  */
@@ -16,8 +16,6 @@ import { type SchemeName, scheme as schemeOf } from '../quantize/scheme.ts';
 export const FORMAT = 'proj-quant-jit';
 /** Value of `version` in the metadata. */
 export const VERSION = '2';
-/** The data begins at a multiple of this. */
-export const PAGE_BYTES = 4096;
 /** Bytes before the header: its length. */
 export const PREFIX_BYTES = 8;
 /** The limit of the safetensors reference implementation. */
@@ -121,7 +119,7 @@ export function layoutOf(plan: ModelFilePlan): FileLayout {
     at += bytes;
   }
   const text = headerText(plan, attachments, relative, new Map());
-  const dataStart = padTo(PREFIX_BYTES + Buffer.byteLength(text), PAGE_BYTES);
+  const dataStart = padTo(PREFIX_BYTES + Buffer.byteLength(text), LINE_BYTES);
   if (dataStart > MAX_HEADER_BYTES) throw bad(`configuration, program and names take ${dataStart} bytes of header`);
   const blobs = relative.map((blob) => ({ ...blob, offset: dataStart + blob.offset }));
   return { plan, blobs, attachments, dataStart, bytes: dataStart + at };

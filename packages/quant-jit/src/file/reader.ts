@@ -12,7 +12,6 @@ import {
   headerDigest,
   hex32,
   MAX_HEADER_BYTES,
-  PAGE_BYTES,
   PREFIX_BYTES,
   VERSION,
 } from './format.ts';
@@ -64,7 +63,7 @@ export interface ModelFile {
   readonly path: string;
   /** Of the whole file. */
   readonly bytes: number;
-  /** Where the first blob begins; a multiple of 4096. */
+  /** Where the first blob begins; a multiple of 64. */
   readonly dataStart: number;
   /** The model's configuration. */
   readonly config: unknown;
@@ -186,8 +185,8 @@ function parseHeader(path: string, size: number, raw: Buffer): ModelFile {
         : DAMAGED,
     );
   const dataStart = PREFIX_BYTES + raw.length;
-  if (dataStart % PAGE_BYTES !== 0)
-    throw damaged(path, `the data begin at byte ${dataStart}, which is no multiple of ${PAGE_BYTES}`);
+  if (dataStart % LINE_BYTES !== 0)
+    throw damaged(path, `the data begin at byte ${dataStart}, which is no multiple of ${LINE_BYTES}`);
   const blobs = new Blobs(path, size, dataStart, entries);
   const tensors = readTensors(path, strings['tensors'], blobs);
   const attachments = readAttachments(path, strings['attachments'], blobs);

@@ -9,7 +9,8 @@ import type { Tensor } from '../tensor.ts';
 
 /** Positions along one dimension. */
 export type Coordinates = Int32Array | Float64Array;
-const coordinates = (length: number, size: number): Coordinates =>
+/** Room for `length` positions in a dimension of `size`. */
+export const coordinates = (length: number, size: number): Coordinates =>
   size <= 2 ** 31 ? new Int32Array(length) : new Float64Array(length);
 
 const largestOf = (key: Coordinates): number => {

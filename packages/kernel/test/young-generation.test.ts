@@ -12,7 +12,7 @@ const PROGRAM = `
   for (let i = 0; i < 3e6; i++) {
     if (i % 6 === 0) kept[(i / 6) % 60000] = { i, text: [i] };
     else void { i, text: [i] };
-    if (i % 20000 === 0) steadyYoungGeneration();
+    if (i % 2000 === 0) steadyYoungGeneration();
     if (i % 20000 === 0) most = Math.max(most, size());
   }
   console.log(most / 2 ** 20);

@@ -89,25 +89,17 @@ describe('captured steps', () => {
     const at = (): number[] => x.toFlatArray();
     for (let k = 0; k < 3; k++) step();
     const place = tensor(at());
-    const state = JSON.parse(
-      JSON.stringify(optimizer.stateDict(), (_, value: unknown) =>
-        typeof value === 'object' && value !== null && 'toFlatArray' in value
-          ? { tensor: (value as Tensor).toFlatArray(), shape: (value as Tensor).shape }
-          : value,
-      ),
-    ) as {
-      state: Record<string, Record<string, { tensor: number[]; shape: number[] }>>;
-      param_groups: Record<string, never>[];
-    };
+    const { state, param_groups } = optimizer.stateDict();
+    const saved = Object.entries(state[0] as Record<string, Tensor>).map(
+      ([name, value]) => [name, value.toFlatArray(), value.shape] as const,
+    );
+    const groups = structuredClone(param_groups);
     for (let k = 0; k < 4; k++) step();
     const wanted = at();
     const entries = Object.fromEntries(
-      Object.entries(state.state['0']).map(([name, { tensor: data, shape }]) => [
-        name,
-        tensor(data, { dtype: 'float32' }).reshape(shape),
-      ]),
+      saved.map(([name, data, shape]) => [name, tensor(data, { dtype: 'float32' }).reshape(shape)]),
     );
-    optimizer.loadStateDict({ state: { 0: entries }, param_groups: state.param_groups });
+    optimizer.loadStateDict({ state: { 0: entries }, param_groups: groups });
     x.detach().copy_(place);
     for (let k = 0; k < 4; k++) step();
     expect(at()).toEqual(wanted);

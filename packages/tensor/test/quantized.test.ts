@@ -2,7 +2,7 @@
 import { ProjError } from '@proj/kernel';
 import { describe, expect, it } from 'vitest';
 import '@proj/device-native';
-import { compile, evaluate, fromArray, type Tensor, tensor } from '@proj/tensor';
+import { compile, deviceReport, evaluate, fromArray, type Tensor, tensor } from '@proj/tensor';
 import {
   dequantize,
   fakeQuantizePerChannelAffine,
@@ -134,8 +134,8 @@ describe('fake quantisation', () => {
 const integers = (count: number, min: number, max: number): number[] =>
   Array.from({ length: count }, (_, i) => min + ((i * 7919 + ((i * i) % 104_729)) % (max - min + 1)));
 
-for (const device of ['native', 'wasm', 'js'])
-  describe(`linear layers on integers, on ${device}`, () => {
+for (const { name: device, available } of deviceReport())
+  describe.skipIf(!available)(`linear layers on integers, on ${device}`, () => {
     const stored = (values: readonly number[], shape: readonly number[], dtype: 'uint8' | 'int8'): Tensor =>
       fromArray(values, shape, dtype, { device });
     const parameters = (scale: number, zeroPoint: number) => ({

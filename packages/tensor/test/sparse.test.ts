@@ -1,7 +1,16 @@
 /** Sparse tensors: figures from PyTorch 1.13, dense results by plain loops, and matrices that would not fit if anything were made dense. */
 import { beforeAll, describe, expect, it } from 'vitest';
 import '@proj/device-native';
-import { compile, complex, fromArray, setDefaultDevice, type Tensor, tensor } from '@proj/tensor';
+import {
+  compile,
+  complex,
+  defaultDevice,
+  deviceReport,
+  fromArray,
+  setDefaultDevice,
+  type Tensor,
+  tensor,
+} from '@proj/tensor';
 import * as sparse from '@proj/tensor/sparse';
 import { SparseTensor } from '@proj/tensor/sparse';
 import { expectTensor } from './support/expect-tensor.ts';
@@ -253,11 +262,12 @@ describe('parts and joins', () => {
   });
 });
 
-for (const device of ['native', 'wasm', 'js'])
-  describe(`products on ${device}`, () => {
+for (const { name, available } of deviceReport())
+  describe.skipIf(!available)(`products on ${name}`, () => {
     beforeAll(() => {
-      setDefaultDevice(device);
-      return () => setDefaultDevice('native');
+      const before = defaultDevice();
+      setDefaultDevice(name);
+      return () => setDefaultDevice(before);
     });
     /** Plain loops in double precision. */
     function product(x: SparseTensor, dense: readonly number[], width: number): number[] {

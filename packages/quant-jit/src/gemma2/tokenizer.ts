@@ -5,12 +5,14 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Template } from '@huggingface/jinja';
-import { Tokenizer } from '@huggingface/tokenizers';
+import { type Encoding, Tokenizer } from '@huggingface/tokenizers';
 import { ProjError } from '@proj/kernel';
 import type { Gemma2Config } from './config.ts';
 import { readJson } from './files.ts';
 
 const OP = 'gemma2 tokenizer';
+/** Texts after which the library's memory of words is emptied. */
+const TEXTS_KEPT = 256;
 
 /** One turn of a conversation. */
 export interface ChatMessage {
@@ -77,6 +79,7 @@ export class GemmaTokenizer {
   readonly eosId: number | null;
   readonly padId: number | null;
   readonly #tokenizer: Tokenizer;
+  #encoded = 0;
   readonly #special: ReadonlySet<number>;
   readonly #chatTemplate: string | null;
   #template: Template | null = null;
@@ -128,12 +131,18 @@ export class GemmaTokenizer {
 
   /** Ids of a text; with the tokens that every input begins with (<bos>) unless `addSpecialTokens` is false. */
   encode(text: string, { addSpecialTokens = true }: { readonly addSpecialTokens?: boolean } = {}): number[] {
-    return this.#tokenizer.encode(text, { add_special_tokens: addSpecialTokens }).ids;
+    return this.#encode(text, addSpecialTokens).ids;
   }
 
   /** The pieces of a text, without special tokens. */
   tokens(text: string): string[] {
-    return this.#tokenizer.encode(text, { add_special_tokens: false }).tokens;
+    return this.#encode(text, false).tokens;
+  }
+
+  #encode(text: string, addSpecialTokens: boolean): Encoding {
+    // The library keeps the tokens of 10,000 words, and to Gemma a text is one word, which seldom comes again.
+    if (++this.#encoded % TEXTS_KEPT === 0) (this.#tokenizer.model as { clear_cache?(): void } | null)?.clear_cache?.();
+    return this.#tokenizer.encode(text, { add_special_tokens: addSpecialTokens });
   }
 
   /** The text of ids. Errors: an id without a token. */

@@ -60,7 +60,7 @@ describe('the example of ten tokens, output 128, weight [128, 512]', () => {
         }
       });
 
-  it('has the same integers, so the same floats, for every tile size', () => {
+  it('has the same integers, so the same floats, for every tile size', { timeout: 120_000 }, () => {
     for (const scheme of ['q8', 'q4g32', 'q158', 'q1'] as const) {
       const base = buildLinear({ scheme });
       const il = base.with(optimise(base.program));

@@ -102,6 +102,7 @@ const worst = (actual: readonly number[], expected: readonly number[]): number =
 
 const nameOf = (c: Case): string => JSON.stringify(c).replace(/["{}]/g, '');
 const devices = deviceReport().flatMap(({ name, available }) => (available ? [name] : []));
+for (const { name, available, detail } of deviceReport()) if (!available) it.skip(`convolutions on ${name}: ${detail}`);
 
 describe.each(devices)('convolutions on %s', (name) => {
   const device = getDevice(name);

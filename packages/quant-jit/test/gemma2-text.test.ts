@@ -1,5 +1,6 @@
 /** Tokens and text: byte tokenizer, chat, streams of tokens, sampling, generation. */
-import { describe, expect, it } from 'vitest';
+import { Tokenizer } from '@huggingface/tokenizers';
+import { describe, expect, it, vi } from 'vitest';
 import {
   argmax,
   byteIds,
@@ -34,6 +35,13 @@ describe('the byte tokenizer', () => {
     expect(tokenizer.decode([0x61, 0xff])).toBe('\uFFFD\uFFFD');
     expect(tokenizer.decode([0xff, 257, 0x61])).toBe('\uFFFD<eos>a');
     expect(tokenizer.decode([0xef, 0xbb, 0xbf, 0x61])).toBe('\uFEFFa');
+  });
+  it('keeps no memory of texts for long', () => {
+    const words = Object.getPrototypeOf(new Tokenizer(tokenizer.json, {}).model) as { clear_cache(): void };
+    const emptied = vi.spyOn(words, 'clear_cache');
+    for (let i = 0; i < 600; i++) expect(tokenizer.encode(`${i}`)).toEqual([256, ...new TextEncoder().encode(`${i}`)]);
+    expect(emptied).toHaveBeenCalledTimes(2);
+    emptied.mockRestore();
   });
   it('refuses ids that it does not have', () => {
     expect(() => tokenizer.decode([259])).toThrow(/no token 259/);

@@ -17,7 +17,9 @@ interface Rounded {
   readonly inRange: Tensor;
 }
 
-function checkRange(quantMin: number, quantMax: number, op: string): void {
+/** Errors: an input that is not floating-point; an empty range, or one that does not end in integers. */
+function check(input: Tensor, quantMin: number, quantMax: number, op: string): void {
+  requireFloat(input, op);
   if (Number.isInteger(quantMin) && Number.isInteger(quantMax) && quantMin <= quantMax) return;
   throw new ProjError('invalid-argument', `the range ${quantMin} … ${quantMax}`, {
     op,
@@ -63,8 +65,7 @@ export function fakeQuantizePerTensorAffine(
   quantMax: number,
 ): Tensor {
   const op = 'fakeQuantizePerTensorAffine';
-  requireFloat(input, op);
-  checkRange(quantMin, quantMax, op);
+  check(input, quantMin, quantMax, op);
   if (typeof zeroPoint === 'number' && !(zeroPoint >= quantMin && zeroPoint <= quantMax))
     throw new ProjError('invalid-argument', `the zero point ${zeroPoint} is not between ${quantMin} and ${quantMax}`, {
       op,
@@ -88,8 +89,7 @@ export function fakeQuantizePerChannelAffine(
   quantMax: number,
 ): Tensor {
   const op = 'fakeQuantizePerChannelAffine';
-  requireFloat(input, op);
-  checkRange(quantMin, quantMax, op);
+  check(input, quantMin, quantMax, op);
   checkChannels(input, scale, zeroPoint, axis, op);
   if (zeroPoint.dtype === 'int64' || zeroPoint.dtype === 'bool')
     throw new ProjError('dtype', `zero points of ${zeroPoint.dtype}`, { op, cure: 'Use int32 or float32' });
@@ -149,8 +149,7 @@ export function fakeQuantizeLearnablePerTensorAffine(
   { gradFactor = 1 }: LearnableOptions = {},
 ): Tensor {
   const op = 'fakeQuantizeLearnablePerTensorAffine';
-  requireFloat(input, op);
-  checkRange(quantMin, quantMax, op);
+  check(input, quantMin, quantMax, op);
   for (const parameter of [scale, zeroPoint])
     if (parameter.numel() !== 1)
       throw new ProjError('shape-mismatch', 'scale and zero point need one element each', {
@@ -174,8 +173,7 @@ export function fakeQuantizeLearnablePerChannelAffine(
   { gradFactor = 1 }: LearnableOptions = {},
 ): Tensor {
   const op = 'fakeQuantizeLearnablePerChannelAffine';
-  requireFloat(input, op);
-  checkRange(quantMin, quantMax, op);
+  check(input, quantMin, quantMax, op);
   checkChannels(input, scale, zeroPoint, axis, op);
   return learnable(input, scale, zeroPoint, axis, [quantMin, quantMax], gradFactor);
 }

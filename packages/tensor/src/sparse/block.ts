@@ -5,9 +5,10 @@
 import { type Device, type DType, ProjError } from '@proj/kernel';
 import type { Shape } from '../graph/node.ts';
 import { fromArray } from '../ops/creation.ts';
-import { Tensor } from '../tensor.ts';
+import type { Tensor } from '../tensor.ts';
 import {
   compressedPattern,
+  compressedSize,
   indexTensor,
   sparseCscTensor,
   sparseCsrTensor,
@@ -135,10 +136,7 @@ function blockTensor(
     );
   const block = values.shape.slice(1);
   const major = layout === 'sparse_bsr' ? 0 : 1;
-  const length = Math.max(0, compressed.shape[0] - 1);
-  const reach = plain.toFlatArray().reduce((most, at) => Math.max(most, at + 1), 0);
-  const whole = major === 0 ? [length, reach] : [reach, length];
-  const grid = size === null ? whole : size.map((extent, d) => extent / block[d]);
+  const grid = size === null ? compressedSize(compressed, plain, major) : size.map((extent, d) => extent / block[d]);
   if (grid.length !== 2 || !grid.every(Number.isInteger))
     throw new ProjError('shape-mismatch', `blocks of [${block.join(', ')}] do not fill the size`, {
       op,
@@ -178,7 +176,7 @@ export function sparseBscTensor(
 export function toSparseBsr(input: Tensor, blocksize: readonly [number, number]): BlockSparseTensor {
   const [height, width] = blocksize;
   const [rows, columns] = input.shape;
-  if (!(input instanceof Tensor) || input.ndim !== 2 || rows % height !== 0 || columns % width !== 0)
+  if (input.ndim !== 2 || rows % height !== 0 || columns % width !== 0)
     throw new ProjError('shape-mismatch', `blocks of [${blocksize.join(', ')}] do not divide the matrix`, {
       op: 'toSparseBsr',
       shapes: [input.shape],

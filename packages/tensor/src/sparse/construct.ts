@@ -131,6 +131,13 @@ export function compressedPattern(
   return new Pattern(size, axes, count);
 }
 
+/** The smallest [rows, columns] that pointers and indices fit; `major` is the compressed dimension. Reads the indices. */
+export function compressedSize(compressed: Tensor, plain: Tensor, major: 0 | 1): [number, number] {
+  const length = Math.max(0, compressed.shape[0] - 1);
+  const reach = plain.toFlatArray().reduce((most, at) => Math.max(most, at + 1), 0);
+  return major === 0 ? [length, reach] : [reach, length];
+}
+
 function compressedTensor(
   layout: 'sparse_csr' | 'sparse_csc',
   compressedData: TensorData,
@@ -155,9 +162,7 @@ function compressedTensor(
       shapes: [plain.shape, values.shape],
     });
   const major = layout === 'sparse_csr' ? 0 : 1;
-  const length = Math.max(0, compressed.shape[0] - 1);
-  const reach = (): number => plain.toFlatArray().reduce((most, at) => Math.max(most, at + 1), 0);
-  const whole = (size ?? (major === 0 ? [length, reach()] : [reach(), length])) as [number, number];
+  const whole = size === null ? compressedSize(compressed, plain, major) : ([...size] as [number, number]);
   const indexType = compressed.dtype === 'int32' ? 'int32' : 'int64';
   return new SparseTensor(compressedPattern(compressed, plain, whole, major, op), values, { layout, indexType });
 }

@@ -175,7 +175,7 @@ export function resolveConfig({ flags = {}, environment = {}, file, base }: Conf
   });
 }
 
-/** Refuses settings that change nothing: those that the preset does not use, unless they are what they would be anyway (a `config.json` names all). */
+/** Refuses settings that change nothing: those that the preset does not use, unless they are what they would be anyway. */
 function refuseUnused(
   config: TrainConfig,
   otherwise: TrainConfig,

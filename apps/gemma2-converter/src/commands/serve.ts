@@ -1,10 +1,9 @@
 /** `serve`: a model over HTTP. */
-import { Session } from 'node:inspector/promises';
 import { basename, extname } from 'node:path';
-import { steadyYoungGeneration } from '@proj/kernel';
 import { z } from 'zod';
 import { describe, openConverted, recordOf, tokenizerOf } from '../model/open.ts';
 import { deviceShape, type Flags, readOptions } from '../options.ts';
+import { keepHeapSmall } from '../server/heap.ts';
 import { ModelServer } from '../server/server.ts';
 import { count, countOrZero, notNegative, print, say, userPath } from 'app-support';
 
@@ -23,15 +22,6 @@ const shape = {
   grace: notNegative.default(10),
 } as const;
 
-/** Lets go of what start-up left, and of the room that V8 took for it: from here on the process stays as large as serving needs. */
-async function collectGarbage(): Promise<void> {
-  const session = new Session();
-  session.connect();
-  await session.post('HeapProfiler.collectGarbage');
-  session.disconnect();
-  steadyYoungGeneration();
-}
-
 export async function runServe(file: string, flags: Flags): Promise<number> {
   const options = readOptions(shape, flags);
   const model = await openConverted(userPath(file), {
@@ -45,7 +35,7 @@ export async function runServe(file: string, flags: Flags): Promise<number> {
   const { group } = model.loaded;
   group.prepare();
   model.loaded.settle();
-  await collectGarbage();
+  const leaveHeap = await keepHeapSmall();
   const modelName = options.name ?? basename(file, extname(file));
   const server = new ModelServer({
     modelName,
@@ -77,6 +67,7 @@ export async function runServe(file: string, flags: Flags): Promise<number> {
     process.on('SIGINT', stop);
     process.on('SIGTERM', stop);
   });
+  leaveHeap();
   model.loaded.dispose();
   return 0;
 }

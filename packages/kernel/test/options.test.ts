@@ -1,5 +1,5 @@
-import { checkOptions, nearest, withDefaults } from '@proj/kernel';
 import { describe, expect, it } from 'vitest';
+import { checkOptions, nearest, withDefaults } from '../src/index.ts';
 
 interface Options {
   readonly lr?: number;

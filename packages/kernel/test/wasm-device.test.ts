@@ -10,10 +10,11 @@ import {
   vectorLoop,
   WasmDevice,
 } from '../src/index.ts';
+import { randomElements, randomNumbers } from '../src/testing/index.ts';
 import { LINE, SHARED } from '../src/device/wasm-runner.ts';
 import { MemoryPool, blockSize } from '../src/device/wasm-pool.ts';
 import { Residence, type Slot } from '../src/device/wasm-residence.ts';
-import { elements, generator, runOn } from './cross-device.ts';
+import { runOn } from './cross-device.ts';
 
 const MIB = 2 ** 20;
 
@@ -65,8 +66,8 @@ async function workersUp(device: WasmDevice, threads: number, start: () => void)
 describe('buffers', () => {
   it('keep their contents when the memory grows', () => {
     const device = new WasmDevice({ threads: 1 });
-    const random = generator(1);
-    const first = elements('f32', 1000, random);
+    const random = randomNumbers(1);
+    const first = randomElements('f32', 1000, random);
     const kept = device.allocate(4000);
     device.write(kept, 0, first);
     const others = Array.from({ length: 40 }, () => device.allocate(4 * MIB));
@@ -84,7 +85,7 @@ describe('buffers', () => {
     const device = new WasmDevice({ shared: false });
     expect(device.features.threads).toBe(1);
     const kernel = axpy();
-    const data = [elements('f32', 77, () => 0.25), elements('f32', 77, () => 0.25)];
+    const data = [randomElements('f32', 77, () => 0.25), randomElements('f32', 77, () => 0.25)];
     const program = device.program(
       [launch(device, kernel, [buffer(0), buffer(1), { kind: 'scalar', scalar: 0 }], 77, 1000)],
       2,
@@ -242,7 +243,7 @@ describe('the pool', () => {
   it('never gives out overlapping blocks, and merges before it grows', () => {
     let limit = MIB;
     const pool = new MemoryPool(64, (end) => end <= limit);
-    const random = generator(3);
+    const random = randomNumbers(3);
     const live = new Map<number, number>();
     for (let step = 0; step < 20_000; step++) {
       if (live.size > 0 && random() < 0.5) {
@@ -367,9 +368,9 @@ describe('threads', () => {
   });
 
   it('get kernels that are compiled while they wait, and give the same bits as one thread', async () => {
-    const random = generator(8);
+    const random = randomNumbers(8);
     const n = 100_003;
-    const data = [elements('f32', n, random), elements('f32', n, random)];
+    const data = [randomElements('f32', n, random), randomElements('f32', n, random)];
     for (let step = 0; step < 30; step++) {
       const kernel = buildKernel('step', (b) => {
         const x = b.buffer('x', 'f32');
@@ -397,7 +398,7 @@ describe('threads', () => {
     const out = device.allocate(4096);
     const program = device.program([launch(device, kernel, [buffer(0), { kind: 'scalar', scalar: 0 }], 64, 1)], 1);
     for (let i = 0; i < 5; i++) expect(() => program.run([out], [500_000_000])).toThrow(ProjError);
-    const data = [elements('f32', 5000, () => 0.5), new Uint8Array(20_000)];
+    const data = [randomElements('f32', 5000, () => 0.5), new Uint8Array(20_000)];
     expect(runOn(device, { kernel: axpy(), data, scalars: [1], end: 5000, grain: 16, align: 16 })[1]).toEqual(data[0]);
   });
 });

@@ -14,7 +14,8 @@ import {
   WasmDevice,
   vectorLoop,
 } from '../src/index.ts';
-import { difference, elements, generator } from './cross-device.ts';
+import { randomElements, randomNumbers } from '../src/testing/index.ts';
+import { difference } from './cross-device.ts';
 
 const wasm = new WasmDevice();
 const plain = new WasmDevice({ without: { relaxed: true }, shared: false });
@@ -43,12 +44,12 @@ function elementwise(
 }
 
 function check(kernel: Kernel, seed: number, count = COUNT): void {
-  const random = generator(seed);
+  const random = randomNumbers(seed);
   const data = kernel.parameters.map((p) =>
     p.kind === 'buffer'
       ? p.access === 'write'
         ? new Uint8Array(count * SCALARS[p.element].bytes)
-        : elements(p.element, count, random)
+        : randomElements(p.element, count, random)
       : new Uint8Array(0),
   );
   const one = { kernel, data, end: count };
@@ -228,7 +229,7 @@ describe('the wasm target gives the bits of the js target', () => {
   });
 
   it('splat, iota, extract, shuffle', () => {
-    const random = generator(99);
+    const random = randomNumbers(99);
     for (const type of [...arithmetic, 'bool', 'f16'] as const) {
       for (const lanes of LANES.slice(1)) {
         const pattern = Array.from({ length: lanes }, () => Math.floor(random() * 2 * lanes));
@@ -277,10 +278,10 @@ describe('the wasm target gives the bits of the js target', () => {
           ),
         );
       });
-      const random = generator(19);
+      const random = randomNumbers(19);
       const one = {
         kernel,
-        data: [elements('i32', 64, random), elements('u8', 256, random), elements('i8', 256, random)],
+        data: [randomElements('i32', 64, random), randomElements('u8', 256, random), randomElements('i8', 256, random)],
         end: 64,
       };
       expect(difference(js, wasm, one)).toBeNull();
@@ -302,8 +303,12 @@ describe('the wasm target gives the bits of the js target', () => {
               b.store(out, b.mul(i, narrow), b.bitcast(b.load(x, b.mul(i, wide), wide), to)),
             );
           });
-          const random = generator(23);
-          const one = { kernel, data: [elements(from, 4 * wide, random), elements(to, 4 * narrow, random)], end: 4 };
+          const random = randomNumbers(23);
+          const one = {
+            kernel,
+            data: [randomElements(from, 4 * wide, random), randomElements(to, 4 * narrow, random)],
+            end: 4,
+          };
           expect(difference(js, wasm, one)).toBeNull();
           expect(difference(js, plain, one)).toBeNull();
         }
@@ -322,10 +327,10 @@ describe('the wasm target gives the bits of the js target', () => {
         b.store(acc, b.mul(i, 16), b.dot4(b.load(acc, b.mul(i, 16), 16), low, word));
       });
     });
-    const random = generator(29);
+    const random = randomNumbers(29);
     const one = {
       kernel,
-      data: [elements('i32', 64, random), elements('u8', 256, random), elements('i32', 4, random)],
+      data: [randomElements('i32', 64, random), randomElements('u8', 256, random), randomElements('i32', 4, random)],
       end: 4,
     };
     expect(difference(js, wasm, one)).toBeNull();
@@ -348,11 +353,11 @@ describe('the wasm target gives the bits of the js target', () => {
               b.scatter(out, b.cast(b.and(b.load(at, b.add(i, 1), lanes), 63), 'index'), found, mask);
             });
           });
-          const random = generator(20);
+          const random = randomNumbers(20);
           const data = [
-            elements('i32', COUNT + 33, random),
-            elements(type, 64, random),
-            elements('bool', COUNT, random),
+            randomElements('i32', COUNT + 33, random),
+            randomElements(type, 64, random),
+            randomElements('bool', COUNT, random),
             new Uint8Array(64 * SCALARS[type].bytes),
           ];
           expect(difference(js, wasm, { kernel, data, end: COUNT })).toBeNull();
@@ -376,8 +381,8 @@ describe('the wasm target gives the bits of the js target', () => {
           });
         });
         for (const n of [0, 1, 5, 31, 33, 64]) {
-          const random = generator(21);
-          const data = [elements(type, 64, random), elements(type, 128, random)];
+          const random = randomNumbers(21);
+          const data = [randomElements(type, 64, random), randomElements(type, 128, random)];
           expect(difference(js, wasm, { kernel, data, scalars: [n], end: 64 })).toBeNull();
         }
       }
@@ -390,7 +395,7 @@ describe('constant memories', () => {
   /** Reads a table whole, at an index that the range gives, and lane by lane. */
   const reads = (type: ScalarType, lanes: number, seed: number): Kernel =>
     buildKernel('table', (b) => {
-      const x = b.table('x', type, elements(type, COUNT, generator(seed)));
+      const x = b.table('x', type, randomElements(type, COUNT, randomNumbers(seed)));
       const outputs = [0, 1, 2].map((i) => b.buffer(`out${i}`, type, 'write'));
       b.for(b.begin, b.end, lanes, [], (i) => {
         const back = b.sub(COUNT - 1, b.add(b.iota('index', lanes), i));
@@ -453,10 +458,10 @@ describe('control flow', () => {
         });
       });
       for (const n of [1, 2, 3, 9]) {
-        const random = generator(22 + n);
+        const random = randomNumbers(22 + n);
         const data = [
           Uint8Array.from(new Uint8Array(Float32Array.from({ length: 96 }, () => random() * 8 - 4).buffer)),
-          elements('f32', 64, random),
+          randomElements('f32', 64, random),
         ];
         expect(difference(js, wasm, { kernel, data, scalars: [n], end: 64 })).toBeNull();
       }
@@ -470,7 +475,7 @@ describe('control flow', () => {
       vectorLoop(b, b.begin, b.end, 16, (i, lanes) => b.store(out, i, b.mul(b.load(x, i, lanes), 3)));
     });
     for (let n = 0; n < 70; n++) {
-      const data = [elements('f32', 70, generator(n)), new Uint8Array(280)];
+      const data = [randomElements('f32', 70, randomNumbers(n)), new Uint8Array(280)];
       expect(difference(js, wasm, { kernel, data, end: n })).toBeNull();
     }
   });
@@ -490,7 +495,7 @@ describe('control flow', () => {
           });
         });
       });
-      const data = [elements('f32', 1024, generator(5)), new Uint8Array(4 * 20256)];
+      const data = [randomElements('f32', 1024, randomNumbers(5)), new Uint8Array(4 * 20256)];
       expect(difference(js, wasm, { kernel, data, scalars: [48], end: 8 })).toBeNull();
     }
   });

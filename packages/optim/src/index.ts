@@ -62,3 +62,12 @@ export { CyclicLR, OneCycleLR, type CyclicLROptions, type OneCycleLROptions } fr
 export { ChainedScheduler, SequentialLR } from './schedulers/combine.ts';
 export { ReduceLROnPlateau, type PlateauOptions } from './schedulers/plateau.ts';
 export * as lrScheduler from './lr-scheduler.ts';
+export { SWALR, type SWALROptions } from './schedulers/swa.ts';
+export {
+  type AverageableModel,
+  AveragedModel,
+  type AveragedModelOptions,
+  type AveragingFunction,
+} from './swa/averaged-model.ts';
+export { type NormalisedModel, updateBn } from './swa/update-bn.ts';
+export * as swaUtils from './swa-utils.ts';

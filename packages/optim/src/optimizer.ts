@@ -49,6 +49,7 @@ const BESIDE_OPTIONS: ReadonlySet<string> = new Set([
   'minLr',
   'maxMomentum',
   'baseMomentum',
+  'swaLr',
 ]);
 
 /** Something that undoes a registration. */

@@ -97,7 +97,7 @@ export interface BatchNormModuleOptions extends FactoryOptions {
 class ChannelNorm extends Module {
   readonly numFeatures: number;
   readonly eps: number;
-  readonly momentum: number | null;
+  momentum: number | null;
   readonly trackRunningStats: boolean;
   weight: Parameter | null;
   bias: Parameter | null;
@@ -160,6 +160,13 @@ class BatchNorm extends ChannelNorm {
     );
     super(numFeatures, eps, momentum, affine, trackRunningStats, factory);
     this.ranks = ranks;
+  }
+  /** Begins the running statistics anew, as averages over all batches to come whatever the momentum is; what is returned restores the momentum. */
+  averageRunningStats(): () => void {
+    const { momentum } = this;
+    this.resetRunningStats();
+    this.momentum = null;
+    return () => (this.momentum = momentum);
   }
   override forward(input: Tensor): Tensor {
     checkRank(input, this.ranks, this);

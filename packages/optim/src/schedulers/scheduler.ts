@@ -19,6 +19,7 @@ export interface ScheduledGroup {
   minLr?: number;
   maxMomentum?: number;
   baseMomentum?: number;
+  swaLr?: number;
 }
 
 export interface SchedulerOptions {

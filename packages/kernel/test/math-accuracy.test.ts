@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { math, type JsOptions, type KernelBuilder, type Value } from '../src/index.ts';
+import { buildKernel, math, type JsOptions, type KernelBuilder, type Value } from '../src/index.ts';
+import angles from './fixtures/trigonometric.json' with { type: 'json' };
 import table from './fixtures/special-functions.json' with { type: 'json' };
 import { between, evaluate, everyExponent, generator, worst, type FloatType } from './ulp.ts';
 
@@ -19,8 +20,6 @@ interface Row {
   readonly domain?: (x: number, type: FloatType) => boolean;
 }
 
-const reducible = (x: number, type: FloatType): boolean =>
-  type === 'f32' || !(Math.abs(x) > 2 ** 27 && Math.abs(x) < Infinity);
 const periodic: readonly Range[] = [
   [-10, 10],
   [-1e4, 1e4],
@@ -115,9 +114,9 @@ const rows: Record<string, Row> = {
       [0, 1000],
     ],
   },
-  sin: { f: math.sin, reference: Math.sin, single: 2, double: 2, ranges: periodic, domain: reducible },
-  cos: { f: math.cos, reference: Math.cos, single: 2, double: 2, ranges: periodic, domain: reducible },
-  tan: { f: math.tan, reference: Math.tan, single: 4, double: 3, ranges: periodic, domain: reducible },
+  sin: { f: math.sin, reference: Math.sin, single: 2, double: 2, ranges: periodic },
+  cos: { f: math.cos, reference: Math.cos, single: 2, double: 2, ranges: periodic },
+  tan: { f: math.tan, reference: Math.tan, single: 4, double: 3, ranges: periodic },
   asin: { f: math.asin, reference: Math.asin, single: 3, double: 3, ranges: [[-1, 1]] },
   acos: { f: math.acos, reference: Math.acos, single: 2, double: 2, ranges: [[-1, 1]] },
   atan: {
@@ -268,6 +267,39 @@ describe('f64 functions against 50 digits (test/fixtures/special-functions.py)',
       expect(result.error, `${name} ${mulAdd} ${JSON.stringify(result)}`).toBeLessThanOrEqual(ulp);
     }
   });
+});
+
+describe.each(['f32', 'f64'] as const)('%s angles of every size (test/fixtures/trigonometric.py)', (type) => {
+  const rows: readonly (readonly number[])[] = angles[type];
+  const x = rows.map((row) => row[0]);
+  const functions = { sin: [math.sin, 2, 1], cos: [math.cos, 2, 1], tan: [math.tan, 4, 2] } as const;
+  test('the least sines and cosines are there', () => {
+    expect(rows.length).toBeGreaterThan(200);
+    expect(Math.min(...rows.map((row) => Math.abs(row[2])))).toBeLessThan(type === 'f32' ? 2e-9 : 1e-18);
+  });
+  test.each(Object.keys(functions) as (keyof typeof functions)[])('%s', (name) => {
+    const [f, single, double] = functions[name];
+    const column = 1 + Object.keys(functions).indexOf(name);
+    for (const mulAdd of ['separate', 'fused'] as const) {
+      let i = 0;
+      const result = worst(type, [x], evaluate(f, type, [x], mulAdd), () => rows[i++][column]);
+      expect(result.error, `${name} ${mulAdd} ${JSON.stringify(result)}`).toBeLessThanOrEqual(
+        type === 'f32' ? single : double,
+      );
+    }
+  });
+});
+
+test('a sine and a cosine of one f64 angle share its reduction', () => {
+  const count = (f: (b: KernelBuilder, x: Value) => Value): number => {
+    const kernel = buildKernel('f', (b) => {
+      const x = b.load(b.buffer('x', 'f64'), 0, 4);
+      b.store(b.buffer('out', 'f64', 'write'), 0, f(b, x));
+    });
+    return kernel.body.statements.filter((statement) => statement.kind === 'for').length;
+  };
+  expect(count((b, x) => b.add(math.sin(b, x), math.cos(b, b.neg(x))))).toBe(2);
+  expect(count((b, x) => b.add(math.sin(b, x), math.cos(b, x)))).toBe(1);
 });
 
 describe('f32 functions against the f64 ones', () => {

@@ -1,10 +1,12 @@
 /**
  * Trigonometric functions. f32 arguments are reduced in f64 against 200 bits of 1/(2π), cut into parts whose products with a 24-bit number
- * are exact (the idea of Payne and Hanek, 1983, with parts fixed in advance), so that f32 results are accurate over the whole range. f64
- * arguments are reduced by π/2 in four parts (Cody and Waite, 1980) for |x| <= 2^27. Sine and cosine on [-π/4, π/4] are minimax polynomials.
+ * are exact (the idea of Payne and Hanek, 1983, with parts fixed in advance). f64 arguments are reduced by π/2 in four parts (Cody and
+ * Waite, 1980) up to 2^22; where a lane is larger, a branch reduces the vector by `large-angles.ts`. So both are accurate over the whole
+ * range. Sine and cosine on [-π/4, π/4] are minimax polynomials.
  */
 import type { KernelBuilder } from '../ir/builder.ts';
 import type { Value } from '../ir/ir.ts';
+import { reduceLargeAngle } from './large-angles.ts';
 import { bits, copySign, flipSign, inDouble, isDouble, isNaNValue, polynomial, signBit } from './support.ts';
 
 /** 1/(2π) in parts of 29 bits, the last of 53. */
@@ -12,8 +14,8 @@ const TURNS = [
   0.15915494225919247, 8.327028684640414e-10, 5.69002511952534e-19, 6.317065083361892e-27, 5.595982707708916e-36,
   6.551007954373285e-45,
 ];
-/** π/2 in parts of 26 bits, the last of 53. */
-const HALF_PI = [1.5707963109016418, 1.5893254712295857e-8, 6.123233601181349e-17, 3.9455541665632055e-24];
+/** π/2 in parts of 26, 26, 31 and 53 bits. */
+const HALF_PI = [1.5707963407039642, -1.3909067675399456e-8, 6.12323399409214e-17, 1.6446256936324258e-26];
 const MAGIC_32 = 12582912;
 const MAGIC_64 = 6755399441055744;
 /** (sin x - x) / x³ and (cos x - 1 + x²/2) / x⁴ in x². */
@@ -43,20 +45,58 @@ function sinCos32(b: KernelBuilder, y: Value): { readonly sin: Value; readonly c
   };
 }
 
+/** The greatest angle that is reduced by parts of π/2: products of its quarters with the first three are exact. */
+const MODERATE = 2 ** 22;
+
+interface Angle {
+  readonly whole: Value;
+  readonly y: Value;
+  readonly low: Value;
+}
+
+/** What `moderate` says of angles up to `MODERATE`, and `reduceLargeAngle` of larger ones, in a loop that runs once or not at all. */
+function withLargeAngles(b: KernelBuilder, magnitude: Value, moderate: Angle): Angle {
+  // The sum is large or NaN if a lane is.
+  const isLarge = b.not(b.le(b.horizontal('reduceAdd', magnitude), MODERATE));
+  const initial = [magnitude, moderate.whole, moderate.y, moderate.low];
+  const [, whole, y, low] = b.for(0, b.cast(isLarge, 'index'), 1, initial, (_, x, ...known) => {
+    const large = reduceLargeAngle(b, x);
+    const choose = b.and(b.gt(x, MODERATE), b.lt(x, Infinity));
+    const found = [b.add(large.quarters, MAGIC_64), large.angle, large.low];
+    return [x, ...found.map((value, i) => b.select(choose, value, known[i]))];
+  });
+  return { whole, y, low };
+}
+
+/** Reductions of f64 angles, whose loop the builder would not find again: a sine and a cosine of one angle share them. */
+const reductions = new WeakMap<Value, Reduced>();
+
 /** Sine and cosine of the part of `magnitude` that is left after whole quarters. */
 function reduce(b: KernelBuilder, magnitude: Value): Reduced {
-  if (magnitude.type.scalar === 'f32') {
-    const x = b.cast(magnitude, 'f64');
-    const parts = TURNS.map((part, i) => {
-      const turns = b.mul(x, part);
-      return i < TURNS.length - 1 ? b.sub(turns, b.round(turns)) : turns;
-    });
-    const sum = parts.reduceRight((total, part) => b.add(total, part));
-    const quarters = b.round(b.mul(sum, 4));
-    const rest = parts.slice(1).reduce((total, part) => b.add(total, part), b.mulAdd(quarters, -0.25, parts[0]));
-    const whole = b.add(b.cast(quarters, 'f32'), MAGIC_32);
-    return { quarters: bits(b, whole), ...sinCos32(b, b.cast(b.mul(rest, 2 * Math.PI), 'f32')) };
+  if (magnitude.type.scalar === 'f32') return reduceSingle(b, magnitude);
+  let reduced = reductions.get(magnitude);
+  if (reduced === undefined) {
+    reduced = b.within(magnitude.block, () => reduceDouble(b, magnitude));
+    reductions.set(magnitude, reduced);
   }
+  return reduced;
+}
+
+function reduceSingle(b: KernelBuilder, magnitude: Value): Reduced {
+  const x = b.cast(magnitude, 'f64');
+  const parts = TURNS.map((part, i) => {
+    const turns = b.mul(x, part);
+    return i < TURNS.length - 1 ? b.sub(turns, b.round(turns)) : turns;
+  });
+  const sum = parts.reduceRight((total, part) => b.add(total, part));
+  const quarters = b.round(b.mul(sum, 4));
+  const rest = parts.slice(1).reduce((total, part) => b.add(total, part), b.mulAdd(quarters, -0.25, parts[0]));
+  const whole = b.add(b.cast(quarters, 'f32'), MAGIC_32);
+  return { quarters: bits(b, whole), ...sinCos32(b, b.cast(b.mul(rest, 2 * Math.PI), 'f32')) };
+}
+
+/** As {@link reduce} in f64 for angles up to `MODERATE`. */
+function reduceModerate(b: KernelBuilder, magnitude: Value): Angle {
   const whole = b.add(b.mul(magnitude, 2 / Math.PI), MAGIC_64);
   const n = b.sub(whole, MAGIC_64);
   const first = b.sub(b.sub(magnitude, b.mul(n, HALF_PI[0])), b.mul(n, HALF_PI[1]));
@@ -65,8 +105,11 @@ function reduce(b: KernelBuilder, magnitude: Value): Reduced {
   const part = b.sub(first, sum);
   // What rounding `sum` lost (Knuth's two-sum), and the last part of π/2.
   const lost = b.add(b.sub(first, b.add(sum, part)), b.sub(part, third));
-  const y = sum;
-  const low = b.sub(lost, b.mul(n, HALF_PI[3]));
+  return { whole, y: sum, low: b.sub(lost, b.mul(n, HALF_PI[3])) };
+}
+
+function reduceDouble(b: KernelBuilder, magnitude: Value): Reduced {
+  const { whole, y, low } = withLargeAngles(b, magnitude, reduceModerate(b, magnitude));
   const z = b.mul(y, y);
   const v = b.mul(z, y);
   const sinRest = polynomial(b, z, SIN_64.slice(1));
@@ -86,7 +129,7 @@ const bitToSign = (b: KernelBuilder, quarters: Value, bit: 0 | 1): Value =>
 const isOdd = (b: KernelBuilder, quarters: Value): Value =>
   b.ne(b.and(quarters, quarters.type.scalar === 'i64' ? 1n : 1), quarters.type.scalar === 'i64' ? 0n : 0);
 
-/** Sine of radians. f32: at most 2 ulp over the whole range. f64: at most 1 ulp for |x| <= 2^27; accuracy is lost beyond. */
+/** Sine of radians. At most 2 ulp in f32, 1 in f64, over the whole range. */
 export function sin(b: KernelBuilder, x: Value): Value {
   isDouble(x, 'sin');
   const reduced = reduce(b, b.abs(x));
@@ -94,7 +137,7 @@ export function sin(b: KernelBuilder, x: Value): Value {
   return flipSign(b, value, b.xor(bitToSign(b, reduced.quarters, 1), signBit(b, x)));
 }
 
-/** Cosine of radians. Accuracy and range as {@link sin}. */
+/** Cosine of radians. As accurate as {@link sin}. */
 export function cos(b: KernelBuilder, x: Value): Value {
   isDouble(x, 'cos');
   const reduced = reduce(b, b.abs(x));
@@ -103,7 +146,7 @@ export function cos(b: KernelBuilder, x: Value): Value {
   return flipSign(b, value, bitToSign(b, next, 1));
 }
 
-/** Tangent of radians. At most 4 ulp (f64: 2), in the range of {@link sin}. */
+/** Tangent of radians. At most 4 ulp (f64: 2) over the whole range. */
 export function tan(b: KernelBuilder, x: Value): Value {
   isDouble(x, 'tan');
   const reduced = reduce(b, b.abs(x));

@@ -11,6 +11,8 @@ interface MathFunction {
   readonly ranges: readonly (readonly [number, number])[];
   /** Largest distance between two targets in f32 and f64, in units in the last place. */
   readonly ulps: readonly [number, number];
+  /** Whether every other argument is of any size, instead of in the interval. */
+  readonly anySize?: true;
 }
 
 const one = (f: MathFunction['f'], low: number, high: number, single: number, double: number): MathFunction => ({
@@ -18,6 +20,7 @@ const one = (f: MathFunction['f'], low: number, high: number, single: number, do
   ranges: [[low, high]],
   ulps: [single, double],
 });
+const anySize = (f: MathFunction): MathFunction => ({ ...f, anySize: true });
 const two = (
   f: MathFunction['f'],
   first: readonly [number, number],
@@ -36,9 +39,9 @@ export const MATH_FUNCTIONS: Readonly<Record<string, MathFunction>> = {
   log2: one(math.log2, 0, 20, 4, 2),
   log10: one(math.log10, 0, 20, 1, 2),
   log1p: one(math.log1p, -1, 20, 4, 4),
-  sin: one(math.sin, -1e6, 1e6, 3, 2),
-  cos: one(math.cos, -1e6, 1e6, 3, 2),
-  tan: one(math.tan, -1e6, 1e6, 6, 4),
+  sin: anySize(one(math.sin, -1e6, 1e6, 3, 2)),
+  cos: anySize(one(math.cos, -1e6, 1e6, 3, 2)),
+  tan: anySize(one(math.tan, -1e6, 1e6, 6, 4)),
   asin: one(math.asin, -1, 1, 4, 4),
   acos: one(math.acos, -1, 1, 4, 4),
   atan: one(math.atan, -20, 20, 4, 2),
@@ -81,7 +84,7 @@ const SPECIAL = [0, -0, 1, -1, 0.5, -0.5, 2, Infinity, -Infinity, NaN, 1e-40, 3e
 
 /** A kernel that applies the function to vectors of `lanes` of `type`, and arguments of which some are special values. */
 export function mathKernel(name: string, type: 'f32' | 'f64', lanes: number): RandomKernel & { readonly ulps: number } {
-  const { f, ranges, ulps } = MATH_FUNCTIONS[name];
+  const { f, ranges, ulps, anySize } = MATH_FUNCTIONS[name];
   const kernel = buildKernel(`${name}_${type}x${lanes}`, (b) => {
     const inputs = ranges.map((_, i) => b.buffer(`x${i}`, type));
     const out = b.buffer('out', type, 'write');
@@ -93,9 +96,13 @@ export function mathKernel(name: string, type: 'f32' | 'f64', lanes: number): Ra
     // Every special value of the first argument meets every one of the second.
     const special = (i: number): number =>
       SPECIAL[argument === 0 ? i % SPECIAL.length : Math.floor(i / SPECIAL.length)];
-    const values = new array(
-      Array.from({ length: SIZE }, (_, i) => (i < SPECIAL.length ** 2 ? special(i) : low + (high - low) * random())),
-    );
+    const greatest = type === 'f32' ? 127 : 1023;
+    const number = (i: number): number => {
+      if (i < SPECIAL.length ** 2) return special(i);
+      if (anySize !== undefined && i % 2 === 0) return (random() < 0.5 ? -1 : 1) * 2 ** ((2 * random() - 1) * greatest);
+      return low + (high - low) * random();
+    };
+    const values = new array(Array.from({ length: SIZE }, (_, i) => number(i)));
     return new Uint8Array(values.buffer);
   });
   buffers.push(new Uint8Array(SIZE * array.BYTES_PER_ELEMENT));

@@ -4,10 +4,10 @@ import { takeNode, wrap } from '@proj/tensor/graph';
 import { fromArray, Tensor } from '@proj/tensor';
 import { RandomStream, type SeedOptions, seedOf } from './random.ts';
 
-/** A map-style dataset. Every array is one. */
-export interface Dataset<T> {
-  readonly length: number;
-  at(index: number): T | undefined;
+/** A map-style dataset: extend it, implement it, or give an array, which is one. */
+export abstract class Dataset<T> {
+  abstract readonly length: number;
+  abstract at(index: number): T | undefined;
   /** The collated batch of several items at once, where that is faster than one by one. */
   batch?(indices: ArrayLike<number>): unknown;
 }
@@ -89,6 +89,11 @@ export class ConcatDataset<T> implements Dataset<T> {
     this.datasets = [...datasets];
     if (this.datasets.length === 0)
       throw new ProjError('invalid-argument', 'the list of datasets is empty', { op: 'ConcatDataset' });
+    if (this.datasets.some((dataset) => typeof dataset?.at !== 'function'))
+      throw new ProjError('invalid-argument', 'a dataset has no at(index)', {
+        op: 'ConcatDataset',
+        cure: 'Datasets that are only iterated go into a ChainDataset',
+      });
     let end = 0;
     this.cumulativeSizes = this.datasets.map((dataset) => (end += dataset.length));
   }

@@ -1,16 +1,18 @@
 /** Datasets and data loaders with the names of `torch.utils.data`, and readers of the formats they come in. */
-export { ConcatDataset, type Dataset, itemAt, randomSplit, Subset, TensorDataset } from './dataset.ts';
+export { ConcatDataset, Dataset, itemAt, randomSplit, Subset, TensorDataset } from './dataset.ts';
 export {
   BatchSampler,
   DistributedSampler,
   type DistributedSamplerOptions,
   RandomSampler,
   type RandomSamplerOptions,
-  type Sampler,
+  Sampler,
   SequentialSampler,
   SubsetRandomSampler,
   WeightedRandomSampler,
 } from './samplers.ts';
+export { ChainDataset, IterableDataset } from './iterable-dataset.ts';
+export type { CollateFunction } from './batches.ts';
 export { DataLoader, type DataLoaderOptions, type LoaderState } from './loader.ts';
 export { defaultCollate, defaultConvert } from './collate.ts';
 export { type IdxArray, loadIdx, readIdx } from './idx.ts';

@@ -3,13 +3,29 @@ import { describeValue, ProjError, withDefaults } from '@proj/kernel';
 import type { Dataset } from './dataset.ts';
 import { RandomStream, type SeedOptions, seedOf } from './random.ts';
 
+// What may be left out stands in an interface, so that a subclass may make a field or an accessor of it.
+// eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging
 export interface Sampler<T = number> extends Iterable<T> {
-  readonly length: number;
+  /** Entries in an iteration. Without it the loader has no length either. */
+  readonly length?: number;
   /** Makes the next iteration that of epoch `epoch`. */
   setEpoch?(epoch: number): void;
 }
+/** An order of indices: extend it, implement it, or give an array. */
+export abstract class Sampler<T = number> implements Iterable<T> {
+  abstract [Symbol.iterator](): Iterator<T>;
+}
 
-const requireCount = (op: string, name: string, value: number): void => {
+/** How many entries `sampler` gives. Errors (`invalid-argument`): it does not know. */
+export function lengthOf({ length }: { readonly length?: number }, op: string): number {
+  if (typeof length === 'number') return length;
+  throw new ProjError('invalid-argument', 'the number of batches is not known beforehand', {
+    op,
+    cure: 'Give the sampler, or the dataset that is iterated, a length',
+  });
+}
+
+export const requireCount = (op: string, name: string, value: number): void => {
   if (!Number.isInteger(value) || value <= 0)
     throw new ProjError('invalid-argument', `${name} is ${describeValue(value)}`, {
       op,
@@ -18,12 +34,13 @@ const requireCount = (op: string, name: string, value: number): void => {
 };
 
 /** 0, 1, 2, … */
-export class SequentialSampler implements Sampler {
+export class SequentialSampler extends Sampler {
   readonly dataSource: { readonly length: number };
   constructor(dataSource: { readonly length: number }) {
+    super();
     this.dataSource = dataSource;
   }
-  get length(): number {
+  override get length(): number {
     return this.dataSource.length;
   }
   *[Symbol.iterator](): Generator<number> {
@@ -32,15 +49,16 @@ export class SequentialSampler implements Sampler {
 }
 
 /** Random samplers: every iteration is a new epoch unless `setEpoch` says which. */
-abstract class RandomEpochs implements Sampler {
+abstract class RandomEpochs extends Sampler {
   readonly seed: number;
   #epoch = 0;
   constructor(seed: number) {
+    super();
     this.seed = seed;
   }
-  abstract readonly length: number;
+  abstract override readonly length: number;
   protected abstract draw(random: RandomStream): Iterable<number>;
-  setEpoch(epoch: number): void {
+  override setEpoch(epoch: number): void {
     this.#epoch = epoch;
   }
   [Symbol.iterator](): Iterator<number> {
@@ -161,21 +179,22 @@ export class WeightedRandomSampler extends RandomEpochs {
 }
 
 /** Lists of `batchSize` indices of a sampler. */
-export class BatchSampler implements Sampler<number[]> {
+export class BatchSampler extends Sampler<number[]> {
   readonly sampler: Sampler;
   readonly batchSize: number;
   readonly dropLast: boolean;
   constructor(sampler: Sampler, batchSize: number, dropLast: boolean) {
+    super();
     requireCount('BatchSampler', 'batchSize', batchSize);
     this.sampler = sampler;
     this.batchSize = batchSize;
     this.dropLast = dropLast;
   }
-  get length(): number {
-    const { length } = this.sampler;
+  override get length(): number {
+    const length = lengthOf(this.sampler, 'BatchSampler');
     return this.dropLast ? Math.floor(length / this.batchSize) : Math.ceil(length / this.batchSize);
   }
-  setEpoch(epoch: number): void {
+  override setEpoch(epoch: number): void {
     this.sampler.setEpoch?.(epoch);
   }
   *[Symbol.iterator](): Generator<number[]> {
@@ -200,12 +219,13 @@ export interface DistributedSamplerOptions {
 }
 
 /** The part of one process: every `numReplicas`-th index. Without `dropLast` the first indices are repeated until all parts are equally long. */
-export class DistributedSampler implements Sampler {
+export class DistributedSampler extends Sampler {
   readonly dataset: Pick<Dataset<unknown>, 'length'>;
-  readonly length: number;
+  override readonly length: number;
   readonly #options: Required<DistributedSamplerOptions>;
   #epoch = 0;
   constructor(dataset: Pick<Dataset<unknown>, 'length'>, options: DistributedSamplerOptions) {
+    super();
     this.#options = withDefaults(
       'DistributedSampler',
       { numReplicas: 0, rank: 0, shuffle: true, seed: 0, dropLast: false },
@@ -222,7 +242,7 @@ export class DistributedSampler implements Sampler {
     this.length = dropLast ? Math.floor(dataset.length / numReplicas) : Math.ceil(dataset.length / numReplicas);
   }
   /** Call before each epoch for a new order. */
-  setEpoch(epoch: number): void {
+  override setEpoch(epoch: number): void {
     this.#epoch = epoch;
   }
   *[Symbol.iterator](): Generator<number> {

@@ -1,6 +1,6 @@
 /** Arithmetic against figures of PyTorch 1.13. */
 import * as T from '@proj/tensor';
-import { describe, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { expectTensor } from './support/expect-tensor.ts';
 
 const a = T.tensor([
@@ -76,5 +76,43 @@ describe('arithmetic', () => {
       [10],
       [50, 48, 47, 46, 45, 43, 42, 41, 41, 39],
     );
+  });
+});
+
+describe('integers at their limits', () => {
+  const least: Record<string, bigint> = { int8: -128n, int16: -32768n, int32: -(2n ** 31n), int64: -(2n ** 63n) };
+  it.each(Object.keys(least))('%s: the least one divided by -1 wraps, whatever divided by 0 is 0', (name) => {
+    const dtype = name as T.DType;
+    const x = T.tensor([least[name], 7n, -7n], { dtype });
+    const all = (y: T.Tensor): (readonly bigint[])[] =>
+      [x.div(y, { roundingMode: 'trunc' }), x.floorDivide(y), x.remainder(y), x.fmod(y)].map((result) =>
+        [...result.toTypedArray()].map(BigInt),
+      );
+    expect(all(T.tensor([-1, -1, -1], { dtype }))).toEqual([
+      [least[name], -7n, 7n],
+      [least[name], -7n, 7n],
+      [0n, 0n, 0n],
+      [0n, 0n, 0n],
+    ]);
+    expect(all(T.tensor([0, 0, 0], { dtype }))).toEqual(Array.from({ length: 4 }, () => [0n, 0n, 0n]));
+  });
+  it('shifts take the low bits of the count, as a processor does', () => {
+    const by = T.tensor([31, 32, 33, -1]);
+    const x = T.tensor([1, 5, 100, 5], { dtype: 'int32' });
+    const shifts = by.to('int32');
+    expect(x.bitwiseLeftShift(shifts).toFlatArray()).toEqual([-2147483648, 5, 200, -2147483648]);
+    expect(x.neg().bitwiseRightShift(shifts).toFlatArray()).toEqual([-1, -5, -50, -1]);
+  });
+  it('floats beyond the range saturate in int32 and int64', () => {
+    const x = T.tensor([3e9, -3e9, 1e30, -1e30, Infinity, NaN], { dtype: 'float64' });
+    expect(x.to('int32').toFlatArray()).toEqual([2147483647, -2147483648, 2147483647, -2147483648, 2147483647, 0]);
+    expect([...x.to('int64').toTypedArray()]).toEqual([
+      3000000000n,
+      -3000000000n,
+      2n ** 63n - 1n,
+      -(2n ** 63n),
+      2n ** 63n - 1n,
+      0n,
+    ]);
   });
 });

@@ -1,10 +1,50 @@
 /** Special functions against figures of mpmath (40 digits). */
 import * as T from '@proj/tensor';
 import * as special from '@proj/tensor/special';
-import { describe, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { expectTensor } from './support/expect-tensor.ts';
 
 const x = T.tensor([0.75, 2, 8.5, 33], { dtype: 'float64' });
+
+/** As {@link expectTensor} for float64, with a relative bound: 0 must be 0. */
+function expectRelative(values: readonly number[], found: T.Tensor, bound = 2e-15): void {
+  found.toFlatArray().forEach((value, i) => {
+    const close = Math.abs(Number(value) - values[i]) <= bound * Math.abs(values[i]);
+    if (!close && value !== values[i]) expect.fail(`element ${i} is ${String(value)}, expected ${values[i]}`);
+  });
+}
+const doubles = (...values: number[]): T.Tensor => T.tensor(values, { dtype: 'float64' });
+
+describe('special functions where figures are small or great', () => {
+  it('modified Bessel functions', () => {
+    const at = doubles(0, 1e-300, -1e-9, 0.5, 2.9);
+    expectRelative([0, 5e-301, -5e-10, 0.2578943053908963, 3.6126072124369073], special.i1(at));
+    expectRelative([0, 5e-301, -4.999999995000001e-10, 0.1564208031848717, 0.19877728162727987], special.i1e(at));
+    expectRelative([3.989422804014327e-155], special.i0e(doubles(1e308)));
+  });
+  it('normal quantiles beside 1/2', () => {
+    expectRelative(
+      [0, 5.565832849343534e-16, -0.00025066283008800747, -0.5244005127080408],
+      special.ndtri(doubles(0.5, 0.5 + 2 ** -52, 0.4999, 0.3)),
+    );
+  });
+  it('the logarithm of the normal distribution function', () => {
+    expectRelative([-8.449999999999999e307], special.logNdtr(doubles(-1.3e154)));
+  });
+  it('scaled complementary error function', () => {
+    expectRelative(
+      [0.11748964756583025, 0.16400729757293264, 1.0442939379528289e174],
+      special.erfcx(doubles(4.7, 3.3, -20)),
+    );
+  });
+  it('log of the gamma function beside its first pole and far from it', () => {
+    expectRelative(
+      [744.4400719213812, 741.6674831991414, 693.1471805599454, Infinity, 0, 0],
+      T.lgamma(doubles(2 ** -1074, -(2 ** -1070), -(2 ** -1000), -5e305, 1, 2)),
+    );
+    expect(Object.is(T.lgamma(doubles(1)).item(), 0)).toBe(true);
+  });
+});
 
 describe('special functions', () => {
   it('Bessel J0', () => {

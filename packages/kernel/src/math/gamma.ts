@@ -70,11 +70,21 @@ function logGammaPositive(b: KernelBuilder, x: Value): Value {
 export function lgamma(b: KernelBuilder, x: Value): Value {
   isDouble(x, 'lgamma');
   return inDouble(b, [x], (y) => {
+    const magnitude = b.abs(y);
     const reflect = b.lt(y, 0.5);
     const value = logGammaPositive(b, b.select(reflect, b.sub(1, y), y));
-    const sine = b.abs(sinPi(b, y));
-    const reflected = b.sub(b.sub(Math.log(Math.PI), log(b, sine)), value);
-    return b.select(b.eq(b.abs(y), Infinity), b.abs(y), b.select(reflect, reflected, value));
+    // Near 0 it is -log|y|, which is accurate for subnormal numbers as well.
+    const tiny = b.lt(magnitude, 2 ** -60);
+    const sine = b.select(tiny, magnitude, b.abs(sinPi(b, y)));
+    const logPi = b.select(tiny, b.constant(0, y.type), b.constant(Math.log(Math.PI), y.type));
+    const reflected = b.sub(b.sub(logPi, log(b, sine)), value);
+    const whole = b.or(b.eq(magnitude, Infinity), b.lt(y, -(2 ** 52)));
+    // Adding 0 makes the value at 1 and 2 +0.
+    return b.select(
+      whole,
+      b.constant(Infinity, y.type),
+      b.add(b.select(reflect, reflected, value), b.constant(0, y.type)),
+    );
   });
 }
 

@@ -131,9 +131,6 @@ const extreme =
     return isFloatValue(x) ? b.select(b.ne(y, y), y, picked) : picked;
   };
 
-/** Integer division rounds down, and x / 0 gives 0 (PyTorch raises; kernels cannot). */
-const guarded = (b: KernelBuilder, y: Value): Value => b.select(b.eq(y, 0), b.constant(1, y.type), y);
-
 /** For functions that loop or branch inside: both operands with the same number of lanes (one of them may be the same for all). */
 const sameLanes =
   (fn: (b: KernelBuilder, x: Value, y: Value) => Value) =>
@@ -146,14 +143,14 @@ export const BINARY: Record<BinaryPrimitive, BinaryLowering> = {
   add: arithmetic((b, x, y) => fuseMultiply(b, x, y) ?? b.add(x, y), 'or'),
   sub: arithmetic((b, x, y) => b.sub(x, y), 'xor'),
   mul: arithmetic((b, x, y) => b.mul(x, y), 'and'),
-  div: numeric((b, x, y) => (isFloatValue(x) ? b.div(x, y) : b.div(x, guarded(b, y)))),
+  div: numeric((b, x, y) => (isFloatValue(x) ? b.div(x, y) : sameLanes(math.truncDiv)(b, x, y))),
   pow: (b, x, y, dtype) => rounded(b, sameLanes(isFloatValue(x) ? math.pow : math.powInteger)(b, x, y), dtype),
   atan2: numeric(sameLanes(math.atan2)),
   maximum: arithmetic(extreme('max'), 'or'),
   minimum: arithmetic(extreme('min'), 'and'),
-  remainder: numeric(sameLanes((b, x, y) => math.remainder(b, x, isFloatValue(x) ? y : guarded(b, y)))),
-  fmod: numeric(sameLanes((b, x, y) => math.fmod(b, x, isFloatValue(x) ? y : guarded(b, y)))),
-  floorDivide: numeric(sameLanes((b, x, y) => math.floorDiv(b, x, isFloatValue(x) ? y : guarded(b, y)))),
+  remainder: numeric(sameLanes(math.remainder)),
+  fmod: numeric(sameLanes(math.fmod)),
+  floorDivide: numeric(sameLanes(math.floorDiv)),
   and: bitwise('and'),
   or: bitwise('or'),
   xor: bitwise('xor'),

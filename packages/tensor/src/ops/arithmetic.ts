@@ -122,7 +122,7 @@ export function xlogy(input: TensorLike, other: TensorLike): Tensor {
   const [x, y] = floatPair('xlogy', input, other);
   const zero = x.eq(0).logicalAnd(isnan(y).logicalNot());
   const safe = where(zero, constant(y, 1), y);
-  return where(isnan(y), y, where(zero, mul(x, 0), mul(x, log(safe))));
+  return where(isnan(y), y, where(zero, constant(x, 0), mul(x, log(safe))));
 }
 /** 0 below zero, 1 above, `values` at zero. */
 export function heaviside(input: Tensor, values: Tensor): Tensor {

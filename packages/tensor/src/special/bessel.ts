@@ -114,7 +114,7 @@ function scaledI(size: Tensor, order: 0 | 1): Tensor {
     size.gt(30),
     size,
     [30, 0],
-    (a) => polynomial(a.reciprocal(), series).mul(a.mul(f(2 * Math.PI)).rsqrt()),
+    (a) => polynomial(a.reciprocal(), series).mul(a.rsqrt().mul(f(1 / Math.sqrt(2 * Math.PI)))),
     (a) =>
       quadrature(a, COSINES, order === 0 ? EQUAL : EQUAL.map((w, j) => w * COSINES[j]), (b, c) =>
         b.mul(c.sub(f(1))).exp(),
@@ -123,12 +123,25 @@ function scaledI(size: Tensor, order: 0 | 1): Tensor {
 }
 /** Modified Bessel function of the first kind, order 0, times e^-|x|. */
 export const i0e = inDouble((x) => scaledI(x.abs(), 0));
+/** I_1(x) / x in x² (DLMF 10.25.2), for |x| <= `NEAR`: the integral's error does not vanish with x. */
+const ODD_SERIES = [0.5];
+for (let k = 1; k < 14; k++) ODD_SERIES.push(ODD_SERIES[k - 1] / (4 * k * (k + 1)));
+const NEAR = 3;
+const oddNear = (x: Tensor): Tensor => polynomial(x.mul(x), ODD_SERIES).mul(x);
 /** Modified Bessel function of the first kind, order 1, times e^-|x|. */
-export const i1e = inDouble((x) => oddI(x));
+export const i1e = inDouble((x) =>
+  branch(
+    x.abs().le(NEAR),
+    x,
+    [0, NEAR],
+    (a) => oddNear(a).mul(a.abs().neg().exp()),
+    (a) => oddI(a),
+  ),
+);
 /** Modified Bessel function of the first kind, order 0. */
 export const i0 = inDouble((x) => scaledI(x.abs(), 0).mul(x.abs().exp()));
 /** Modified Bessel function of the first kind, order 1. */
-export const i1 = inDouble((x) => oddI(x).mul(x.abs().exp()));
+export const i1 = inDouble((x) => branch(x.abs().le(NEAR), x, [0, NEAR], oddNear, (a) => oddI(a).mul(a.abs().exp())));
 /** Odd in x without a sign function, whose gradient at zero would be lost. */
 function oddI(x: Tensor): Tensor {
   const size = x.abs();

@@ -7,13 +7,23 @@ import { branch, constant, f, inDouble, quadrature } from './quadrature.ts';
 /** Trapezoidal rule for (2x/π) ∫ e^(-t²) / (x² + t²) dt, exact to the last digit from x = 5 on; divided by x above and below, for x = ∞. */
 const NODES = Array.from({ length: 14 }, (_, n) => (n * 0.5) ** 2);
 const WEIGHTS = NODES.map((square, n) => ((n === 0 ? 0.5 : 1) * Math.exp(-square)) / Math.PI);
+/** e^(x²) to the last digits for x <= 27: x² in two parts, the first of them exact (Dekker 1971). */
+function growingGaussian(x: Tensor): Tensor {
+  const bounded = where(x.detach().abs().lt(30), x.detach(), constant(x, 30));
+  const scaled = bounded.mul(f(2 ** 27 + 1));
+  const upper = scaled.sub(scaled.sub(bounded));
+  return upper
+    .mul(upper)
+    .exp()
+    .mul(x.sub(upper).mul(x.add(upper)).exp());
+}
 const scaledErfc = (x: Tensor): Tensor =>
   branch(
     x.gt(5),
     x,
     [6, 0],
     (a) => quadrature(a, NODES, WEIGHTS, (b, t) => t.div(b).add(b).reciprocal()),
-    (a) => a.mul(a).exp().mul(a.erfc()),
+    (a) => growingGaussian(a).mul(a.erfc()),
   );
 
 /** exp(x²) · erfc(x). */
@@ -30,14 +40,14 @@ const logCdf = (x: Tensor): Tensor =>
       scaledErfc(a.mul(f(-Math.SQRT1_2)))
         .mul(f(0.5))
         .log()
-        .sub(a.mul(a).mul(f(0.5))),
+        .sub(a.mul(f(0.5)).mul(a)),
     (a) => a.mul(f(Math.SQRT1_2)).erfc().mul(f(-0.5)).log1p(),
   );
 /** The logarithm of the distribution function, accurate far into the tail. */
 export const logNdtr = inDouble(logCdf);
 
-/** The quantile of the standard normal distribution: Newton's method on the logarithm, from a rational start (Abramowitz and Stegun 26.2.23). */
-export const ndtri = inDouble((p) => {
+/** For p below 1/2 and above, not near: Newton's method on the logarithm, from a rational start (Abramowitz and Stegun 26.2.23). */
+function tailQuantile(p: Tensor): Tensor {
   const regular = p.gt(0).logicalAnd(p.lt(1));
   const inside = where(regular, p, constant(p, 0.5));
   const upper = inside.gt(0.5);
@@ -69,7 +79,18 @@ export const ndtri = inDouble((p) => {
     value,
     where(p.eq(0), constant(p, -Infinity), where(p.eq(1), constant(p, Infinity), constant(p, Number.NaN))),
   );
-});
+}
+/** The quantile of the standard normal distribution. */
+export const ndtri = inDouble((p) =>
+  branch(
+    p.ge(0.25).logicalAnd(p.le(0.75)),
+    p,
+    [0.5, 0.1],
+    // The difference is exact.
+    (a) => a.sub(f(0.5)).mul(2).erfinv().mul(f(Math.SQRT2)),
+    tailQuantile,
+  ),
+);
 
 /** -x · ln x; 0 at zero, -∞ below. */
 export const entr = inDouble((x) => {
@@ -85,5 +106,5 @@ export const entr = inDouble((x) => {
 export const xlog1py = pairInDouble('xlog1py', (x, y) => {
   const zero = x.eq(0).logicalAnd(y.eq(y));
   const safe = where(zero, constant(y, 0), y);
-  return where(y.ne(y), y, where(zero, x.mul(0), x.mul(safe.log1p())));
+  return where(y.ne(y), y, where(zero, constant(x, 0), x.mul(safe.log1p())));
 });

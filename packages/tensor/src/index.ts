@@ -27,6 +27,8 @@ export {
   setDefaultDtype,
   type Scalar,
 } from './promotion.ts';
+export { getNumThreads, setNumThreads } from './threads.ts';
+export { setPrintoptions, type PrintOptions } from './printing.ts';
 export { opTable } from './op-table.ts';
 export type { OpRow, Sample, SampleMaker } from './ops/table.ts';
 export * from './operations.ts';

@@ -135,6 +135,8 @@ export type InPlaceMethodName =
 /** Operations that are methods under the name of their function. */
 export type MethodName =
   | InPlaceMethodName
+  | 'hardshrink'
+  | 'prelu'
   | 'positive'
   | 'rsub'
   | 'maximum'

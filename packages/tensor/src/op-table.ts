@@ -10,6 +10,7 @@ import { DATA_DEPENDENT } from './ops/data-dependent.ts';
 import { DIAGONALS } from './ops/diagonals.ts';
 import { EINSUM } from './ops/einsum.ts';
 import { ELEMENTWISE } from './ops/elementwise.ts';
+import { FOREIGN_DATA } from './ops/foreign-data.ts';
 import { INDEXING } from './ops/indexing.ts';
 import { JOINING } from './ops/joining.ts';
 import { LAYOUT } from './ops/layout.ts';
@@ -38,6 +39,7 @@ export const opTable: readonly OpRow[] = [
   ...DATA_DEPENDENT,
   ...DIAGONALS,
   ...EINSUM,
+  ...FOREIGN_DATA,
   ...INDEXING,
   ...JOINING,
   ...LAYOUT,

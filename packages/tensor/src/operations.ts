@@ -26,6 +26,7 @@ export {
   arctanh,
   clip,
   concat,
+  concatenate,
   divide,
   fix,
   ger,
@@ -55,6 +56,7 @@ export {
   fmin,
   frexp,
   gcd,
+  hardshrink,
   heaviside,
   hypot,
   isclose,
@@ -66,6 +68,7 @@ export {
   logaddexp,
   logaddexp2,
   logit,
+  prelu,
   nanToNum,
   nextafter,
   rad2deg,
@@ -93,6 +96,7 @@ export {
   viewAsComplex,
   viewAsReal,
 } from './ops/complex.ts';
+export { asarray, type AsArrayOptions, frombuffer, type FromBufferOptions } from './ops/foreign-data.ts';
 export {
   asTensor,
   bfloat16,
@@ -306,6 +310,7 @@ export {
   sub,
   tan,
   tanh,
+  trueDivide,
   trunc,
   where,
   type RoundingMode,

@@ -16,6 +16,7 @@ import {
 } from './graph/node.ts';
 import { castNode, detachNode, expandNode, leafNode } from './graph/build.ts';
 import { type Layout, rowByRow } from './layout.ts';
+import { formatTensor } from './printing.ts';
 import { ComplexScalar } from './promotion.ts';
 import { evaluate, forfeitSpares, markPending, noteRead, refuseWhileCapturing } from './evaluate.ts';
 import { nextStorageId, noteReplaced } from './tidy.ts';
@@ -130,6 +131,15 @@ export class Storage {
   /** Whether `node` is the value of this storage alone (now or before), so that its memory may be overwritten. */
   owned(node: AnyNode): boolean {
     return node.owner === this.id && node.sharers === null;
+  }
+
+  /** The value without the operations that gradients would flow back through. */
+  forgetHistory(): void {
+    noteReplaced(this, this.node);
+    this.node = detachNode(this.node);
+    this.#own(this.node);
+    this.#spare = null;
+    markPending(this);
   }
 
   /** Takes a value that has been computed elsewhere. */
@@ -325,6 +335,22 @@ export class Tensor {
   /** The same memory, cut off from gradients. */
   detach(): Tensor {
     return new Tensor(this.storage, this.viewSteps, true);
+  }
+  /**
+   * Forgets how the value came about: this tensor becomes a leaf that requires no gradient, with all tensors that share its memory. Errors: a view, which would
+   * have to forget for the others.
+   */
+  detach_(): this {
+    if (this.viewSteps.length > 0)
+      throw new ProjError('autograd', 'a view cannot be detached in place', {
+        op: 'detach_',
+        shapes: [this.shape],
+        cure: 'Use detach()',
+      });
+    if (this.isLeaf) return this.requiresGrad ? this.requiresGrad_(false) : this;
+    this.storage.forgetHistory();
+    this.#cached = null;
+    return this;
   }
   /** As {@link detach}: the value without its history. */
   get data(): Tensor {
@@ -533,32 +559,5 @@ export const broadcastsTo = (from: Shape, to: Shape): boolean =>
 
 /** A new tensor whose value is `node`. */
 export const wrap = (node: AnyNode): Tensor => new Tensor(node);
-
-const decimal = (x: number): string => (Number.isInteger(x) ? `${Object.is(x, -0) ? '-0' : x}.` : x.toPrecision(4));
-
-function formatTensor(t: Tensor): string {
-  const { shape, dtype } = t;
-  const suffix = `${dtype === 'float32' || dtype === 'int64' || dtype === 'bool' ? '' : `, dtype=${dtype}`}${t.requiresGrad ? ', requiresGrad' : ''}`;
-  if (t.numel() > 1000) return `tensor([${shape.join(', ')}] ${dtype}${suffix})`;
-  const elements = t.toTypedArray();
-  const one = (i: number): string => {
-    const x = elements[i];
-    const { category } = DTYPES[dtype];
-    if (category === 'complex') {
-      const [re, im] = [Number(elements[2 * i]), Number(elements[2 * i + 1])];
-      return `${decimal(re)}${im < 0 || Object.is(im, -0) ? '-' : '+'}${decimal(Math.abs(im))}j`;
-    }
-    if (category === 'bool') return String(x !== 0);
-    if (typeof x === 'bigint' || category === 'integer') return String(x);
-    return decimal(x);
-  };
-  let at = 0;
-  const show = (dims: Shape, indent: number): string => {
-    if (dims.length === 0) return one(at++);
-    const inner = Array.from({ length: dims[0] }, () => show(dims.slice(1), indent + 1));
-    return `[${inner.join(dims.length > 1 ? `,\n${' '.repeat(indent + 1)}` : ', ')}]`;
-  };
-  return `tensor(${show(shape, 7)}${suffix})`;
-}
 
 export { sameShape };

@@ -4,9 +4,11 @@
  */
 import { type DType, ProjError, withDefaults } from '@proj/kernel';
 import { checkpoint } from '@proj/autograd';
-import { type Tensor, where } from '@proj/tensor';
+import { hardshrink, prelu, type Tensor, where } from '@proj/tensor';
 import { castNode, expandNode, normalizeDim, reduceDims, unaryNode, wrap } from '@proj/tensor/graph';
 import { filledLike, type InplaceOptions, type OpRow, placed, row, scalarLike } from './support.ts';
+
+export { hardshrink, prelu };
 
 const constant = scalarLike;
 
@@ -88,24 +90,6 @@ export function selu(input: Tensor, options: InplaceOptions = {}): Tensor {
   const { inplace } = withDefaults('selu', { inplace: false }, options);
   return placed(input, exponentialUnit(input, SELU_ALPHA, SELU_SCALE, 1), inplace, 'selu');
 }
-/** One slope, or one for each channel (dimension 1), for negative values. */
-export function prelu(input: Tensor, weight: Tensor): Tensor {
-  if (weight.ndim > 1)
-    throw new ProjError('shape-mismatch', 'the weight must be a number or a vector', {
-      op: 'prelu',
-      shapes: [weight.shape],
-    });
-  if (weight.numel() !== 1 && (input.ndim < 2 || input.shape[1] !== weight.numel()))
-    throw new ProjError('shape-mismatch', 'one slope, or one for each channel, is needed', {
-      op: 'prelu',
-      shapes: [input.shape, weight.shape],
-    });
-  const slope =
-    weight.numel() === 1
-      ? weight.reshape([])
-      : weight.reshape(input.shape.map((_, dim) => (dim === 1 ? weight.numel() : 1)));
-  return where(input.gt(0), input, input.mul(slope));
-}
 export interface GeluOptions {
   /** 'tanh' for the approximation by tanh. */
   readonly approximate?: 'none' | 'tanh';
@@ -177,12 +161,6 @@ export function softshrink(input: Tensor, options: LambdaOptions = {}): Tensor {
     input.sub(constant(input, lambd)),
     where(input.lt(-lambd), input.add(constant(input, lambd)), zero),
   );
-}
-/** x where |x| is above lambd, 0 elsewhere. */
-export function hardshrink(input: Tensor, options: LambdaOptions = {}): Tensor {
-  const { lambd } = withDefaults('hardshrink', { lambd: 0.5 }, options);
-  const inside = input.abs().le(lambd);
-  return where(inside, filledLike(input, input.shape, 0), input);
 }
 /** log(sigmoid(x)) = min(x, 0) - log(1 + exp(-|x|)). */
 export function logsigmoid(input: Tensor): Tensor {
@@ -290,7 +268,7 @@ export const ACTIVATIONS: readonly OpRow[] = [
   row('elu', elu, 'input, alpha=1.0, inplace=False'),
   row('celu', celu, 'input, alpha=1.0, inplace=False', { torch: ['torch.celu'] }),
   row('selu', selu, 'input, inplace=False', { torch: ['torch.selu'] }),
-  row('prelu', prelu, 'input, weight', { torch: ['torch.prelu'] }),
+  row('prelu', prelu, 'input, weight'),
   row('gelu', gelu, "input, *, approximate='none'"),
   row('silu', silu, 'input, inplace=False'),
   row('mish', mish, 'input, inplace=False'),
@@ -298,7 +276,7 @@ export const ACTIVATIONS: readonly OpRow[] = [
   row('softsign', softsign, 'input'),
   row('tanhshrink', tanhshrink, 'input'),
   row('softshrink', softshrink, 'input, lambd=0.5'),
-  row('hardshrink', hardshrink, 'input, lambd=0.5', { torch: ['torch.hardshrink'] }),
+  row('hardshrink', hardshrink, 'input, lambd=0.5'),
   row('logsigmoid', logsigmoid, 'input'),
   row('glu', glu, 'input, dim=-1'),
   row('softmax', softmax, 'input, dim=None, _stacklevel=3, dtype=None'),

@@ -98,18 +98,21 @@ export function separated<T extends ElementArray>(pairs: T): T {
   return parts;
 }
 
-/** The elements of a realised node. */
-export function readElements(node: AnyNode): ElementArray {
-  if (node.data === null)
+/** The elements of a realised node, or `count` of them. */
+export function readElements(node: AnyNode, from = 0, count = elementCount(node.shape)): ElementArray {
+  const { data, device, dtype } = node;
+  if (data === null)
     throw new ProjError('capture', 'a value is read while a function is being captured', {
       op: 'compile',
       cure: 'Return the tensor from the function and read it outside',
     });
-  const elements = elementsFromBytes(
-    node.device.read(node.data, 0, elementCount(node.shape) * ITEM_BYTES[node.dtype]),
-    node.dtype,
-  );
-  return isComplexType(node.dtype) ? interleaved(elements) : elements;
+  if (!isComplexType(dtype))
+    return elementsFromBytes(device.read(data, from * ITEM_BYTES[dtype], count * ITEM_BYTES[dtype]), dtype);
+  const half = ITEM_BYTES[dtype] / 2;
+  const parts = new Uint8Array(2 * count * half);
+  parts.set(device.read(data, from * half, count * half));
+  parts.set(device.read(data, (elementCount(node.shape) + from) * half, count * half), count * half);
+  return interleaved(elementsFromBytes(parts, dtype));
 }
 
 export const ITEM_BYTES: Record<DType, number> = {

@@ -20,7 +20,7 @@ export {
   sub as subtract,
   trunc as fix,
 } from './elementwise.ts';
-export { cat as concat, vstack as rowStack } from './joining.ts';
+export { cat as concat, cat as concatenate, vstack as rowStack } from './joining.ts';
 export { movedim as moveaxis } from './layout.ts';
 export { outer as ger } from './einsum.ts';
 export { transpose as swapaxes, transpose as swapdims } from './views.ts';

@@ -357,6 +357,29 @@ const both = (name: string, fn: (a: Tensor, b: Tensor) => Tensor, options: RowOp
   row(name, fn, 'input, other', { inPlace: true, ...options });
 const flags: RowOptions = { inPlace: false, differentiable: false };
 
+/** x where |x| is above lambd, 0 elsewhere. */
+export function hardshrink(input: Tensor, options: { readonly lambd?: number } = {}): Tensor {
+  const { lambd } = withDefaults('hardshrink', { lambd: 0.5 }, options);
+  return where(abs(input).le(lambd), constant(input, 0), input);
+}
+/** x where it is positive, else multiplied with one slope, or with that of its channel (dimension 1). */
+export function prelu(input: Tensor, weight: Tensor): Tensor {
+  requireTensors('prelu', input, weight);
+  if (weight.ndim > 1)
+    throw new ProjError('shape-mismatch', 'the weight must be a number or a vector', {
+      op: 'prelu',
+      shapes: [weight.shape],
+    });
+  const slopes = weight.numel();
+  if (slopes !== 1 && (input.ndim < 2 || input.shape[1] !== slopes))
+    throw new ProjError('shape-mismatch', 'one slope, or one for each channel, is needed', {
+      op: 'prelu',
+      shapes: [input.shape, weight.shape],
+    });
+  const slope = weight.reshape(slopes === 1 ? [] : input.shape.map((_, dim) => (dim === 1 ? slopes : 1)));
+  return where(input.gt(0), input, mul(input, slope));
+}
+
 export const ARITHMETIC: readonly OpRow[] = [
   row('addcmul', addcmul, 'input, tensor1, tensor2, *, value=1', { inPlace: true }),
   row('addcdiv', addcdiv, 'input, tensor1, tensor2, *, value=1', { inPlace: true }),
@@ -385,6 +408,8 @@ export const ARITHMETIC: readonly OpRow[] = [
   unary('isneginf', isneginf, flags),
   unary('deg2rad', deg2rad),
   unary('rad2deg', rad2deg),
+  row('hardshrink', hardshrink, 'input, lambd=0.5'),
+  row('prelu', prelu, 'input, weight'),
   row('logit', logit, 'input, eps=None', {
     inPlace: true,
     torch: ['torch.logit', 'Tensor.logit', 'torch.special.logit'],

@@ -375,7 +375,7 @@ export const CONVERSION: readonly OpRow[] = [
   method('cpu', cpu, 'Tensor.cpu'),
   row('asTensor', asTensor, 'data, *, dtype=None, device=None', {
     differentiable: false,
-    torch: ['torch.as_tensor', 'torch.asarray'],
+    torch: ['torch.as_tensor'],
   }),
   row('scalarTensor', scalarTensor, 's, *, dtype=None', { differentiable: false }),
   row('fill', fill as never, 'input, value', { inPlace: true }),

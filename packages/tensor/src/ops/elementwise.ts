@@ -202,6 +202,10 @@ export function div(input: TensorLike, other: TensorLike, options: { roundingMod
   const quotient = binaryNode('div', a, b);
   return wrap(isIntegral(quotient.dtype) ? quotient : unaryNode('trunc', quotient));
 }
+/** As {@link div} without rounding. */
+export function trueDivide(input: TensorLike, other: TensorLike): Tensor {
+  return div(input, other);
+}
 /** Rounds down, as PyTorch 1.13's floor_divide. */
 export function floorDivide(input: TensorLike, other: TensorLike): Tensor {
   return div(input, other, { roundingMode: 'floor' });
@@ -436,7 +440,7 @@ export const ELEMENTWISE: readonly OpRow[] = [
   both('multiply', mul),
   row('div', div as never, 'input, other, *, rounding_mode=None', { inPlace: true }),
   row('divide', div as never, 'input, other, *, rounding_mode=None', { inPlace: true }),
-  both('trueDivide', (a, b) => div(a, b)),
+  both('trueDivide', trueDivide),
   both('floorDivide', floorDivide),
   both('remainder', remainder),
   both('fmod', fmod),

@@ -486,6 +486,19 @@ export const ELEMENTWISE_SAMPLES: Record<string, OpSamples> = {
   ),
   deg2rad: alias('exact', { low: -180, high: 180 }),
   rad2deg: alias('exact', WIDE),
+  hardshrink: op(
+    'exact',
+    ...unary('exact', { ...WIDE, distinct: true }, [...EDGES, 0.5, -0.5], { dtypes: ALL_FLOATS }).samples,
+    sample('lambd', (m) => [m.float([3, 5], { ...WIDE, distinct: true }), { lambd: 1.1 }]),
+  ),
+  prelu: op(
+    'exact',
+    sample('one slope', (m) => [m.float([3, 5], { ...WIDE, distinct: true }), m.float([1], UNIT)], {
+      dtypes: ALL_FLOATS,
+    }),
+    sample('a slope for each channel', (m) => [m.float([2, 3, 4], { ...WIDE, distinct: true }), m.float([3], UNIT)]),
+    sample('corners', (m) => [m.values(EDGES), m.values([0.25])], NO_DERIVATIVE),
+  ),
   logit: op(
     'function',
     ...unary('function', { low: 0.1, high: 0.9 }, [0, 1, 0.5, -1, 2], { dtypes: ALL_FLOATS }).samples,

@@ -82,6 +82,17 @@ export const SHAPE_SAMPLES: Record<string, OpSamples> = {
       made(m),
     ],
   ]),
+  asarray: make([
+    'nested',
+    (m) => [
+      [
+        [1, 0],
+        [4, 5],
+      ],
+      made(m),
+    ],
+  ]),
+  frombuffer: make(['bytes', (m) => [Uint8Array.from({ length: 32 }, (_, i) => Number(i % 16 === 0)), made(m)]]),
   scalarTensor: make(['number', (m) => [3, made(m)]]),
   zeros: make(['ordinary', (m) => [2, 3, made(m)]], ['size 0', (m) => [[2, 0], made(m)]]),
   ones: make(['ordinary', (m) => [[2, 3], made(m)]], ['0-dim', (m) => [[], made(m)]]),

@@ -20,18 +20,32 @@ export type ForwardHook = (module: Module, inputs: readonly unknown[], output: u
 export interface HookHandle {
   remove(): void;
 }
+/**
+ * A field whose value is computed from other fields of its module, parameters and buffers, whenever it is read: how weights are normalised, parametrised
+ * and pruned. It names no module, so that copies share it.
+ */
+export interface DerivedField {
+  /** The function that made it, for errors. */
+  readonly op: string;
+  compute(module: Module): Tensor;
+  /** What assigning to the field does; where it is missing, assigning is an error. */
+  assign?(module: Module, value: Tensor): void;
+  /** Called before each `forward`. */
+  beforeForward?(module: Module): void;
+}
 
 interface Internals {
   readonly buffers: Map<string, boolean>;
   readonly preHooks: Map<object, ForwardPreHook>;
   readonly hooks: Map<object, ForwardHook>;
+  readonly derived: Map<string, DerivedField>;
 }
 // Beside the modules, so that they can be copied field by field.
 const internals = new WeakMap<Module, Internals>();
 function internalsOf(module: Module): Internals {
   const known = internals.get(module);
   if (known !== undefined) return known;
-  const made: Internals = { buffers: new Map(), preHooks: new Map(), hooks: new Map() };
+  const made: Internals = { buffers: new Map(), preHooks: new Map(), hooks: new Map(), derived: new Map() };
   internals.set(module, made);
   return made;
 }
@@ -219,15 +233,10 @@ export class Module {
     );
   }
   getParameter(target: string): Parameter {
-    return this.#getOwn(ownParameters, target, 'parameter');
+    return getOwn(this, ownParameters, target, 'parameter');
   }
   getBuffer(target: string): Tensor {
-    return this.#getOwn(ownBuffers, target, 'buffer');
-  }
-  #getOwn<T>(own: (module: Module) => Iterable<[string, T]>, target: string, what: string): T {
-    const dot = target.lastIndexOf('.');
-    const module = this.getSubmodule(target.slice(0, Math.max(0, dot)));
-    return find(own(module), target.slice(dot + 1), what, module, target);
+    return getOwn(this, ownBuffers, target, 'buffer');
   }
 
   // State
@@ -380,11 +389,53 @@ export class Module {
 export function become(module: Module, other: Module): void {
   for (const name of Object.keys(module)) Reflect.deleteProperty(module, name);
   Object.setPrototypeOf(module, Object.getPrototypeOf(other) as object);
-  const { preHooks, hooks } = internalsOf(module);
-  internals.set(module, { buffers: new Map(internalsOf(other).buffers), preHooks, hooks });
+  internals.set(module, { ...internalsOf(module), buffers: new Map(internalsOf(other).buffers) });
   Object.assign(module, other);
 }
 
+/** Computes field `name` from now on; the plain field of that name must have been removed. */
+export function defineDerived(module: Module, name: string, field: DerivedField): void {
+  const { derived, preHooks } = internalsOf(module);
+  derived.set(name, field);
+  if (field.beforeForward !== undefined) preHooks.set(field, (owner) => field.beforeForward?.(owner));
+  defineAccessor(module, name, field);
+}
+// Not enumerable, hence none of the fields that state dicts and printing see.
+function defineAccessor(module: Module, name: string, field: DerivedField): void {
+  Object.defineProperty(module, name, {
+    configurable: true,
+    enumerable: false,
+    get: () => field.compute(module),
+    set(value: Tensor) {
+      if (field.assign === undefined)
+        throw new ProjError('invalid-argument', `${name} is computed from other fields and cannot be assigned`, {
+          op: field.op,
+          cure: 'Assign to the parameters that it is computed from, or remove what computes it first',
+        });
+      field.assign(module, value);
+    },
+  });
+}
+/** The computed fields of a module, without its children. */
+export const derivedFields = (module: Module): ReadonlyMap<string, DerivedField> => internalsOf(module).derived;
+/** Removes a field: a parameter, a buffer, a child or a computed one. */
+export function removeField(module: Module, name: string): void {
+  const { derived, preHooks, buffers } = internalsOf(module);
+  const field = derived.get(name);
+  if (field !== undefined) preHooks.delete(field);
+  derived.delete(name);
+  buffers.delete(stateName(name));
+  Reflect.deleteProperty(module, name);
+}
+/** Whether a field holds a buffer. */
+export const isBuffer = (module: Module, name: string): boolean => internalsOf(module).buffers.has(stateName(name));
+
+// No private method, which copies (made without a constructor) would not have.
+function getOwn<T>(root: Module, own: (module: Module) => Iterable<[string, T]>, target: string, what: string): T {
+  const dot = target.lastIndexOf('.');
+  const module = root.getSubmodule(target.slice(0, Math.max(0, dot)));
+  return find(own(module), target.slice(dot + 1), what, module, target);
+}
 /** The entry of a module that is named; `path` is what was asked for. */
 function find<T>(entries: Iterable<[string, T]>, name: string, what: string, module: Module, path: string): T {
   const all = new Map(entries);
@@ -402,9 +453,15 @@ function copyModule(module: Module, done: Map<object, object>): Module {
   if (copied instanceof Module) return copied;
   const result = Object.create(Object.getPrototypeOf(module) as object) as Module;
   done.set(module, result);
-  const { buffers, preHooks, hooks } = internalsOf(module);
-  internals.set(result, { buffers: new Map(buffers), preHooks: new Map(preHooks), hooks: new Map(hooks) });
+  const { buffers, preHooks, hooks, derived } = internalsOf(module);
+  internals.set(result, {
+    buffers: new Map(buffers),
+    preHooks: new Map(preHooks),
+    hooks: new Map(hooks),
+    derived: new Map(derived),
+  });
   for (const [name, value] of Object.entries(module)) Reflect.set(result, name, copyValue(value, done));
+  for (const [name, field] of derived) defineAccessor(result, name, field);
   return result;
 }
 

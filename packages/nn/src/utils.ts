@@ -1,87 +1,24 @@
-/** torch.nn.utils: gradients and parameters of whole models, and packed sequences. */
-import { ProjError, withDefaults } from '@proj/kernel';
-import { noGrad } from '@proj/autograd';
-import { cat, stack, Tensor, zeros } from '@proj/tensor';
-
+/**
+ * torch.nn.utils: gradients and parameters of whole models, packed sequences, and weights that are computed from others (normalised, parametrised,
+ * pruned). PyTorch's modules `parametrize`, `parametrizations`, `prune`, `stateless` and `fusion` are objects of these names.
+ */
 export * from './modules/packed-sequence.ts';
-
-const listOf = (parameters: Tensor | Iterable<Tensor>): Tensor[] =>
-  parameters instanceof Tensor ? [parameters] : [...parameters];
-
-export interface ClipNormOptions {
-  /** Which norm (default 2; Infinity for the largest element). */
-  readonly normType?: number;
-  /** Throws when the norm is not finite, which computes it. */
-  readonly errorIfNonfinite?: boolean;
-}
-/** Scales all gradients down in place so that their norm together is at most `maxNorm`. Returns the norm before. */
-export function clipGradNorm_(
-  parameters: Tensor | Iterable<Tensor>,
-  maxNorm: number,
-  options: ClipNormOptions = {},
-): Tensor {
-  const { normType, errorIfNonfinite } = withDefaults(
-    'clipGradNorm_',
-    { normType: 2, errorIfNonfinite: false },
-    options,
-  );
-  const gradients = listOf(parameters).flatMap((parameter) => (parameter.grad === null ? [] : [parameter.grad]));
-  return noGrad(() => {
-    if (gradients.length === 0) return zeros([]);
-    const values = gradients.map((gradient) => gradient.detach());
-    const total = totalNorm(values, normType);
-    if (errorIfNonfinite && !Number.isFinite(total.item()))
-      throw new ProjError('autograd', `the norm of the gradients is ${total.item()}`, { op: 'clipGradNorm_' });
-    const factor = total.add(1e-6).reciprocal().mul(maxNorm).clamp(null, 1);
-    gradients.forEach((gradient, i) => gradient.assign(values[i].mul(factor).node, 'clipGradNorm_'));
-    return total;
-  });
-}
-/** The norm of all values together; like PyTorch's, the norm of their norms. */
-function totalNorm(values: readonly Tensor[], normType: number): Tensor {
-  if (normType === 2) return sumOf(values.map((value) => value.mul(value).sum())).sqrt();
-  const norms = values.map((value) => norm(value, normType));
-  return norms.length === 1 ? norms[0] : norm(stack(norms), normType);
-}
-const sumOf = (parts: readonly Tensor[]): Tensor => parts.reduce((a, b) => a.add(b));
-function norm(value: Tensor, normType: number): Tensor {
-  if (normType === Infinity) return value.abs().amax();
-  if (normType === -Infinity) return value.abs().amin();
-  if (normType === 0) return value.ne(0).sum().to(value.dtype);
-  return value
-    .abs()
-    .pow(normType)
-    .sum()
-    .pow(1 / normType);
-}
-/** Limits every element of the gradients to ±clipValue, in place. */
-export function clipGradValue_(parameters: Tensor | Iterable<Tensor>, clipValue: number): void {
-  noGrad(() => {
-    for (const { grad } of listOf(parameters))
-      grad?.assign(grad.detach().clamp(-clipValue, clipValue).node, 'clipGradValue_');
-  });
-}
-/** All parameters as one vector. */
-export function parametersToVector(parameters: Iterable<Tensor>): Tensor {
-  return cat(
-    [...parameters].map((parameter) => parameter.reshape([-1])),
-    0,
-  );
-}
-/** Copies a vector back into the parameters. */
-export function vectorToParameters(vec: Tensor, parameters: Iterable<Tensor>): void {
-  let offset = 0;
-  noGrad(() => {
-    for (const parameter of parameters) {
-      const count = parameter.numel();
-      parameter.assign(
-        vec
-          .detach()
-          .narrow(0, offset, count)
-          .reshape([...parameter.shape]).node,
-        'copy_',
-      );
-      offset += count;
-    }
-  });
-}
+export { clipGradNorm_, clipGradValue_, type ClipNormOptions } from './utils/gradients.ts';
+export { parametersToVector, vectorToParameters } from './utils/vectors.ts';
+export type { NameOptions } from './utils/fields.ts';
+export { removeWeightNorm, weightNorm, type WeightNormOptions } from './utils/weight-norm.ts';
+export { removeSpectralNorm, spectralNorm } from './utils/spectral-norm.ts';
+export type { SpectralNormOptions } from './utils/power-iteration.ts';
+export { skipInit } from './utils/skip-init.ts';
+export {
+  type BatchNormLike,
+  fuseConvBnEval,
+  fuseConvBnWeights,
+  type FuseOptions,
+  type WeightAndBias,
+} from './utils/fusion.ts';
+export * as fusion from './utils/fusion.ts';
+export * as parametrizations from './utils/parametrizations.ts';
+export * as parametrize from './utils/parametrize.ts';
+export * as prune from './utils/prune.ts';
+export * as stateless from './utils/stateless.ts';

@@ -22,7 +22,7 @@ interface OpRow {
   readonly fn: AnyFunction;
 }
 
-/** PyTorch's namespaces and the modules that hold their names, in the order in which they are searched. */
+/** PyTorch's namespaces and the modules that hold their names, in the order in which they are searched; after `#`, an object in the module. */
 const homes: Readonly<Record<string, readonly string[]>> = {
   torch: ['@proj/tensor', '@proj/autograd', '@proj/tensor/sparse', '@proj/tensor/quantized'],
   'torch.linalg': ['@proj/tensor/linalg'],
@@ -34,9 +34,11 @@ const homes: Readonly<Record<string, readonly string[]>> = {
   'torch.nn.init': ['@proj/nn/init'],
   'torch.nn.utils': ['@proj/nn/utils'],
   'torch.nn.utils.rnn': ['@proj/nn/utils', '@proj/nn'],
-  'torch.nn.utils.parametrize': ['@proj/nn/utils'],
-  'torch.nn.utils.parametrizations': ['@proj/nn/utils'],
-  'torch.nn.utils.prune': ['@proj/nn/utils'],
+  'torch.nn.utils.parametrize': ['@proj/nn/utils#parametrize'],
+  'torch.nn.utils.parametrizations': ['@proj/nn/utils#parametrizations'],
+  'torch.nn.utils.prune': ['@proj/nn/utils#prune'],
+  'torch.nn.utils.fusion': ['@proj/nn/utils#fusion'],
+  'torch.nn.utils.stateless': ['@proj/nn/utils#stateless'],
   'torch.optim': ['@proj/optim'],
   'torch.optim.lr_scheduler': ['@proj/optim'],
   'torch.optim.swa_utils': ['@proj/optim'],
@@ -74,9 +76,11 @@ const isFunction = (value: unknown): value is AnyFunction => typeof value === 'f
 const isObject = (value: unknown): value is object =>
   (typeof value === 'object' && value !== null) || typeof value === 'function';
 
-async function importModule(specifier: string): Promise<Module | null> {
+async function importModule(name: string): Promise<Module | null> {
+  const [specifier = name, inside] = name.split('#');
   try {
-    return (await import(specifier)) as Module;
+    const module = (await import(specifier)) as Module;
+    return inside === undefined ? module : ((module[inside] as Module | undefined) ?? null);
   } catch (error) {
     const code = (error as { code?: string }).code;
     const absent =
@@ -501,10 +505,12 @@ export class ProjLibrary implements Library {
 
   forward(module: object, className: string, args: readonly unknown[], kwargs: Readonly<Bag>): unknown {
     const bag = module as Bag;
-    const call = isFunction(module) ? module : [bag.forward].find(isFunction);
-    if (call === undefined) throw new MissingOperation(`${className}.forward does not exist`);
+    const forward = isFunction(module) ? module : [bag.forward].find(isFunction);
+    if (forward === undefined) throw new MissingOperation(`${className}.forward does not exist`);
     const signatures = this.#signatures[`${className}.forward`] ?? [];
-    return call.call(module, ...this.#arguments(signatures, undefined, jsParameters(call), args, kwargs));
+    const form = this.#arguments(signatures, undefined, jsParameters(forward), args, kwargs);
+    // The call runs the hooks around forward.
+    return (isFunction(bag.call) && !isFunction(module) ? bag.call : forward).call(module, ...form);
   }
 
   collect(): void {

@@ -1,4 +1,4 @@
-/** Programs of sparse and quantised tensors, and sequences of observers, recorded from PyTorch 1.13.1 (`recorded/`), against our packages. */
+/** Programs of sparse and quantised tensors, sequences of observers, and changes of modules (`nn.utils`), recorded from PyTorch 1.13.1 (`recorded/`), against our packages. */
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 import { ProjLibrary } from '../src/adapter.ts';

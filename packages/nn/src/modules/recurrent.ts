@@ -382,7 +382,7 @@ export interface CellOptions extends FactoryOptions {
   readonly bias?: boolean;
 }
 /** What the single-step cells share. */
-class RNNCellBase extends Module {
+export class RNNCellBase extends Module {
   readonly mode: Mode;
   readonly inputSize: number;
   readonly hiddenSize: number;

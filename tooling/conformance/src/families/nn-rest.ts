@@ -8,6 +8,7 @@ import type { Context } from './family.ts';
 import { buildModule, loadState } from './modules.ts';
 import type { Constructor } from './modules.ts';
 import { expectedStatistics } from './random.ts';
+import { changesModule, runFunctionalCall, startChange, startFusion } from './utilities.ts';
 
 const tolerance = outputTolerance(1e-6);
 
@@ -75,8 +76,11 @@ function runClipping(record: CaseRecord, library: Library, name: string): unknow
 export function startUtils(record: CaseRecord, { library }: Context): Prepared {
   const fn = String(record.fn);
   const name = `torch.nn.utils.${fn}`;
+  if (Array.isArray(record.modules)) return startFusion(record, library);
+  if (changesModule(record)) return startChange(record, library);
   const run = (): unknown => {
     if (fn === 'packed_recurrent') return runPackedRecurrent(record, library);
+    if (fn === 'stateless.functional_call') return runFunctionalCall(record, library);
     if (fn.startsWith('clip_grad')) return runClipping(record, library, name);
     const { args, kwargs } = decodeArguments(record, library, false);
     const result = library.call({ name, args, kwargs });

@@ -19,6 +19,15 @@ export { dualLevel, enterDualLevel, exitDualLevel, makeDual, type UnpackedDual, 
 export { checkpoint, customGradient, Function, FunctionContext, type ValueAndGradient } from './function.ts';
 export { detectAnomaly, enableGrad, inferenceMode, isGradEnabled, noGrad, setGradEnabled } from './modes.ts';
 export { gradcheck, type GradcheckOptions, gradgradcheck } from './gradcheck.ts';
+export {
+  type KeyAverage,
+  type KeyOrder,
+  profile,
+  Profile,
+  type ProfileEvent,
+  recordFunction,
+  type TableOptions,
+} from './profiler.ts';
 export { setAnomalyDetection as setDetectAnomaly } from './engine.ts';
 /** Forward-mode derivatives: `forwardAd.dualLevel(() => …)`. */
 export { forwardAd, functional };

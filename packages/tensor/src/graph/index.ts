@@ -51,4 +51,5 @@ export { reduceDims } from '../ops/reductions.ts';
 export { type OpRow, row, type RowOptions, type Sample, type SampleMaker } from '../ops/table.ts';
 export { isFloatingPoint, isIntegral, isScalar, toFloat } from '../promotion.ts';
 export { evaluateAlongside } from '../evaluate.ts';
+export { observeWork, type WorkObserver } from '../schedule/launch-times.ts';
 export { type DrawTape, withDraws } from '../ops/random.ts';

@@ -1,5 +1,6 @@
 /** `PROJ_DEBUG`: 1 the device chosen, 2 each launch with its time and bytes, 3 the kernels' text, 4 the code that the device makes of them. */
 import { attempt, type DeviceBuffer, printKernel } from '@proj/kernel';
+import { launchPrograms, timeLaunches } from './launch-times.ts';
 import type { Plan } from './plan.ts';
 
 export const debugLevel = Number(globalThis.process?.env?.['PROJ_DEBUG'] ?? 0);
@@ -31,21 +32,19 @@ export function announcePlan(plan: Plan): void {
 
 /** Runs the launches one by one and prints the time of each; the sum is more than one run of the program takes. */
 export function runTimed(plan: Plan, buffers: readonly DeviceBuffer[], scalars: readonly (number | bigint)[]): void {
-  const rows: { text: string; ms: number }[] = [];
-  for (const { launch, name, bytes, operations } of plan.launches) {
-    const program = plan.device.program([launch], buffers.length);
-    const start = performance.now();
-    program.run(buffers, scalars);
-    const ms = performance.now() - start;
-    program.dispose();
+  const programs = launchPrograms(plan, buffers.length);
+  let sum = 0;
+  const texts: string[] = [];
+  timeLaunches(plan, programs, buffers, scalars, ({ launch, name, bytes, operations }, _start, ms) => {
     const rate = operations > 0 ? `${(operations / ms / 1e6).toFixed(1).padStart(8)} GFLOP/s` : ' '.repeat(17);
-    rows.push({
-      ms,
-      text: `${ms.toFixed(4).padStart(10)} ms ${rate} ${(bytes / ms / 1e6).toFixed(1).padStart(7)} GB/s  ${name} [${launch.begin}, ${launch.end}) grain ${launch.grain}`,
-    });
-  }
-  for (const { text } of rows) console.error(text);
-  console.error(`${rows.reduce((sum, row) => sum + row.ms, 0).toFixed(3)} ms in ${rows.length} launches`);
+    sum += ms;
+    texts.push(
+      `${ms.toFixed(4).padStart(10)} ms ${rate} ${(bytes / ms / 1e6).toFixed(1).padStart(7)} GB/s  ${name} [${launch.begin}, ${launch.end}) grain ${launch.grain}`,
+    );
+  });
+  for (const program of programs) program.dispose();
+  for (const text of texts) console.error(text);
+  console.error(`${sum.toFixed(3)} ms in ${texts.length} launches`);
 }
 
 export const formatBytes = (bytes: number): string =>

@@ -3,6 +3,7 @@ import { type Device, type DeviceBuffer, ProjError, steadyYoungGeneration } from
 import type { AnyNode } from '../graph/node.ts';
 import { allocate } from '../tidy.ts';
 import { announcePlan, debugLevel, runTimed } from './debug.ts';
+import { runObserved, workObserver } from './launch-times.ts';
 import { makePlan, overwriteKey, type Plan, topologicalOrder } from './plan.ts';
 import { hashStructure, sameStructure, structureOf } from './structure.ts';
 
@@ -42,7 +43,9 @@ export function planFor(
   }
   // Making a plan leaves much behind, which is no reason to keep a large young generation ever after.
   steadyYoungGeneration();
+  const start = performance.now();
   const plan = makePlan(structure, roots, device, constants);
+  workObserver()?.planned(plan.launches.length, device, start, performance.now() - start);
   plans.set(key, plan);
   announcePlan(plan);
   if (plans.size > MAX_PLANS) {
@@ -87,11 +90,11 @@ let runs = 0;
 /** Between looks at the engine's heap. */
 const HEAP_CHECK_RUNS = 32;
 
-/** Runs a plan's program, timed launch by launch where `PROJ_DEBUG` asks for it. */
+/** Runs a plan's program, timed launch by launch where `PROJ_DEBUG` or a profiler asks for it. */
 export function runProgram(plan: Plan, buffers: readonly DeviceBuffer[], scalars: readonly (number | bigint)[]): void {
   if (runs++ % HEAP_CHECK_RUNS === 0) steadyYoungGeneration();
   if (debugLevel >= 2) runTimed(plan, buffers, scalars);
-  else plan.program.run(buffers, scalars);
+  else if (!runObserved(plan, buffers, scalars)) plan.program.run(buffers, scalars);
 }
 
 export function runPlan(plan: Plan, order: readonly AnyNode[], outputs: readonly DeviceBuffer[]): void {

@@ -91,6 +91,28 @@ describe('values', () => {
         .item<ComplexScalar>().re,
     ).toBe(1);
   });
+  it('keep their digits near the singular points, and overflow where the result does (mpmath)', () => {
+    const parts = (z: Tensor): readonly number[] => z.toFlatArray().map(Number);
+    const at = (re: number, im: number): Tensor => tensor([c(re, im)], { dtype: 'complex128' });
+    const cases: readonly (readonly [Tensor, number, number])[] = [
+      [at(1.0000000074505806, 2 ** -26).log(), 7.450580680190553e-9, 1.4901161082825354e-8],
+      [at(1, 2 ** -13).log(), 7.450580541412678e-9, 0.00012207031189367021],
+      [at(899.25, 2 ** -400).sinh(), Infinity, 6.703237241384747e269],
+      [at(-7.34375, -711).sin(), -Infinity, -1.4828730304462949e308],
+      [at(-710.75, 7.5).cosh(), 8.196828091624222e307, -Infinity],
+      [at(-(2 ** -10), -1 + 2 ** -20).atan(), -0.7851540230246814, -3.8123090758472924],
+      [at(-1 + 2 ** -14, -(2 ** -7)).atanh(), -2.7725620197954632, -0.7834451675389356],
+      [at(1e308, 1.2e308).sqrt(), 1.1318237352126282e154, 5.301178808441245e153],
+      [at(-1, Infinity).sqrt(), Infinity, Infinity],
+    ];
+    cases.forEach(([z, re, im], i) => {
+      const found = parts(z);
+      [re, im].forEach((expected, part) => {
+        const close = Math.abs(found[part] - expected) <= 2e-15 * Math.abs(expected) || found[part] === expected;
+        expect(close, `case ${i}: ${found.join(', ')}`).toBe(true);
+      });
+    });
+  });
   it('are promoted as in PyTorch', () => {
     expect(resultType(ones([2], { dtype: 'float64' }), c(0, 1))).toBe('complex128');
     expect(resultType(ones([2]), ones([], { dtype: 'complex128' }))).toBe('complex64');

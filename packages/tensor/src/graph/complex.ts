@@ -42,6 +42,7 @@ const mul = real('mul');
 const div = real('div');
 const atan2 = real('atan2');
 const less = real('lt');
+const greater = real('gt');
 const equal = real('eq');
 const or = real('or');
 const and = real('and');
@@ -102,22 +103,45 @@ function expPair([a, b]: Pair): Pair {
   const size = exp(a);
   return [mul(size, unaryNode('cos', b)), mul(size, unaryNode('sin', b))];
 }
-const logPair = ([a, b]: Pair): Pair => [log(lengthOf(a, b)), atan2(b, a)];
+/** log|z| by log1p(|z|² - 1) / 2 where |z| is near 1. */
+function logPair([a, b]: Pair): Pair {
+  const length = lengthOf(a, b);
+  const [large, small] = [binaryNode('maximum', abs(a), abs(b)), binaryNode('minimum', abs(a), abs(b))];
+  const excess = add(mul(sub(large, 1), add(large, 1)), mul(small, small));
+  const near = and(greater(length, 0.5), less(length, 2));
+  return [whereNode(near, mul(unaryNode('log1p', excess), 0.5), log(length)), atan2(b, a)];
+}
 function sqrtPair([a, b]: Pair): Pair {
-  const root = sqrt(mul(add(lengthOf(a, b), abs(a)), 0.5));
-  const zero = equal(root, 0);
-  const other = where(zero, 0, div(abs(b), mul(where(zero, 1, root, root), 2)), root);
+  const [length, size] = [lengthOf(a, b), abs(a)];
+  // Halves of great numbers, whose sum may overflow; small ones may have no half.
+  const halves = add(mul(length, 0.5), mul(size, 0.5));
+  const root = sqrt(whereNode(greater(length, 1), halves, mul(add(length, size), 0.5)));
+  const [zero, infinite] = [equal(root, 0), equal(abs(b), Infinity)];
+  const quotient = div(abs(b), mul(where(zero, 1, root, root), 2));
+  const other = where(zero, 0, where(infinite, Infinity, quotient, root), root);
   const right = binaryNode('ge', a, filled(a, 0));
   return [whereNode(right, root, other), withSign(whereNode(right, other, root), b)];
 }
-const sinhPair = ([a, b]: Pair): Pair => [
-  mul(unaryNode('sinh', a), unaryNode('cos', b)),
-  mul(unaryNode('cosh', a), unaryNode('sin', b)),
-];
-const coshPair = ([a, b]: Pair): Pair => [
-  mul(unaryNode('cosh', a), unaryNode('cos', b)),
-  mul(unaryNode('sinh', a), unaryNode('sin', b)),
-];
+/**
+ * sinh a and cosh a times x and y. Beyond `limit` both are e^|a| / 2, of which e^limit goes into the first product and the rest, by halves, into
+ * two more, so that it overflows only where the result does.
+ */
+function hyperbolicTimes(
+  a: AnyNode,
+  x: readonly ['sinh' | 'cosh', AnyNode],
+  y: readonly ['sinh' | 'cosh', AnyNode],
+): Pair {
+  const limit = a.dtype === 'float64' ? 700 : 80;
+  const bounded = binaryNode('maximum', binaryNode('minimum', a, filled(a, limit)), filled(a, -limit));
+  const rest = exp(binaryNode('minimum', mul(sub(abs(a), abs(bounded)), 0.5), filled(a, limit + 8)));
+  const product = ([fn, factor]: readonly ['sinh' | 'cosh', AnyNode]): AnyNode =>
+    mul(mul(mul(unaryNode(fn, bounded), factor), rest), rest);
+  return [product(x), product(y)];
+}
+const sinhPair = ([a, b]: Pair): Pair =>
+  hyperbolicTimes(a, ['sinh', unaryNode('cos', b)], ['cosh', unaryNode('sin', b)]);
+const coshPair = ([a, b]: Pair): Pair =>
+  hyperbolicTimes(a, ['cosh', unaryNode('cos', b)], ['sinh', unaryNode('sin', b)]);
 /** By exp(-2|a|), which cannot overflow. */
 function tanhPair([a, b]: Pair): Pair {
   const size = abs(a);
@@ -153,11 +177,12 @@ function acoshPair([a, b]: Pair): Pair {
   return [asinhOf(timesPair(conjPair(below), above)[0]), mul(atan2(below[1], above[0]), 2)];
 }
 function atanhPair([a, b]: Pair): Pair {
-  const square = mul(b, b);
-  const under = sub(filled(a, 1), a);
+  const [size, square] = [abs(a), mul(b, b)];
+  const under = sub(filled(a, 1), size);
+  const quotient = mul(div(size, add(mul(under, under), square)), 4);
   return [
-    mul(unaryNode('log1p', div(mul(a, 4), add(mul(under, under), square))), 0.25),
-    mul(atan2(mul(b, 2), sub(mul(under, add(a, 1)), square)), 0.5),
+    withSign(mul(unaryNode('log1p', quotient), 0.25), a),
+    mul(atan2(b, mul(sub(mul(under, add(size, 1)), square), 0.5)), 0.5),
   ];
 }
 const scaled = ([a, b]: Pair, factor: number): Pair => [mul(a, factor), mul(b, factor)];

@@ -93,11 +93,17 @@ functions("torch.special", torch.special, ["aten::special_"])
 functions("torch.sparse", torch.sparse, ["aten::sparse_", "aten::_sparse_"])
 functions("torch.nn.init", torch.nn.init, [])
 import torch.nn.utils.rnn as rnn, torch.nn.utils.parametrizations as parametrizations, torch.nn.utils.prune as prune, torch.nn.utils.parametrize as parametrize
+import torch.nn.utils.fusion as fusion, torch.nn.utils.stateless as stateless
 functions("torch.nn.utils", torch.nn.utils, [])
 functions("torch.nn.utils.rnn", rnn, [])
 functions("torch.nn.utils.parametrizations", parametrizations, [])
 functions("torch.nn.utils.parametrize", parametrize, [])
 functions("torch.nn.utils.prune", prune, [])
+functions("torch.nn.utils.fusion", fusion, [])
+functions("torch.nn.utils.stateless", stateless, [])
+for name in [name for name in table if name.startswith("torch.nn.utils.prune.")]:
+    # 1.0 is everything, 1 is one.
+    table[name] = [re.sub(r"\bamount\b", "Scalar amount", text) for text in table[name]]
 functions("torch.autograd", torch.autograd, [])
 functions("torch.autograd.functional", torch.autograd.functional, [])
 functions("torch.autograd.forward_ad", torch.autograd.forward_ad, [])

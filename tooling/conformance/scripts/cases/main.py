@@ -40,7 +40,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("out")
     parser.add_argument("--index")
-    parser.add_argument("--families", default="ops,errors,extra,promotion,modules,losses,optim,programs")
+    parser.add_argument("--families", default="ops,errors,extra,promotion,modules,losses,utils,optim,programs")
     parser.add_argument("--kinds", default="fibc")
     parser.add_argument("--only", default="")
     parser.add_argument("--most", type=int, default=12)
@@ -84,6 +84,10 @@ def main():
         import modules
 
         write(options.out, "nn/losses", list(modules.module_records([modules.losses], log)))
+    if "utils" in families:
+        import utilities
+
+        write(options.out, "nn/utils", list(utilities.utility_records()))
     if "extra" in families:
         import extra
 

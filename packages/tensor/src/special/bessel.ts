@@ -12,6 +12,7 @@ const ANGLES = Array.from({ length: 96 }, (_, j) => ((j + 0.5) * Math.PI) / 96);
 const EQUAL = ANGLES.map(() => 1 / ANGLES.length);
 const SINES = ANGLES.map(Math.sin);
 const COSINES = ANGLES.map(Math.cos);
+const COSINES_LESS_ONE = ANGLES.map((angle) => -2 * Math.sin(angle / 2) ** 2);
 /** Where the series take over from the integrals. */
 const FAR = 25;
 
@@ -116,8 +117,8 @@ function scaledI(size: Tensor, order: 0 | 1): Tensor {
     [30, 0],
     (a) => polynomial(a.reciprocal(), series).mul(a.rsqrt().mul(f(1 / Math.sqrt(2 * Math.PI)))),
     (a) =>
-      quadrature(a, COSINES, order === 0 ? EQUAL : EQUAL.map((w, j) => w * COSINES[j]), (b, c) =>
-        b.mul(c.sub(f(1))).exp(),
+      quadrature(a, COSINES_LESS_ONE, order === 0 ? EQUAL : EQUAL.map((w, j) => w * COSINES[j]), (b, c) =>
+        b.mul(c).exp(),
       ),
   );
 }
@@ -128,6 +129,7 @@ const ODD_SERIES = [0.5];
 for (let k = 1; k < 14; k++) ODD_SERIES.push(ODD_SERIES[k - 1] / (4 * k * (k + 1)));
 const NEAR = 3;
 const oddNear = (x: Tensor): Tensor => polynomial(x.mul(x), ODD_SERIES).mul(x);
+const oddFar = (x: Tensor): Tensor => scaledI(x.abs(), 1).mul(x.sign());
 /** Modified Bessel function of the first kind, order 1, times e^-|x|. */
 export const i1e = inDouble((x) =>
   branch(
@@ -135,43 +137,25 @@ export const i1e = inDouble((x) =>
     x,
     [0, NEAR],
     (a) => oddNear(a).mul(a.abs().neg().exp()),
-    (a) => oddI(a),
+    (a) => oddFar(a),
   ),
 );
 /** Modified Bessel function of the first kind, order 0. */
 export const i0 = inDouble((x) => scaledI(x.abs(), 0).mul(x.abs().exp()));
 /** Modified Bessel function of the first kind, order 1. */
-export const i1 = inDouble((x) => branch(x.abs().le(NEAR), x, [0, NEAR], oddNear, (a) => oddI(a).mul(a.abs().exp())));
-/** Odd in x without a sign function, whose gradient at zero would be lost. */
-function oddI(x: Tensor): Tensor {
-  const size = x.abs();
-  const near = size.le(30);
-  const inner = where(near, x, constant(x, 0));
-  const outer = where(near, constant(x, 31), size);
-  const integral = quadrature(
-    inner,
-    COSINES,
-    EQUAL.map((w, j) => w * COSINES[j]),
-    (b, c) => b.mul(c).sub(b.abs()).exp(),
-  );
-  return where(near, integral, scaledI(outer, 1).mul(x.sign()));
-}
+export const i1 = inDouble((x) => branch(x.abs().le(NEAR), x, [0, NEAR], oddNear, (a) => oddFar(a).mul(a.abs().exp())));
 
 /** Steps of the trapezoidal rule for ∫ exp(-x cosh t). */
 const STEP = 0.1;
 const HYPERBOLIC = Array.from({ length: 250 }, (_, j) => Math.cosh(j * STEP));
+const HYPERBOLIC_LESS_ONE = Array.from({ length: 250 }, (_, j) => 2 * Math.sinh((j * STEP) / 2) ** 2);
 const HYPERBOLIC_WEIGHTS = HYPERBOLIC.map((_, j) => (j === 0 ? STEP / 2 : STEP));
 const EULER = 0.5772156649015329;
 const thirdKind = (order: 0 | 1, scaled: boolean): ((input: Tensor) => Tensor) =>
   inDouble((x) => {
     const positive = where(x.gt(0), x, constant(x, 1));
     const weights = order === 0 ? HYPERBOLIC_WEIGHTS : HYPERBOLIC_WEIGHTS.map((w, j) => w * HYPERBOLIC[j]);
-    const integral = quadrature(positive, HYPERBOLIC, weights, (a, c) =>
-      a
-        .mul(c.sub(f(1)))
-        .neg()
-        .exp(),
-    );
+    const integral = quadrature(positive, HYPERBOLIC_LESS_ONE, weights, (a, c) => a.mul(c).neg().exp());
     const far = positive.gt(50);
     const series = polynomial(where(far, positive, constant(x, 50)).reciprocal(), hankel(order, 16)).mul(
       positive.mul(f(2 / Math.PI)).rsqrt(),
@@ -180,7 +164,7 @@ const thirdKind = (order: 0 | 1, scaled: boolean): ((input: Tensor) => Tensor) =
     const near = positive.lt(1e-8);
     const small = where(near, positive, constant(x, 1));
     const limit = order === 0 ? small.mul(f(0.5)).log().add(f(EULER)).neg() : small.reciprocal();
-    const value = where(near, limit, where(far, series, integral));
+    const value = where(near, limit.mul(small.exp()), where(far, series, integral));
     return where(
       x.gt(0),
       scaled ? value : value.mul(positive.neg().exp()),
@@ -198,7 +182,7 @@ export const scaledModifiedBesselK1 = thirdKind(1, true);
 
 /** Spherical Bessel function of the first kind, order 0: sin(x) / x. */
 export const sphericalBesselJ0 = inDouble((x) => {
-  const small = x.abs().lt(0.5);
+  const small = x.abs().lt(0.3);
   const value = branch(
     small,
     x,

@@ -6,6 +6,7 @@ import { promotedType, type TensorLike, unify } from '../ops/arguments.ts';
 import { where } from '../ops/elementwise.ts';
 import { isIntegral, toFloat } from '../promotion.ts';
 import { Tensor, wrap } from '../tensor.ts';
+import { largeGamma } from './large-gamma.ts';
 import { constant, f, inDouble, quadrature } from './quadrature.ts';
 
 /** A function of two arguments in float64, broadcast; the result has their promoted dtype. */
@@ -166,10 +167,16 @@ function incomplete(a: Tensor, x: Tensor): { lower: Tensor; useSeries: Tensor; u
 function regularised(upper: boolean) {
   return (a: Tensor, x: Tensor): Tensor => {
     const regular = a.gt(0).logicalAnd(x.gt(0)).logicalAnd(x.lt(Infinity)).logicalAnd(a.lt(Infinity));
-    const parts = incomplete(where(regular, a, constant(a, 1)), where(regular, x, constant(x, 1)));
+    const isLarge = regular
+      .logicalAnd(a.gt(60))
+      .logicalAnd(x.gt(a.mul(f(0.5))))
+      .logicalAnd(x.lt(a.mul(f(2))));
+    const ordinary = regular.logicalAnd(isLarge.logicalNot());
+    const parts = incomplete(where(ordinary, a, constant(a, 1)), where(ordinary, x, constant(x, 1)));
+    const large = largeGamma(where(isLarge, a, constant(a, 100)), where(isLarge, x, constant(x, 100)));
     const value = upper
-      ? where(parts.useSeries, parts.lower.rsub(1), parts.upper)
-      : where(parts.useSeries, parts.lower, parts.upper.rsub(1));
+      ? where(isLarge, large.upper, where(parts.useSeries, parts.lower.rsub(1), parts.upper))
+      : where(isLarge, large.lower, where(parts.useSeries, parts.lower, parts.upper.rsub(1)));
     const [atZero, atInfinity] = upper ? [1, 0] : [0, 1];
     const invalid = a
       .lt(0)

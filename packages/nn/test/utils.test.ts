@@ -561,6 +561,16 @@ describe('wrong use', () => {
       /shape of the tensor/,
     ],
     ['a mask', () => prune.customFromMask(new Linear(2, 2), 'weight', t.ones(3)), /shape of the tensor/],
+    [
+      'an option of pruning',
+      () => prune.l1Unstructured(new Linear(2, 2), 'weight', 1, { scores: null } as object),
+      /unknown option 'scores'/,
+    ],
+    [
+      'no pruning method',
+      () => new prune.PruningContainer(prune.L1Unstructured as unknown as prune.BasePruningMethod),
+      /a function is no pruning method/,
+    ],
     ['nothing pruned', () => prune.remove(new Linear(2, 2), 'weight'), /"weight" of Linear is not pruned/],
   ])('%s', (_, run, message) => {
     expect(run).toThrow(

@@ -55,7 +55,7 @@ export function requireParameter(
 }
 
 function missing(op: string, module: Module, name: string, what: string): ProjError {
-  const known = module.isLazy ? [] : [...module.namedParameters({ recurse: false })].map(([own]) => own);
+  const known = Object.entries(module).flatMap(([key, value]) => (value instanceof Parameter ? [stateName(key)] : []));
   return new ProjError('invalid-argument', `${module.constructor.name} has no ${what} "${name}"`, {
     op,
     cure: module.isLazy

@@ -1,5 +1,5 @@
 /** What stands behind a parametrised field: its original tensors and the modules that compute the field from them. */
-import { describeValue, ProjError } from '@proj/kernel';
+import { describeValue, ProjError, withDefaults } from '@proj/kernel';
 import { noGrad } from '@proj/autograd';
 import { Tensor } from '@proj/tensor';
 import type { Module } from '../module.ts';
@@ -64,7 +64,7 @@ export class ParametrizationList extends ModuleList<Parametrization> {
 
   constructor(modules: Iterable<Parametrization>, original: Tensor, options: { readonly unsafe?: boolean } = {}) {
     super(modules);
-    this.unsafe = options.unsafe ?? false;
+    this.unsafe = withDefaults('ParametrizationList', { unsafe: false }, options).unsafe;
     if (this.length === 0)
       throw new ProjError('invalid-argument', 'no parametrization is given', { op: 'ParametrizationList' });
     const inverse = noGrad(() => inverseThrough(this.members, original));

@@ -1,5 +1,5 @@
 /** A way to choose the elements of a parameter that are set to zero: what all pruning methods share. */
-import { ProjError, withDefaults } from '@proj/kernel';
+import { describeValue, ProjError, withDefaults } from '@proj/kernel';
 import { noGrad } from '@proj/autograd';
 import { onesLike, type Tensor } from '@proj/tensor';
 import { defineDerived, type DerivedField, derivedFields, type Module, removeField } from '../../module.ts';
@@ -15,10 +15,6 @@ export interface ImportanceOptions {
   /** Numbers by which elements are compared, in place of the parameter's own. */
   readonly importanceScores?: Tensor | null;
 }
-
-/** Options with their defaults. Errors: unknown names. */
-export const importance = (op: string, options: ImportanceOptions): ImportanceOptions =>
-  withDefaults(op, { importanceScores: null }, options);
 
 /** Base of pruning methods. Subclasses define `pruningType` and `computeMask`. */
 export abstract class BasePruningMethod {
@@ -41,12 +37,17 @@ export abstract class BasePruningMethod {
     return method;
   }
   /** Prunes a parameter, on top of earlier prunings. Errors: no such parameter; scores of another shape; what `computeMask` refuses. */
-  applyTo(module: Module, name: string, { importanceScores = null }: ImportanceOptions = {}): void {
+  applyTo(module: Module, name: string, options: ImportanceOptions = {}): void {
+    const { importanceScores } = withDefaults(this.constructor.name, { importanceScores: null }, options);
     applyPruning(this, module, name, importanceScores);
   }
   /** `t` with the elements that this method chooses set to zero. */
   prune(t: Tensor, options: ImportanceOptions & { readonly defaultMask?: Tensor | null } = {}): Tensor {
-    const { importanceScores = null, defaultMask = null } = options;
+    const { importanceScores, defaultMask } = withDefaults(
+      'prune',
+      { importanceScores: null, defaultMask: null },
+      options,
+    );
     requireScores(importanceScores, t);
     return t.mul(noGrad(() => this.computeMask((importanceScores ?? t).detach(), defaultMask ?? onesLike(t.detach()))));
   }
@@ -63,11 +64,19 @@ function requireScores(scores: Tensor | null, like: Tensor): void {
 /** Several methods on one parameter, each on what the earlier ones left. */
 export class PruningContainer extends BasePruningMethod {
   readonly pruningType = 'global';
-  readonly methods: readonly BasePruningMethod[];
+  readonly methods: BasePruningMethod[] = [];
   constructor(...methods: readonly BasePruningMethod[]) {
     super();
-    for (const method of methods) requireMethod(method);
-    this.methods = methods;
+    for (const method of methods) this.addPruningMethod(method);
+  }
+  /** Puts one more method last. Errors: something else. */
+  addPruningMethod(method: BasePruningMethod): void {
+    if (!(method instanceof BasePruningMethod))
+      throw new ProjError('invalid-argument', `${describeValue(method)} is no pruning method`, {
+        op: 'addPruningMethod',
+        cure: 'Give an object of a class that extends BasePruningMethod',
+      });
+    this.methods.push(method);
   }
   get length(): number {
     return this.methods.length;
@@ -83,13 +92,6 @@ export class PruningContainer extends BasePruningMethod {
     const last = this.methods.at(-1);
     return last === undefined ? defaultMask : maskWithin(last, t, defaultMask.to(t.dtype));
   }
-}
-function requireMethod(method: unknown): void {
-  if (!(method instanceof BasePruningMethod))
-    throw new ProjError('invalid-argument', 'that is no pruning method', {
-      op: 'PruningContainer',
-      cure: 'Give objects of classes that extend BasePruningMethod',
-    });
 }
 
 /** The mask after one more method, which sees only what its pruning type lets it. */

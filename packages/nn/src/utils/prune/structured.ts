@@ -4,7 +4,7 @@ import { onesLike, rand, type Tensor } from '@proj/tensor';
 import { normalizeDim } from '@proj/tensor/graph';
 import type { Module } from '../../module.ts';
 import { type Amount, countOf, requireAmount } from './amount.ts';
-import { BasePruningMethod, type ImportanceOptions, importance } from './method.ts';
+import { BasePruningMethod, type ImportanceOptions } from './method.ts';
 
 /** The mask without the `amount` channels along `dim` whose scores are smallest. */
 function withoutChannels(
@@ -76,6 +76,6 @@ export function lnStructured<M extends Module>(
   dim: number,
   options: ImportanceOptions = {},
 ): M {
-  new LnStructured(amount, n, dim).applyTo(module, name, importance('lnStructured', options));
+  new LnStructured(amount, n, dim).applyTo(module, name, options);
   return module;
 }

@@ -3,7 +3,7 @@ import { ProjError } from '@proj/kernel';
 import { randLike, type Tensor } from '@proj/tensor';
 import type { Module } from '../../module.ts';
 import { type Amount, countOf, requireAmount } from './amount.ts';
-import { BasePruningMethod, importance, type ImportanceOptions } from './method.ts';
+import { BasePruningMethod, type ImportanceOptions } from './method.ts';
 
 /** Removes nothing, but brings the parameter into the form of pruned ones. */
 export class Identity extends BasePruningMethod {
@@ -81,7 +81,7 @@ export function l1Unstructured<M extends Module>(
   amount: Amount,
   options: ImportanceOptions = {},
 ): M {
-  new L1Unstructured(amount).applyTo(module, name, importance('l1Unstructured', options));
+  new L1Unstructured(amount).applyTo(module, name, options);
   return module;
 }
 /** Sets the elements to zero where the mask has 0. Gives the module. */

@@ -39,6 +39,13 @@ describe('special functions where figures are small or great', () => {
       special.gammaincc(a, x),
     );
   });
+  it('the Airy function where its series begins', () => {
+    const found = Number(special.airyAi(doubles(-10.47846944722334)).item());
+    expect(Math.abs(found + 0.30921094402582605)).toBeLessThan(1e-14);
+  });
+  it('the zeta function of infinite order, as PyTorch 1.13', () => {
+    expectRelative([1, Infinity], special.zeta(doubles(Infinity, Infinity), doubles(1, 0.5)));
+  });
   it('normal quantiles beside 1/2', () => {
     expectRelative(
       [0, 5.565832849343534e-16, -0.00025066283008800747, -0.5244005127080408],

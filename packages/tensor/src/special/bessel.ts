@@ -198,7 +198,7 @@ const AIRY_STEP = 0.07;
 const AIRY_NODES = Array.from({ length: 130 }, (_, j) => j * AIRY_STEP);
 const AIRY_WEIGHTS = AIRY_NODES.map((_, j) => (j === 0 ? AIRY_STEP / 2 : AIRY_STEP) / Math.PI);
 /** u_k of DLMF 9.7.2. */
-const AIRY_SERIES = Array.from({ length: 10 }).reduce<number[]>(
+const AIRY_SERIES = Array.from({ length: 20 }).reduce<number[]>(
   (u, _, i) => (i === 0 ? [1] : [...u, (u[i - 1] * (6 * i - 5) * (6 * i - 3) * (6 * i - 1)) / (216 * i * (2 * i - 1))]),
   [],
 );

@@ -66,7 +66,8 @@ export const zeta = pairInDouble('zeta', (x, q) => {
   const regular = x.gt(1).logicalAnd(pole.logicalNot()).logicalAnd(undefinedPower.logicalNot());
   const value = hurwitz(where(regular, x, constant(x, 2)), where(regular, q, constant(q, 1)));
   const elsewhere = where(x.eq(1).logicalOr(x.gt(1).logicalAnd(pole)), constant(x, Infinity), constant(x, Number.NaN));
-  return where(regular, value, elsewhere);
+  // Of an infinite order the first term alone is left.
+  return where(regular, where(x.eq(Infinity), q.pow(x.neg()), value), elsewhere);
 });
 
 /** The derivative of digamma: reflection below 1/2, recurrence up to 6, then the asymptotic series. Poles come out as PyTorch's large numbers. */

@@ -14,7 +14,7 @@ import {
 import { evaluate, hasPending, setCapture, takePending } from './evaluate.ts';
 import { bufferNode } from './graph/build.ts';
 import { type AnyNode, sameShape, type Shape } from './graph/node.ts';
-import { overwriteKey, type Plan, topologicalOrder } from './schedule/plan.ts';
+import { mayOverwrite, type Plan, topologicalOrder } from './schedule/plan.ts';
 import { checkStatus, planFor, runProgram, scalarsOf, realize, scalarValueOf, scratchFor } from './schedule/realize.ts';
 import { type Storage, Tensor } from './tensor.ts';
 import { allocate, nextStorageId, runTidy } from './tidy.ts';
@@ -309,9 +309,7 @@ function record<Args extends readonly unknown[]>(
         (source.kind === 'argument' && source.index === argument),
     );
     const overLeaf =
-      output >= 0 && leaf >= 0 && outputUsers[output] === 1 && plan.overwritable.has(overwriteKey(leaf, output))
-        ? leaf
-        : null;
+      output >= 0 && leaf >= 0 && outputUsers[output] === 1 && mayOverwrite(plan, leaf, output) ? leaf : null;
     writes.push({
       storage: argument < 0 ? storage : null,
       argument,

@@ -1,5 +1,5 @@
 /** Laziness: building computes nothing, reading computes once, equal structures share a plan. */
-import { evaluate, fromArray, ones, scan, type Tensor, tensor, zeros } from '@proj/tensor';
+import { evaluate, fromArray, full, ones, scan, type Tensor, tensor, zeros } from '@proj/tensor';
 import { describe, expect, it } from 'vitest';
 import { CountingDevice } from './support/counting-device.ts';
 
@@ -122,6 +122,24 @@ describe('lazy evaluation', () => {
     let y = on(device, [1, 1]);
     for (let i = 0; i < 300; i++) y = y.sin().add(y);
     expect(y.toFlatArray().every((v) => Number.isFinite(v))).toBe(true);
+  });
+
+  it('planning four times the layers takes about four times as long', { timeout: 120_000 }, () => {
+    const planned = (layers: number): number => {
+      let x = ones([16, 16]).realize();
+      const results: Tensor[] = [];
+      for (let i = 0; i < layers; i++) {
+        const weight = full([16], i + 0.5).realize();
+        x = x.add(x.sub(x.mean(-1, { keepdim: true })).mul(weight).tanh());
+        results.push(weight.sub(x.sum(0)));
+      }
+      const began = process.cpuUsage();
+      evaluate([x, ...results]);
+      return process.cpuUsage(began).user;
+    };
+    planned(10);
+    const [few, many] = [80, 320].map((layers) => Math.min(planned(layers), planned(layers + 1)));
+    expect(many / few).toBeLessThan(7); // more than 9 where pairs of leaves and outputs were looked at
   });
 
   it('a value used many times is computed once', () => {

@@ -71,6 +71,7 @@ export class Fusion {
   #groups: Group[];
   #producer = new Map<AnyNode, Group>();
   #reads = new Map<Group, Set<AnyNode>>();
+  #ages = new Map<Group, { readonly oldest: number; readonly youngest: number }>();
   #analyses = new Map<Group, Analysis | null>();
 
   constructor(graph: Graph) {
@@ -106,6 +107,13 @@ export class Fusion {
   #register(group: Group): void {
     for (const node of nodesOf(group)) this.#producer.set(node, group);
     this.#reads.set(group, readsOf(group, this.#graph.stored));
+    const ids = [...nodesOf(group), ...(group.kind === 'loops' ? [] : [group.anchor])].map(({ id }) => id);
+    this.#ages.set(group, { oldest: Math.min(...ids), youngest: Math.max(...ids) });
+  }
+
+  /** The ids of its first and last node. A node has a larger id than all that it is computed from. */
+  #ageOf(group: Group): { readonly oldest: number; readonly youngest: number } {
+    return this.#ages.get(group) ?? { oldest: -Infinity, youngest: Infinity };
   }
 
   #replace(old: readonly Group[], merged: Group): void {
@@ -114,6 +122,7 @@ export class Fusion {
     this.#groups = this.#groups.filter((group) => !old.includes(group));
     for (const group of old) {
       this.#reads.delete(group);
+      this.#ages.delete(group);
       this.#analyses.delete(group);
     }
     this.#register(merged);
@@ -245,11 +254,12 @@ export class Fusion {
 
   /** Whether `to` also depends on `from` through a third group, so that merging the two would make a cycle. */
   #hasOtherPath(from: Group, to: Group): boolean {
+    const { oldest } = this.#ageOf(from);
     const seen = new Set<Group>([to]);
     const stack = this.#producersOf(to).filter((group) => group !== from);
     for (let group = stack.pop(); group !== undefined; group = stack.pop()) {
       if (group === from) return true;
-      if (seen.has(group)) continue;
+      if (seen.has(group) || this.#ageOf(group).youngest < oldest) continue;
       seen.add(group);
       stack.push(...this.#producersOf(group));
     }
@@ -263,39 +273,44 @@ export class Fusion {
   /** Reductions over the same memory and of the same form share one pass over it. */
   #mergeSiblings(): void {
     for (let i = 0; i < this.#groups.length; i++) {
-      const a = this.#groups[i];
-      if (a.kind !== 'loops' || a.reductions.length === 0) continue;
       for (let j = i + 1; j < this.#groups.length; j++) {
-        const b = this.#groups[j];
-        if (
-          b.kind !== 'loops' ||
-          b.reductions.length === 0 ||
-          !sameSizes(a.kept, b.kept) ||
-          !sameSizes(a.reduced, b.reduced) ||
-          trailing(a) !== trailing(b)
-        )
-          continue;
-        const shared = [...this.#readsOf(a)].some(
-          (node) => this.#readsOf(b).has(node) && elementCount(node.shape) > 256,
-        );
-        if (!shared || this.#dependsOn(a, b) || this.#dependsOn(b, a)) continue;
-        const merged: LoopsGroup = {
-          ...a,
-          reductions: byId([...a.reductions, ...b.reductions]),
-          stores: [...a.stores, ...b.stores],
-        };
-        const analysis = this.#attempt(merged);
-        if (
-          analysis === null ||
-          analysis.operations > 400 ||
-          new Set(analysis.reads.map((r) => r.node)).size + merged.stores.length > MAX_BUFFERS
-        )
-          continue;
-        this.#replace([a, b], merged);
-        i = -1;
+        const pair = [this.#groups[i], this.#groups[j]] as const;
+        const merged = this.#siblings(...pair);
+        if (merged === null) continue;
+        this.#replace(pair, merged);
+        // Pairs without it have been tried: the search goes on with the first group that it fits, or where it was.
+        i = this.#groups.findIndex((group, at) => at >= i || this.#siblings(group, merged) !== null) - 1;
         break;
       }
     }
+  }
+
+  /** Both in one, or null where they have too little in common or cannot be one. */
+  #siblings(a: Group, b: Group): LoopsGroup | null {
+    if (
+      a.kind !== 'loops' ||
+      b.kind !== 'loops' ||
+      a.reductions.length === 0 ||
+      b.reductions.length === 0 ||
+      !sameSizes(a.kept, b.kept) ||
+      !sameSizes(a.reduced, b.reduced) ||
+      trailing(a) !== trailing(b)
+    )
+      return null;
+    const readByB = this.#readsOf(b);
+    const shared = [...this.#readsOf(a)].some((node) => readByB.has(node) && elementCount(node.shape) > 256);
+    if (!shared || this.#dependsOn(a, b) || this.#dependsOn(b, a)) return null;
+    const merged: LoopsGroup = {
+      ...a,
+      reductions: byId([...a.reductions, ...b.reductions]),
+      stores: [...a.stores, ...b.stores],
+    };
+    const analysis = this.#attempt(merged);
+    return analysis === null ||
+      analysis.operations > 400 ||
+      new Set(analysis.reads.map((r) => r.node)).size + merged.stores.length > MAX_BUFFERS
+      ? null
+      : merged;
   }
 
   /** Results that nobody outside the group reads need no memory. */
@@ -311,8 +326,7 @@ export class Fusion {
 
   /** Producers first; among those that are ready, in the order of the program. */
   #ordered(): Group[] {
-    const age = (group: Group): number =>
-      Math.max(...nodesOf(group).map((node) => node.id), group.kind === 'loops' ? 0 : group.anchor.id);
+    const age = (group: Group): number => this.#ageOf(group).youngest;
     const waiting = new Map(this.#groups.map((group) => [group, new Set(this.#producersOf(group))]));
     const result: Group[] = [];
     while (waiting.size > 0) {

@@ -6,6 +6,7 @@ import {
   type Argument,
   type CompiledKernel,
   type Device,
+  type DType,
   DTYPES,
   type Kernel,
   type Launch,
@@ -58,11 +59,28 @@ export interface Plan {
   readonly rootBindings: readonly (number | null)[];
   /** What a set slot of the status buffer means. */
   readonly checks: readonly { readonly op: string; readonly bound: number }[];
-  /** Pairs of leaf and output (by index) where the output may be written over the leaf. */
-  readonly overwritable: ReadonlySet<string>;
+  /** What {@link mayOverwrite} looks at. */
+  readonly uses: MemoryUses;
 }
 
-export const overwriteKey = (leaf: number, output: number): string => `${leaf}>${output}`;
+/** When leaves are read last, and outputs written first, by launch. No nodes are kept: a plan outlives the graph that it was made from. */
+interface MemoryUses {
+  readonly leaves: readonly { readonly last: number; readonly bytes: number; readonly dtype: DType }[];
+  readonly outputs: readonly {
+    readonly first: number;
+    readonly bytes: number;
+    readonly dtype: DType;
+    /** Leaves that the first launch reads at the place that it writes. */
+    readonly inPlace: ReadonlySet<number>;
+  }[];
+}
+
+/** An output may take a leaf's memory (both by index) when nothing reads the leaf after the output is written, and the writing kernel reads it in place. */
+export function mayOverwrite({ uses }: Plan, leaf: number, output: number): boolean {
+  const [source, target] = [uses.leaves[leaf], uses.outputs[output]];
+  if (source.bytes !== target.bytes || source.dtype !== target.dtype) return false;
+  return source.last < target.first || (source.last === target.first && target.inPlace.has(leaf));
+}
 
 interface Step extends Lowered {
   readonly group: Group;
@@ -92,24 +110,20 @@ export function makePlan(
   // Which memory each node has.
   const rootOwners = roots.map((root) => memoryOwner(root, graph.stored));
   const outputNodes = [...new Set(rootOwners.filter((owner) => owner.data === null))];
-  const leaves: AnyNode[] = [];
-  for (const step of steps)
-    for (const node of nodesRead(step)) if (node.data !== null && !leaves.includes(node)) leaves.push(node);
-  for (const owner of rootOwners) if (owner.data !== null && !leaves.includes(owner)) leaves.push(owner);
+  const leaves = [...new Set([...steps.flatMap(nodesRead), ...rootOwners].filter((node) => node.data !== null))];
   const binding = new Map<AnyNode, number>();
   leaves.forEach((node, i) => binding.set(node, FIRST_LEAF + i));
   outputNodes.forEach((node, i) => binding.set(node, FIRST_LEAF + leaves.length + i));
 
-  const temporaries: AnyNode[] = [];
   const from = new Map<AnyNode, number>();
   const to = new Map<AnyNode, number>();
   steps.forEach((step, i) => {
     for (const node of nodesRead(step)) {
       if (!from.has(node)) from.set(node, i);
       to.set(node, i);
-      if (!binding.has(node) && !temporaries.includes(node)) temporaries.push(node);
     }
   });
+  const temporaries = [...from.keys()].filter((node) => !binding.has(node));
   const lifetimes = [
     ...temporaries.map((node) => ({ bytes: bytesOf(node), from: from.get(node) ?? 0, to: to.get(node) ?? 0 })),
     ...steps.map((step, i) => ({ bytes: step.prepacked === undefined ? step.workspaceBytes : 0, from: i, to: i })),
@@ -117,7 +131,7 @@ export function makePlan(
   const arena = planArena(lifetimes);
   const offsetOf = new Map(temporaries.map((node, i) => [node, arena.offsets[i]]));
 
-  const scalars: AnyNode[] = [];
+  const scalars = new Map<AnyNode, number>();
   const checks: { op: string; bound: number }[] = [];
   const launches: PlannedLaunch[] = [];
   const kernels: Kernel[] = [];
@@ -152,8 +166,8 @@ export function makePlan(
           : { kind: 'buffer', binding: ARENA, offset: (offsetOf.get(argument.node) ?? 0) + offset };
       }
       case 'constant': {
-        let at = scalars.indexOf(argument.node);
-        if (at < 0) at = scalars.push(argument.node) - 1;
+        const at = scalars.get(argument.node) ?? scalars.size;
+        scalars.set(argument.node, at);
         return { kind: 'scalar', scalar: at };
       }
       case 'status':
@@ -205,11 +219,11 @@ export function makePlan(
     setup,
     arenaBytes: arena.bytes,
     leaves: leaves.map(positionOf),
-    scalars: scalars.map(positionOf),
+    scalars: [...scalars.keys()].map(positionOf),
     outputs: outputNodes.map((node) => ({ position: positionOf(node), bytes: bytesOf(node) })),
     rootBindings: rootOwners.map((owner) => binding.get(owner) ?? null),
     checks,
-    overwritable: overwritablePairs(
+    uses: memoryUses(
       leaves,
       outputNodes,
       pendingLaunches.map((p) => p.lowered),
@@ -217,25 +231,29 @@ export function makePlan(
   };
 }
 
-/** An output may take a leaf's memory when nothing reads the leaf after the output is written, and the writing kernel reads it in place. */
-function overwritablePairs(
+function memoryUses(
   leaves: readonly AnyNode[],
   outputs: readonly AnyNode[],
   kernels: readonly LoweredKernel[],
-): Set<string> {
-  const uses = (node: AnyNode): number[] =>
-    kernels.flatMap(({ args }, i) => (args.some((a) => a.kind === 'node' && a.node === node) ? [i] : []));
-  const pairs = new Set<string>();
-  leaves.forEach((leaf, i) => {
-    const last = uses(leaf).at(-1) ?? -1;
-    outputs.forEach((output, j) => {
-      if (bytesOf(leaf) !== bytesOf(output) || leaf.dtype !== output.dtype) return;
-      const written = uses(output)[0] ?? 0;
-      if (last < written || (last === written && kernels[written].inPlace.includes(leaf)))
-        pairs.add(overwriteKey(i, j));
-    });
+): MemoryUses {
+  const first = new Map<AnyNode, number>();
+  const last = new Map<AnyNode, number>();
+  kernels.forEach(({ args }, i) => {
+    for (const argument of args) {
+      if (argument.kind !== 'node') continue;
+      if (!first.has(argument.node)) first.set(argument.node, i);
+      last.set(argument.node, i);
+    }
   });
-  return pairs;
+  const indexOf = new Map(leaves.map((leaf, i) => [leaf, i]));
+  return {
+    leaves: leaves.map((leaf) => ({ last: last.get(leaf) ?? -1, bytes: bytesOf(leaf), dtype: leaf.dtype })),
+    outputs: outputs.map((output) => {
+      const at = first.get(output) ?? 0;
+      const inPlace = new Set((kernels[at]?.inPlace ?? []).flatMap((node) => indexOf.get(node) ?? []));
+      return { first: at, bytes: bytesOf(output), dtype: output.dtype, inPlace };
+    }),
+  };
 }
 
 const bytesOf = (node: AnyNode): number => elementCount(node.shape) * DTYPES[node.dtype].bytes;

@@ -4,7 +4,7 @@ import type { AnyNode } from '../graph/node.ts';
 import { allocate } from '../tidy.ts';
 import { announcePlan, debugLevel, runTimed } from './debug.ts';
 import { runObserved, workObserver } from './launch-times.ts';
-import { makePlan, overwriteKey, type Plan, topologicalOrder } from './plan.ts';
+import { makePlan, mayOverwrite, type Plan, topologicalOrder } from './plan.ts';
 import { hashStructure, sameStructure, structureOf } from './structure.ts';
 
 interface DeviceState {
@@ -152,11 +152,7 @@ function spareMemory(
     const leaf = spare === undefined ? undefined : leafOf.get(spare);
     if (spare === undefined || spare.data === null || spare.data.disposed || output < 0) return;
     // What is not read at all may be written at any time.
-    if (
-      leaf === undefined
-        ? spare.data.bytes === plan.outputs[output].bytes
-        : plan.overwritable.has(overwriteKey(leaf, output))
-    )
+    if (leaf === undefined ? spare.data.bytes === plan.outputs[output].bytes : mayOverwrite(plan, leaf, output))
       found[output] ??= spare.data;
   });
   return found;

@@ -1,5 +1,5 @@
 /** Operations from outside: `defineOp` makes a function on tensors of a shape rule, kernels and a gradient. */
-import { ProjError } from '@proj/kernel';
+import { checkOptions, ProjError } from '@proj/kernel';
 import type { CustomLaunch, CustomOperation, ShapeAndType } from './graph/custom.ts';
 import { type AnyNode, makeNode } from './graph/node.ts';
 import { Tensor, wrap } from './tensor.ts';
@@ -40,10 +40,19 @@ export interface OpDefinition<Options> extends Omit<CustomOperation, 'outputs' |
   ): readonly (Tensor | null)[];
 }
 
-/** A function on tensors from a shape rule, kernels and a gradient. Returns all outputs. */
+const DEFINITION: Record<keyof OpDefinition<unknown>, true> = {
+  name: true,
+  outputs: true,
+  launches: true,
+  key: true,
+  vjp: true,
+};
+
+/** A function on tensors from a shape rule, kernels and a gradient. Returns all outputs. Errors: an entry of `definition` that does not exist. */
 export function defineOp<Options = void>(
   definition: OpDefinition<Options>,
 ): (inputs: readonly Tensor[], options: Options) => Tensor[] {
+  checkOptions('defineOp', DEFINITION, definition);
   const { name } = definition;
   const operation: CustomOperation = {
     name,

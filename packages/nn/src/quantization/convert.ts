@@ -2,7 +2,7 @@
  * From a float model to a quantised one, as PyTorch's eager mode has it: `prepare`, run some data, `convert`. Linear layers, ReLU and the stubs take
  * part; all else stays float.
  */
-import { ProjError } from '@proj/kernel';
+import { ProjError, withDefaults } from '@proj/kernel';
 import { become, type Module } from '../module.ts';
 import { ReLU } from '../modules/activations.ts';
 import { Linear } from '../modules/linear.ts';
@@ -31,12 +31,13 @@ export interface PrepareQatOptions extends ConvertOptions {
   readonly qconfig?: QatQConfig;
 }
 
-const own = <M extends Module>(model: M, { inplace = false }: ConvertOptions): M => (inplace ? model : model.copy());
+const own = <M extends Module>(model: M, inplace: boolean): M => (inplace ? model : model.copy());
 const isPlainLinear = (module: Module): module is Linear => Object.getPrototypeOf(module) === Linear.prototype;
 
 /** A model whose linear layers and `QuantStub`s observe what passes. Run data through it, then `convert` it. PyTorch: `prepare`. */
-export function prepare<M extends Module>(model: M, { qconfig = defaultQconfig, ...options }: PrepareOptions = {}): M {
-  const result = own(model, options);
+export function prepare<M extends Module>(model: M, options: PrepareOptions = {}): M {
+  const { qconfig, inplace } = withDefaults('prepare', { qconfig: defaultQconfig, inplace: false }, options);
+  const result = own(model, inplace);
   for (const module of result.modules()) {
     if (isPlainLinear(module)) become(module, new ObservedLinear(module, qconfig, null));
     else if (module instanceof QuantStub) module.activationPostProcess = qconfig.activation();
@@ -45,11 +46,9 @@ export function prepare<M extends Module>(model: M, { qconfig = defaultQconfig, 
 }
 
 /** A model whose linear layers compute with fake-quantised weights and outputs, to be trained and then converted. PyTorch: `prepare_qat`. */
-export function prepareQat<M extends Module>(
-  model: M,
-  { qconfig = getDefaultQatQconfig(), ...options }: PrepareQatOptions = {},
-): M {
-  const result = own(model, options);
+export function prepareQat<M extends Module>(model: M, options: PrepareQatOptions = {}): M {
+  const { qconfig, inplace } = withDefaults('prepareQat', { qconfig: getDefaultQatQconfig(), inplace: false }, options);
+  const result = own(model, inplace);
   const observers: QConfig = { activation: qconfig.activation, weight: () => qconfig.weight().activationPostProcess };
   for (const module of result.modules()) {
     if (isPlainLinear(module)) become(module, new ObservedLinear(module, observers, qconfig.weight()));
@@ -60,7 +59,7 @@ export function prepareQat<M extends Module>(
 
 /** The quantised form of a prepared model: integer layers with the scales that were observed. PyTorch: `convert`. Errors: nothing was prepared. */
 export function convert<M extends Module>(model: M, options: ConvertOptions = {}): M {
-  const result = own(model, options);
+  const result = own(model, withDefaults('convert', { inplace: false }, options).inplace);
   let converted = 0;
   for (const module of result.modules()) {
     if (module instanceof ObservedLinear) become(module, QuantizedLinear.fromFloat(module));
@@ -80,11 +79,13 @@ export function convert<M extends Module>(model: M, options: ConvertOptions = {}
 }
 
 /** A model whose linear layers have integer weights and quantise their input at each call; it needs no data. PyTorch: `quantize_dynamic`. */
-export function quantizeDynamic<M extends Module>(
-  model: M,
-  { qconfig = defaultDynamicQconfig, ...options }: PrepareOptions = {},
-): M {
-  const result = own(model, options);
+export function quantizeDynamic<M extends Module>(model: M, options: PrepareOptions = {}): M {
+  const { qconfig, inplace } = withDefaults(
+    'quantizeDynamic',
+    { qconfig: defaultDynamicQconfig, inplace: false },
+    options,
+  );
+  const result = own(model, inplace);
   for (const module of result.modules())
     if (isPlainLinear(module)) become(module, DynamicQuantizedLinear.fromFloat(module, qconfig.weight()));
   return result;

@@ -1,5 +1,5 @@
 /** Modules that observe and fake-quantise what passes, for training with quantisation in mind (`torch.ao.quantization.fake_quantize`). */
-import { ProjError } from '@proj/kernel';
+import { checkOptions, ProjError } from '@proj/kernel';
 import { noGrad } from '@proj/autograd';
 import { fromArray, type Tensor, zeros, ones } from '@proj/tensor';
 import {
@@ -72,6 +72,19 @@ export interface FakeQuantizeOptions extends MovingAverageOptions, PerChannelOpt
   readonly observer?: new (options: MovingAverageOptions & PerChannelOptions) => RangeObserver;
 }
 
+/** Names only: which of them it takes, and what it takes them for, is the observer's affair. */
+const FAKE_QUANTIZE: Record<keyof FakeQuantizeOptions, true> = {
+  observer: true,
+  dtype: true,
+  qscheme: true,
+  reduceRange: true,
+  quantMin: true,
+  quantMax: true,
+  eps: true,
+  averagingConstant: true,
+  chAxis: true,
+};
+
 /** Observes its input and rounds it to what the integers of the observer's scale can represent. Gradients pass where nothing was clamped. */
 export class FakeQuantize extends FakeQuantizeBase {
   readonly dtype: QuantizedDType;
@@ -83,8 +96,11 @@ export class FakeQuantize extends FakeQuantizeBase {
   declare scale: Tensor;
   declare zeroPoint: Tensor;
 
-  constructor({ observer = MovingAverageMinMaxObserver, ...options }: FakeQuantizeOptions = {}) {
+  constructor(given: FakeQuantizeOptions = {}) {
+    checkOptions(new.target.name, FAKE_QUANTIZE, given);
     super();
+    const { observer, ...options } = given;
+    const Observer: NonNullable<FakeQuantizeOptions['observer']> = observer ?? MovingAverageMinMaxObserver;
     const { quantMin = null, quantMax = null, dtype = 'quint8' } = options;
     const { min, max } = QUANTIZED_DTYPES[dtype];
     if (quantMin !== null && quantMax !== null && !(quantMin >= min && quantMax <= max && quantMin <= quantMax))
@@ -92,7 +108,7 @@ export class FakeQuantize extends FakeQuantizeBase {
         op: 'FakeQuantize',
         cure: `Use integers from ${min} to ${max}, the smaller first`,
       });
-    const inner = new observer(options);
+    const inner = new Observer(options);
     this.dtype = inner.dtype as QuantizedDType;
     this.qscheme = inner.qscheme;
     this.chAxis = inner.chAxis ?? -1;
@@ -139,8 +155,8 @@ export class FakeQuantize extends FakeQuantizeBase {
 
 /** {@link FakeQuantize} with a moving average, which is all it may observe with (`torch.ao.quantization.FusedMovingAvgObsFakeQuantize`). */
 export class FusedMovingAvgObsFakeQuantize extends FakeQuantize {
-  constructor({ quantMin = 0, quantMax = 255, ...options }: FakeQuantizeOptions = {}) {
-    super({ quantMin, quantMax, ...options });
+  constructor(options: FakeQuantizeOptions = {}) {
+    super({ quantMin: 0, quantMax: 255, ...options });
     const { activationPostProcess: observer } = this;
     if (!(observer instanceof MovingAverageMinMaxObserver || observer instanceof MovingAveragePerChannelMinMaxObserver))
       throw new ProjError('invalid-argument', `the observer ${observer.constructor.name}`, {

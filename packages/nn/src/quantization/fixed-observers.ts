@@ -1,5 +1,5 @@
 /** Observers that learn nothing: fixed scales, placeholders, and one that records what it sees. */
-import { ProjError } from '@proj/kernel';
+import { ProjError, withDefaults } from '@proj/kernel';
 import { fromArray, type Tensor } from '@proj/tensor';
 import type { QuantizationScheme, QuantizedDType } from '@proj/tensor/quantized';
 import { Observer, type QuantizationVectors } from './observer.ts';
@@ -25,11 +25,12 @@ export class FixedQParamsObserver extends Observer {
   declare scale: Tensor;
   declare zeroPoint: Tensor;
 
-  constructor(
-    scale: number,
-    zeroPoint: number,
-    { dtype = 'quint8', qscheme = 'per_tensor_affine', quantMin = 0, quantMax = 255 }: FixedQParamsOptions = {},
-  ) {
+  constructor(scale: number, zeroPoint: number, options: FixedQParamsOptions = {}) {
+    const { dtype, qscheme, quantMin, quantMax } = withDefaults(
+      new.target.name,
+      { dtype: 'quint8', qscheme: 'per_tensor_affine', quantMin: 0, quantMax: 255 },
+      options,
+    );
     super(dtype);
     this.qscheme = qscheme;
     this.quantMin = quantMin;
@@ -47,7 +48,8 @@ export class FixedQParamsObserver extends Observer {
 
 /** Stands where no range is needed: for dynamic quantisation (`torch.ao.quantization.PlaceholderObserver`). */
 export class PlaceholderObserver extends Observer {
-  constructor({ dtype = 'float32' }: { dtype?: string } = {}) {
+  constructor(options: { dtype?: string } = {}) {
+    const { dtype } = withDefaults(new.target.name, { dtype: 'float32' }, options);
     super(dtype);
   }
   override forward(input: Tensor): Tensor {
@@ -60,8 +62,8 @@ export class PlaceholderObserver extends Observer {
 
 /** Lets everything pass (`torch.ao.quantization.NoopObserver`). */
 export class NoopObserver extends PlaceholderObserver {
-  constructor({ dtype = 'float16' }: { dtype?: string } = {}) {
-    super({ dtype });
+  constructor(options: { dtype?: string } = {}) {
+    super({ dtype: 'float16', ...options });
   }
 }
 
@@ -69,8 +71,8 @@ export class NoopObserver extends PlaceholderObserver {
 export class RecordingObserver extends PlaceholderObserver {
   private readonly seen: Tensor[] = [];
 
-  constructor({ dtype = 'quint8' }: { dtype?: string } = {}) {
-    super({ dtype });
+  constructor(options: { dtype?: string } = {}) {
+    super({ dtype: 'quint8', ...options });
   }
   override forward(input: Tensor): Tensor {
     this.seen.push(input.detach().clone());

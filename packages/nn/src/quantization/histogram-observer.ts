@@ -2,9 +2,10 @@
  * The observer that keeps a histogram and looks for the range with the smallest squared error of quantisation (`torch.ao.quantization.HistogramObserver`, after
  * caffe2's NormMinimization). It reads its inputs: what it does depends on them. Numbers are rounded to float32 where PyTorch's are.
  */
+import { withDefaults } from '@proj/kernel';
 import { noGrad } from '@proj/autograd';
 import { fromArray, histc, type Tensor, zeros } from '@proj/tensor';
-import { type ObserverOptions, type QuantizationVectors, UniformObserver } from './observer.ts';
+import { type ObserverOptions, type QuantizationVectors, RANGE, UniformObserver } from './observer.ts';
 
 const f32 = Math.fround;
 /** Granularity of the search, as a share of all elements. */
@@ -118,8 +119,13 @@ export class HistogramObserver extends UniformObserver {
   readonly upsampleRate: number;
   declare histogram: Tensor;
 
-  constructor({ bins = 2048, upsampleRate = 128, ...options }: HistogramObserverOptions = {}) {
-    super(options, false);
+  constructor(options: HistogramObserverOptions = {}) {
+    const { bins, upsampleRate, ...rest } = withDefaults(
+      new.target.name,
+      { ...RANGE, bins: 2048, upsampleRate: 128 },
+      options,
+    );
+    super(rest, false);
     this.bins = bins;
     this.upsampleRate = upsampleRate;
     this.registerBuffer('histogram', zeros([bins]));

@@ -1,8 +1,9 @@
 /** Observers of the smallest and largest element: of all, of each channel, as running averages. */
+import { withDefaults } from '@proj/kernel';
 import { noGrad } from '@proj/autograd';
 import { fromArray, type Tensor, where, zeros } from '@proj/tensor';
 import { normalizeDim } from '@proj/tensor/graph';
-import { type ObserverOptions, UniformObserver } from './observer.ts';
+import { type ObserverOptions, RANGE, UniformObserver } from './observer.ts';
 
 /** Remembers the smallest and largest element of all inputs (`torch.ao.quantization.MinMaxObserver`). Schemes: per tensor. */
 export class MinMaxObserver extends UniformObserver {
@@ -49,8 +50,13 @@ const moved = (old: Tensor, now: Tensor, constant: number): Tensor =>
 export class MovingAverageMinMaxObserver extends MinMaxObserver {
   readonly averagingConstant: number;
 
-  constructor({ averagingConstant = 0.01, ...options }: MovingAverageOptions = {}) {
-    super(options);
+  constructor(options: MovingAverageOptions = {}) {
+    const { averagingConstant, ...rest } = withDefaults(
+      new.target.name,
+      { ...RANGE, averagingConstant: 0.01 },
+      options,
+    );
+    super(rest);
     this.averagingConstant = averagingConstant;
   }
   protected override combined(min: Tensor, max: Tensor): readonly [Tensor, Tensor] {
@@ -68,8 +74,9 @@ export interface PerChannelOptions extends ObserverOptions {
 export class PerChannelMinMaxObserver extends UniformObserver {
   readonly chAxis: number;
 
-  constructor({ chAxis = 0, ...options }: PerChannelOptions = {}) {
-    super(options, true);
+  constructor(options: PerChannelOptions = {}) {
+    const { chAxis, ...rest } = withDefaults(new.target.name, { ...RANGE, chAxis: 0 }, options);
+    super(rest, true);
     this.refuseHalfSymmetric();
     this.chAxis = chAxis;
     this.registerBuffer('minVal', zeros([0]));
@@ -113,8 +120,13 @@ export class PerChannelMinMaxObserver extends UniformObserver {
 export class MovingAveragePerChannelMinMaxObserver extends PerChannelMinMaxObserver {
   readonly averagingConstant: number;
 
-  constructor({ averagingConstant = 0.01, ...options }: MovingAverageOptions & PerChannelOptions = {}) {
-    super(options);
+  constructor(options: MovingAverageOptions & PerChannelOptions = {}) {
+    const { averagingConstant, ...rest } = withDefaults(
+      new.target.name,
+      { ...RANGE, averagingConstant: 0.01, chAxis: 0 },
+      options,
+    );
+    super(rest);
     this.averagingConstant = averagingConstant;
   }
   protected override combined(min: Tensor, max: Tensor): readonly [Tensor, Tensor] {

@@ -2,7 +2,7 @@
  * Observers: modules that let a tensor pass and remember what it takes to quantise it (`torch.ao.quantization.observer`). This file has the base of all
  * and the arithmetic from a range to a scale; Jacob et al. 2018.
  */
-import { ProjError } from '@proj/kernel';
+import { type Defaults, ProjError, withDefaults } from '@proj/kernel';
 import { fromArray, ones, type Tensor, where, zeros } from '@proj/tensor';
 import { QUANTIZED_DTYPES, type QuantizationScheme, type QuantizedDType } from '@proj/tensor/quantized';
 import { Module } from '../module.ts';
@@ -34,7 +34,8 @@ export abstract class Observer extends Module {
 export interface ObserverOptions {
   /** Default quint8. */
   readonly dtype?: QuantizedDType;
-  readonly qscheme?: QuantizationScheme;
+  /** Default: affine, per tensor or channel as the observer is. */
+  readonly qscheme?: QuantizationScheme | null;
   /** Use half of the integers. */
   readonly reduceRange?: boolean;
   /** The smallest and largest integer; those of the dtype unless given. */
@@ -43,6 +44,15 @@ export interface ObserverOptions {
   /** No scale is smaller. Default 2^-23. */
   readonly eps?: number;
 }
+/** What every observer of ranges may be told. */
+export const RANGE: Defaults<ObserverOptions> = {
+  dtype: 'quint8',
+  qscheme: null,
+  reduceRange: false,
+  quantMin: null,
+  quantMax: null,
+  eps: 2 ** -23,
+};
 
 /** A range of integers that is given or follows from the dtype. Errors: one without zero, or too long for the dtype. */
 function integerRange(
@@ -87,17 +97,8 @@ export abstract class UniformObserver extends Observer {
   declare minVal: Tensor;
   declare maxVal: Tensor;
 
-  constructor(
-    {
-      dtype = 'quint8',
-      qscheme,
-      reduceRange = false,
-      quantMin = null,
-      quantMax = null,
-      eps = 2 ** -23,
-    }: ObserverOptions,
-    perChannel: boolean,
-  ) {
+  constructor(options: ObserverOptions, perChannel: boolean) {
+    const { dtype, qscheme, reduceRange, quantMin, quantMax, eps } = withDefaults(new.target.name, RANGE, options);
     super(dtype);
     const scheme = qscheme ?? (perChannel ? 'per_channel_affine' : 'per_tensor_affine');
     if (!Object.hasOwn(SCHEMES, scheme) || isPerChannel(scheme) !== perChannel)

@@ -1,5 +1,5 @@
 /** Discrete Fourier transforms, with the names and conventions of torch.fft. */
-import { ProjError } from '@proj/kernel';
+import { type Defaults, ProjError, withDefaults } from '@proj/kernel';
 import {
   castNode,
   concatNode,
@@ -13,7 +13,7 @@ import {
 import { conjNode } from '../graph/complex.ts';
 import { type AnyNode, elementCount } from '../graph/node.ts';
 import { normalizeDim } from '../ops/arguments.ts';
-import { fromArray, type TensorOptions } from '../ops/creation.ts';
+import { fromArray, TENSOR, type TensorOptions } from '../ops/creation.ts';
 import { mul } from '../ops/elementwise.ts';
 import { roll } from '../ops/joining.ts';
 import { FloatScalar, getDefaultDtype, isComplexDType, toComplex, toFloat } from '../promotion.ts';
@@ -36,7 +36,10 @@ export interface FftnOptions {
   readonly norm?: FftNorm;
 }
 
-function factorOf(op: string, norm: FftNorm | undefined, count: number, inverse: boolean): number {
+const LINE: Defaults<FftOptions> = { n: null, dim: -1, norm: null };
+const PLANE: Defaults<FftnOptions> = { s: null, dim: null, norm: null };
+
+function factorOf(op: string, norm: FftNorm, count: number, inverse: boolean): number {
   switch (norm ?? 'backward') {
     case 'ortho':
       return 1 / Math.sqrt(count);
@@ -130,7 +133,7 @@ const halfTransform = (x: AnyNode, dim: number, sign: Sign): AnyNode => along(x,
 
 // One dimension
 
-function lineOf(op: string, input: Tensor, { n = null, dim = -1 }: FftOptions): { at: number; size: number } {
+function lineOf(op: string, input: Tensor, { n, dim }: Defaults<FftOptions>): { at: number; size: number } {
   if (input.ndim === 0)
     throw new ProjError('shape-mismatch', 'at least one dimension is needed', { op, shapes: [input.shape] });
   const at = normalizeDim(dim, input.ndim, op);
@@ -139,9 +142,10 @@ function lineOf(op: string, input: Tensor, { n = null, dim = -1 }: FftOptions): 
 const complexToComplex =
   (op: string, sign: Sign) =>
   (input: Tensor, options: FftOptions = {}): Tensor => {
+    const given = withDefaults(op, LINE, options);
     const x = complexes(op, input);
-    const { at, size } = lineOf(op, x, options);
-    return scaled(wrap(along(resized(x.node, at, size), at, sign)), factorOf(op, options.norm, size, sign === 1));
+    const { at, size } = lineOf(op, x, given);
+    return scaled(wrap(along(resized(x.node, at, size), at, sign)), factorOf(op, given.norm, size, sign === 1));
   };
 /** The discrete Fourier transform along `dim` (the last). Errors: fewer than one number. */
 export const fft = complexToComplex('fft', -1);
@@ -152,10 +156,11 @@ export const ifft = complexToComplex('ifft', 1);
 const realToComplex =
   (op: string, sign: Sign) =>
   (input: Tensor, options: FftOptions = {}): Tensor => {
+    const given = withDefaults(op, LINE, options);
     const x = reals(op, input);
-    const { at, size } = lineOf(op, x, options);
+    const { at, size } = lineOf(op, x, given);
     const cut = castNode(resized(x.node, at, size), toComplex(x.dtype));
-    return scaled(wrap(halfTransform(cut, at, sign)), factorOf(op, options.norm, size, sign === 1));
+    return scaled(wrap(halfTransform(cut, at, sign)), factorOf(op, given.norm, size, sign === 1));
   };
 /** The first ⌊n/2⌋ + 1 results of the transform of real numbers. Errors: a complex tensor. */
 export const rfft = realToComplex('rfft', -1);
@@ -165,9 +170,10 @@ export const ihfft = realToComplex('ihfft', 1);
 const complexToReal =
   (op: string, sign: Sign) =>
   (input: Tensor, options: FftOptions = {}): Tensor => {
+    const given = withDefaults(op, LINE, options);
     const x = complexes(op, input);
-    const { at, size } = lineOf(op, x, { ...options, n: options.n ?? 2 * (x.shape.at(options.dim ?? -1) ?? 1) - 2 });
-    return scaled(wrap(fromHalf(x.node, at, size, sign)), factorOf(op, options.norm, size, sign === 1));
+    const { at, size } = lineOf(op, x, { ...given, n: given.n ?? 2 * (x.shape.at(given.dim) ?? 1) - 2 });
+    return scaled(wrap(fromHalf(x.node, at, size, sign)), factorOf(op, given.norm, size, sign === 1));
   };
 /** The n (2·(half - 1) unless given) real numbers whose {@link rfft} this is. */
 export const irfft = complexToReal('irfft', 1);
@@ -180,12 +186,7 @@ interface Plane {
   readonly dims: readonly number[];
   readonly sizes: readonly number[];
 }
-function planeOf(
-  op: string,
-  input: Tensor,
-  { s = null, dim = null }: FftnOptions,
-  last?: (size: number) => number,
-): Plane {
+function planeOf(op: string, input: Tensor, { s, dim }: Defaults<FftnOptions>, last?: (size: number) => number): Plane {
   const given = dim === null ? null : typeof dim === 'number' ? [dim] : dim;
   if (s !== null && given !== null && s.length !== given.length)
     throw new ProjError('invalid-argument', `${s.length} lengths for ${given.length} dims`, { op });
@@ -218,30 +219,33 @@ type Many = (input: Tensor, options?: FftnOptions) => Tensor;
 const manyComplex =
   (op: string, sign: Sign): Many =>
   (input, options = {}) => {
+    const given = withDefaults(op, PLANE, options);
     const x = complexes(op, input);
-    const { dims, sizes } = planeOf(op, x, options);
-    return scaled(wrap(overAll(x.node, dims, sizes, sign)), factorOf(op, options.norm, productOf(sizes), sign === 1));
+    const { dims, sizes } = planeOf(op, x, given);
+    return scaled(wrap(overAll(x.node, dims, sizes, sign)), factorOf(op, given.norm, productOf(sizes), sign === 1));
   };
 const manyFromReal =
   (op: string, sign: Sign): Many =>
   (input, options = {}) => {
+    const given = withDefaults(op, PLANE, options);
     const x = reals(op, input);
-    const { dims, sizes } = planeOf(op, x, options, (size) => size);
+    const { dims, sizes } = planeOf(op, x, given, (size) => size);
     const [at, size] = [dims[dims.length - 1], sizes[sizes.length - 1]];
     const first = halfTransform(castNode(resized(x.node, at, size), toComplex(x.dtype)), at, sign);
     return scaled(
       wrap(overAll(first, dims.slice(0, -1), sizes.slice(0, -1), sign)),
-      factorOf(op, options.norm, productOf(sizes), sign === 1),
+      factorOf(op, given.norm, productOf(sizes), sign === 1),
     );
   };
 const manyToReal =
   (op: string, sign: Sign): Many =>
   (input, options = {}) => {
+    const given = withDefaults(op, PLANE, options);
     const x = complexes(op, input);
-    const { dims, sizes } = planeOf(op, x, options, (size) => 2 * (size - 1));
+    const { dims, sizes } = planeOf(op, x, given, (size) => 2 * (size - 1));
     const [at, size] = [dims[dims.length - 1], sizes[sizes.length - 1]];
     const others = overAll(resized(x.node, at, halfOf(size)), dims.slice(0, -1), sizes.slice(0, -1), sign);
-    return scaled(wrap(fromHalf(others, at, size, sign)), factorOf(op, options.norm, productOf(sizes), sign === 1));
+    return scaled(wrap(fromHalf(others, at, size, sign)), factorOf(op, given.norm, productOf(sizes), sign === 1));
   };
 /** The same over the last two dimensions unless `dim` is given. */
 const two =
@@ -282,10 +286,11 @@ export interface FrequencyOptions extends TensorOptions {
 }
 const frequencies =
   (op: string, count: (n: number) => number, at: (i: number, n: number) => number) =>
-  (n: number, { d = 1, ...options }: FrequencyOptions = {}): Tensor => {
+  (n: number, options: FrequencyOptions = {}): Tensor => {
+    const { d, ...rest } = withDefaults(op, { ...TENSOR, d: 1 }, options);
     if (!Number.isInteger(n) || n < 0) throw new ProjError('invalid-argument', `${n} frequencies`, { op });
     const values = Float64Array.from({ length: count(n) }, (_, i) => at(i, n) / (n * d));
-    return fromArray(values, [values.length], options.dtype ?? getDefaultDtype(), options);
+    return fromArray(values, [values.length], rest.dtype ?? getDefaultDtype(), rest);
   };
 /** The frequency of each result of {@link fft}: 0, 1, … then the negative ones, over n·d. */
 export const fftfreq = frequencies(
@@ -298,7 +303,8 @@ export const rfftfreq = frequencies('rfftfreq', halfOf, (i) => i);
 
 const shifted =
   (op: string, by: (n: number) => number) =>
-  (input: Tensor, { dim = null }: { dim?: number | readonly number[] | null } = {}): Tensor => {
+  (input: Tensor, options: { readonly dim?: number | readonly number[] | null } = {}): Tensor => {
+    const { dim } = withDefaults(op, { dim: null }, options);
     const dims = dim === null ? input.shape.map((_, d) => d) : typeof dim === 'number' ? [dim] : dim;
     const at = dims.map((d) => normalizeDim(d, input.ndim, op));
     return at.length === 0

@@ -1,5 +1,6 @@
 /** Factorisations under their public names, in torch.linalg's form and in the older one of torch. */
-import { ProjError, withDefaults } from '@proj/kernel';
+import { leading } from '../ops/arguments.ts';
+import { checkOptions, ProjError, withDefaults } from '@proj/kernel';
 import { attachGradient } from '../attach-gradient.ts';
 import { isFloatingPoint } from '../promotion.ts';
 import { matmul } from '../ops/products.ts';
@@ -11,14 +12,15 @@ import { choleskyParts, luParts, notPositive, solveTriangular, solveWithLu, unpa
 export interface UpperOption {
   readonly upper?: boolean;
 }
-const upperOf = (upper: boolean | UpperOption): boolean =>
-  typeof upper === 'boolean' ? upper : (upper.upper ?? false);
+const upperOf = (op: string, upper: boolean | UpperOption): boolean =>
+  leading<UpperOption>(op, { upper: false }, 'upper', upper).upper;
 /** L with A = L Lᵀ (or the upper factor). Errors: A is not positive definite. */
 export function cholesky(A: Tensor, upper: boolean | UpperOption = false): Tensor {
+  const isUpper = upperOf('cholesky', upper);
   requireMatrix('cholesky', A, true);
-  const { L, info } = choleskyParts(A, upperOf(upper));
+  const { L, info } = choleskyParts(A, isUpper);
   requireZero('cholesky', info, notPositive);
-  return upperOf(upper) ? L.mH : L;
+  return isUpper ? L.mH : L;
 }
 /** As {@link cholesky}, with an error code instead of an error. */
 export function choleskyEx(
@@ -38,7 +40,7 @@ const factorGradient = (gradient: Tensor, factor: Tensor, upper: boolean): Tenso
 /** The inverse of a matrix from its Cholesky factor. */
 export function choleskyInverse(input: Tensor, upper: boolean | UpperOption = false): Tensor {
   requireMatrix('choleskyInverse', input, true);
-  const isUpper = upperOf(upper);
+  const isUpper = upperOf('choleskyInverse', upper);
   const plain = input.detach();
   const inverse = solveTriangular(plain, identityOf(input, rowsOf(input)).expand(input.shape), { upper: isUpper });
   const value = isUpper ? matmul(inverse, inverse.mH) : matmul(inverse.mH, inverse);
@@ -49,7 +51,7 @@ export function choleskyInverse(input: Tensor, upper: boolean | UpperOption = fa
 /** X with A X = B from A's Cholesky factor. */
 export function choleskySolve(B: Tensor, L: Tensor, upper: boolean | UpperOption = false): Tensor {
   requireMatrix('choleskySolve', L, true);
-  const isUpper = upperOf(upper);
+  const isUpper = upperOf('choleskySolve', upper);
   const apply = (right: Tensor, factor: Tensor): Tensor =>
     isUpper
       ? solveTriangular(factor, solveTriangular(factor.mH, right, { upper: false }), { upper: true })
@@ -100,20 +102,25 @@ export function luSolve(
   requireMatrix('luSolve', LU, true);
   return left ? solveWithLu(LU, pivots, B, adjoint) : solveWithLu(LU, pivots, B.mH, !adjoint).mH;
 }
+interface LegacyLuOptions {
+  readonly pivot?: boolean;
+  readonly getInfos?: boolean;
+}
 /** torch.lu: the compact form, the row swaps and, if asked for, the error codes. */
 export function legacyLu(
   A: Tensor,
-  pivot: boolean | { pivot?: boolean; getInfos?: boolean } = true,
-  getInfos: boolean | { getInfos?: boolean } = false,
+  pivot: boolean | LegacyLuOptions = true,
+  getInfos: boolean | LegacyLuOptions = false,
 ): Tensor[] {
-  const { LU, pivots, info } = luFactorEx(A, { pivot: typeof pivot === 'boolean' ? pivot : (pivot.pivot ?? true) });
-  const wanted =
-    typeof pivot === 'object'
-      ? (pivot.getInfos ?? false)
-      : typeof getInfos === 'boolean'
-        ? getInfos
-        : (getInfos.getInfos ?? false);
-  return wanted ? [LU, pivots, info] : [LU, pivots];
+  const given = leading<LegacyLuOptions>(
+    'lu',
+    { pivot: true, getInfos: false },
+    'pivot',
+    pivot,
+    typeof getInfos === 'boolean' ? { getInfos } : getInfos,
+  );
+  const { LU, pivots, info } = luFactorEx(A, { pivot: given.pivot });
+  return given.getInfos ? [LU, pivots, info] : [LU, pivots];
 }
 /** torch.lu_solve: X with A X = b. */
 export function legacyLuSolve(b: Tensor, LU_data: Tensor, LU_pivots: Tensor): Tensor {
@@ -134,14 +141,14 @@ export function luUnpack(
 /** Q with orthonormal columns and upper triangular R with A = Q R. `mode`: 'reduced', 'complete' or 'r'. */
 export function qr(A: Tensor, mode: QrMode | { mode?: QrMode } = 'reduced'): { Q: Tensor; R: Tensor } {
   requireMatrix('qr', A);
-  const chosen = typeof mode === 'string' ? mode : (mode.mode ?? 'reduced');
+  const { mode: chosen } = leading<{ mode?: QrMode }>('qr', { mode: 'reduced' }, 'mode', mode);
   if (!['reduced', 'complete', 'r'].includes(chosen))
     throw new ProjError('invalid-argument', `mode "${chosen}"`, { op: 'qr', cure: "Use 'reduced', 'complete' or 'r'" });
   return qrParts(A, chosen);
 }
 /** torch.qr: the reduced factors, or the complete ones. */
 export function legacyQr(input: Tensor, some: boolean | { some?: boolean } = true): { Q: Tensor; R: Tensor } {
-  return qr(input, (typeof some === 'boolean' ? some : (some.some ?? true)) ? 'reduced' : 'complete');
+  return qr(input, leading<{ some?: boolean }>('qr', { some: true }, 'some', some).some ? 'reduced' : 'complete');
 }
 /** Householder vectors below R, and their factors. */
 export function geqrf(input: Tensor): { a: Tensor; tau: Tensor } {
@@ -173,22 +180,26 @@ export function householderProduct(A: Tensor, tau: Tensor): Tensor {
     });
   return applyReflectors(A, tau, identityOf(A, m).narrow(1, 0, n).expand(A.shape), false);
 }
+interface OrmqrOptions {
+  readonly left?: boolean;
+  readonly transpose?: boolean;
+}
 /** The product of Householder reflectors (or its transpose) times a matrix, from the left or the right. */
 export function ormqr(
   input: Tensor,
   tau: Tensor,
   other: Tensor,
-  left: boolean | { left?: boolean; transpose?: boolean } = true,
-  transpose: boolean | { transpose?: boolean } = false,
+  left: boolean | OrmqrOptions = true,
+  transpose: boolean | OrmqrOptions = false,
 ): Tensor {
   requireMatrix('ormqr', input);
-  const onLeft = typeof left === 'boolean' ? left : (left.left ?? true);
-  const transposed =
-    typeof left === 'object'
-      ? (left.transpose ?? false)
-      : typeof transpose === 'boolean'
-        ? transpose
-        : (transpose.transpose ?? false);
+  const { left: onLeft, transpose: transposed } = leading<OrmqrOptions>(
+    'ormqr',
+    { left: true, transpose: false },
+    'left',
+    left,
+    typeof transpose === 'boolean' ? { transpose } : transpose,
+  );
   if (tau.shape[tau.ndim - 1] > columnsOf(input) || rowsOf(input) !== (onLeft ? rowsOf(other) : columnsOf(other))) {
     throw new ProjError('shape-mismatch', 'the reflectors do not fit the matrix', {
       op: 'ormqr',
@@ -202,7 +213,7 @@ export function ormqr(
 }
 
 const isUpper = (UPLO: string | { UPLO?: string }): boolean => {
-  const part = (typeof UPLO === 'string' ? UPLO : (UPLO.UPLO ?? 'L')).toUpperCase();
+  const part = leading<{ UPLO?: string }>('eigh', { UPLO: 'L' }, 'UPLO', UPLO).UPLO.toUpperCase();
   if (part !== 'L' && part !== 'U')
     throw new ProjError('invalid-argument', `UPLO "${part}"`, { op: 'eigh', cure: 'Use "L" or "U"' });
   return part === 'U';
@@ -216,22 +227,29 @@ export function eigh(A: Tensor, UPLO: string | { UPLO?: string } = 'L'): { eigen
 export function eigvalsh(A: Tensor, UPLO: string | { UPLO?: string } = 'L'): Tensor {
   return eigh(A, UPLO).eigenvalues;
 }
+interface SymeigOptions {
+  readonly eigenvectors?: boolean;
+  readonly upper?: boolean;
+}
 /** torch.symeig: eigenvalues and, if asked for, eigenvectors of a symmetric matrix. */
 export function symeig(
   input: Tensor,
-  eigenvectors: boolean | { eigenvectors?: boolean; upper?: boolean } = false,
-  upper: boolean | { upper?: boolean } = true,
+  eigenvectors: boolean | SymeigOptions = false,
+  upper: boolean | SymeigOptions = true,
 ): { eigenvalues: Tensor; eigenvectors: Tensor } {
   requireMatrix('symeig', input, true);
-  const fromUpper =
-    typeof eigenvectors === 'object'
-      ? (eigenvectors.upper ?? true)
-      : typeof upper === 'boolean'
-        ? upper
-        : (upper.upper ?? true);
-  const wanted = typeof eigenvectors === 'boolean' ? eigenvectors : (eigenvectors.eigenvectors ?? false);
-  const parts = symmetricEigen(input, fromUpper);
-  return { eigenvalues: parts.eigenvalues, eigenvectors: wanted ? parts.eigenvectors : zerosOf(input, [0]) };
+  const given = leading<SymeigOptions>(
+    'symeig',
+    { eigenvectors: false, upper: true },
+    'eigenvectors',
+    eigenvectors,
+    typeof upper === 'boolean' ? { upper } : upper,
+  );
+  const parts = symmetricEigen(input, given.upper);
+  return {
+    eigenvalues: parts.eigenvalues,
+    eigenvectors: given.eigenvectors ? parts.eigenvectors : zerosOf(input, [0]),
+  };
 }
 
 export interface SvdOptions {
@@ -245,26 +263,31 @@ export function svd(A: Tensor, options: SvdOptions = {}): { U: Tensor; S: Tensor
   return svdParts(A, fullMatrices);
 }
 /** Singular values, descending. */
-export function svdvals(A: Tensor, _options: SvdOptions = {}): Tensor {
+export function svdvals(A: Tensor, options: Pick<SvdOptions, 'driver'> = {}): Tensor {
+  checkOptions('svdvals', { driver: null }, options);
   requireMatrix('svdvals', A);
   return svdParts(A, false).S;
+}
+interface LegacySvdOptions {
+  readonly some?: boolean;
+  readonly computeUv?: boolean;
 }
 /** torch.svd: U, S and V with A = U diag(S) Vᵀ. */
 export function legacySvd(
   input: Tensor,
-  some: boolean | { some?: boolean; computeUv?: boolean } = true,
-  computeUv: boolean | { computeUv?: boolean } = true,
+  some: boolean | LegacySvdOptions = true,
+  computeUv: boolean | LegacySvdOptions = true,
 ): { U: Tensor; S: Tensor; V: Tensor } {
   requireMatrix('svd', input);
-  const thin = typeof some === 'boolean' ? some : (some.some ?? true);
-  const withVectors =
-    typeof some === 'object'
-      ? (some.computeUv ?? true)
-      : typeof computeUv === 'boolean'
-        ? computeUv
-        : (computeUv.computeUv ?? true);
-  const { U, S, Vh } = svdParts(input, !thin);
-  if (withVectors) return { U, S, V: Vh.mH };
+  const given = leading<LegacySvdOptions>(
+    'svd',
+    { some: true, computeUv: true },
+    'some',
+    some,
+    typeof computeUv === 'boolean' ? { computeUv } : computeUv,
+  );
+  const { U, S, Vh } = svdParts(input, !given.some);
+  if (given.computeUv) return { U, S, V: Vh.mH };
   const lead = input.shape.slice(0, -2);
   return {
     U: zerosOf(input, [...lead, rowsOf(input), rowsOf(input)]),
@@ -272,27 +295,37 @@ export function legacySvd(
     V: zerosOf(input, [...lead, columnsOf(input), columnsOf(input)]),
   };
 }
+interface LowRankOptions {
+  readonly q?: number;
+  readonly niter?: number;
+  readonly M?: Tensor | null;
+}
 /** The q largest singular values and their vectors. */
 export function svdLowrank(
   A: Tensor,
-  q: number | { q?: number; niter?: number; M?: Tensor | null } = 6,
-  options: { niter?: number; M?: Tensor | null } = {},
+  q: number | LowRankOptions = 6,
+  options: Omit<LowRankOptions, 'q'> = {},
 ): { U: Tensor; S: Tensor; V: Tensor } {
-  const given = typeof q === 'object' ? q : { ...options, q };
-  const matrix = given.M === null || given.M === undefined ? A : A.sub(given.M);
+  const given = leading<LowRankOptions>('svdLowrank', { q: 6, niter: 2, M: null }, 'q', q, options);
+  const matrix = given.M === null ? A : A.sub(given.M);
   const { U, S, Vh } = svdParts(matrix, false);
-  const count = Math.min(given.q ?? 6, S.shape[S.ndim - 1]);
+  const count = Math.min(given.q, S.shape[S.ndim - 1]);
   return { U: U.narrow(-1, 0, count), S: S.narrow(-1, 0, count), V: Vh.mH.narrow(-1, 0, count) };
+}
+interface PrincipalOptions {
+  readonly q?: number | null;
+  readonly center?: boolean;
+  readonly niter?: number;
 }
 /** Principal components: singular values and vectors of the centred matrix. */
 export function pcaLowrank(
   A: Tensor,
-  q: number | null | { q?: number | null; center?: boolean; niter?: number } = null,
-  options: { center?: boolean; niter?: number } = {},
+  q: number | null | PrincipalOptions = null,
+  options: Omit<PrincipalOptions, 'q'> = {},
 ): { U: Tensor; S: Tensor; V: Tensor } {
   requireMatrix('pcaLowrank', A);
-  const given = typeof q === 'object' && q !== null ? q : { ...options, q };
-  const matrix = (given.center ?? true) && isFloatingPoint(A.dtype) ? A.sub(A.mean(-2, { keepdim: true })) : A;
+  const given = leading<PrincipalOptions>('pcaLowrank', { q: null, center: true, niter: 2 }, 'q', q, options);
+  const matrix = given.center && isFloatingPoint(A.dtype) ? A.sub(A.mean(-2, { keepdim: true })) : A;
   return svdLowrank(matrix, given.q ?? Math.min(6, rowsOf(A), columnsOf(A)));
 }
 /** torch.triangular_solve: X with A X = b, and A. */

@@ -1,5 +1,6 @@
 /** Inverses, least squares, ranks, powers and exponentials of matrices. */
-import { ProjError, withDefaults } from '@proj/kernel';
+import { leading } from '../ops/arguments.ts';
+import { checkOptions, type Defaults, ProjError, withDefaults } from '@proj/kernel';
 import { attachGradient } from '../attach-gradient.ts';
 import { castNode } from '../graph/build.ts';
 import { arange } from '../ops/creation.ts';
@@ -64,7 +65,8 @@ export function inv(A: Tensor): Tensor {
   return inverse;
 }
 /** As {@link inv}, with an error code instead of an error. */
-export function invEx(A: Tensor, _options: { checkErrors?: boolean } = {}): { inverse: Tensor; info: Tensor } {
+export function invEx(A: Tensor, options: { checkErrors?: boolean } = {}): { inverse: Tensor; info: Tensor } {
+  checkOptions('invEx', { checkErrors: false }, options);
   return inverseParts('invEx', A);
 }
 
@@ -119,19 +121,14 @@ function cutoff(A: Tensor, S: Tensor, atol: number | Tensor | null, rtol: number
       : wide(rtol);
   return largest.mul(relative).maximum(absolute.expand(largest.mul(relative).shape));
 }
-const toleranceOf = (first: number | Tensor | RankOptions | null | undefined, options: RankOptions): RankOptions =>
-  first === null || first === undefined
-    ? options
-    : typeof first === 'number' || first instanceof Tensor
-      ? { ...options, rtol: first }
-      : { ...options, ...first };
+const RANK: Defaults<RankOptions> = { atol: null, rtol: null, tol: null, rcond: null, hermitian: false };
 
 /** The Moore-Penrose inverse: singular values below the tolerance count as zero. */
 export function pinv(A: Tensor, rcond?: number | Tensor | RankOptions | null, options: RankOptions = {}): Tensor {
   requireMatrix('pinv', A);
-  const given = toleranceOf(rcond, options);
-  const { atol = null, hermitian = false } = given;
-  const rtol = given.rtol ?? given.rcond ?? null;
+  const given = leading<RankOptions>('pinv', RANK, 'rtol', rcond, options);
+  const { atol, hermitian } = given;
+  const rtol = given.rtol ?? given.rcond;
   if (A.numel() === 0) return zerosOf(A, [...batchOf(A), columnsOf(A), rowsOf(A)]);
   const plain = A.detach();
   let value: Tensor;
@@ -159,15 +156,12 @@ export function pinv(A: Tensor, rcond?: number | Tensor | RankOptions | null, op
 /** The number of singular values above the tolerance. */
 export function matrixRank(A: Tensor, tol?: number | Tensor | RankOptions | null, options: RankOptions = {}): Tensor {
   requireMatrix('matrixRank', A);
-  const given = typeof tol === 'number' || tol instanceof Tensor ? { ...options, tol } : { ...options, ...tol };
-  const { hermitian = false } = given;
+  const given = leading<RankOptions>('matrixRank', RANK, 'tol', tol, options);
+  const { hermitian } = given;
   const plain = A.detach();
   if (A.numel() === 0) return zerosOf(A, batchOf(A), 'int64');
   const S = hermitian ? symmetricEigen(plain, false).eigenvalues.abs() : svdParts(plain, false).S;
-  const limit =
-    given.tol !== undefined && given.tol !== null
-      ? cutoff(A, S, given.tol, 0)
-      : cutoff(A, S, given.atol ?? null, given.rtol ?? null);
+  const limit = given.tol !== null ? cutoff(A, S, given.tol, 0) : cutoff(A, S, given.atol, given.rtol);
   return S.gt(limit.unsqueeze(-1)).sum(-1);
 }
 
@@ -177,15 +171,25 @@ export interface LeastSquares {
   readonly rank: Tensor;
   readonly singularValues: Tensor;
 }
+export interface LeastSquaresOptions {
+  readonly rcond?: number | null;
+  readonly driver?: string | null;
+}
 /** X that minimises the length of A X - B (the shortest one). */
 export function lstsq(
   A: Tensor,
   B: Tensor,
-  rcond: number | null | { rcond?: number | null; driver?: string | null } = null,
-  options: { driver?: string | null } = {},
+  rcond: number | null | LeastSquaresOptions = null,
+  options: Omit<LeastSquaresOptions, 'rcond'> = {},
 ): LeastSquares {
   requireMatrix('lstsq', A);
-  const { driver = null } = typeof rcond === 'object' && rcond !== null ? rcond : options;
+  const { driver, rcond: tolerance } = leading<LeastSquaresOptions>(
+    'lstsq',
+    { rcond: null, driver: null },
+    'rcond',
+    rcond,
+    options,
+  );
   if (B.ndim < 1 || A.dtype !== B.dtype)
     throw new ProjError('shape-mismatch', 'B needs at least one dimension and the dtype of A', {
       op: 'lstsq',
@@ -200,7 +204,6 @@ export function lstsq(
       op: 'lstsq',
       shapes: [A.shape, B.shape],
     });
-  const tolerance = typeof rcond === 'number' ? rcond : (rcond?.rcond ?? null);
   const X = matmul(pinv(A, { rtol: tolerance }), columns);
   const withRank = driver !== 'gels';
   const rank = withRank ? matrixRank(A, { rtol: tolerance }) : zerosOf(A, [0], 'int64');

@@ -1,7 +1,7 @@
 /** Vector and matrix norms. */
-import { type DType, ProjError, withDefaults } from '@proj/kernel';
+import { type Defaults, type DType, ProjError, withDefaults } from '@proj/kernel';
 import { castNode } from '../graph/build.ts';
-import { normalizeDim, normalizeDims } from '../ops/arguments.ts';
+import { leading, normalizeDim, normalizeDims } from '../ops/arguments.ts';
 import { setNuclearNorm, vectorNormOf } from '../ops/statistics.ts';
 import { isIntegral } from '../promotion.ts';
 import { type Tensor, wrap } from '../tensor.ts';
@@ -74,8 +74,25 @@ export function matrixNorm(A: Tensor, ord: number | string = 'fro', options: Omi
   return keepdim ? best : best.reshape(x.shape.filter((_, i) => i !== rows && i !== columns));
 }
 /** A vector norm of all elements or over one dim, or a matrix norm over two. */
-export function norm(A: Tensor, ord: number | string | null = null, options: Omit<NormOptions, 'ord'> = {}): Tensor {
-  const { dim, keepdim, dtype } = withDefaults('norm', { dim: null, keepdim: false, dtype: null }, options);
+export function norm(
+  A: Tensor,
+  ord: number | string | null | NormOptions = null,
+  options: Omit<NormOptions, 'ord'> = {},
+): Tensor {
+  const { ord: order, ...rest } = leading<NormOptions>(
+    'norm',
+    { ord: null, dim: null, keepdim: false, dtype: null },
+    'ord',
+    ord,
+    options,
+  );
+  return normOf(A, order, rest);
+}
+function normOf(
+  A: Tensor,
+  ord: number | string | null,
+  { dim, keepdim, dtype }: Defaults<Omit<NormOptions, 'ord'>>,
+): Tensor {
   if (ord === null) return vectorNorm(A, 2, { dim, keepdim, dtype });
   const count = dim === null ? null : typeof dim === 'number' ? 1 : dim.length;
   if (count === 2 || (count === null && A.ndim === 2) || typeof ord === 'string')

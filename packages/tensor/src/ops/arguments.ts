@@ -1,5 +1,15 @@
 /** Normalising arguments: numbers to tensors, negative dims, shapes, dtypes, operands broadcast and promoted. Errors name the operation. */
-import { type Device, defaultDevice, describeValue, type DType, getDevice, isDType, ProjError } from '@proj/kernel';
+import {
+  defaultDevice,
+  type Defaults,
+  describeValue,
+  type Device,
+  type DType,
+  getDevice,
+  isDType,
+  ProjError,
+  withDefaults,
+} from '@proj/kernel';
 import { castNode, expandNode, scalarNode } from '../graph/build.ts';
 import { type AnyNode, sameShape, type Shape } from '../graph/node.ts';
 import { isScalar, type Promotable, resultType, type Scalar, scalarDType } from '../promotion.ts';
@@ -73,6 +83,21 @@ export function shapeArgument(args: readonly (number | readonly number[])[], op:
         },
       );
   return shape;
+}
+
+/**
+ * Options of which the first may also stand by itself: `op(x, 2)`, `op(x, { k: 2 })`, `op(x, 2, { … })`. Errors (`invalid-argument`): a name that does not exist.
+ */
+export function leading<Options extends object>(
+  op: string,
+  defaults: NoInfer<Defaults<Options>>,
+  name: keyof Options,
+  first: unknown,
+  options: Options = {} as Options,
+): Defaults<Options> {
+  if (first === undefined || first === null) return withDefaults<Options>(op, defaults, options);
+  const isObject = typeof first === 'object' && Object.getPrototypeOf(first) === Object.prototype;
+  return withDefaults<Options>(op, defaults, isObject ? { ...options, ...first } : { ...options, [name]: first });
 }
 
 /** A dtype by name. */

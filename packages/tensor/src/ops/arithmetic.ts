@@ -13,7 +13,7 @@ import {
   toFloat,
 } from '../promotion.ts';
 import { Tensor, wrap } from '../tensor.ts';
-import { promotedType, type TensorLike, unify } from './arguments.ts';
+import { leading, promotedType, type TensorLike, unify } from './arguments.ts';
 import {
   abs,
   add,
@@ -307,7 +307,7 @@ export function rad2deg(input: Tensor): Tensor {
 /** log(x / (1 - x)); `eps` keeps x in [eps, 1 - eps]. */
 export function logit(input: Tensor, eps?: number | null | { eps?: number | null }): Tensor {
   const x = asFloat(input);
-  const bound = typeof eps === 'object' ? (eps?.eps ?? null) : (eps ?? null);
+  const { eps: bound } = leading<{ eps?: number | null }>('logit', { eps: null }, 'eps', eps);
   const inside = bound === null ? x : clamp(x, new FloatScalar(bound), new FloatScalar(1 - bound));
   return log(div(inside, sub(1, inside)));
 }

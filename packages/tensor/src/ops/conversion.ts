@@ -12,17 +12,18 @@ import {
   scalarDType,
 } from '../promotion.ts';
 import { type NestedArray, layoutOf, Tensor, wrap } from '../tensor.ts';
-import { deviceArgument, dtypeArgument, nodeOf, normalizeDim, type TensorLike } from './arguments.ts';
+import { deviceArgument, dtypeArgument, leading, nodeOf, normalizeDim, type TensorLike } from './arguments.ts';
 import { isRowByRow, sameLayout, stridesOf } from '../layout.ts';
 import { fromArray, full, TENSOR, tensor, type TensorOptions } from './creation.ts';
 import { type OpRow, row } from './table.ts';
-import { reshapeStep, permuteStep, sameStep } from './views.ts';
+import { MEMORY_FORMAT, type MemoryFormatOptions, permuteStep, reshapeStep, sameStep } from './views.ts';
 
-type CastOptions = { readonly memoryFormat?: unknown };
 const castTo =
   (dtype: DType) =>
-  (input: Tensor, _options: CastOptions = {}): Tensor =>
-    input.dtype === dtype ? input : wrap(castNode(input.node, dtype));
+  (input: Tensor, options: MemoryFormatOptions = {}): Tensor => {
+    checkOptions(dtype, MEMORY_FORMAT, options);
+    return input.dtype === dtype ? input : wrap(castNode(input.node, dtype));
+  };
 /** As float32. */
 export const float = castTo('float32');
 /** As float64. */
@@ -56,6 +57,13 @@ export interface ToOptions {
   readonly nonBlocking?: boolean;
   readonly memoryFormat?: unknown;
 }
+const TO: Record<keyof ToOptions, null> = {
+  dtype: null,
+  device: null,
+  copy: null,
+  nonBlocking: null,
+  memoryFormat: null,
+};
 const isDevice = (x: unknown): x is Device =>
   typeof x === 'object' && x !== null && !(x instanceof Tensor) && 'allocate' in x;
 
@@ -92,6 +100,7 @@ export function to(
       else if (arg !== 'cpu') device = placeArgument(arg);
     } else if (isDevice(arg)) device = arg;
     else {
+      checkOptions('to', TO, arg);
       if (arg.dtype !== undefined && arg.dtype !== null) dtype = dtypeArgument(arg.dtype, 'to');
       if (arg.device !== undefined && arg.device !== null && arg.device !== 'cpu') device = deviceArgument(arg.device);
       copy = arg.copy ?? copy;
@@ -141,7 +150,12 @@ export function zero_(input: Tensor): Tensor {
   return input.assign(constantNode(input.device, input.dtype, input.shape, 0), 'zero_');
 }
 /** The elements of `source`, broadcast and cast, written in place. */
-export function copy_(input: Tensor, source: Tensor, _options: { nonBlocking?: boolean } = {}): Tensor {
+export function copy_(
+  input: Tensor,
+  source: Tensor,
+  nonBlocking: boolean | { readonly nonBlocking?: boolean } = false,
+): Tensor {
+  leading<{ nonBlocking?: boolean }>('copy_', { nonBlocking: false }, 'nonBlocking', nonBlocking);
   return input.assign(toDevice(source, input.device).node, 'copy_');
 }
 /** The main diagonal set to a value, in place. */
@@ -231,6 +245,8 @@ export function resize_(
   ...size: readonly (number | readonly number[] | { memoryFormat?: unknown })[]
 ): Tensor {
   const sizes = size.filter((s) => typeof s === 'number' || Array.isArray(s));
+  const options = size.at(-1);
+  if (!sizes.includes(options as number)) checkOptions('resize_', MEMORY_FORMAT, options as object);
   const shape =
     sizes.length === 1 && typeof sizes[0] !== 'number'
       ? [...(sizes[0] as readonly number[])]

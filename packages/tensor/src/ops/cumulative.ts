@@ -12,7 +12,7 @@ import {
 import { type AnyNode, sameShape } from '../graph/node.ts';
 import { isFloatingPoint, isIntegral, toFloat, toSum } from '../promotion.ts';
 import { Tensor, wrap } from '../tensor.ts';
-import { normalizeDim, type TensorLike } from './arguments.ts';
+import { leading, normalizeDim, type TensorLike } from './arguments.ts';
 import { alongDim, gatherNode, positionsAlong } from './axis.ts';
 import { add, div, mul, sub } from './elementwise.ts';
 import { concatenate } from './joining.ts';
@@ -226,8 +226,15 @@ function trapezoids(
   op: string,
   y: Tensor,
   x: TensorLike | null | undefined,
-  { dx = 1, dim = -1 }: TrapezoidOptions,
+  options: TrapezoidOptions,
 ): { areas: Tensor; at: number } {
+  const { dx, dim } = leading<TrapezoidOptions & { x?: TensorLike | null }>(
+    op,
+    { dx: 1, dim: -1, x: null },
+    'x',
+    x,
+    options,
+  );
   const at = normalizeDim(dim, y.ndim, op);
   const size = y.shape[at] ?? 0;
   const samples = y.dtype === 'bool' ? wrap(castNode(y.node, 'int64')) : y;

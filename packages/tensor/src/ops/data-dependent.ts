@@ -1,5 +1,5 @@
 /** Operations whose result's shape depends on the values: they compute their input at once and count on the host. */
-import { DTYPES, ProjError, withDefaults } from '@proj/kernel';
+import { type Defaults, DTYPES, ProjError, withDefaults } from '@proj/kernel';
 import { castNode, reshapeNode, takeNode } from '../graph/build.ts';
 import { elementCount } from '../graph/node.ts';
 import { type Tensor, wrap } from '../tensor.ts';
@@ -70,6 +70,8 @@ export interface UniqueOptions {
   readonly dim?: number | null;
 }
 
+const UNIQUE: Defaults<UniqueOptions> = { sorted: true, returnInverse: false, returnCounts: false, dim: null };
+
 /** Rows along `dim` (elements, when null) as lists of numbers, compared in the order that they have once `dim` and 0 are swapped. */
 function rowsAlong(input: Tensor, dim: number | null): { rows: number[][]; at: number } {
   const seen = dim === null ? input.detach() : input.detach().transpose(0, dim);
@@ -99,7 +101,7 @@ function uniqueOf(
   input: Tensor,
   order: readonly number[],
   { rows, at }: { rows: number[][]; at: number },
-  { returnInverse = false, returnCounts = false, dim = null }: UniqueOptions,
+  { returnInverse, returnCounts, dim }: Defaults<UniqueOptions>,
 ): Tensor | Tensor[] {
   const inverse = new Array<number>(rows.length).fill(0);
   const firsts: number[] = [];
@@ -130,28 +132,26 @@ function takeAlong(input: Tensor, dim: number, rows: Tensor): Tensor {
 
 /** The different elements (or slices along `dim`), sorted unless `sorted` is false; optionally the place of each input element among them and how often each occurs. Reads the tensor. */
 export function unique(input: Tensor, options: UniqueOptions = {}): Tensor | Tensor[] {
-  const dim =
-    options.dim === undefined || options.dim === null ? null : normalizeDim(options.dim, input.ndim, 'unique');
+  const given = withDefaults('unique', UNIQUE, options);
+  const dim = given.dim === null ? null : normalizeDim(given.dim, input.ndim, 'unique');
   const split = rowsAlong(input, dim);
   const positions = split.rows.map((_, i) => i);
   const order =
-    (options.sorted ?? true) || dim !== null || input.dtype === 'bool'
+    given.sorted || dim !== null || input.dtype === 'bool'
       ? positions.sort((a, b) => compareRows(split.rows[a], split.rows[b]) || a - b)
       : lastMetFirst(split.rows.map(([value]) => value));
-  return uniqueOf(input, order, split, { ...options, dim });
+  return uniqueOf(input, order, split, { ...given, dim });
 }
 /** As {@link unique}, but only neighbours that are equal are merged. Reads the tensor. */
 export function uniqueConsecutive(input: Tensor, options: UniqueOptions = {}): Tensor | Tensor[] {
-  const dim =
-    options.dim === undefined || options.dim === null
-      ? null
-      : normalizeDim(options.dim, input.ndim, 'uniqueConsecutive');
+  const given = withDefaults('uniqueConsecutive', UNIQUE, options);
+  const dim = given.dim === null ? null : normalizeDim(given.dim, input.ndim, 'uniqueConsecutive');
   const split = rowsAlong(input, dim);
   return uniqueOf(
     input,
     split.rows.map((_, i) => i),
     split,
-    { ...options, dim },
+    { ...given, dim },
   );
 }
 

@@ -1,5 +1,5 @@
 /** Diagonals, triangles, and windows of a tensor. Diagonals and windows are views. */
-import { type DType, ProjError, withDefaults } from '@proj/kernel';
+import { type Defaults, type DType, ProjError, withDefaults } from '@proj/kernel';
 import {
   binaryNode,
   constantNode,
@@ -15,7 +15,7 @@ import { type AnyNode, elementCount } from '../graph/node.ts';
 import { toSum } from '../promotion.ts';
 import { windowed } from '../layout.ts';
 import { layoutOf, type Tensor, type ViewStep, wrap } from '../tensor.ts';
-import { normalizeDim } from './arguments.ts';
+import { leading, normalizeDim } from './arguments.ts';
 import { positionsAlong } from './axis.ts';
 import { fromArray, type TensorOptions } from './creation.ts';
 import { type OpRow, row } from './table.ts';
@@ -95,14 +95,14 @@ export function diagEmbed(input: Tensor, options: DiagonalOptions = {}): Tensor 
 }
 /** A vector's diagonal matrix, or a matrix's diagonal. */
 export function diag(input: Tensor, diagonalOffset: number | { diagonal?: number } = 0): Tensor {
-  const offset = typeof diagonalOffset === 'number' ? diagonalOffset : (diagonalOffset.diagonal ?? 0);
+  const { diagonal: offset } = leading<{ diagonal?: number }>('diag', { diagonal: 0 }, 'diagonal', diagonalOffset);
   if (input.ndim === 1) return diagEmbed(input, { offset });
   if (input.ndim === 2) return wrap(diagonal(input, { offset }).node);
   throw new ProjError('shape-mismatch', 'a vector or a matrix is needed', { op: 'diag', shapes: [input.shape] });
 }
 /** The flattened input as the diagonal of a matrix. */
 export function diagflat(input: Tensor, offset: number | { offset?: number } = 0): Tensor {
-  return diagEmbed(input.reshape([-1]), { offset: typeof offset === 'number' ? offset : (offset.offset ?? 0) });
+  return diagEmbed(input.reshape([-1]), leading<{ offset?: number }>('diagflat', { offset: 0 }, 'offset', offset));
 }
 /** Sum of the main diagonal of a matrix. */
 export function trace(input: Tensor): Tensor {
@@ -152,7 +152,7 @@ export function sliceScatter(input: Tensor, src: Tensor, options: SliceScatterOp
 
 function triangle(op: string, keep: 'ge' | 'le') {
   return (input: Tensor, diagonalOffset: number | { diagonal?: number } = 0): Tensor => {
-    const offset = typeof diagonalOffset === 'number' ? diagonalOffset : (diagonalOffset.diagonal ?? 0);
+    const { diagonal: offset } = leading<{ diagonal?: number }>(op, { diagonal: 0 }, 'diagonal', diagonalOffset);
     if (input.ndim < 2)
       throw new ProjError('shape-mismatch', 'a tensor of at least two dimensions is needed', {
         op,
@@ -174,10 +174,11 @@ export const tril = triangle('tril', 'le');
 export const triu = triangle('triu', 'ge');
 
 type TriangleOptions = Pick<TensorOptions, 'dtype' | 'device'> & { readonly offset?: number };
+const TRIANGLE: Defaults<TriangleOptions> = { dtype: 'int64', device: null, offset: 0 };
 const triangleIndices =
   (op: string, inside: (i: number, j: number, offset: number) => boolean) =>
   (rowCount: number, col: number, offset: number | TriangleOptions = 0, options: TriangleOptions = {}): Tensor => {
-    const { dtype = 'int64', device, offset: given = 0 } = typeof offset === 'number' ? { ...options, offset } : offset;
+    const { dtype, device, offset: given } = leading<TriangleOptions>(op, TRIANGLE, 'offset', offset, options);
     if (rowCount < 0 || col < 0) throw new ProjError('invalid-argument', `a ${rowCount} × ${col} matrix`, { op });
     const pairs: [number, number][] = [];
     for (let i = 0; i < rowCount; i++) for (let j = 0; j < col; j++) if (inside(i, j, given)) pairs.push([i, j]);
@@ -259,15 +260,18 @@ function checkStrided(
       { op, shapes: [input.shape] },
     );
 }
+interface StorageOffset {
+  readonly storageOffset?: number | null;
+}
 /** The storage of the input (row by row) seen with other sizes and strides, from where the input begins if nothing else is said. A view. */
 export function asStrided(
   input: Tensor,
   size: readonly number[],
   stride: readonly number[],
-  storageOffset: number | null | { storageOffset?: number | null } = null,
+  storageOffset: number | null | StorageOffset = null,
 ): Tensor {
-  const given = typeof storageOffset === 'object' ? storageOffset?.storageOffset : storageOffset;
-  const offset = given ?? layoutOf(input).offset;
+  const given = leading<StorageOffset>('asStrided', { storageOffset: null }, 'storageOffset', storageOffset);
+  const offset = given.storageOffset ?? layoutOf(input).offset;
   checkStrided('asStrided', input, size, stride, offset);
   return input.fromStorage_(stridedStep(size, stride, offset));
 }
@@ -276,7 +280,7 @@ export function asStrided_(
   input: Tensor,
   size: readonly number[],
   stride: readonly number[],
-  storageOffset: number | null | { storageOffset?: number | null } = null,
+  storageOffset: number | null | StorageOffset = null,
 ): Tensor {
   const [step] = asStrided(input, size, stride, storageOffset).viewSteps;
   input.viewSteps = [];
@@ -288,9 +292,10 @@ export function asStridedScatter(
   src: Tensor,
   size: readonly number[],
   stride: readonly number[],
-  storageOffset: number | null | { storageOffset?: number | null } = 0,
+  storageOffset: number | null | StorageOffset = 0,
 ): Tensor {
-  const offset = (typeof storageOffset === 'object' ? storageOffset?.storageOffset : storageOffset) ?? 0;
+  const given = leading<StorageOffset>('asStridedScatter', { storageOffset: null }, 'storageOffset', storageOffset);
+  const offset = given.storageOffset ?? 0;
   checkStrided('asStridedScatter', input, size, stride, offset);
   const step = stridedStep(size, stride, offset);
   return wrap((step.write as NonNullable<ViewStep['write']>)(input.node, src.node));

@@ -1,10 +1,10 @@
 /** Einstein summation and the products that follow from it. Every pairwise product becomes one `contract`: [batch, M, K] × [batch, K, N]. */
-import { ProjError } from '@proj/kernel';
+import { type Defaults, ProjError, withDefaults } from '@proj/kernel';
 import { castNode, contractNode, expandNode, permuteNode, reshapeNode } from '../graph/build.ts';
 import type { AnyNode } from '../graph/node.ts';
 import { isNothing, isOne, promoteTypes, type Scalar, scalarValue, isIntegral } from '../promotion.ts';
 import { Tensor, wrap } from '../tensor.ts';
-import { broadcastShapes, normalizeDim } from './arguments.ts';
+import { broadcastShapes, leading, normalizeDim } from './arguments.ts';
 import { add, mul } from './elementwise.ts';
 import { concatenate } from './joining.ts';
 import { matmul } from './products.ts';
@@ -191,10 +191,12 @@ export function tensordot(
     | readonly [readonly number[], readonly number[]]
     | { dims?: number | readonly [readonly number[], readonly number[]] } = 2,
 ): Tensor {
-  const given =
-    typeof dims === 'object' && 'dims' in dims
-      ? (dims.dims ?? 2)
-      : (dims as number | readonly [readonly number[], readonly number[]]);
+  const { dims: given } = leading<{ dims?: number | readonly [readonly number[], readonly number[]] }>(
+    'tensordot',
+    { dims: 2 },
+    'dims',
+    dims,
+  );
   const [left, right] =
     typeof given === 'number'
       ? [Array.from({ length: given }, (_, i) => a.ndim - given + i), Array.from({ length: given }, (_, i) => i)]
@@ -265,7 +267,7 @@ export function kron(input: Tensor, other: Tensor): Tensor {
 }
 /** Cross product of vectors of length 3 along `dim` (the first dimension of that length). */
 export function cross(input: Tensor, other: Tensor, dim: number | null | { dim?: number | null } = null): Tensor {
-  const given = typeof dim === 'object' ? (dim?.dim ?? null) : dim;
+  const { dim: given } = leading<{ dim?: number | null }>('cross', { dim: null }, 'dim', dim);
   const shape = broadcastShapes('cross', input.shape, other.shape);
   const at = given === null ? shape.indexOf(3) : normalizeDim(given, shape.length, 'cross');
   if (at < 0 || shape[at] !== 3)
@@ -285,7 +287,9 @@ export interface BetaAlpha {
   /** Factor of the product. */
   readonly alpha?: Scalar;
 }
-function scaledSum(op: string, input: Tensor, value: Tensor, { beta = 1, alpha = 1 }: BetaAlpha): Tensor {
+const BETA_ALPHA: Defaults<BetaAlpha> = { beta: 1, alpha: 1 };
+function scaledSum(op: string, input: Tensor, value: Tensor, options: BetaAlpha): Tensor {
+  const { beta, alpha } = withDefaults(op, BETA_ALPHA, options);
   if (input.dtype !== value.dtype)
     throw new ProjError('dtype', `an input of ${input.dtype} and a product of ${value.dtype}`, {
       op,
@@ -317,7 +321,8 @@ export function addr(input: Tensor, vec1: Tensor, vec2: Tensor, options: BetaAlp
   const value = outer(vec1, vec2);
   const type = promoteTypes(input.dtype, value.dtype);
   if (type === 'bool') {
-    const [keeps, adds] = [options.beta ?? 1, options.alpha ?? 1].map((x) => !isNothing(x));
+    const { beta, alpha } = withDefaults('addr', BETA_ALPHA, options);
+    const [keeps, adds] = [beta, alpha].map((x) => !isNothing(x));
     const product = adds ? value : value.logicalXor(value);
     return keeps ? product.logicalOr(input) : product;
   }

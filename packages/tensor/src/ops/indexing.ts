@@ -19,7 +19,7 @@ import { type AnyNode, elementCount } from '../graph/node.ts';
 import { isCapturing } from '../evaluate.ts';
 import { isIntegral, isScalar, type Scalar } from '../promotion.ts';
 import { Tensor, wrap } from '../tensor.ts';
-import { broadcastShapes } from './arguments.ts';
+import { broadcastShapes, leading } from './arguments.ts';
 import { fromEnd, inverseOrder } from './axis.ts';
 import { tensor } from './creation.ts';
 import { nonzeroPositions } from './data-dependent.ts';
@@ -278,7 +278,7 @@ export function indexPut_(
     input,
     indices,
     valueTensor(input, values),
-    typeof accumulate === 'boolean' ? accumulate : (accumulate.accumulate ?? false),
+    leading<IndexPutOptions>('indexPut', { accumulate: false }, 'accumulate', accumulate).accumulate,
   );
   return input;
 }

@@ -1,10 +1,10 @@
 /** Joining, splitting and repeating tensors. Parts of a split are views. */
-import { ProjError, withDefaults } from '@proj/kernel';
+import { describeValue, ProjError, withDefaults } from '@proj/kernel';
 import { castNode, concatNode, constantNode, reshapeNode, takeNode } from '../graph/build.ts';
 import { elementCount, sameShape } from '../graph/node.ts';
 import { promoteTypes } from '../promotion.ts';
 import { Tensor, wrap } from '../tensor.ts';
-import { normalizeDim, promotedType, shapeArgument } from './arguments.ts';
+import { leading, normalizeDim, promotedType, shapeArgument } from './arguments.ts';
 import { fromArray } from './creation.ts';
 import { type OpRow, row } from './table.ts';
 import { expand, narrow, reshape, select, unsqueeze } from './views.ts';
@@ -49,16 +49,17 @@ export function concatenate(parts: readonly Tensor[], dim: number, op: string): 
 export interface DimOptions {
   readonly dim?: number;
 }
-const dimOf = (dim: number | DimOptions): number => (typeof dim === 'number' ? dim : (dim.dim ?? 0));
+const dimOf = (op: string, dim: number | DimOptions): number =>
+  typeof dim === 'number' ? dim : withDefaults(op, { dim: 0 }, dim).dim;
 /** The tensors one after another along `dim` (the first). */
 export function cat(tensors: readonly Tensor[], dim: number | DimOptions = 0): Tensor {
-  return concatenate(tensors, dimOf(dim), 'cat');
+  return concatenate(tensors, dimOf('cat', dim), 'cat');
 }
 /** The tensors along a new dimension. */
 export function stack(tensors: readonly Tensor[], dim: number | DimOptions = 0): Tensor {
   if (tensors.length === 0)
     throw new ProjError('invalid-argument', 'no tensors', { op: 'stack', cure: 'Give at least one tensor' });
-  const at = normalizeDim(dimOf(dim), tensors[0].ndim + 1, 'stack');
+  const at = normalizeDim(dimOf('stack', dim), tensors[0].ndim + 1, 'stack');
   for (const part of tensors)
     if (!sameShape(part.shape, tensors[0].shape))
       throw new ProjError('shape-mismatch', 'the tensors have different shapes', {
@@ -124,7 +125,7 @@ export function columnStack(tensors: readonly Tensor[]): Tensor {
 /** Parts of sizes `splitSize` (the last may be smaller), or of the sizes listed. Views. */
 export function split(tensor: Tensor, splitSize: number | readonly number[], dim: number | DimOptions = 0): Tensor[] {
   if (tensor.ndim === 0) throw new ProjError('shape-mismatch', 'a 0-dim tensor cannot be split', { op: 'split' });
-  const at = normalizeDim(dimOf(dim), tensor.ndim, 'split');
+  const at = normalizeDim(dimOf('split', dim), tensor.ndim, 'split');
   const size = tensor.shape[at];
   let sizes: readonly number[];
   if (typeof splitSize === 'number') {
@@ -153,7 +154,7 @@ export function splitWithSizes(input: Tensor, splitSizes: readonly number[], dim
 export function chunk(input: Tensor, chunks: number, dim: number | DimOptions = 0): Tensor[] {
   if (input.ndim === 0) throw new ProjError('shape-mismatch', 'a 0-dim tensor cannot be split', { op: 'chunk' });
   if (!(chunks > 0)) throw new ProjError('invalid-argument', `${chunks} chunks`, { op: 'chunk' });
-  const at = normalizeDim(dimOf(dim), input.ndim, 'chunk');
+  const at = normalizeDim(dimOf('chunk', dim), input.ndim, 'chunk');
   const size = input.shape[at];
   if (size === 0) return Array.from({ length: chunks }, () => narrow(input, at, 0, 0));
   return split(input, Math.ceil(size / chunks), at);
@@ -165,7 +166,7 @@ export function tensorSplit(
   dim: number | DimOptions = 0,
 ): Tensor[] {
   if (input.ndim === 0) throw new ProjError('shape-mismatch', 'a 0-dim tensor cannot be split', { op: 'tensorSplit' });
-  const at = normalizeDim(dimOf(dim), input.ndim, 'tensorSplit');
+  const at = normalizeDim(dimOf('tensorSplit', dim), input.ndim, 'tensorSplit');
   const size = input.shape[at];
   const given =
     indicesOrSections instanceof Tensor
@@ -218,7 +219,7 @@ export const vsplit = alongAxis('vsplit', () => 0, 2);
 export const dsplit = alongAxis('dsplit', () => 2, 3);
 /** All slices along `dim`, without it. Views. */
 export function unbind(input: Tensor, dim: number | DimOptions = 0): Tensor[] {
-  const at = normalizeDim(dimOf(dim), input.ndim, 'unbind');
+  const at = normalizeDim(dimOf('unbind', dim), input.ndim, 'unbind');
   if (input.ndim === 0)
     throw new ProjError('shape-mismatch', 'a 0-dim tensor has no dimension to unbind', { op: 'unbind' });
   return Array.from({ length: input.shape[at] }, (_, i) => select(input, at, i));
@@ -268,6 +269,11 @@ export function repeatInterleave(
     return fromArray(spread(input.toFlatArray()), [input.toFlatArray().reduce((a, b) => a + b, 0)], 'int64', {
       device: input.device,
     });
+  if (typeof repeats !== 'number' && !(repeats instanceof Tensor))
+    throw new ProjError('invalid-argument', `${describeValue(repeats)} where a number or a tensor belongs`, {
+      op: 'repeatInterleave',
+      cure: 'Write repeatInterleave(2), repeatInterleave(counts, { dim }) …',
+    });
   const x = dim === null ? reshape(input, [input.numel()]) : input.ndim === 0 ? reshape(input, [1]) : input;
   const at = dim === null ? 0 : normalizeDim(dim, x.ndim, 'repeatInterleave');
   const size = x.shape[at];
@@ -305,7 +311,11 @@ export function alongFirst(x: Tensor, dim: number): { front: Tensor; back: (y: T
 export function meshgrid(...tensors: readonly (Tensor | readonly Tensor[] | { indexing?: string })[]): Tensor[] {
   const last = tensors.at(-1);
   const hasOptions = last !== undefined && !(last instanceof Tensor) && !Array.isArray(last);
-  const indexing = hasOptions ? ((last as { indexing?: string }).indexing ?? 'ij') : 'ij';
+  const { indexing } = withDefaults<{ indexing?: string }>(
+    'meshgrid',
+    { indexing: 'ij' },
+    hasOptions ? (last as object) : {},
+  );
   const list = listOf((hasOptions ? tensors.slice(0, -1) : tensors) as readonly (Tensor | readonly Tensor[])[]);
   if (list.length === 0) throw new ProjError('invalid-argument', 'no tensors', { op: 'meshgrid' });
   if (indexing !== 'ij' && indexing !== 'xy')
@@ -386,10 +396,11 @@ export function blockDiag(...tensors: readonly (Tensor | readonly Tensor[])[]): 
 export function roll(
   input: Tensor,
   shifts: number | readonly number[],
-  dims: number | readonly number[] | null = null,
+  dims: number | readonly number[] | null | { readonly dims?: number | readonly number[] | null } = null,
 ): Tensor {
   const amounts = typeof shifts === 'number' ? [shifts] : shifts;
-  const list = dims === null ? [] : typeof dims === 'number' ? [dims] : dims;
+  const { dims: given } = leading<{ dims?: number | readonly number[] | null }>('roll', { dims: null }, 'dims', dims);
+  const list = given === null ? [] : typeof given === 'number' ? [given] : given;
   if (list.length === 0) {
     if (amounts.length !== 1)
       throw new ProjError('invalid-argument', `${amounts.length} shifts without dims`, { op: 'roll' });

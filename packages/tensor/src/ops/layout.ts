@@ -4,7 +4,7 @@ import { complexNode, padNode, partNode, sliceNode } from '../graph/build.ts';
 import type { AnyNode } from '../graph/node.ts';
 import { ComplexScalar, isComplexDType, isIntegral, type Scalar, scalarValue } from '../promotion.ts';
 import { type Tensor, wrap } from '../tensor.ts';
-import { normalizeDim } from './arguments.ts';
+import { leading, normalizeDim } from './arguments.ts';
 import { type OpRow, row } from './table.ts';
 import { flip, narrow, permute, transpose } from './views.ts';
 
@@ -64,14 +64,24 @@ export function flipud(input: Tensor): Tensor {
     });
   return flip(input, [0]);
 }
+export interface RotationOptions {
+  /** Quarter turns, from the first of `dims` towards the second. */
+  readonly k?: number;
+  readonly dims?: readonly number[];
+}
 /** Turned by k · 90° in the plane of `dims`, from the first towards the second. */
 export function rot90(
   input: Tensor,
-  k: number | { k?: number; dims?: readonly number[] } = 1,
-  dims: readonly number[] | { dims?: readonly number[] } = [0, 1],
+  k: number | RotationOptions = 1,
+  dims: readonly number[] | RotationOptions = [0, 1],
 ): Tensor {
-  const turns = typeof k === 'number' ? k : (k.k ?? 1);
-  const plane = typeof k === 'object' ? (k.dims ?? [0, 1]) : 'length' in dims ? dims : (dims.dims ?? [0, 1]);
+  const { k: turns, dims: plane } = leading<RotationOptions>(
+    'rot90',
+    { k: 1, dims: [0, 1] },
+    'k',
+    k,
+    'length' in dims ? { dims } : dims,
+  );
   if (input.ndim < 2 || plane.length !== 2)
     throw new ProjError('shape-mismatch', 'a tensor of at least two dimensions and two dims are needed', {
       op: 'rot90',
@@ -95,7 +105,12 @@ export function narrowCopy(input: Tensor, dim: number, start: number, length: nu
   return wrap(narrow(input, dim, start, length).node);
 }
 /** `value` around the tensor: pairs (before, after) from the last dimension backwards; negative ones cut off. */
-export function constantPadNd(input: Tensor, pad: readonly number[], value: Scalar = 0): Tensor {
+export function constantPadNd(
+  input: Tensor,
+  pad: readonly number[],
+  value: Scalar | { readonly value?: Scalar } = 0,
+): Tensor {
+  const { value: around } = leading<{ value?: Scalar }>('constantPadNd', { value: 0 }, 'value', value);
   if (pad.length % 2 !== 0 || pad.length > 2 * input.ndim)
     throw new ProjError('invalid-argument', `${pad.length} pad sizes for ${input.ndim} dimensions`, {
       op: 'constantPadNd',
@@ -118,12 +133,12 @@ export function constantPadNd(input: Tensor, pad: readonly number[], value: Scal
     input.shape.map(() => 1),
   );
   const [before, after] = ([0, 1] as const).map((side) => input.shape.map((_, d) => Math.max(0, amount(d, side))));
-  if (value instanceof ComplexScalar && isComplexDType(input.dtype)) {
+  if (around instanceof ComplexScalar && isComplexDType(input.dtype)) {
     const part = (imaginary: boolean, filling: number): AnyNode =>
       padNode(partNode(cut, imaginary), before, after, filling);
-    return wrap(complexNode(part(false, value.re), part(true, value.im)));
+    return wrap(complexNode(part(false, around.re), part(true, around.im)));
   }
-  const filling = Number(scalarValue(value));
+  const filling = Number(scalarValue(around));
   return wrap(padNode(cut, before, after, isIntegral(input.dtype) ? Math.trunc(filling) : filling));
 }
 

@@ -1,5 +1,5 @@
 /** Extremes, order statistics and sorting. Results of (values, indices) have the indices' gradient: only the chosen element gets it. */
-import { ProjError, withDefaults } from '@proj/kernel';
+import { type Defaults, ProjError, withDefaults } from '@proj/kernel';
 import {
   argsortNode,
   binaryNode,
@@ -15,7 +15,7 @@ import type { AnyNode } from '../graph/node.ts';
 import { attachGradient } from '../attach-gradient.ts';
 import { isFloatingPoint, scalarValue } from '../promotion.ts';
 import { Tensor, wrap } from '../tensor.ts';
-import { normalizeDim, type TensorLike } from './arguments.ts';
+import { leading, normalizeDim, type TensorLike } from './arguments.ts';
 import { gatherNode, inverseOrder, orderWithLast, positionsAlong } from './axis.ts';
 import { maximum, minimum, where } from './elementwise.ts';
 import { amax, amin, type KeepdimOptions, reduceDims } from './reductions.ts';
@@ -167,9 +167,9 @@ export interface SortOptions {
 }
 /** Sorted along `dim` (the last), with the index of each. Stable. */
 export function sort(input: Tensor, dim: number | SortOptions = -1, options: SortOptions = {}): ValuesAndIndices {
-  const given = typeof dim === 'object' ? dim : { dim, ...options };
-  const at = normalizeDim(given.dim ?? -1, input.ndim, 'sort');
-  const indices = argsortAlong(input.node, at, given.descending ?? false);
+  const given = leading<SortOptions>('sort', { dim: -1, descending: false, stable: true }, 'dim', dim, options);
+  const at = normalizeDim(given.dim, input.ndim, 'sort');
+  const indices = argsortAlong(input.node, at, given.descending);
   return { values: wrap(gatherNode(input.node, at, indices, true)), indices: wrap(indices) };
 }
 /** Indices that sort along `dim` (the last). Stable. */
@@ -295,13 +295,16 @@ export interface QuantileOptions extends KeepdimOptions {
   readonly dim?: number | null;
   readonly interpolation?: Interpolation;
 }
+const QUANTILE: Defaults<QuantileOptions> = { dim: null, keepdim: false, interpolation: 'linear' };
 function quantileOf(
   name: string,
   input: Tensor,
   q: TensorLike,
   ignoreNaN: boolean,
-  { dim = null, keepdim = false, interpolation = 'linear' }: QuantileOptions,
+  place: number | null | QuantileOptions,
+  options: QuantileOptions,
 ): Tensor {
+  const { dim, keepdim, interpolation } = leading<QuantileOptions>(name, QUANTILE, 'dim', place, options);
   if (!isFloatingPoint(input.dtype))
     throw new ProjError('dtype', `quantiles of ${input.dtype}`, { op: name, cure: 'Cast to a float dtype' });
   if (!['linear', 'lower', 'higher', 'midpoint', 'nearest'].includes(interpolation))
@@ -363,19 +366,19 @@ function quantileOf(
 export function quantile(
   input: Tensor,
   q: TensorLike,
-  dim: number | null = null,
+  dim: number | null | QuantileOptions = null,
   options: QuantileOptions = {},
 ): Tensor {
-  return quantileOf('quantile', input, q, false, { dim, ...options });
+  return quantileOf('quantile', input, q, false, dim, options);
 }
 /** As {@link quantile}, of the elements that are not NaN. */
 export function nanquantile(
   input: Tensor,
   q: TensorLike,
-  dim: number | null = null,
+  dim: number | null | QuantileOptions = null,
   options: QuantileOptions = {},
 ): Tensor {
-  return quantileOf('nanquantile', input, q, true, { dim, ...options });
+  return quantileOf('nanquantile', input, q, true, dim, options);
 }
 
 export const ORDERING: readonly OpRow[] = [

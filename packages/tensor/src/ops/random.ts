@@ -8,7 +8,7 @@ import { binaryNode, castNode, complexNode, constantNode, randomNode, whereNode 
 import { type AnyNode, elementCount, type Shape } from '../graph/node.ts';
 import { FloatScalar, getDefaultDtype, isComplexDType, isFloatingPoint, isIntegral, toReal } from '../promotion.ts';
 import { Tensor, wrap } from '../tensor.ts';
-import { broadcastShapes, deviceArgument, shapeArgument } from './arguments.ts';
+import { broadcastShapes, deviceArgument, leading, shapeArgument } from './arguments.ts';
 import { fromArray, TENSOR, type TensorOptions } from './creation.ts';
 import { argsortAlong, topk } from './ordering.ts';
 import { poissonSample } from './poisson-sample.ts';
@@ -300,30 +300,44 @@ export function randperm(n: number, options: RandomTensorOptions = {}): Tensor {
 }
 
 type Parameter = Tensor | number;
+type NormalTensorOptions = RandomTensorOptions & { readonly std?: Parameter; readonly size?: Shape | null };
 /** Normal numbers: `normal(mean, std)` with at least one tensor, or `normal(mean, std, size)`. */
 export function normal(
   mean: Parameter,
-  std: Parameter = 1,
-  size: Shape | null | RandomTensorOptions = null,
+  std: Parameter | NormalTensorOptions = 1,
+  size: Shape | null | NormalTensorOptions = null,
   options: RandomTensorOptions = {},
 ): Tensor {
-  const hasSize = Array.isArray(size);
-  const opts = hasSize || size === null ? options : (size as RandomTensorOptions & { size?: Shape });
-  const shape = hasSize
-    ? (size as Shape)
-    : ((opts as { size?: Shape }).size ??
-      broadcastShapes('normal', ...[mean, std].map((x) => (x instanceof Tensor ? x.shape : []))));
-  if (typeof std === 'number' && std < 0) throw new ProjError('invalid-argument', `std ${std}`, { op: 'normal' });
-  const like = mean instanceof Tensor ? mean : std instanceof Tensor ? std : null;
+  const placed = size !== null && 'length' in size ? { size } : (size ?? {});
+  const opts = leading<NormalTensorOptions>('normal', { ...RANDOM_TENSOR, std: 1, size: null }, 'std', std, {
+    ...placed,
+    ...options,
+  });
+  const deviation = opts.std;
+  const parameters = [mean, deviation];
+  const shape = opts.size ?? broadcastShapes('normal', ...parameters.map((x) => (x instanceof Tensor ? x.shape : [])));
+  if (typeof deviation === 'number' && deviation < 0)
+    throw new ProjError('invalid-argument', `std ${deviation}`, { op: 'normal' });
+  const like = parameters.find((x) => x instanceof Tensor) ?? null;
   const dtype = floatDType('normal', opts.dtype ?? like?.dtype);
   const z = wrap(gaussian(shape, like?.device ?? deviceArgument(opts.device), dtype, generatorOf(opts)));
   const parameter = (x: Parameter): Tensor | FloatScalar => (x instanceof Tensor ? x.detach() : new FloatScalar(x));
-  return z.mul(parameter(std)).add(parameter(mean));
+  return z.mul(parameter(deviation)).add(parameter(mean));
 }
 /** 1 with the probability that each element gives, else 0; with `p`, that probability for all. */
-export function bernoulli(input: Tensor, p: number | null | RandomOptions = null, options: RandomOptions = {}): Tensor {
-  const opts = typeof p === 'object' && p !== null ? p : options;
-  const probability = typeof p === 'number' ? p : ((opts as { p?: number }).p ?? null);
+export function bernoulli(
+  input: Tensor,
+  p: number | null | (RandomOptions & { p?: number | null }) = null,
+  options: RandomOptions = {},
+): Tensor {
+  const opts = leading<RandomOptions & { p?: number | null }>(
+    'bernoulli',
+    { p: null, generator: null },
+    'p',
+    p,
+    options,
+  );
+  const probability = opts.p;
   if (probability === null && !isFloatingPoint(input.dtype))
     throw new ProjError('dtype', `probabilities of ${input.dtype}`, { op: 'bernoulli', cure: 'Use a float dtype' });
   const work = input.dtype === 'float64' ? 'float64' : 'float32';
@@ -398,27 +412,26 @@ export function poisson(input: Tensor, options: RandomOptions = {}): Tensor {
 
 const write = (input: Tensor, node: AnyNode, op: string): Tensor => input.assign(castNode(node, input.dtype), op);
 const requireFloat = (op: string, input: Tensor): void => void (isIntegral(input.dtype) && floatDType(op, input.dtype));
-type FromOptions = RandomOptions & {
-  readonly from?: number;
-  readonly to?: number;
-  readonly mean?: number;
-  readonly std?: number;
-  readonly lambd?: number;
-};
+type RangeOptions<To = number> = RandomOptions & { readonly from?: number; readonly to?: To };
+type NormalOptions = RandomOptions & { readonly mean?: number; readonly std?: number };
 
 /** Uniform numbers in [from, to), in place. */
 export function uniform_(
   input: Tensor,
-  from: number | FromOptions = 0,
+  from: number | RangeOptions = 0,
   to: number = 1,
   options: RandomOptions = {},
 ): Tensor {
   requireFloat('uniform_', input);
-  const [low, high, opts] = typeof from === 'object' ? [from.from ?? 0, from.to ?? 1, from] : [from, to, options];
+  const given = leading<RangeOptions>('uniform_', { from: 0, to: 1, generator: null }, 'from', from, {
+    to,
+    ...options,
+  });
+  const { from: low, to: high } = given;
   if (low > high) throw new ProjError('invalid-argument', `a range from ${low} to ${high}`, { op: 'uniform_' });
   return write(
     input,
-    wrap(unit(input.shape, input.device, input.dtype, generatorOf(opts)))
+    wrap(unit(input.shape, input.device, input.dtype, generatorOf(given)))
       .mul(new FloatScalar(high - low))
       .add(new FloatScalar(low)).node,
     'uniform_',
@@ -427,25 +440,33 @@ export function uniform_(
 /** Normal numbers, in place. */
 export function normal_(
   input: Tensor,
-  mean: number | FromOptions = 0,
+  mean: number | NormalOptions = 0,
   std: number = 1,
   options: RandomOptions = {},
 ): Tensor {
   requireFloat('normal_', input);
-  const [m, s, opts] = typeof mean === 'object' ? [mean.mean ?? 0, mean.std ?? 1, mean] : [mean, std, options];
+  const given = leading<NormalOptions>('normal_', { mean: 0, std: 1, generator: null }, 'mean', mean, {
+    std,
+    ...options,
+  });
+  const { mean: m, std: s } = given;
   if (s < 0) throw new ProjError('invalid-argument', `std ${s}`, { op: 'normal_' });
   return write(
     input,
-    wrap(gaussian(input.shape, input.device, input.dtype, generatorOf(opts)))
+    wrap(gaussian(input.shape, input.device, input.dtype, generatorOf(given)))
       .mul(new FloatScalar(s))
       .add(new FloatScalar(m)).node,
     'normal_',
   );
 }
 /** 1 with probability p (a number, or a tensor of them), else 0, in place. */
-export function bernoulli_(input: Tensor, p: Parameter | RandomOptions = 0.5, options: RandomOptions = {}): Tensor {
-  const opts = typeof p === 'number' || p instanceof Tensor ? options : p;
-  const probability = typeof p === 'number' || p instanceof Tensor ? p : ((p as { p?: Parameter }).p ?? 0.5);
+export function bernoulli_(
+  input: Tensor,
+  p: Parameter | (RandomOptions & { p?: Parameter }) = 0.5,
+  options: RandomOptions = {},
+): Tensor {
+  const opts = leading<RandomOptions & { p?: Parameter }>('bernoulli_', { p: 0.5, generator: null }, 'p', p, options);
+  const probability = opts.p;
   const u = wrap(unit(input.shape, input.device, 'float32', generatorOf(opts)));
   return write(
     input,
@@ -454,9 +475,19 @@ export function bernoulli_(input: Tensor, p: Parameter | RandomOptions = 0.5, op
   );
 }
 /** Numbers from the exponential distribution of rate `lambd`, in place. */
-export function exponential_(input: Tensor, lambd: number | FromOptions = 1, options: RandomOptions = {}): Tensor {
+export function exponential_(
+  input: Tensor,
+  lambd: number | (RandomOptions & { readonly lambd?: number }) = 1,
+  options: RandomOptions = {},
+): Tensor {
   requireFloat('exponential_', input);
-  const [rate, opts] = typeof lambd === 'object' ? [lambd.lambd ?? 1, lambd] : [lambd, options];
+  const { lambd: rate, ...opts } = leading<RandomOptions & { lambd?: number }>(
+    'exponential_',
+    { lambd: 1, generator: null },
+    'lambd',
+    lambd,
+    options,
+  );
   return write(
     input,
     wrap(unit(input.shape, input.device, input.dtype, generatorOf(opts), true))
@@ -467,6 +498,7 @@ export function exponential_(input: Tensor, lambd: number | FromOptions = 1, opt
 }
 /** Numbers of trials until the first success of probability `p`, in place. */
 export function geometric_(input: Tensor, p: number, options: RandomOptions = {}): Tensor {
+  checkOptions('geometric_', { generator: null }, options);
   if (!(p > 0 && p < 1)) throw new ProjError('invalid-argument', `p = ${p}`, { op: 'geometric_' });
   return write(
     input,
@@ -478,16 +510,21 @@ export function geometric_(input: Tensor, p: number, options: RandomOptions = {}
     'geometric_',
   );
 }
+type CauchyOptions = RandomOptions & { readonly median?: number; readonly sigma?: number };
 /** Numbers from the Cauchy distribution, in place. */
 export function cauchy_(
   input: Tensor,
-  median: number | { median?: number; sigma?: number } = 0,
+  median: number | CauchyOptions = 0,
   sigma: number = 1,
   options: RandomOptions = {},
 ): Tensor {
   requireFloat('cauchy_', input);
-  const [m, s] = typeof median === 'object' ? [median.median ?? 0, median.sigma ?? 1] : [median, sigma];
-  const u = wrap(unit(input.shape, input.device, 'float64', generatorOf(options)));
+  const given = leading<CauchyOptions>('cauchy_', { median: 0, sigma: 1, generator: null }, 'median', median, {
+    sigma,
+    ...options,
+  });
+  const { median: m, sigma: s } = given;
+  const u = wrap(unit(input.shape, input.device, 'float64', generatorOf(given)));
   return write(
     input,
     u.sub(0.5).mul(new FloatScalar(Math.PI)).tan().mul(new FloatScalar(s)).add(new FloatScalar(m)).node,
@@ -497,15 +534,19 @@ export function cauchy_(
 /** Numbers whose logarithms are normal, in place. */
 export function logNormal_(
   input: Tensor,
-  mean: number | FromOptions = 1,
+  mean: number | NormalOptions = 1,
   std: number = 2,
   options: RandomOptions = {},
 ): Tensor {
   requireFloat('logNormal_', input);
-  const [m, s] = typeof mean === 'object' ? [mean.mean ?? 1, mean.std ?? 2] : [mean, std];
+  const given = leading<NormalOptions>('logNormal_', { mean: 1, std: 2, generator: null }, 'mean', mean, {
+    std,
+    ...options,
+  });
+  const { mean: m, std: s } = given;
   return write(
     input,
-    wrap(gaussian(input.shape, input.device, input.dtype, generatorOf(options)))
+    wrap(gaussian(input.shape, input.device, input.dtype, generatorOf(given)))
       .mul(new FloatScalar(s))
       .add(new FloatScalar(m))
       .exp().node,
@@ -527,16 +568,16 @@ const LARGEST_INTEGER: Partial<Record<DType, number>> = {
 /** Integers in [from, to), or in all that the dtype can hold exactly, in place. */
 export function random_(
   input: Tensor,
-  from: number | FromOptions = 0,
+  from: number | RangeOptions<number | null> = 0,
   to: number | null = null,
   options: RandomOptions = {},
 ): Tensor {
-  const [low, high, opts] =
-    typeof from === 'object'
-      ? [from.from ?? 0, from.to ?? null, from]
-      : to === null && from !== 0
-        ? [0, from, options]
-        : [from, to, options];
+  const given = leading<RangeOptions<number | null>>('random_', { from: 0, to: null, generator: null }, 'from', from, {
+    to,
+    ...options,
+  });
+  // One number is the end.
+  const [low, high] = typeof from === 'number' && to === null && from !== 0 ? [0, from] : [given.from, given.to];
   return write(
     input,
     integers(
@@ -545,7 +586,7 @@ export function random_(
       input.shape,
       input.device,
       'int64',
-      generatorOf(opts),
+      generatorOf(given),
     ),
     'random_',
   );

@@ -1,5 +1,5 @@
 /** Gathering and scattering by index tensors along a dimension. Scattering is made of the `scatter` primitive on the flattened tensor. */
-import { ProjError, withDefaults } from '@proj/kernel';
+import { checkOptions, ProjError, withDefaults } from '@proj/kernel';
 import {
   castNode,
   constantNode,
@@ -15,7 +15,7 @@ import { type AnyNode, elementCount } from '../graph/node.ts';
 import type { ScatterMode } from '../graph/primitives.ts';
 import { isComplexDType, ComplexScalar, isIntegral, type Scalar, scalarValue } from '../promotion.ts';
 import { Tensor, wrap } from '../tensor.ts';
-import { broadcastShapes, normalizeDim } from './arguments.ts';
+import { broadcastShapes, leading, normalizeDim } from './arguments.ts';
 import { fromEnd, gatherNode, linearIndex } from './axis.ts';
 import { cumsum } from './cumulative.ts';
 import { alongFirst } from './joining.ts';
@@ -29,7 +29,8 @@ const requireIndex = (op: string, index: Tensor, wide = false): void => {
 };
 
 /** `input` at `index` along `dim`: result[i][j] = input[index[i][j]][j] for dim 0. */
-export function gather(input: Tensor, dim: number, index: Tensor, _options: { sparseGrad?: boolean } = {}): Tensor {
+export function gather(input: Tensor, dim: number, index: Tensor, options: { sparseGrad?: boolean } = {}): Tensor {
+  checkOptions('gather', { sparseGrad: false }, options);
   const at = normalizeDim(dim, input.ndim, 'gather');
   if (index.numel() > 0) requireIndex('gather', index, true);
   const fits =
@@ -51,7 +52,12 @@ export function gather(input: Tensor, dim: number, index: Tensor, _options: { sp
 }
 
 /** As {@link gather}, with the other dimensions broadcast; without `dim` on the flattened tensors. Indices from the end are allowed. */
-export function takeAlongDim(input: Tensor, indices: Tensor, dim: number | null = null): Tensor {
+export function takeAlongDim(
+  input: Tensor,
+  indices: Tensor,
+  place: number | null | { readonly dim?: number | null } = null,
+): Tensor {
+  const { dim } = leading<{ dim?: number | null }>('takeAlongDim', { dim: null }, 'dim', place);
   requireIndex('takeAlongDim', indices, true);
   if (dim === null)
     return wrap(
@@ -367,7 +373,12 @@ export function put(
       op: 'put',
       shapes: [index.shape, source.shape],
     });
-  const adds = typeof accumulate === 'boolean' ? accumulate : (accumulate.accumulate ?? false);
+  const { accumulate: adds } = leading<{ accumulate?: boolean }>(
+    'put',
+    { accumulate: false },
+    'accumulate',
+    accumulate,
+  );
   return wrap(scatterFlat(adds ? 'add' : 'set', input.node, fromEnd(index.node, input.numel()), source.node));
 }
 

@@ -1,10 +1,10 @@
 /** Windows, and the short-time Fourier transform. */
-import { ProjError } from '@proj/kernel';
+import { type Defaults, ProjError, withDefaults } from '@proj/kernel';
 import { castNode, foldNode, windowNode } from '../graph/build.ts';
 import { fft, ifft, irfft, rfft } from '../fft/index.ts';
 import { getDefaultDtype, isComplexDType, isFloatingPoint, isIntegral, toComplex } from '../promotion.ts';
 import { type Tensor, wrap } from '../tensor.ts';
-import { fromArray, ones, type TensorOptions } from './creation.ts';
+import { fromArray, ones, TENSOR, type TensorOptions } from './creation.ts';
 import { flip, narrow, reshape } from './views.ts';
 import { real, viewAsComplex, viewAsReal } from './complex.ts';
 import { concatenate } from './joining.ts';
@@ -15,10 +15,12 @@ export interface WindowTensorOptions extends TensorOptions {
   /** One period (for spectra) rather than a symmetric window (for filters). */
   readonly periodic?: boolean;
 }
+const WINDOW: Defaults<WindowTensorOptions> = { ...TENSOR, periodic: true };
+
 function makeWindow(
   op: string,
   length: number,
-  { periodic = true, ...options }: WindowTensorOptions,
+  { periodic, ...options }: Defaults<WindowTensorOptions>,
   value: (position: number) => number,
 ): Tensor {
   if (!Number.isInteger(length) || length < 0) throw new ProjError('invalid-argument', `a window of ${length}`, { op });
@@ -32,30 +34,42 @@ function makeWindow(
     options,
   );
 }
-type Periodic = boolean | WindowTensorOptions;
-const periodicOf = (periodic: Periodic, options: WindowTensorOptions): WindowTensorOptions =>
-  typeof periodic === 'boolean' ? { ...options, periodic } : { ...options, ...periodic };
+type Periodic<Options = WindowTensorOptions> = boolean | Options;
+/** The options of a window; `periodic` may stand before them, or with them. */
+function windowOptions<Options extends WindowTensorOptions>(
+  op: string,
+  defaults: Defaults<Options>,
+  periodic: Periodic<Options>,
+  options: Options,
+): Defaults<Options> {
+  const placed = typeof periodic === 'boolean' ? { periodic } : periodic;
+  return withDefaults<Options>(op, defaults, { ...options, ...placed });
+}
 const cosine = (turns: number): number => Math.cos(2 * Math.PI * turns);
 
 /** Hann's window: half a period of a raised cosine. */
 export function hannWindow(windowLength: number, periodic: Periodic = true, options: WindowTensorOptions = {}): Tensor {
-  return makeWindow('hannWindow', windowLength, periodicOf(periodic, options), (t) => 0.5 - 0.5 * cosine(t));
+  const op = 'hannWindow';
+  return makeWindow(op, windowLength, windowOptions(op, WINDOW, periodic, options), (t) => 0.5 - 0.5 * cosine(t));
+}
+export interface HammingOptions extends WindowTensorOptions {
+  readonly alpha?: number;
+  readonly beta?: number;
 }
 /** Hamming's window: alpha - beta · cos. */
 export function hammingWindow(
   windowLength: number,
-  periodic: Periodic = true,
-  options: WindowTensorOptions & { alpha?: number; beta?: number } = {},
+  periodic: Periodic<HammingOptions> = true,
+  options: HammingOptions = {},
 ): Tensor {
-  const {
-    alpha = 0.54,
-    beta = 0.46,
-    ...rest
-  } = periodicOf(periodic, options) as WindowTensorOptions & {
-    alpha?: number;
-    beta?: number;
-  };
-  return makeWindow('hammingWindow', windowLength, rest, (t) => alpha - beta * cosine(t));
+  const op = 'hammingWindow';
+  const { alpha, beta, ...rest } = windowOptions<HammingOptions>(
+    op,
+    { ...WINDOW, alpha: 0.54, beta: 0.46 },
+    periodic,
+    options,
+  );
+  return makeWindow(op, windowLength, rest, (t) => alpha - beta * cosine(t));
 }
 /** Blackman's window. */
 export function blackmanWindow(
@@ -63,10 +77,11 @@ export function blackmanWindow(
   periodic: Periodic = true,
   options: WindowTensorOptions = {},
 ): Tensor {
+  const op = 'blackmanWindow';
   return makeWindow(
-    'blackmanWindow',
+    op,
     windowLength,
-    periodicOf(periodic, options),
+    windowOptions(op, WINDOW, periodic, options),
     (t) => 0.42 - 0.5 * cosine(t) + 0.08 * cosine(2 * t),
   );
 }
@@ -76,24 +91,28 @@ export function bartlettWindow(
   periodic: Periodic = true,
   options: WindowTensorOptions = {},
 ): Tensor {
-  return makeWindow('bartlettWindow', windowLength, periodicOf(periodic, options), (t) => 1 - Math.abs(2 * t - 1));
+  const op = 'bartlettWindow';
+  return makeWindow(op, windowLength, windowOptions(op, WINDOW, periodic, options), (t) => 1 - Math.abs(2 * t - 1));
+}
+export interface KaiserOptions extends WindowTensorOptions {
+  readonly beta?: number;
 }
 /** Kaiser's window of shape `beta`. */
 export function kaiserWindow(
   windowLength: number,
-  periodic: Periodic = true,
-  beta: number | (WindowTensorOptions & { beta?: number }) = 12,
-  options: WindowTensorOptions = {},
+  periodic: Periodic<KaiserOptions> = true,
+  beta: number | KaiserOptions = 12,
+  options: KaiserOptions = {},
 ): Tensor {
-  const given = {
-    ...periodicOf(periodic, options),
-    ...(typeof beta === 'object' ? beta : {}),
-  } as WindowTensorOptions & { beta?: number };
-  const shape = typeof beta === 'number' ? (given.beta ?? beta) : (beta.beta ?? 12);
+  const op = 'kaiserWindow';
+  const { beta: shape, ...rest } = windowOptions<KaiserOptions>(op, { ...WINDOW, beta: 12 }, periodic, {
+    ...(typeof beta === 'number' ? { beta } : beta),
+    ...options,
+  });
   return makeWindow(
-    'kaiserWindow',
+    op,
     windowLength,
-    given,
+    rest,
     (t) => bessel0(shape * Math.sqrt(Math.max(0, 1 - (2 * t - 1) ** 2))) / bessel0(shape),
   );
 }
@@ -119,6 +138,17 @@ export interface StftOptions {
   readonly returnComplex?: boolean | null;
   readonly length?: number | null;
 }
+const STFT: Defaults<StftOptions> = {
+  hopLength: null,
+  winLength: null,
+  window: null,
+  center: true,
+  padMode: 'reflect',
+  normalized: false,
+  onesided: null,
+  returnComplex: null,
+  length: null,
+};
 interface Frames {
   readonly hop: number;
   readonly window: Tensor;
@@ -127,7 +157,7 @@ function frames(
   op: string,
   nFft: number,
   { dtype, device }: Tensor,
-  { hopLength = null, winLength = null, window = null }: StftOptions,
+  { hopLength, winLength, window }: Defaults<StftOptions>,
 ): Frames {
   const length = winLength ?? nFft;
   if (!(nFft > 0) || !(length > 0) || length > nFft)
@@ -187,21 +217,22 @@ function asSignal(op: string, input: Tensor, window: Tensor | null): Tensor {
  * where `returnComplex` is false (which it is for real signals unless told).
  */
 export function stft(input: Tensor, nFft: number, options: StftOptions = {}): Tensor {
-  const { center = true, padMode = 'reflect', normalized = false } = options;
+  const given = withDefaults('stft', STFT, options);
+  const { center, padMode, normalized, returnComplex } = given;
   if (input.ndim < 1 || input.ndim > 2)
     throw new ProjError('shape-mismatch', 'a signal or a batch of signals is needed', {
       op: 'stft',
       shapes: [input.shape],
     });
-  const typed = asSignal('stft', input, options.window ?? null);
+  const typed = asSignal('stft', input, given.window);
   const isComplex = isComplexDType(typed.dtype);
-  const onesided = options.onesided ?? !isComplex;
+  const onesided = given.onesided ?? !isComplex;
   if (onesided && isComplex)
     throw new ProjError('invalid-argument', 'a complex signal has no one-sided spectrum', {
       op: 'stft',
       cure: 'Give onesided: false',
     });
-  const { hop, window } = frames('stft', nFft, typed, options);
+  const { hop, window } = frames('stft', nFft, typed, given);
   const batch = typed.ndim === 1 ? reshape(typed, [1, typed.shape[0]]) : typed;
   const signal = center ? extend(batch, Math.floor(nFft / 2), padMode) : batch;
   const samples = signal.shape[1];
@@ -214,7 +245,7 @@ export function stft(input: Tensor, nFft: number, options: StftOptions = {}): Te
   const cut = wrap(windowNode(signal.node, 1, count, { size: nFft, stride: hop, dilation: 1, padding: 0 })).mul(window);
   const norm = normalized ? 'ortho' : 'backward';
   const spectrum = (onesided ? rfft(cut, { norm }) : fft(cut, { norm })).transpose(1, 2);
-  const result = (options.returnComplex ?? isComplex) ? spectrum : viewAsReal(spectrum);
+  const result = (returnComplex ?? isComplex) ? spectrum : viewAsReal(spectrum);
   return input.ndim === 1 ? result.squeeze(0) : result;
 }
 /**
@@ -222,7 +253,8 @@ export function stft(input: Tensor, nFft: number, options: StftOptions = {}): Te
  * With `returnComplex` the signal is complex, which needs all frequencies.
  */
 export function istft(input: Tensor, nFft: number, options: StftOptions = {}): Tensor {
-  const { center = true, normalized = false, onesided = null, length = null, returnComplex = false } = options;
+  const chosen = withDefaults('istft', STFT, options);
+  const { center, normalized, onesided, length, returnComplex } = chosen;
   const spectrum = isComplexDType(input.dtype) ? input : viewAsComplex(input);
   if (spectrum.ndim < 2 || spectrum.ndim > 3)
     throw new ProjError('shape-mismatch', 'a spectrum, or a batch of them, is needed', {
@@ -244,9 +276,9 @@ export function istft(input: Tensor, nFft: number, options: StftOptions = {}): T
       cure: 'Give onesided: false',
     });
   const like = returnComplex === true ? spectrum : real(spectrum);
-  if (returnComplex !== true && isComplexDType(options.window?.dtype ?? 'float32'))
+  if (returnComplex !== true && isComplexDType(chosen.window?.dtype ?? 'float32'))
     throw new ProjError('dtype', 'a complex window needs returnComplex: true', { op: 'istft' });
-  const { hop, window } = frames('istft', nFft, like, options);
+  const { hop, window } = frames('istft', nFft, like, chosen);
   const norm = normalized ? 'ortho' : 'backward';
   const turned = full.transpose(1, 2);
   // A real signal is told by the first half of its spectrum; the rest is not looked at.
@@ -280,12 +312,16 @@ export function vander(
   N: number | null | { N?: number | null; increasing?: boolean } = null,
   options: { increasing?: boolean } = {},
 ): Tensor {
-  const given = typeof N === 'object' && N !== null ? N : { ...options, N };
+  const given = withDefaults(
+    'vander',
+    { N: null, increasing: false },
+    typeof N === 'object' && N !== null ? N : { ...options, N },
+  );
   if (x.ndim !== 1) throw new ProjError('shape-mismatch', 'a vector is needed', { op: 'vander', shapes: [x.shape] });
   const columns = given.N ?? x.shape[0];
   const base = x.dtype === 'bool' ? x.long() : x;
   const powers = fromArray(
-    Array.from({ length: columns }, (_, i) => (given.increasing === true ? i : columns - 1 - i)),
+    Array.from({ length: columns }, (_, i) => (given.increasing ? i : columns - 1 - i)),
     [columns],
     'int64',
     { device: x.device },

@@ -12,7 +12,7 @@ import {
   toReal,
 } from '../promotion.ts';
 import { Tensor, wrap } from '../tensor.ts';
-import { broadcastShapes, normalizeDim, normalizeDims } from './arguments.ts';
+import { broadcastShapes, leading, normalizeDim, normalizeDims } from './arguments.ts';
 import { fromArray } from './creation.ts';
 import { abs, add, div, exp, isnan, log, mul, reciprocal, safeRoot, sign, sqrt, sub, where } from './elementwise.ts';
 import { matmul } from './products.ts';
@@ -110,8 +110,9 @@ export function nanmean(input: Tensor, dim: Dims = null, options: ReduceOptions 
   return div(nansum(input, dim, { keepdim, dtype }), counts);
 }
 /** How many elements are not zero. */
-export function countNonzero(input: Tensor, dim: Dims = null): Tensor {
-  return sum(wrap(castNode(castNode(input.node, 'bool'), 'int64')), dim);
+export function countNonzero(input: Tensor, dim: Dims | { readonly dim?: Dims } = null): Tensor {
+  const { dim: dims } = leading<{ dim?: Dims }>('countNonzero', { dim: null }, 'dim', dim);
+  return sum(wrap(castNode(castNode(input.node, 'bool'), 'int64')), dims);
 }
 
 /** The p-norm of a vector for each position of the other dimensions. */
@@ -148,13 +149,29 @@ export function setNuclearNorm(fn: NonNullable<typeof nuclearNorm>): void {
   nuclearNorm = fn;
 }
 /** The p-norm (2) of all elements or over `dim`; `'fro'` is the Frobenius norm, `'nuc'` the nuclear one. */
-export function norm(input: Tensor, p: NormOrder = 'fro', dim: Dims = null, options: ReduceOptions = {}): Tensor {
-  const { keepdim, dtype } = withDefaults('norm', { keepdim: false, dtype: null }, options);
+export function norm(
+  input: Tensor,
+  p: NormOrder | (NormOptions & { readonly p?: NormOrder }) = 'fro',
+  dim: Dims = null,
+  options: ReduceOptions = {},
+): Tensor {
+  const {
+    p: kind,
+    dim: over,
+    keepdim,
+    dtype,
+  } = leading<NormOptions & { readonly p?: NormOrder }>(
+    'norm',
+    { p: 'fro', dim: null, keepdim: false, dtype: null },
+    'p',
+    p,
+    { dim, ...options },
+  );
   const x = dtype === null ? input : wrap(castNode(input.node, dtype));
   if (isIntegral(x.dtype))
     throw new ProjError('dtype', `norm of ${x.dtype}`, { op: 'norm', cure: 'Cast to a float dtype' });
-  const dims = normalizeDims(dim, x.ndim, 'norm');
-  if (p === 'nuc') {
+  const dims = normalizeDims(over, x.ndim, 'norm');
+  if (kind === 'nuc') {
     if (nuclearNorm === null)
       throw new ProjError('not-implemented', 'the nuclear norm needs linalg', {
         op: 'norm',
@@ -162,7 +179,7 @@ export function norm(input: Tensor, p: NormOrder = 'fro', dim: Dims = null, opti
       });
     return nuclearNorm(x, dims, keepdim);
   }
-  const order = p === 'fro' || p === null ? 2 : Number(scalarValue(p));
+  const order = kind === 'fro' || kind === null ? 2 : Number(scalarValue(kind));
   return vectorNormOf(x, order, dims, keepdim);
 }
 /** The p-norm of the difference. */
@@ -170,7 +187,7 @@ export function dist(input: Tensor, other: Tensor, p: number | { p?: number } = 
   const difference = sub(input, other);
   return vectorNormOf(
     difference,
-    typeof p === 'number' ? p : (p.p ?? 2),
+    leading<{ p?: number }>('dist', { p: 2 }, 'p', p).p,
     normalizeDims(null, difference.ndim, 'dist'),
     false,
   );

@@ -1,5 +1,5 @@
 /** Views: the same memory seen in another shape. Writing to a view writes to what it views. */
-import { ProjError } from '@proj/kernel';
+import { checkOptions, describeValue, ProjError } from '@proj/kernel';
 import {
   expandNode,
   identityNode,
@@ -14,7 +14,7 @@ import {
 import { type AnyNode, elementCount, type Shape } from '../graph/node.ts';
 import { expanded, isRowByRow, type Layout, permuted, reshaped, rowByRow, sliced } from '../layout.ts';
 import { broadcastsTo, layoutOf, type Tensor, type ViewStep, wrap } from '../tensor.ts';
-import { normalizeDim, shapeArgument } from './arguments.ts';
+import { leading, normalizeDim, shapeArgument } from './arguments.ts';
 import { type OpRow, row } from './table.ts';
 
 /** The part of `base` that a slice shows is replaced by `value`. */
@@ -198,11 +198,26 @@ export function squeeze(input: Tensor, dim?: number | null): Tensor {
     ),
   );
 }
+export interface FlattenOptions {
+  readonly startDim?: number;
+  readonly endDim?: number;
+}
 /** Dimensions `startDim` to `endDim` as one. A view, or a copy as in {@link reshape}. */
-export function flatten(input: Tensor, startDim = 0, endDim = -1): Tensor {
+export function flatten(
+  input: Tensor,
+  startDim: number | FlattenOptions = 0,
+  endDim: number | FlattenOptions = -1,
+): Tensor {
+  const { startDim: start, endDim: end } = leading<FlattenOptions>(
+    'flatten',
+    { startDim: 0, endDim: -1 },
+    'startDim',
+    startDim,
+    typeof endDim === 'number' ? { endDim } : endDim,
+  );
   if (input.ndim === 0) return reshape(input, [1]);
-  const a = normalizeDim(startDim, input.ndim, 'flatten');
-  const b = normalizeDim(endDim, input.ndim, 'flatten');
+  const a = normalizeDim(start, input.ndim, 'flatten');
+  const b = normalizeDim(end, input.ndim, 'flatten');
   if (a > b)
     throw new ProjError('invalid-argument', 'startDim comes after endDim', { op: 'flatten', shapes: [input.shape] });
   return reshapeTo(input, [
@@ -245,7 +260,11 @@ export function slice(input: Tensor, dim: number, start?: number | null, end?: n
       cure: 'Steps are positive; use flip for a reversed view',
     });
   const size = input.shape[at];
-  const bound = (x: number): number => Math.min(size, Math.max(0, x < 0 ? x + size : x));
+  const bound = (x: number): number => {
+    if (typeof x !== 'number' || Number.isNaN(x))
+      throw new ProjError('invalid-argument', `${describeValue(x)} where a position belongs`, { op: 'slice' });
+    return Math.min(size, Math.max(0, x < 0 ? x + size : x));
+  };
   const first = bound(start ?? 0);
   const last = Math.max(first, bound(end ?? size));
   const sizes = input.shape.map((s, i) => (i === at ? Math.ceil((last - first) / step) : s));
@@ -289,12 +308,19 @@ export function flip(input: Tensor, ...dims: ShapeArguments): Tensor {
     ),
   );
 }
+export interface MemoryFormatOptions {
+  /** Values in memory are contiguous, whatever is said here. */
+  readonly memoryFormat?: unknown;
+}
+export const MEMORY_FORMAT: Required<MemoryFormatOptions> = { memoryFormat: null };
 /** A copy with memory of its own. */
-export function clone(input: Tensor): Tensor {
+export function clone(input: Tensor, options: MemoryFormatOptions = {}): Tensor {
+  checkOptions('clone', MEMORY_FORMAT, options);
   return wrap(identityNode(input.node));
 }
 /** The tensor itself, or a copy where PyTorch would not keep its elements row by row. */
-export function contiguous(input: Tensor): Tensor {
+export function contiguous(input: Tensor, options: MemoryFormatOptions = {}): Tensor {
+  checkOptions('contiguous', MEMORY_FORMAT, options);
   return isRowByRow(layoutOf(input)) ? input : clone(input);
 }
 export const contiguousCopy = (input: Tensor): Tensor => wrap(contiguousNode(input.node));

@@ -2,7 +2,7 @@
  * Fake quantisation: values rounded to what integers could represent, for training with quantisation in mind. Gradients pass where the value was in
  * range (straight-through, Bengio et al. 2013); learnable scales and zero points follow Esser et al. 2020 (LSQ) as PyTorch computes them.
  */
-import { ProjError } from '@proj/kernel';
+import { ProjError, withDefaults } from '@proj/kernel';
 import { attachGradient } from '../attach-gradient.ts';
 import { where } from '../ops/elementwise.ts';
 import type { Tensor } from '../tensor.ts';
@@ -146,9 +146,10 @@ export function fakeQuantizeLearnablePerTensorAffine(
   zeroPoint: Tensor,
   quantMin: number,
   quantMax: number,
-  { gradFactor = 1 }: LearnableOptions = {},
+  options: LearnableOptions = {},
 ): Tensor {
   const op = 'fakeQuantizeLearnablePerTensorAffine';
+  const { gradFactor } = withDefaults(op, { gradFactor: 1 }, options);
   check(input, quantMin, quantMax, op);
   for (const parameter of [scale, zeroPoint])
     if (parameter.numel() !== 1)
@@ -170,9 +171,10 @@ export function fakeQuantizeLearnablePerChannelAffine(
   axis: number,
   quantMin: number,
   quantMax: number,
-  { gradFactor = 1 }: LearnableOptions = {},
+  options: LearnableOptions = {},
 ): Tensor {
   const op = 'fakeQuantizeLearnablePerChannelAffine';
+  const { gradFactor } = withDefaults(op, { gradFactor: 1 }, options);
   check(input, quantMin, quantMax, op);
   checkChannels(input, scale, zeroPoint, axis, op);
   return learnable(input, scale, zeroPoint, axis, [quantMin, quantMax], gradFactor);

@@ -2,7 +2,7 @@
  * Linear layers on quantised tensors. The sums are sums of integers: Σ(x - zx)(w - zw) = Σxw - zw·Σx - zx·Σw + K·zx·zw (Jacob et al. 2018); floats
  * appear once per result, when it is scaled.
  */
-import { ProjError } from '@proj/kernel';
+import { ProjError, withDefaults } from '@proj/kernel';
 import { zeros } from '../ops/creation.ts';
 import { elementCount } from '../graph/node.ts';
 import type { Tensor } from '../tensor.ts';
@@ -101,7 +101,12 @@ export function linearDynamic(
   input: Tensor,
   weight: QuantizedTensor,
   bias: Tensor | null = null,
-  { reduceRange = false, dtype = 'quint8' }: DynamicLinearOptions = {},
+  options: DynamicLinearOptions = {},
 ): Tensor {
+  const { reduceRange, dtype } = withDefaults(
+    'quantized.linearDynamic',
+    { reduceRange: false, dtype: 'quint8' },
+    options,
+  );
   return floatResult(quantizePerTensorDynamic(input, dtype, reduceRange), weight, bias, 'quantized.linearDynamic');
 }

@@ -1,5 +1,5 @@
 /** From floats to integers with a scale (`torch.quantize_per_tensor` and relatives). */
-import { ProjError } from '@proj/kernel';
+import { ProjError, withDefaults } from '@proj/kernel';
 import { Tensor } from '../tensor.ts';
 import { where } from '../ops/elementwise.ts';
 import { quantizedDType, type QuantizedDType, type QuantizedDTypeInfo } from './dtypes.ts';
@@ -116,8 +116,9 @@ export function chooseQuantizationParameters(
   max: Tensor,
   qmin: number,
   qmax: number,
-  { symmetric = false }: { readonly symmetric?: boolean } = {},
+  options: { readonly symmetric?: boolean } = {},
 ): { scale: Tensor; zeroPoint: Tensor } {
+  const { symmetric } = withDefaults('chooseQuantizationParameters', { symmetric: false }, options);
   const steps = qmax - qmin;
   let low = min.to('float64').clamp(null, 0);
   let high = max.to('float64').clamp(0, null);

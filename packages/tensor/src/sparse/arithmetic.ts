@@ -1,5 +1,5 @@
 /** Sums, differences, products and quotients: of two sparse tensors, and of a sparse tensor and numbers or dense tensors. */
-import { ProjError } from '@proj/kernel';
+import { ProjError, withDefaults } from '@proj/kernel';
 import { promotedType } from '../ops/arguments.ts';
 import { cat } from '../ops/joining.ts';
 import { broadcastsTo, Tensor } from '../tensor.ts';
@@ -48,9 +48,10 @@ export function add(input: Tensor, other: SparseTensor, options?: AddOptions): T
 export function add(
   input: SparseTensor | Tensor,
   other: SparseTensor,
-  { alpha = 1 }: AddOptions = {},
+  options: AddOptions = {},
 ): SparseTensor | Tensor {
   const op = 'add';
+  const { alpha } = withDefaults(op, { alpha: 1 }, options);
   if (!(other instanceof SparseTensor) || isPlain(input))
     throw new ProjError('invalid-argument', 'a sparse tensor plus a dense one or a number has no zeros', {
       op,
@@ -104,8 +105,9 @@ export function sub(input: Tensor, other: SparseTensor, options?: AddOptions): T
 export function sub(
   input: SparseTensor | Tensor,
   other: SparseTensor,
-  { alpha = 1 }: AddOptions = {},
+  options: AddOptions = {},
 ): SparseTensor | Tensor {
+  const { alpha } = withDefaults('sub', { alpha: 1 }, options);
   if (!(other instanceof SparseTensor)) return add(input as SparseTensor, other);
   const negated = other.withValues(other.storedValues.mul(alpha).neg());
   return input instanceof Tensor ? add(input, negated) : add(input, negated);
@@ -166,11 +168,8 @@ export interface DivOptions {
   readonly roundingMode?: 'trunc' | 'floor' | null;
 }
 /** input / other for a number or a 0-dim tensor. PyTorch: `torch.div`. Errors: another divisor, where zeros would be divided by zeros. */
-export function div(
-  input: SparseTensor,
-  other: Tensor | Scalar,
-  { roundingMode = null }: DivOptions = {},
-): SparseTensor {
+export function div(input: SparseTensor, other: Tensor | Scalar, options: DivOptions = {}): SparseTensor {
+  const { roundingMode } = withDefaults('div', { roundingMode: null }, options);
   requireScalar(other, 'div');
   const x = roundingMode === null || !input.isSparse ? input : input.coalesce();
   return x.withValues(x.storedValues.div(other, { roundingMode }));

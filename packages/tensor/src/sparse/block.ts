@@ -2,7 +2,7 @@
  * Sparse matrices of dense blocks (BSR, BSC): a pattern of blocks, values [count, block rows, block columns]. They are a way to keep a matrix; operations take
  * them as coordinates (`toSparse`), values change with `withValues`.
  */
-import { type Device, type DType, ProjError } from '@proj/kernel';
+import { type Device, type DType, ProjError, withDefaults } from '@proj/kernel';
 import type { Shape } from '../graph/node.ts';
 import { fromArray } from '../ops/creation.ts';
 import type { Tensor } from '../tensor.ts';
@@ -12,6 +12,7 @@ import {
   indexTensor,
   sparseCscTensor,
   sparseCsrTensor,
+  SPARSE,
   type SparseOptions,
   type TensorData,
   toSparse,
@@ -124,7 +125,7 @@ function blockTensor(
   op: string,
 ): BlockSparseTensor {
   const [compressed, plain] = [indexTensor(compressedData, op), indexTensor(plainData, op)];
-  const values = valueTensor(valueData, options);
+  const values = valueTensor(valueData, options, op);
   if (compressed.ndim !== 1 || plain.ndim !== 1 || values.ndim !== 3 || values.shape[0] !== plain.shape[0])
     throw new ProjError(
       'shape-mismatch',
@@ -201,16 +202,17 @@ export function sparseCompressedTensor(
   plainIndices: TensorData,
   values: TensorData,
   size: readonly number[] | null = null,
-  { layout = 'sparse_csr', ...options }: SparseOptions & { readonly layout?: SparseLayout | BlockLayout } = {},
+  options: SparseOptions & { readonly layout?: SparseLayout | BlockLayout } = {},
 ): SparseTensor | BlockSparseTensor {
+  const { layout, ...rest } = withDefaults('sparseCompressedTensor', { ...SPARSE, layout: 'sparse_csr' }, options);
   switch (layout) {
     case 'sparse_csr':
-      return sparseCsrTensor(compressedIndices, plainIndices, values, size, options);
+      return sparseCsrTensor(compressedIndices, plainIndices, values, size, rest);
     case 'sparse_csc':
-      return sparseCscTensor(compressedIndices, plainIndices, values, size, options);
+      return sparseCscTensor(compressedIndices, plainIndices, values, size, rest);
     case 'sparse_bsr':
     case 'sparse_bsc':
-      return blockTensor(layout, compressedIndices, plainIndices, values, size, options, 'sparseCompressedTensor');
+      return blockTensor(layout, compressedIndices, plainIndices, values, size, rest, 'sparseCompressedTensor');
     case 'sparse_coo':
       throw new ProjError('invalid-argument', 'sparse_coo is not a compressed layout', {
         op: 'sparseCompressedTensor',

@@ -1,5 +1,5 @@
 /** Making sparse tensors: of indices and values, of dense tensors, of diagonals. */
-import { type DType, ProjError } from '@proj/kernel';
+import { type Defaults, type DType, ProjError, withDefaults } from '@proj/kernel';
 import { elementCount, type Shape } from '../graph/node.ts';
 import { deviceArgument } from '../ops/arguments.ts';
 import { fromArray, tensor, zeros } from '../ops/creation.ts';
@@ -17,6 +17,8 @@ export interface SparseOptions {
   /** Makes the values a leaf that records gradients. */
   readonly requiresGrad?: boolean;
 }
+/** What the constructors may be told. */
+export const SPARSE: Defaults<SparseOptions> = { dtype: null, device: null, requiresGrad: false };
 /** A tensor, or numbers for one. */
 export type TensorData = Tensor | NestedArray;
 
@@ -28,10 +30,8 @@ export const indexTensor = (data: TensorData, op: string): Tensor => {
   return indices;
 };
 /** Values as a tensor of the dtype that is asked for; a leaf where gradients are. */
-export function valueTensor(
-  data: TensorData,
-  { dtype = null, device = null, requiresGrad = false }: SparseOptions,
-): Tensor {
+export function valueTensor(data: TensorData, options: SparseOptions, op: string): Tensor {
+  const { dtype, device, requiresGrad } = withDefaults(op, SPARSE, options);
   const made = data instanceof Tensor ? data : tensor(data, { dtype, device });
   const values = dtype === null ? made : made.to(dtype);
   return requiresGrad ? values.detach().requiresGrad_() : values;
@@ -66,7 +66,7 @@ export function sparseCooTensor(
   if (!(second instanceof Tensor) && !Array.isArray(second) && typeof second !== 'number')
     return emptySparse(first as Shape, second as unknown as SparseOptions | undefined);
   const indices = indexTensor(first, op);
-  const values = valueTensor(second, options);
+  const values = valueTensor(second, options, op);
   const [dims, count] = indices.shape;
   if (indices.ndim !== 2 || values.ndim === 0 || values.shape[0] !== count)
     throw new ProjError('shape-mismatch', 'indices must be [sparse dimensions, count] and values [count, …]', {
@@ -90,9 +90,12 @@ function smallestSize(indices: Tensor, values: Tensor): number[] {
   );
   return [...reach, ...values.shape.slice(1)];
 }
-function emptySparse(size: Shape, { dtype = null, device = null }: SparseOptions = {}): SparseTensor {
+function emptySparse(size: Shape, options: SparseOptions = {}): SparseTensor {
+  const { dtype, device, requiresGrad } = withDefaults('sparseCooTensor', SPARSE, options);
   const pattern = patternAt([], [...size]);
-  return new SparseTensor(pattern, zeros([0], { dtype, device: deviceArgument(device) }), { coalesced: true });
+  return new SparseTensor(pattern, zeros([0], { dtype, device: deviceArgument(device), requiresGrad }), {
+    coalesced: true,
+  });
 }
 
 /** Compressed indices as coordinates. Errors: what is no compressed pattern. */
@@ -149,7 +152,7 @@ function compressedTensor(
 ): SparseTensor {
   const compressed = indexTensor(compressedData, op);
   const plain = indexTensor(plainData, op);
-  const values = valueTensor(valueData, options);
+  const values = valueTensor(valueData, options, op);
   if (compressed.ndim !== 1 || plain.ndim !== 1 || values.ndim !== 1 || (size !== null && size.length !== 2))
     throw new ProjError('shape-mismatch', 'one matrix at a time: pointers, indices and values must be vectors', {
       op,
@@ -235,9 +238,10 @@ export function spdiags(
   diagonals: Tensor,
   offsets: Tensor,
   shape: readonly [number, number],
-  { layout = 'sparse_coo' }: { readonly layout?: SparseLayout } = {},
+  options: { readonly layout?: SparseLayout } = {},
 ): SparseTensor {
   const op = 'spdiags';
+  const { layout } = withDefaults(op, { layout: 'sparse_coo' }, options);
   const at = offsets.reshape([-1]).toFlatArray();
   const bands = diagonals.ndim === 1 ? diagonals.unsqueeze(0) : diagonals;
   if (bands.ndim !== 2 || bands.shape[0] !== at.length || new Set(at).size !== at.length)

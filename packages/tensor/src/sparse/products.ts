@@ -1,5 +1,5 @@
 /** Matrix products with sparse operands (Gustavson 1978 for two of them). What is dense comes out dense, what is sparse takes memory for what is not zero. */
-import { ProjError } from '@proj/kernel';
+import { type Defaults, ProjError, withDefaults } from '@proj/kernel';
 import { promotedType } from '../ops/arguments.ts';
 import type { Scalar } from '../promotion.ts';
 import { Tensor } from '../tensor.ts';
@@ -225,10 +225,12 @@ export interface AddmmOptions {
   readonly beta?: Scalar;
   readonly alpha?: Scalar;
 }
+const BETA_ALPHA: Defaults<AddmmOptions> = { beta: 1, alpha: 1 };
 const scaledBy = (x: Tensor, factor: Scalar): Tensor => (factor === 1 ? x : x.mul(factor));
 
 /** beta · input + alpha · (mat1 · mat2), dense; `input` broadcasts to [M, N]. PyTorch: `torch.addmm`, `torch.sparse.addmm`. Errors: as {@link mm}; two sparse matrices. */
-export function addmm(input: Tensor, mat1: Matrix, mat2: Matrix, { beta = 1, alpha = 1 }: AddmmOptions = {}): Tensor {
+export function addmm(input: Tensor, mat1: Matrix, mat2: Matrix, options: AddmmOptions = {}): Tensor {
+  const { beta, alpha } = withDefaults('addmm', BETA_ALPHA, options);
   const product = mm(mat1, mat2);
   if (product instanceof SparseTensor || input instanceof SparseTensor)
     throw new ProjError('invalid-argument', 'addmm of sparse and sparse', {
@@ -246,9 +248,10 @@ export function sampledAddmm(
   input: SparseTensor,
   mat1: Tensor,
   mat2: Tensor,
-  { beta = 1, alpha = 1 }: AddmmOptions = {},
+  options: AddmmOptions = {},
 ): SparseTensor {
   const op = 'sampledAddmm';
+  const { beta, alpha } = withDefaults(op, BETA_ALPHA, options);
   requireMatrices(mat1, mat2, op);
   if (input.shape.join() !== [mat1.shape[0], mat2.shape[1]].join() || input.dtype !== mat1.dtype)
     throw new ProjError('shape-mismatch', 'input has not the shape and dtype of the product', {

@@ -1,5 +1,5 @@
 /** Sums, norms and softmax over the stored values. */
-import { type DType, ProjError } from '@proj/kernel';
+import { type DType, ProjError, withDefaults } from '@proj/kernel';
 import { castNode, constantNode, scatterNode } from '../graph/build.ts';
 import { normalizeDim, normalizeDims } from '../ops/arguments.ts';
 import { isFloatingPoint } from '../promotion.ts';
@@ -23,8 +23,9 @@ export interface SumOptions {
 export function sum(
   input: SparseTensor,
   dim: number | readonly number[] | null = null,
-  { dtype = null, keepdim = false }: SumOptions = {},
+  options: SumOptions = {},
 ): Tensor | SparseTensor {
+  const { dtype, keepdim } = withDefaults('sum', { dtype: null, keepdim: false }, options);
   const x = dim === null ? input : input.sorted();
   const values = dtype === null ? x.storedValues : x.storedValues.to(dtype);
   if (dim === null) return values.sum();
@@ -74,11 +75,12 @@ function shifted(values: Tensor, groups: Groups): { centred: Tensor; exponential
 function normalised(
   input: SparseTensor,
   dim: number,
-  { dtype = null }: SparseSoftmaxOptions,
+  options: SparseSoftmaxOptions,
   op: string,
   dense: (values: Tensor, dim: number) => Tensor,
   sparse: (parts: ReturnType<typeof shifted>) => Tensor,
 ): SparseTensor {
+  const { dtype } = withDefaults(op, { dtype: null }, options);
   const at = normalizeDim(dim, input.ndim, op);
   const x = input.sorted();
   const values = dtype === null ? x.storedValues : wrap(castNode(x.storedValues.node, dtype));

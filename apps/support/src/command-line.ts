@@ -13,7 +13,7 @@ export async function runCommandLine(program: Command, args: readonly string[], 
   for (const command of [program, ...program.commands])
     command.exitOverride().showHelpAfterError('(--help lists the options)');
   try {
-    refuseUnknownCommand(program, given[0]);
+    refuseUnknownCommand(program, given[0] === 'help' ? given[1] : given[0]);
     await program.parseAsync(given, { from: 'user' });
     return status();
   } catch (error) {

@@ -43,6 +43,7 @@ describe('a command line', () => {
   it('knows a mistyped command from an argument of the default one', async () => {
     const { status, errors } = await run('wrok');
     expect([status, errors]).toEqual([2, 'error: there is no command "wrok". Commands are work, help\n']);
+    expect(await run('help', 'wrok')).toEqual({ ...(await run('wrok')) });
   });
 });
 

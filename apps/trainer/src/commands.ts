@@ -23,6 +23,7 @@ import { createTask } from './tasks/index.ts';
 import { createLanguageModel, generateText } from './tasks/language.ts';
 import { type Checkpoint, loadCheckpoint } from './training/checkpoint.ts';
 import { BEST_FILE, CHECKPOINT_FILE, formatMetrics, trainModel, useDevice } from './training/run.ts';
+import { writerOf } from './training/run-folder.ts';
 import { Trainer } from './training/step.ts';
 
 type Flags = Readonly<Record<string, unknown>>;
@@ -55,7 +56,7 @@ function folderOf({
   if (overwrite) return first;
   for (let n = 1; ; n++) {
     const folder = n === 1 ? first : `${first}-${n}`;
-    if (!hasRun(folder)) return folder;
+    if (!hasRun(folder) && writerOf(folder) === null) return folder;
   }
 }
 

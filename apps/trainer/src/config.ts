@@ -16,9 +16,9 @@ const MOST_ITEMS = 1_000_000;
 
 export const configSchema = z.strictObject({
   preset: z.enum(PRESETS).default('docs-gpt').describe('what to train, see below'),
-  data: z.string().optional().describe('folder with the data sets (default: PROJ_DATA)'),
-  text: z.string().optional().describe('a text file to train a language model on'),
-  out: z.string().optional().describe('folder of the run (default: runs/<preset>)'),
+  data: z.string().min(1).optional().describe('folder with the data sets (default: PROJ_DATA)'),
+  text: z.string().min(1).optional().describe('a text file to train a language model on'),
+  out: z.string().min(1).optional().describe('folder of the run (default: runs/<preset>)'),
   device: z.enum(['native', 'wasm', 'js']).optional().describe('native, wasm or js (default: the fastest that works)'),
   threads: count.optional().describe('threads (default: all cores)'),
   seed: countOrZero.default(1).describe('seed of everything random'),

@@ -261,6 +261,7 @@ describe('wrong input', { timeout: 60_000 }, () => {
       2,
       /dropout \(from PROJ_TRAINER_DROPOUT\): .*1.*"1\.5"/,
     ],
+    ['an empty path', ['--text', ''], {}, 2, /text \(from --text\): must not be empty/],
     ['an unknown preset', ['--preset', 'resnet'], {}, 2, /preset \(from --preset\): .*docs-gpt/],
     ['an unknown flag', ['--lerning-rate', '1'], {}, 2, /unknown option '--lerning-rate'/],
     [
@@ -312,6 +313,35 @@ describe('wrong input', { timeout: 60_000 }, () => {
     bytes[bytes.length - 50] ^= 4;
     writeFileSync(file, bytes);
     expect((await run(['eval', '--checkpoint', file])).errors).toMatch(/checksum/);
+  });
+
+  it('a run that is replaced leaves nothing that could be taken for the new one', async () => {
+    expect((await run(tiny('replaced', '--steps', '5'))).status).toBe(0);
+    // Stops before its first validation, so that it has no best model yet.
+    const second = start(tiny('replaced', '--overwrite', '--steps', '100000', '--eval-every', '100000'));
+    await second.until(/step \d+0\//);
+    second.child.kill('SIGINT');
+    expect((await second.done).status).toBe(130);
+    expect(existsSync(path('replaced/best.safetensors'))).toBe(false);
+    expect((await run(['eval', '--out', path('replaced')])).output).toMatch(
+      /replaced\/checkpoint\.safetensors \(step \d+\)/,
+    );
+  });
+
+  it('two runs do not write into one folder at once, and one that was killed is not in the way', async () => {
+    const first = start(tiny('shared', '--steps', '100000'));
+    await first.until(/parameters/);
+    const second = await run(tiny('shared', '--overwrite', '--steps', '5'));
+    expect([second.status, second.errors]).toEqual([
+      2,
+      expect.stringMatching(
+        /another run \(process \d+\) is writing into .*shared\. Wait until it ends, or give another --out/,
+      ),
+    ]);
+    first.child.kill('SIGKILL');
+    await first.done;
+    expect((await run(tiny('shared', '--overwrite', '--steps', '5'))).status).toBe(0);
+    expect(existsSync(path('shared/running.pid'))).toBe(false);
   });
 
   it('a run does not go on with other data or another model', async () => {

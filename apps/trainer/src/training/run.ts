@@ -1,5 +1,5 @@
 /** A training run: the loop with its reports, validations, checkpoints and reasons to stop. */
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ProjError } from '@proj/kernel';
 import { defaultDevice, manualSeed, setDefaultDevice } from '@proj/tensor';
@@ -13,10 +13,10 @@ import { TensorBoardWriter } from '../reporting/tensorboard.ts';
 import { createTask } from '../tasks/index.ts';
 import type { Metrics, Task } from '../tasks/task.ts';
 import { type Checkpoint, loadCheckpoint, type Progression, saveCheckpoint } from './checkpoint.ts';
+import { BEST_FILE, CHECKPOINT_FILE, claimFolder, releaseFolder, removeEarlierRun } from './run-folder.ts';
 import { Trainer } from './step.ts';
 
-export const CHECKPOINT_FILE = 'checkpoint.safetensors';
-export const BEST_FILE = 'best.safetensors';
+export { BEST_FILE, CHECKPOINT_FILE };
 
 /** What a run has come to; also in `summary.json`. */
 export interface Summary {
@@ -55,7 +55,12 @@ const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve)
 
 /** Trains until a reason to stop. Errors: see the packages below; `autograd` when the loss is no longer a number: the last good checkpoint stays. */
 export async function trainModel(config: TrainConfig, options: RunOptions): Promise<Summary> {
-  return new Run(config, options).train();
+  const run = new Run(config, options);
+  try {
+    return await run.train();
+  } finally {
+    run.release();
+  }
 }
 
 class Run {
@@ -100,9 +105,15 @@ class Run {
     this.#firstStep = this.#trainer.step;
     this.#makeFolder();
     this.#trainer.warmUp();
+    if (!config.resume) removeEarlierRun(folder);
     this.#log = new RunLog(join(folder, 'log.jsonl'), this.#firstStep);
     this.#board = new TensorBoardWriter(folder);
   }
+
+  readonly release = (): void => {
+    process.off('exit', this.release);
+    releaseFolder(this.#folder);
+  };
 
   #path(name: string): string {
     return join(this.#folder, name);
@@ -118,8 +129,9 @@ class Run {
   }
 
   #makeFolder(): void {
+    claimFolder(this.#folder);
+    process.once('exit', this.release);
     try {
-      mkdirSync(this.#folder, { recursive: true });
       writeFileSync(this.#path('config.json'), `${JSON.stringify(usedSettings(this.#config), null, 2)}\n`);
     } catch (error) {
       throw fileError('train', 'write', this.#folder, error);
@@ -155,10 +167,12 @@ class Run {
     const device = defaultDevice();
     this.#output.write(
       `${this.#config.preset} on ${device.name}, ${device.features.threads} ${device.features.threads === 1 ? 'thread' : 'threads'}: ${parameters.toLocaleString('en')} parameters\n` +
-        `data: ${source}, ${this.#total} steps of ${itemsPerStep} ${unit}${this.#firstStep > 0 ? `, from step ${this.#firstStep}` : ''}\n`,
+        `data: ${source}, ${stepCount(this.#total)} of ${itemsPerStep} ${unit}${this.#firstStep > 0 ? `, from step ${this.#firstStep}` : ''}\n`,
     );
     if (this.#firstStep >= this.#total)
-      this.#output.write(`all ${this.#firstStep} steps are done; a larger --steps or --epochs goes on\n`);
+      this.#output.write(
+        `nothing is left to do after ${stepCount(this.#firstStep)}; a larger --steps or --epochs goes on\n`,
+      );
     const progress = createProgress(this.#total, this.#firstStep, unit, this.#config.logEvery, this.#output);
     let ended: Summary['ended'];
     try {
@@ -291,7 +305,7 @@ class Run {
         : `the last good checkpoint, of step ${this.#savedStep}, is ${this.#path(CHECKPOINT_FILE)}`;
     throw new ProjError('autograd', `${what} at step ${step}; ${kept}`, {
       op: 'train',
-      cure: 'Lower --lr, set --grad-clip 1, or raise --warmup; then go on with --resume or begin anew',
+      cure: `Lower --lr, set --grad-clip 1, or raise --warmup; then ${this.#savedStep < 0 ? 'begin anew' : 'go on with --resume or begin anew'}`,
     });
   }
 
@@ -332,12 +346,14 @@ class Run {
       if (chart !== '') print(chart);
     }
     print(
-      `${step} steps in ${formatSeconds(seconds)}, ${formatRate(summary.samplesPerSecond, this.#task.unit)}: ${formatMetrics(summary.metrics)}`,
+      `${stepCount(step)} in ${formatSeconds(seconds)}, ${formatRate(summary.samplesPerSecond, this.#task.unit)}: ${formatMetrics(summary.metrics)}`,
     );
     print(`everything is in ${this.#folder}`);
     return summary;
   }
 }
+
+const stepCount = (steps: number): string => `${steps} ${steps === 1 ? 'step' : 'steps'}`;
 
 /** Metrics as text. */
 export const formatMetrics = (metrics: Metrics): string =>

@@ -5,7 +5,7 @@ import * as quantized from '@proj/tensor/quantized';
 import * as sparse from '@proj/tensor/sparse';
 import { SampleMaker, samplesOf } from '@proj/tensor/testing';
 import { describe, expect, it } from 'vitest';
-import { Linear } from '../src/index.ts';
+import { GLU, LeakyReLU, Linear, LogSoftmax, Softmax, Softmin } from '../src/index.ts';
 import * as quantization from '../src/quantization/index.ts';
 
 const ODD = { noSuchOption: 1 } as never;
@@ -66,7 +66,7 @@ const weight = quantized.quantizePerTensor(zeros(2, 2), 0.1, 0, 'qint8');
 const one = tensor([1], { dtype: 'float32' });
 const model = (): Linear => new Linear(2, 2);
 
-describe('functions of sub-paths', () => {
+describe('what stands in no table', () => {
   it.each<[string, () => unknown]>([
     ['sparseCooTensor', () => sparse.sparseCooTensor([[0]], [1], [2], ODD)],
     ['an empty sparseCooTensor', () => sparse.sparseCooTensor([2], ODD)],
@@ -94,6 +94,11 @@ describe('functions of sub-paths', () => {
       'fakeQuantizeLearnablePerChannelAffine',
       () => quantized.fakeQuantizeLearnablePerChannelAffine(zeros(1, 2), one, one, 0, 0, 255, ODD),
     ],
+    ['LeakyReLU', () => new LeakyReLU(ODD)],
+    ['GLU', () => new GLU(ODD)],
+    ['Softmax', () => new Softmax(ODD)],
+    ['Softmin', () => new Softmin(ODD)],
+    ['LogSoftmax', () => new LogSoftmax(ODD)],
     ['prepare', () => quantization.prepare(model(), ODD)],
     ['prepareQat', () => quantization.prepareQat(model(), ODD)],
     ['convert', () => quantization.convert(quantization.prepare(model()), ODD)],

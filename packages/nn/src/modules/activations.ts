@@ -55,9 +55,14 @@ export class ReLU6 extends Activation<InplaceOptions> {
 /** x for x > 0, negativeSlope·x elsewhere. */
 export class LeakyReLU extends Activation<F.LeakyReluOptions> {
   constructor(negativeSlope: number | F.LeakyReluOptions = {}, options: InplaceOptions = {}) {
-    const { negativeSlope: slope = 0.01, inplace = false } =
-      typeof negativeSlope === 'number' ? { ...options, negativeSlope } : negativeSlope;
-    super(F.leakyRelu, { negativeSlope: slope, inplace });
+    super(
+      F.leakyRelu,
+      withDefaults(
+        'LeakyReLU',
+        { negativeSlope: 0.01, inplace: false },
+        typeof negativeSlope === 'number' ? { ...options, negativeSlope } : negativeSlope,
+      ),
+    );
   }
 }
 /** x for x > 0, alpha·(exp(x) - 1) elsewhere. */
@@ -174,27 +179,28 @@ export class Threshold extends Activation<InplaceOptions> {
 /** The first half times the sigmoid of the second. */
 export class GLU extends Activation<number> {
   constructor(dim: number | { readonly dim?: number } = -1) {
-    super(F.glu, typeof dim === 'number' ? dim : (dim.dim ?? -1));
+    super(F.glu, typeof dim === 'number' ? dim : withDefaults('GLU', { dim: -1 }, dim).dim);
   }
 }
 type DimArgument = number | null | { readonly dim?: number | null };
-const dimOf = (dim: DimArgument): number | null => (typeof dim === 'object' && dim !== null ? (dim.dim ?? null) : dim);
+const dimOf = (op: string, dim: DimArgument): number | null =>
+  typeof dim === 'object' && dim !== null ? withDefaults(op, { dim: null }, dim).dim : dim;
 /** e^x / Σ e^x along `dim`. */
 export class Softmax extends Activation<number | null> {
   constructor(dim: DimArgument = null) {
-    super((input, at) => F.softmax(input, at), dimOf(dim));
+    super((input, at) => F.softmax(input, at), dimOf('Softmax', dim));
   }
 }
 /** Softmax of -x. */
 export class Softmin extends Activation<number | null> {
   constructor(dim: DimArgument = null) {
-    super((input, at) => F.softmin(input, at), dimOf(dim));
+    super((input, at) => F.softmin(input, at), dimOf('Softmin', dim));
   }
 }
 /** ln(softmax(x)) along `dim`. */
 export class LogSoftmax extends Activation<number | null> {
   constructor(dim: DimArgument = null) {
-    super((input, at) => F.logSoftmax(input, at), dimOf(dim));
+    super((input, at) => F.logSoftmax(input, at), dimOf('LogSoftmax', dim));
   }
 }
 /** Softmax over the channels of [N, C, H, W]. */

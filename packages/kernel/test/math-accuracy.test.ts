@@ -389,6 +389,34 @@ describe('special values', () => {
   });
 });
 
+test('powers that are f64 themselves are exact', () => {
+  // Base, and the least and greatest exponent whose power 53 bits hold (integer arithmetic tells them).
+  const bases: readonly (readonly [number, number, number])[] = [
+    [2, -1074, 1023],
+    [-2, -1074, 1023],
+    [0.25, -511, 537],
+    [3, 0, 33],
+    [5, 0, 22],
+    [-7, 0, 18],
+    [10, 0, 22],
+    [1.5, 0, 33],
+    [2 ** 26 + 1, 0, 1],
+    [94906265, 0, 2],
+  ];
+  for (const [base, least, greatest] of bases) {
+    const exponents = Array.from({ length: greatest - least + 1 }, (_, i) => least + i);
+    const expected = exponents.map((n) => {
+      let power = 1;
+      for (let i = 0; i < Math.abs(n); i++) power = n > 0 ? power * base : power / base;
+      return power;
+    });
+    for (const mulAdd of ['separate', 'fused'] as const) {
+      const got = evaluate(math.pow, 'f64', [exponents.map(() => base), exponents], mulAdd);
+      expect([...got], `${base} ${mulAdd}`).toEqual(expected);
+    }
+  }
+});
+
 describe.each(['f32', 'f64'] as const)('%s functions of two arguments over every exponent', (type) => {
   const values = everyExponent(type, type === 'f32' ? 20 : 2, 5);
   const random = generator(9);

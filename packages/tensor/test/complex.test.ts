@@ -84,6 +84,11 @@ describe('values', () => {
   it('do not overflow on the way', () => {
     const z = tensor([c(3e200, 4e200)], { dtype: 'complex128' });
     expect(z.abs().item()).toBeCloseTo(5e200, -190);
+    expect(
+      tensor([c(5, 12), c(-8, 15)])
+        .abs()
+        .toFlatArray(),
+    ).toEqual([13, 17]);
     expect(z.div(z).item<ComplexScalar>()).toEqual(new ComplexScalar(1, 0));
     expect(
       tensor([c(800, 1)])

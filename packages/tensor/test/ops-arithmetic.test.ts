@@ -21,6 +21,17 @@ describe('arithmetic', () => {
   it('the length of large legs', () => {
     expectTensor(T.tensor([3e30, 0.5]).hypot(T.tensor([4e30, 1.2])), 'float32', [2], [4.99999992e30, 1.30000007]);
   });
+  it.each(['float32', 'float64', 'float16'] as const)('the length of whole legs is exact: %s', (dtype) => {
+    const [x, y] = [T.tensor([5, 8, 45, 0], { dtype }), T.tensor([12, -15, 108, 0], { dtype })];
+    expect(x.hypot(y).toFlatArray()).toEqual([13, 17, 117, 0]);
+  });
+  it('the length of the least and of the greatest legs', () => {
+    const x = T.tensor([3 * 2 ** -1074, 3 * 2 ** 1020, 3 * 2 ** -600, -Infinity], { dtype: 'float64' });
+    const y = T.tensor([4 * 2 ** -1074, 4 * 2 ** 1020, 4 * 2 ** -600, NaN], { dtype: 'float64' });
+    expect(x.hypot(y).toFlatArray()).toEqual([5 * 2 ** -1074, 5 * 2 ** 1020, 5 * 2 ** -600, Infinity]);
+    const single = T.tensor([3 * 2 ** -149, 3 * 2 ** 125, 3 * 2 ** -70]);
+    expect(single.hypot(single.mul(4 / 3)).toFlatArray()).toEqual([5 * 2 ** -149, 5 * 2 ** 125, 5 * 2 ** -70]);
+  });
   it('log-add-exp of infinities', () => {
     expectTensor(
       T.tensor([-Infinity, 700]).logaddexp(T.tensor([-Infinity, 701])),

@@ -61,6 +61,24 @@ export function scaledExp(b: KernelBuilder, x: Value, shift: number): Value {
 /** e^x. At most 1 ulp, subnormal results included. */
 export const exp = (b: KernelBuilder, x: Value): Value => scaledExp(b, x, 0);
 
+/** e^(high + low), f64, for |low| well below |high|: within 0.7 ulp, so that results that are f64 come out exactly. */
+export function expOfSum(b: KernelBuilder, high: Value, low: Value): Value {
+  const magic = ROUND_64 + 2046;
+  const vanishes = b.lt(high, -746);
+  const bounded = b.select(vanishes, 0, b.min(711, high));
+  const rounded = b.mulAdd(bounded, LOG2E, magic);
+  const n = b.sub(rounded, magic);
+  const main = b.mulAdd(n, -LN2_HIGH_64, bounded);
+  const rest = b.mulAdd(n, -LN2_LOW_64, low);
+  // 1 + r and what its rounding and that of r lost are summed up last.
+  const r = b.add(main, rest);
+  const lost = b.add(b.sub(main, r), rest);
+  const tail = b.mulAdd(b.mul(r, r), polynomial(b, r, EXP_64), lost);
+  const one = b.add(r, 1);
+  const p = b.add(one, b.add(b.sub(r, b.sub(one, 1)), tail));
+  return b.select(vanishes, 0, scale(b, p, rounded, 0));
+}
+
 /** 2^x. At most 1 ulp, subnormal results included. */
 export function exp2(b: KernelBuilder, x: Value): Value {
   const double = isDouble(x, 'exp2');

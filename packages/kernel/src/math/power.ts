@@ -2,7 +2,7 @@
 import type { KernelBuilder } from '../ir/builder.ts';
 import type { Value } from '../ir/ir.ts';
 import { isUnsigned } from '../ir/types.ts';
-import { exp } from './exponential.ts';
+import { exp, expOfSum } from './exponential.ts';
 import { log } from './logarithm.ts';
 import { bits, flipSign, fromBits, inDouble, isDouble, isNaNValue, polynomial, signBit } from './support.ts';
 
@@ -74,21 +74,26 @@ function positivePower(b: KernelBuilder, magnitude: Value, y: Value): Value {
   const logarithm = preciseLog(b, magnitude);
   const main = product(b, logarithm.high, y);
   const rest = b.add(main.low, b.mul(logarithm.low, y));
-  const value = exp(b, main.high);
-  // Out of range, where the rest is not finite, e^main is the answer.
-  const corrected = b.mulAdd(value, rest, value);
-  return b.select(b.and(b.lt(b.abs(main.high), 800), b.lt(value, Infinity)), corrected, value);
+  // Out of range the rest may not be finite; e^main is the answer.
+  return expOfSum(b, main.high, b.select(b.lt(b.abs(main.high), 800), rest, b.constant(0, y.type)));
 }
 
-/** x^y with the special cases of C: at most 2 ulp in f64, 1 in f32. */
+/** |x|^y in f64: 0, 1 or infinity where |x| is 0 or infinite or y is huge. */
+function boundedPower(b: KernelBuilder, magnitude: Value, y: Value): Value {
+  const constant = (value: number): Value => b.constant(value, y.type);
+  const grows = b.xor(b.gt(magnitude, 1), b.lt(y, 0));
+  const limit = b.select(b.eq(magnitude, 1), constant(1), b.select(grows, constant(Infinity), constant(0)));
+  const ordinary = b.and(b.and(b.gt(magnitude, 0), b.lt(magnitude, Infinity)), b.lt(b.abs(y), 2 ** 80));
+  return b.select(ordinary, positivePower(b, magnitude, y), limit);
+}
+
+/** x^y with the special cases of C: at most 1 ulp; what is a float itself, as 7^3, comes out exactly. */
 export function pow(b: KernelBuilder, x: Value, y: Value): Value {
   const double = isDouble(x, 'pow');
   return inDouble(b, [x, y], (base, exponent) => {
     const one = b.constant(1, base.type);
     const magnitude = b.abs(base);
-    const simple = exp(b, b.mul(exponent, log(b, magnitude)));
-    const ordinary = b.and(b.and(b.gt(magnitude, 0), b.lt(magnitude, Infinity)), b.lt(b.abs(exponent), 2 ** 80));
-    const value = double ? b.select(ordinary, positivePower(b, magnitude, exponent), simple) : simple;
+    const value = double ? boundedPower(b, magnitude, exponent) : exp(b, b.mul(exponent, log(b, magnitude)));
     const isInteger = b.eq(exponent, b.floor(exponent));
     const half = b.mul(exponent, 0.5);
     const isOdd = b.and(isInteger, b.ne(half, b.floor(half)));

@@ -70,20 +70,25 @@ const times = (a: AnyNode, b: AnyNode): AnyNode => (isZero(a) ? a : isZero(b) ? 
 const isNegative = (x: AnyNode): AnyNode => or(less(x, 0), less(unaryNode('reciprocal', x), 0));
 /** |x| with the sign of `sign`. */
 const withSign = (x: AnyNode, sign: AnyNode): AnyNode => whereNode(isNegative(sign), neg(abs(x)), abs(x));
-/** The larger of two magnitudes, 1 where it is zero or infinite: what both may be divided by. */
+/** A power of two with which neither x² + y² overflows nor the larger square is subnormal. */
 function scaleOf(x: AnyNode, y: AnyNode): AnyNode {
   const large = binaryNode('maximum', abs(x), abs(y));
-  return where(or(equal(large, 0), equal(large, Infinity)), 1, large, large);
+  const double = large.dtype === 'float64';
+  const upward = where(less(large, double ? 2 ** -450 : 2 ** -40), double ? 2 ** 600 : 2 ** 100, 1, large);
+  return where(greater(large, double ? 2 ** 500 : 2 ** 60), double ? 2 ** -600 : 2 ** -80, upward, large);
 }
 
-/** √(x² + y²) without overflow. The scale is a constant for gradients, which is exact: the length grows with both. */
-function lengthOf(x: AnyNode, y: AnyNode): AnyNode {
+/**
+ * √(x² + y²) of float32 or float64 without overflow, exact where squares and root are. The scale is a constant for gradients, which is exact: the
+ * length grows with both.
+ */
+export function lengthOf(x: AnyNode, y: AnyNode): AnyNode {
   if (isZero(y)) return abs(x);
   const scale = withoutGradients(() => scaleOf(x, y));
-  const [a, b] = [div(x, scale), div(y, scale)];
+  const [a, b] = [mul(x, scale), mul(y, scale)];
   const square = add(mul(a, a), mul(b, b));
   const zero = equal(square, 0);
-  const length = mul(scale, sqrt(where(zero, 1, square, x)));
+  const length = div(sqrt(where(zero, 1, square, x)), scale);
   const infinite = or(equal(abs(x), Infinity), equal(abs(y), Infinity));
   return where(infinite, Infinity, where(zero, 0, length, x), x);
 }

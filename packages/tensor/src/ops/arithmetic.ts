@@ -1,6 +1,7 @@
 /** The rest of elementwise arithmetic: fused forms, rounding tests, number theory, bit-level functions, closeness. */
 import { type DType, ProjError, withDefaults } from '@proj/kernel';
 import { binaryNode, bitcastNode, castNode, constantNode, unaryNode } from '../graph/build.ts';
+import { lengthOf } from '../graph/complex.ts';
 import type { AnyNode } from '../graph/node.ts';
 import {
   ComplexScalar,
@@ -30,7 +31,6 @@ import {
   mul,
   requireTensor,
   sin,
-  sqrt,
   sub,
   where,
 } from './elementwise.ts';
@@ -84,20 +84,11 @@ export function lerp(input: Tensor, end: Tensor, weight: Tensor | Scalar): Tenso
   return where(abs(w).lt(0.5), add(a, mul(w, span)), sub(b, mul(span, sub(1, w))));
 }
 
-/** The length of (a, b), without overflow. */
+/** The length of (a, b), without overflow. Its gradient at zero and infinity is zero. */
 export function hypot(input: Tensor, other: Tensor): Tensor {
   requireTensors('hypot', input, other);
-  const [a, b] = floatPair('hypot', input, other);
-  const [x, y] = [abs(a), abs(b)];
-  const [large, small] = [maximum(x, y), minimum(x, y)];
-  const plain = large.eq(0).logicalOr(large.eq(Infinity));
-  const ratio = div(small, where(plain, constant(large, 1), large));
-  // At zero and infinity the larger one is the answer; its gradient there is zero.
-  return where(
-    isinf(x).logicalOr(isinf(y)),
-    constant(large, Infinity),
-    where(plain, large.detach(), mul(large, sqrt(add(mul(ratio, ratio), 1)))),
-  );
+  const [x, y] = floatPair('hypot', input, other);
+  return wrap(castNode(lengthOf(wide(x.node), wide(y.node)), x.dtype));
 }
 const logAdd =
   (op: string, fn: 'exp' | 'exp2', inverse: 'log1p' | 'log2') =>

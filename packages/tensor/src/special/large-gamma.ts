@@ -2,7 +2,7 @@
  * Incomplete gamma functions of a great first argument, near the second: the uniform expansion of Temme (1979; DLMF 8.12). With λ = x / a and
  * η²/2 = λ - 1 - ln λ, Q(a, x) is erfc(η·√(a/2)) / 2 and a correction that is a power series in η and 1/a.
  */
-import { Tensor } from '../tensor.ts';
+import type { Tensor } from '../tensor.ts';
 import { f, polynomial } from './quadrature.ts';
 
 /** Powers of 1/a in the correction, and of η in each: errors below 2^-53 for a > 60 and 1/2 < λ < 2. */

@@ -161,7 +161,7 @@ const thirdKind = (order: 0 | 1, scaled: boolean): ((input: Tensor) => Tensor) =
       positive.mul(f(2 / Math.PI)).rsqrt(),
     );
     // Below, the integral would need steps without end; what is left out of the limit is smaller than x² log x.
-    const near = positive.lt(1e-8);
+    const near = positive.lt(2e-9);
     const small = where(near, positive, constant(x, 1));
     const limit = order === 0 ? small.mul(f(0.5)).log().add(f(EULER)).neg() : small.reciprocal();
     const value = where(near, limit.mul(small.exp()), where(far, series, integral));

@@ -129,9 +129,17 @@ describe('compare', { timeout: 60_000 }, () => {
     expect(teacher.bleu).toMatchObject({ bleu: 1, brevityPenalty: 1 });
     expect(ngram.perplexity).toBeLessThan(teacher.perplexity);
     expect(readFileSync(path('layers.svg'), 'utf8')).toMatch(/^<svg[^]*q4g32[^]*q1[^]*<\/svg>\s*$/);
-    const table = await run([...args, ...sizes]);
+    // A plot that cannot be written does not take the figures with it.
+    const table = await run([...args, ...sizes, '--plot', path('nowhere/layers.svg')]);
+    expect([table.status, table.errors]).toEqual([1, expect.stringMatching(/cannot write .*nowhere\/layers\.svg/)]);
     expect(table.output).toMatch(/teacher .*100\.0 %.* 1\.000 /);
     expect(table.output).toMatch(/5-gram/);
+  });
+
+  it('refuses a text that is not UTF-8', async () => {
+    writeFileSync(path('latin1.txt'), Buffer.from('Mehr Licht f\xfcr alle. '.repeat(200), 'latin1'));
+    const { status, errors } = await run(['compare', path('teacher'), path('q1'), '--text', path('latin1.txt')]);
+    expect([status, errors]).toEqual([1, expect.stringMatching(/--text: .*latin1\.txt is not UTF-8/)]);
   });
 
   it('refuses a model of another teacher', async () => {

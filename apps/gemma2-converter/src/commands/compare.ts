@@ -98,12 +98,13 @@ export async function runCompare(teacherPath: string, files: readonly string[], 
   const { signal, release } = stopSignal('stopping');
   try {
     const comparison = await compareModels(teacher, students, sample, { onMessage: say, signal });
-    if (options.plot !== undefined) plotLayers(userPath(options.plot), comparison);
     if (options.json) print(JSON.stringify(comparison));
     else {
       print(`${comparisonTable(comparison)}\n\n${comparisonLegend(comparison)}`);
       for (const student of comparison.students) print(`\n${layerBars(student)}`);
     }
+    // Last: a plot that cannot be written must not take the figures with it.
+    if (options.plot !== undefined) plotLayers(userPath(options.plot), comparison);
     return 0;
   } catch (error) {
     if (signal.aborted) return EXIT_INTERRUPTED;

@@ -1,8 +1,8 @@
 /** `convert`: a Hugging Face folder or a GGUF file to a converted file. */
-import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { ProjError } from '@proj/kernel';
+import { readText } from '@proj/data';
+import { ProjError, toProjError } from '@proj/kernel';
 import { z } from 'zod';
 import { describeBytes } from '@proj/quant-jit/file';
 import { convert, type ConversionResult } from '../conversion/convert.ts';
@@ -30,14 +30,13 @@ const shape = {
 export const summaryText = ({ path, bytes, weights, bitsPerWeight, seconds }: ConversionResult): string =>
   `${path}: ${describeBytes(bytes)}, ${bitsPerWeight.toFixed(3)} bits for each of ${weights} weights, ${seconds.toFixed(1)} s`;
 
-/** Reads a text to calibrate or measure on. */
+/** Reads a text to calibrate or measure on. Errors: it cannot be read; it is not UTF-8. */
 export function readTextFile(option: string, path: string): string {
   try {
-    return readFileSync(userPath(path), 'utf8');
+    return readText(userPath(path));
   } catch (error) {
-    throw new ProjError('io', `${option}: cannot read ${path}: ${(error as Error).message}`, {
-      cure: 'Check the path',
-    });
+    const { code, message } = toProjError(error);
+    throw new ProjError(code, `${option}: ${message}`, { cause: error });
   }
 }
 

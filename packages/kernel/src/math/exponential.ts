@@ -61,7 +61,7 @@ export function scaledExp(b: KernelBuilder, x: Value, shift: number): Value {
 /** e^x. At most 1 ulp, subnormal results included. */
 export const exp = (b: KernelBuilder, x: Value): Value => scaledExp(b, x, 0);
 
-/** e^(high + low), f64, for |low| well below |high|: within 0.7 ulp, so that results that are f64 come out exactly. */
+/** e^(high + low), f64, for |low| < 2^-10: within 0.7 ulp, so that results that are f64 come out exactly. */
 export function expOfSum(b: KernelBuilder, high: Value, low: Value): Value {
   const magic = ROUND_64 + 2046;
   const vanishes = b.lt(high, -746);

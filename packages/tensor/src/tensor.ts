@@ -14,7 +14,7 @@ import {
   sameShape,
   type Shape,
 } from './graph/node.ts';
-import { castNode, detachNode, expandNode, leafNode } from './graph/build.ts';
+import { castNode, constantNode, detachNode, expandNode, leafNode, whereNode } from './graph/build.ts';
 import { type Layout, rowByRow } from './layout.ts';
 import { formatTensor } from './printing.ts';
 import { ComplexScalar } from './promotion.ts';
@@ -195,6 +195,12 @@ export function setBackwardEngine(engine: BackwardEngine): void {
 /** Where PyTorch would keep a tensor's elements: row by row, but for views. */
 export const layoutOf = ({ storage, viewSteps }: Tensor): Layout =>
   viewSteps.reduce((layout, step) => step.layout(layout), rowByRow(storage.node.shape));
+
+/** `written`, which still requires a gradient where all of `before` was written over with what requires none: that of `before` is zero. */
+function withHistory(written: AnyNode, before: AnyNode): AnyNode {
+  if (!before.requiresGrad || written.requiresGrad) return written;
+  return whereNode(constantNode(before.device, 'bool', before.shape, false), before, written);
+}
 
 // eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging
 export interface Tensor extends TensorMethods {}
@@ -444,7 +450,12 @@ export class Tensor {
         dtypes: [dtype, value.dtype],
       });
     const stored = expandNode(castNode(value, dtype), shape);
-    storage.replace(this.#writeThrough(storage.node, stored, 0, op), since ?? value.id, since !== undefined);
+    const written = this.#writeThrough(storage.node, stored, 0, op);
+    storage.replace(
+      isGradEnabled() ? withHistory(written, storage.node) : written,
+      since ?? value.id,
+      since !== undefined,
+    );
     return this;
   }
 

@@ -130,7 +130,12 @@ describe('lazy evaluation', () => {
       const results: Tensor[] = [];
       for (let i = 0; i < layers; i++) {
         const weight = full([16], i + 0.5).realize();
-        x = x.add(x.sub(x.mean(-1, { keepdim: true })).mul(weight).tanh());
+        x = x.add(
+          x
+            .sub(x.mean(-1, { keepdim: true }))
+            .mul(weight)
+            .tanh(),
+        );
         results.push(weight.sub(x.sum(0)));
       }
       const began = process.cpuUsage();

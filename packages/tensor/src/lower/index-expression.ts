@@ -117,6 +117,7 @@ export const offsetIndex = (e: IndexExpression, constant: number): IndexExpressi
 
 const derived = new Map<string, IndexSymbol>();
 
+/** `of` is never negative: kernels divide towards zero. */
 function derivedSymbol(kind: 'div' | 'mod', of: IndexExpression, by: number, min: number, max: number): IndexSymbol {
   const key = `${kind}${by}:${keyOf(of)}`;
   let symbol = derived.get(key);
@@ -205,7 +206,9 @@ export function divIndex(e: IndexExpression, by: number): IndexExpression {
     if (inner.kind === 'mod' && inner.by % by === 0)
       return addIndex(quotient, modIndex(divIndex(inner.of, by), inner.by / by));
   }
-  return addIndex(quotient, symbolIndex(derivedSymbol('div', rest, by, low, Math.floor(max / by))));
+  const positive = offsetIndex(rest, -low * by);
+  const whole = derivedSymbol('div', positive, by, 0, Math.floor(max / by) - low);
+  return addIndex(quotient, offsetIndex(symbolIndex(whole), low));
 }
 
 /** e - by·floor(e / by). */
@@ -233,7 +236,7 @@ export function modIndex(e: IndexExpression, by: number): IndexExpression {
     const inner = rest.terms[0][0].definition;
     if (inner.kind === 'mod' && inner.by % by === 0) return modIndex(inner.of, by);
   }
-  return symbolIndex(derivedSymbol('mod', rest, by, 0, by - 1));
+  return symbolIndex(derivedSymbol('mod', offsetIndex(rest, -low * by), by, 0, by - 1));
 }
 
 /** Whether the value of `e` depends on `symbol`, in any way. */

@@ -23,6 +23,7 @@ import {
   type Iteration,
   iteration,
   type LoopGroup,
+  loopSizes,
   phases,
   type StoredNode,
   storeIndex,
@@ -43,14 +44,15 @@ export interface Analysis {
 export function analyse(group: LoopGroup): Analysis {
   resetSymbols();
   const b = new KernelBuilder('analysis');
-  const it = iteration(group.kept.map(dimension), group.reduced.map(dimension), group, group.kept, group.reduced);
+  const [kept, reduced] = [loopSizes(group.kept), loopSizes(group.reduced)];
+  const it = iteration(kept.map(dimension), reduced.map(dimension), group, kept, reduced);
   const environment = new NestEnvironment(b, group, it);
   const variables = new Map<IndexSymbol, Value>();
-  for (const dim of it.kept) if (dim.symbol !== null) variables.set(dim.symbol, b.scalar(`k${dim.symbol.id}`, 'index'));
+  for (const { symbol } of it.kept) variables.set(symbol, b.scalar(`k${symbol.id}`, 'index'));
   const row = new Emitter(environment, null, variables);
   let statements = 0;
   const inner = new Map<IndexSymbol, Value>();
-  for (const dim of it.reduced) if (dim.symbol !== null) inner.set(dim.symbol, b.scalar(`r${dim.symbol.id}`, 'index'));
+  for (const { symbol } of it.reduced) inner.set(symbol, b.scalar(`r${symbol.id}`, 'index'));
   const phaseOf = phases(group);
   const last = Math.max(0, ...group.reductions.map(phaseOf), ...group.stores.map((s) => phaseOf(s.node)));
   const results: [AnyNode, Value][] = [];
@@ -89,7 +91,6 @@ export function mergeDimensions(dims: readonly Dimension[], accesses: readonly I
   const sizes: number[] = [];
   let previous: Dimension | null = null;
   for (const dim of dims) {
-    if (dim.symbol === null) continue;
     const { symbol, size } = dim;
     const before = previous?.symbol ?? null;
     const fits =
@@ -136,8 +137,7 @@ function score(accesses: readonly IndexExpression[], symbol: IndexSymbol | null,
   return { contiguous, scattered, irregular };
 }
 
-const lastSymbol = (dims: readonly Dimension[]): IndexSymbol | null =>
-  dims.findLast((dim) => dim.symbol !== null)?.symbol ?? null;
+const lastSymbol = (dims: readonly Dimension[]): IndexSymbol | null => dims.at(-1)?.symbol ?? null;
 
 const MAX_SPILL_ELEMENTS = 8192;
 

@@ -62,17 +62,19 @@ export interface LoopGroup {
 export class NotFusable extends Error {}
 
 export interface Dimension {
-  readonly symbol: IndexSymbol | null;
+  readonly symbol: IndexSymbol;
   readonly size: number;
   readonly index: IndexExpression;
 }
 
-/** A loop over `size` positions; none for one. */
+/** A loop over `size` positions. */
 export const dimension = (size: number): Dimension => {
-  if (size === 1) return { symbol: null, size, index: constantIndex(0) };
   const symbol = loopSymbol(size);
   return { symbol, size, index: symbolIndex(symbol) };
 };
+
+/** The sizes of a shape's dimensions that take a loop. */
+export const loopSizes = (shape: Shape): number[] => shape.filter((size) => size !== 1);
 
 /** The phase in which a value is known: reductions are known one phase after their body. */
 export function phases(group: Pick<LoopGroup, 'reductions' | 'inMemory'>): (node: AnyNode) => number {
@@ -99,6 +101,7 @@ export interface Iteration {
   readonly reducedPosition: Position;
 }
 
+/** `mergedKept` and `mergedReduced`: sizes of loops over runs of the group's dimensions, none of them 1. */
 export function iteration(
   kept: readonly Dimension[],
   reduced: readonly Dimension[],

@@ -23,6 +23,7 @@ import {
   dimension,
   iteration,
   type LoopGroup,
+  loopSizes,
   NotFusable,
   phases,
   type StoredNode,
@@ -46,7 +47,7 @@ export function lowerLoops(group: LoopGroup, features: DeviceFeatures): LoweredK
     return lowerNest(group, features, analysis, kept, mergeDimensions(it.reduced, accesses));
   } catch (error) {
     if (!(error instanceof NotFusable)) throw error;
-    return lowerNest(group, features, analysis, group.kept, group.reduced);
+    return lowerNest(group, features, analysis, loopSizes(group.kept), loopSizes(group.reduced));
   }
 }
 
@@ -64,13 +65,13 @@ function forRows(
     let rest = row;
     for (let i = among.length - 1; i >= 0; i--) {
       const { symbol, size } = among[i];
-      if (symbol !== null) variables.set(symbol, i === 0 ? rest : b.rem(rest, size));
+      variables.set(symbol, i === 0 ? rest : b.rem(rest, size));
       if (i > 0) rest = b.div(rest, size);
     }
     return variables;
   };
   const last = dims.at(-1);
-  if (dims.length < 2 || last === undefined || last.symbol === null) {
+  if (dims.length < 2 || last === undefined) {
     b.for(b.begin, b.end, 1, [], (row) => body(new Emitter(environment, null, placed(row, dims))));
     return;
   }
@@ -143,7 +144,7 @@ function lowerNest(
     const [dim, ...rest] = dims;
     if (dim === undefined) return body(new Emitter(environment, parent, bound, vector, lanes), accumulators);
     const innermost = rest.length === 0;
-    const symbol = dim.symbol as IndexSymbol;
+    const { symbol } = dim;
     if (unrolled) {
       let current = accumulators;
       for (let i = 0; i < dim.size; i++)
@@ -257,7 +258,7 @@ function lowerNest(
     start: Value,
     end: Value,
   ): void => {
-    if (vectorDim === null || vectorDim.symbol === null) return row(new Emitter(environment, parent, outer));
+    if (vectorDim === null) return row(new Emitter(environment, parent, outer));
     const { symbol, size } = vectorDim;
     const vector = (i: Value, lanes: number): void =>
       row(new Emitter(environment, parent, new Map(outer).set(symbol, i), symbol, lanes));

@@ -96,10 +96,13 @@ const logAdd =
     const [a, b] = unifyTensors(op, [input, other]);
     if (!isFloatingPoint(a.dtype))
       throw new ProjError('dtype', `${op} of ${a.dtype}`, { op, cure: 'Cast to a float dtype' });
-    const top = maximum(a, b);
     const same = a.eq(b).logicalAnd(isinf(a));
     // Equal infinities would give inf - inf.
-    const gap = where(same, constant(a, 0), abs(sub(a, b)).neg());
+    const above = where(same, constant(a, 0), sub(a, b));
+    // Either could be taken out where both are near; changing at 1 keeps every derivative right where they are equal.
+    const first = above.gt(1);
+    const top = where(first, a, b);
+    const gap = where(first, above.neg(), above);
     const grown = fn === 'exp' ? exp(gap) : gap.exp2();
     return where(same, a, add(top, inverse === 'log1p' ? grown.log1p() : grown.add(1).log2()));
   };

@@ -4,7 +4,7 @@
 
 OUT is the folder that is written. INDEX is the `ops/index.json` of a case folder: it says by which name each entry of PyTorch's operator
 database is called. Kinds are dtypes, one letter each (operations.KINDS); `--most` bounds the samples of an operation, or the option sets of an
-optimizer. `--verbose` says what was left out and why.
+optimizer, `--count` is how many programs are made by chance (family random). `--verbose` says what was left out and why.
 """
 
 import argparse
@@ -44,6 +44,7 @@ def main():
     parser.add_argument("--kinds", default="fibc")
     parser.add_argument("--only", default="")
     parser.add_argument("--most", type=int, default=12)
+    parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--verbose", action="store_true")
     options = parser.parse_args()
@@ -96,6 +97,11 @@ def main():
         import programs
 
         write(options.out, "autograd/programs", list(programs.program_records(log)))
+    if "random" in families:
+        import random_programs
+
+        records = list(random_programs.random_records(options.count, options.seed, log))
+        write(os.path.join(options.out, "random"), "autograd/programs", records)
     if "promotion" in families:
         import promotion
 

@@ -41,3 +41,21 @@ describe('second derivatives where both operands are equal', () => {
     (found as Tensor).toFlatArray().forEach((v, i) => expect(v).toBeCloseTo(second(values[i]), 6));
   });
 });
+
+describe('a copy that is written to', () => {
+  it.each<[string, (t: Tensor) => Tensor]>([
+    ['of a detached tensor', (t) => t.detach()],
+    ['of a view', (t) => t.detach().narrow(0, 0, 2)],
+  ])('leaves what gradients need of its original: %s', (_, view) => {
+    const x = leaf([1, 2]);
+    const seen = view(x.mul(3));
+    const product = seen.mul(x);
+    const copy = seen.clone();
+    copy.square_();
+    product.sum().backward();
+    expect([x.grad?.toArray(), copy.toArray()]).toEqual([
+      [3, 6],
+      [9, 36],
+    ]);
+  });
+});

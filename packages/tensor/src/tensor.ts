@@ -242,6 +242,8 @@ export class Tensor {
       const steps = this.#root === null ? this.viewSteps : this.viewSteps.slice(this.#root.viewSteps.length);
       const viewed = steps.reduce((node, step) => applyStep(step, node), base);
       this.#cached = this.#detached && this.#root === null ? this.#ownValue(viewed) : viewed;
+      // A copy of this tensor may have the same value: it is not the copy's alone.
+      if (this.#cached.owner < 0) this.#cached.owner = this.storage.id;
       this.#cachedFrom = base;
     }
     return this.#cached;

@@ -274,7 +274,7 @@ describe('requests that make no sense', { timeout: 60_000 }, () => {
     [{ prompt: 'a', max_tokens: 0 }, 400, 'max_tokens', />=1/],
     [{ prompt: 'a', max_tokens: 1.5 }, 400, 'max_tokens', /int/],
     [{ prompt: 'a', n: 3 }, 400, 'n', /not supported/],
-    [{ prompt: 'a', stop: ['a', 'b', 'c', 'd', 'e'] }, 400, 'stop', /./],
+    [{ prompt: 'a', stop: ['a', 'b', 'c', 'd', 'e'] }, 400, 'stop', /one text, or a list of up to 4/],
     [{ prompt: 'a', temprature: 1 }, 400, 'temprature', /unknown parameter/],
     [{ prompt: 'a', model: 'gpt' }, 404, 'model', /no model "gpt"/],
     [{ prompt: 'word '.repeat(100) }, 400, 'prompt', /501 tokens, the context holds 256/],

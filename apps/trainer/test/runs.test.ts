@@ -262,6 +262,7 @@ describe('wrong input', { timeout: 60_000 }, () => {
       /dropout \(from PROJ_TRAINER_DROPOUT\): .*1.*"1\.5"/,
     ],
     ['an empty path', ['--text', ''], {}, 2, /text \(from --text\): must not be empty/],
+    ['a text without characters', ['--text', '/dev/null'], {}, 1, /\/dev\/null is too short.*--context/],
     ['an unknown preset', ['--preset', 'resnet'], {}, 2, /preset \(from --preset\): .*docs-gpt/],
     ['an unknown flag', ['--lerning-rate', '1'], {}, 2, /unknown option '--lerning-rate'/],
     [

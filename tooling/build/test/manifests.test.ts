@@ -43,4 +43,15 @@ describe.each(readdirSync(packagesFolder))('the manifest of %s', (folder) => {
       );
     }
   });
+
+  it('has every sub-path for programs in the API reference', () => {
+    const { entryPoints } = JSON.parse(
+      readFileSync(new URL('../tooling/docs/typedoc.json', packagesFolder), 'utf8'),
+    ) as { readonly entryPoints: readonly string[] };
+    for (const [subPath, target] of Object.entries(manifest.exports)) {
+      // The graph is for the packages above, the test helpers for their tests.
+      if (typeof target === 'string' || ['./graph', './testing'].includes(subPath)) continue;
+      expect(entryPoints).toContain(`../../packages/${folder}/${target.source.slice(2)}`);
+    }
+  });
 });

@@ -31,7 +31,10 @@ export function findCaseFiles(paths: readonly string[]): string[] {
     } else if (isCaseFile(path)) found.add(path);
     else throw new CaseFileError(`${path}: a case file ends in .jsonl or .jsonl.gz`);
   };
-  for (const path of paths) visit(path);
+  for (const path of paths) {
+    visit(path);
+    if (found.size === 0) throw new CaseFileError(`${path}: there is no .jsonl or .jsonl.gz file in it`);
+  }
   return [...found];
 }
 

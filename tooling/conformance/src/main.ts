@@ -29,6 +29,15 @@ function planBatches(options: Options): Batch[] {
   return batches;
 }
 
+function writeReport(path: string, { families }: Report): void {
+  const sorted = Object.fromEntries([...families].sort(([a], [b]) => (a < b ? -1 : 1)));
+  try {
+    writeFileSync(path, `${JSON.stringify(sorted, null, 1)}\n`);
+  } catch (error) {
+    throw new UsageError(`--json: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
 async function run(options: Options): Promise<number> {
   const report = new Report();
   const start = performance.now();
@@ -43,11 +52,8 @@ async function run(options: Options): Promise<number> {
   console.log(
     `device ${options.device ?? 'default'}, ${options.lenient ? 'lenient' : 'strict'} tolerance, ${((performance.now() - start) / 1000).toFixed(1)} s`,
   );
-  if (options.json !== undefined) {
-    const sorted = Object.fromEntries([...report.families].sort(([a], [b]) => (a < b ? -1 : 1)));
-    writeFileSync(options.json, `${JSON.stringify(sorted, null, 1)}\n`);
-  }
   for (const line of report.lines(options.verbose)) console.log(line);
+  if (options.json !== undefined) writeReport(options.json, report);
   return options.min !== undefined && report.share < options.min ? 1 : 0;
 }
 

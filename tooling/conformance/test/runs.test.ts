@@ -56,6 +56,8 @@ describe('case files', () => {
     writeFileSync(json, '{"id":"a"}\n[1]\n');
     expect(() => readCaseFile(json)).toThrow(/bad\.jsonl:2: not a JSON object/);
     expect(() => findCaseFiles([join(folder, 'nowhere')])).toThrow(/no such file/);
+    mkdirSync(join(folder, 'empty'));
+    expect(() => findCaseFiles([join(folder, 'empty')])).toThrow(/empty: there is no \.jsonl or \.jsonl\.gz file/);
   });
 
   it('tell their family by folder and name, or by their records', () => {

@@ -52,7 +52,11 @@ const common = {
   top_k: optional(z.int().min(0)),
   repetition_penalty: optional(z.number().positive()),
   seed: optional(z.int().min(0)),
-  stop: optional(z.union([z.string().min(1), z.array(z.string().min(1)).max(MOST_STOPS)])),
+  stop: optional(
+    z.union([z.string().min(1), z.array(z.string().min(1)).max(MOST_STOPS)], {
+      error: `Give one text, or a list of up to ${MOST_STOPS}, none of them empty`,
+    }),
+  ),
   stream: optional(z.boolean()),
   stream_options: optional(z.strictObject({ include_usage: z.boolean().optional() })),
   user: optional(z.string()),

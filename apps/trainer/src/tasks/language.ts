@@ -58,6 +58,13 @@ export function createLanguageTask(config: TrainConfig, characters?: string): Ta
   // A prompt that cannot be encoded is better found now than after the training.
   if (config.prompt !== undefined) vocabulary.encode(config.prompt);
   const { train, validation } = splitText(vocabulary.encode(corpus.text));
+  // The shorter part decides.
+  if (validation.length <= config.context)
+    throw new ProjError(
+      'data-loading',
+      `${corpus.name} is too short: of its ${corpus.text.length} characters the last tenth validates, and has to be longer than the context of ${config.context}`,
+      { op: 'train', cure: 'Give a longer text, or a smaller --context' },
+    );
   const windows = new TextWindows(train, config.context);
   const held = new TextWindows(validation, config.context);
   const starts = Array.from({ length: Math.ceil(held.length / config.context) }, (_, i) => i * config.context);

@@ -57,7 +57,7 @@ export interface WasmOptions {
   readonly sharedMemory: boolean;
   /** Index in the function table of the first kernel. */
   readonly tableStart: number;
-  /** Address of {@link wasmConstantBytes} bytes for the constant memories of the kernels, a multiple of 64. */
+  /** Address of `wasmConstantBytes(kernels)` bytes for the constant memories of the kernels, a multiple of 64. */
   readonly constantsStart?: number;
 }
 

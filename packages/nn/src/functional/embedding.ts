@@ -74,7 +74,7 @@ function occurrences(weight: Tensor, input: Tensor): Tensor {
 /** The value of `x` with its gradient scaled by `factor` (no gradient itself). */
 const scaleGradient = (x: Tensor, factor: Tensor): Tensor => x.mul(factor).add(x.detach().mul(factor.neg().add(1)));
 
-/** Rows of `weight` [V, D] at the indices `input` [...]: [..., D]. Errors: an index out of range, when it is computed. */
+/** Rows of `weight` `[V, D]` at the indices `input` `[...]`: `[..., D]`. Errors: an index out of range, when it is computed. */
 export function embedding(input: Tensor, weight: Tensor, options: EmbeddingOptions = {}): Tensor {
   const { paddingIdx, maxNorm, normType, scaleGradByFreq } = withDefaults(
     'embedding',

@@ -450,7 +450,7 @@ export class Transformer extends Module {
     const memory = this.encoder.call(src, { mask: srcMask, srcKeyPaddingMask });
     return this.decoder.call(tgt, memory, { tgtMask, memoryMask, tgtKeyPaddingMask, memoryKeyPaddingMask });
   }
-  /** [sz, sz]: 0 where a position may attend, -∞ after it. */
+  /** `[sz, sz]`: 0 where a position may attend, -∞ after it. */
   static generateSquareSubsequentMask(sz: number): Tensor {
     return fromArray(
       Float32Array.from({ length: sz * sz }, (_, i) => (i % sz > Math.floor(i / sz) ? -Infinity : 0)),

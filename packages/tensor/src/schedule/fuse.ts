@@ -71,7 +71,9 @@ export class Fusion {
   #groups: Group[];
   #producer = new Map<AnyNode, Group>();
   #reads = new Map<Group, Set<AnyNode>>();
-  #ages = new Map<Group, { readonly oldest: number; readonly youngest: number }>();
+  #readers = new Map<AnyNode, Set<Group>>();
+  /** A group has a higher level than all that it reads from. */
+  #levels = new Map<Group, number>();
   #analyses = new Map<Group, Analysis | null>();
 
   constructor(graph: Graph) {
@@ -106,14 +108,30 @@ export class Fusion {
 
   #register(group: Group): void {
     for (const node of nodesOf(group)) this.#producer.set(node, group);
-    this.#reads.set(group, readsOf(group, this.#graph.stored));
-    const ids = [...nodesOf(group), ...(group.kind === 'loops' ? [] : [group.anchor])].map(({ id }) => id);
-    this.#ages.set(group, { oldest: Math.min(...ids), youngest: Math.max(...ids) });
+    const reads = readsOf(group, this.#graph.stored);
+    this.#reads.set(group, reads);
+    for (const node of reads) {
+      const readers = this.#readers.get(node);
+      if (readers === undefined) this.#readers.set(node, new Set([group]));
+      else readers.add(group);
+    }
+    this.#raise(group, 1 + Math.max(-1, ...this.#producersOf(group).map((producer) => this.#levelOf(producer))));
   }
 
-  /** The ids of its first and last node. A node has a larger id than all that it is computed from. */
-  #ageOf(group: Group): { readonly oldest: number; readonly youngest: number } {
-    return this.#ages.get(group) ?? { oldest: -Infinity, youngest: Infinity };
+  #levelOf(group: Group): number {
+    return this.#levels.get(group) ?? 0;
+  }
+
+  /** Lifts a group to a level, and all that read from it above it. */
+  #raise(group: Group, level: number): void {
+    const stack: [Group, number][] = [[group, level]];
+    for (let next = stack.pop(); next !== undefined; next = stack.pop()) {
+      const [lifted, to] = next;
+      if ((this.#levels.get(lifted) ?? -1) >= to) continue;
+      this.#levels.set(lifted, to);
+      for (const node of nodesOf(lifted))
+        for (const reader of this.#readers.get(node) ?? []) if (reader !== lifted) stack.push([reader, to + 1]);
+    }
   }
 
   #replace(old: readonly Group[], merged: Group): void {
@@ -121,8 +139,9 @@ export class Fusion {
     this.#groups[at] = merged;
     this.#groups = this.#groups.filter((group) => !old.includes(group));
     for (const group of old) {
+      for (const node of this.#readsOf(group)) this.#readers.get(node)?.delete(group);
       this.#reads.delete(group);
-      this.#ages.delete(group);
+      this.#levels.delete(group);
       this.#analyses.delete(group);
     }
     this.#register(merged);
@@ -254,12 +273,12 @@ export class Fusion {
 
   /** Whether `to` also depends on `from` through a third group, so that merging the two would make a cycle. */
   #hasOtherPath(from: Group, to: Group): boolean {
-    const { oldest } = this.#ageOf(from);
+    const level = this.#levelOf(from);
     const seen = new Set<Group>([to]);
     const stack = this.#producersOf(to).filter((group) => group !== from);
     for (let group = stack.pop(); group !== undefined; group = stack.pop()) {
       if (group === from) return true;
-      if (seen.has(group) || this.#ageOf(group).youngest < oldest) continue;
+      if (seen.has(group) || this.#levelOf(group) <= level) continue;
       seen.add(group);
       stack.push(...this.#producersOf(group));
     }
@@ -326,7 +345,13 @@ export class Fusion {
 
   /** Producers first; among those that are ready, in the order of the program. */
   #ordered(): Group[] {
-    const age = (group: Group): number => this.#ageOf(group).youngest;
+    const ages = new Map(
+      this.#groups.map((group) => [
+        group,
+        Math.max(...nodesOf(group).map((node) => node.id), group.kind === 'loops' ? 0 : group.anchor.id),
+      ]),
+    );
+    const age = (group: Group): number => ages.get(group) ?? 0;
     const waiting = new Map(this.#groups.map((group) => [group, new Set(this.#producersOf(group))]));
     const result: Group[] = [];
     while (waiting.size > 0) {

@@ -233,9 +233,10 @@ function record<Args extends readonly unknown[]>(
   let written: ReadonlySet<Storage> = new Set();
   const firstInside = nextStorageId();
   setCapture(read, (storage) => {
-    if (before.has(storage)) return;
+    // What was made inside is nothing that stays, though it may begin as a copy of what does.
+    if (before.has(storage) || storage.id >= firstInside) return;
     // What exists already is memory, so that it can be changed in place, here and between calls.
-    if (storage.id < firstInside && storage.node.data === null && !isProvided(storage.node)) realize([storage.node]);
+    if (storage.node.data === null && !isProvided(storage.node)) realize([storage.node]);
     before.set(storage, storage.node);
   });
   try {
@@ -262,8 +263,8 @@ function record<Args extends readonly unknown[]>(
   const order = topologicalOrder(roots);
   const owner = new Map<DeviceBuffer, Storage>();
   for (const storage of read) {
-    const node = before.get(storage) ?? storage.node;
-    if (node.data !== null) owner.set(node.data, storage);
+    const data = before.get(storage)?.data ?? null;
+    if (data !== null) owner.set(data, storage);
   }
   const argumentOf = new Map<DeviceBuffer, number>();
   argumentNodes.forEach((node, i) => {

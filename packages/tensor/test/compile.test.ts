@@ -334,6 +334,33 @@ describe('compile', () => {
     expect(w.item()).toBe(4);
   });
 
+  it('what is made inside and changed in place begins anew at each call', () => {
+    const w = fromArray(Float32Array.of(1, 2), [2], 'float32').requiresGrad_();
+    const total = zeros(2);
+    const f = compile((x: Tensor) => {
+      const ofArgument = x.detach().clone();
+      ofArgument.select(0, 0).mul_(10);
+      const ofState = w.detach().clone();
+      ofState.add_(x);
+      const ofNumbers = tensor([5, 5], { dtype: 'float32' });
+      ofNumbers.add_(x);
+      total.add_(w.detach());
+      return [ofArgument, ofState, ofNumbers] as const;
+    });
+    for (let k = 0; k < 4; k++) {
+      const [a, b, c] = f(tensor([k, 1], { dtype: 'float32' }));
+      expect([a.toFlatArray(), b.toFlatArray(), c.toFlatArray()]).toEqual([
+        [10 * k, 1],
+        [1 + k, 3],
+        [5 + k, 6],
+      ]);
+      expect([w.toFlatArray(), total.toFlatArray()]).toEqual([
+        [1, 2],
+        [k + 1, 2 * k + 2],
+      ]);
+    }
+  });
+
   it('two captured functions share state', () => {
     const w = zeros(2);
     const add = compile((x: Tensor) => w.add_(x).sum());

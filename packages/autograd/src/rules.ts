@@ -202,11 +202,14 @@ const BINARY: Record<BinaryPrimitive, BinaryRule> = {
 };
 
 type ReduceRule = (g: AnyNode, node: Node<'reduce'>, saved: Saved) => AnyNode;
-/** Elements that equal the extreme share its gradient evenly. */
+/**
+ * Elements that equal the extreme share its gradient evenly. It is found anew here and in the rules below, as is all that is not in memory any more, perhaps with another last bit:
+ * the output, which may have been computed before, need not be among the elements then.
+ */
 const evenly: ReduceRule = (g, node, saved) => {
   const x = saved.input(0);
-  const { axes } = node.attr;
-  const winners = castNode(equal(x, broadcastReduced(saved.output(), x.shape, axes)), x.dtype);
+  const { axes, fn } = node.attr;
+  const winners = castNode(equal(x, broadcastReduced(reduceNode(fn, x, axes), x.shape, axes)), x.dtype);
   return mul(winners, broadcastReduced(div(g, reduceNode('sum', winners, axes)), x.shape, axes));
 };
 const REDUCE: Record<ReduceOperation, ReduceRule> = {
@@ -237,32 +240,37 @@ const reversed = (x: AnyNode): AnyNode => {
   );
 };
 /** The gradient of a running extreme goes to the latest position that holds it. */
-const toPositions = (g: AnyNode, saved: Saved): AnyNode => {
-  const x = saved.input(0);
-  const length = x.shape[x.shape.length - 1];
-  const rows = length === 0 ? 0 : elementCount(x.shape) / length;
-  const positions = expandNode(iotaNode(x.device, 'int64', length, 0, 1), x.shape);
-  const held = cumulateNode('max', where(equal(x, saved.output()), positions, 0));
-  const offsets = expandNode(reshapeNode(iotaNode(x.device, 'int64', rows, 0, length), [rows, 1]), [rows, length]);
-  const index = reshapeNode(add(reshapeNode(held, [rows, length]), offsets), [rows * length]);
-  const base = constantNode(g.device, g.dtype, [rows * length], 0);
-  return reshapeNode(scatterNode('add', base, index, reshapeNode(g, [rows * length])), x.shape);
-};
+const toPositions =
+  (fn: 'max' | 'min') =>
+  (g: AnyNode, saved: Saved): AnyNode => {
+    const x = saved.input(0);
+    const length = x.shape[x.shape.length - 1];
+    const rows = length === 0 ? 0 : elementCount(x.shape) / length;
+    const positions = expandNode(iotaNode(x.device, 'int64', length, 0, 1), x.shape);
+    const held = cumulateNode('max', where(equal(x, cumulateNode(fn, x)), positions, 0));
+    const offsets = expandNode(reshapeNode(iotaNode(x.device, 'int64', rows, 0, length), [rows, 1]), [rows, length]);
+    const index = reshapeNode(add(reshapeNode(held, [rows, length]), offsets), [rows * length]);
+    const base = constantNode(g.device, g.dtype, [rows * length], 0);
+    return reshapeNode(scatterNode('add', base, index, reshapeNode(g, [rows * length])), x.shape);
+  };
 const CUMULATE: Record<CumulateOperation, (g: AnyNode, saved: Saved) => AnyNode> = {
   sum: (g) => reversed(cumulateNode('sum', reversed(g))),
   prod: (g, saved) => scanProducts(g, saved.input(0)),
-  max: toPositions,
-  min: toPositions,
+  max: toPositions('max'),
+  min: toPositions('min'),
 };
 
 type ScatterRule = (g: AnyNode, saved: Saved) => readonly [() => AnyNode, null, () => AnyNode];
-const scatterExtreme: ScatterRule = (g, saved) => {
-  const index = saved.input(1);
-  const isBase = (): AnyNode => castNode(equal(saved.input(0), saved.output()), g.dtype);
-  const isUpdate = (): AnyNode => castNode(equal(saved.input(2), takeNode(saved.output(), index)), g.dtype);
-  const share = (): AnyNode => div(g, scatterNode('add', isBase(), index, isUpdate()));
-  return [() => mul(isBase(), share()), null, () => mul(isUpdate(), takeNode(share(), index))];
-};
+const scatterExtreme =
+  (mode: 'max' | 'min'): ScatterRule =>
+  (g, saved) => {
+    const [base, index, updates] = [0, 1, 2].map((i) => saved.input(i));
+    const extremes = scatterNode(mode, base, index, updates);
+    const isBase = (): AnyNode => castNode(equal(base, extremes), g.dtype);
+    const isUpdate = (): AnyNode => castNode(equal(updates, takeNode(extremes, index)), g.dtype);
+    const share = (): AnyNode => div(g, scatterNode('add', isBase(), index, isUpdate()));
+    return [() => mul(isBase(), share()), null, () => mul(isUpdate(), takeNode(share(), index))];
+  };
 const SCATTER: Record<ScatterMode, ScatterRule> = {
   set: (g, saved) => [
     () => scatterNode('set', g, saved.input(1), filled(saved.input(2), 0)),
@@ -287,8 +295,8 @@ const SCATTER: Record<ScatterMode, ScatterRule> = {
       );
     },
   ],
-  max: scatterExtreme,
-  min: scatterExtreme,
+  max: scatterExtreme('max'),
+  min: scatterExtreme('min'),
 };
 
 /**

@@ -1,15 +1,16 @@
 /** Linear maps of the last dimension. */
-import { describeValue, ProjError } from '@proj/kernel';
+import { describeValue, ProjError, withDefaults } from '@proj/kernel';
 import { matmul, Tensor } from '@proj/tensor';
 import { isOptions, type OpRow, row } from './support.ts';
 
 interface BiasOption {
   readonly bias?: Tensor | null;
 }
+const BIAS: Required<BiasOption> = { bias: null };
 
 /** input · weightᵀ + bias: [..., in] and [out, in] give [..., out]. */
 export function linear(input: Tensor, weight: Tensor, bias: Tensor | BiasOption | null = null): Tensor {
-  if (isOptions(bias)) return linear(input, weight, bias.bias ?? null);
+  if (isOptions(bias)) return linear(input, weight, withDefaults('linear', BIAS, bias).bias);
   if (!(input instanceof Tensor))
     throw new ProjError('invalid-argument', `the input is ${describeValue(input)}`, {
       op: 'linear',
@@ -37,7 +38,7 @@ export function bilinear(
   weight: Tensor,
   bias: Tensor | BiasOption | null = null,
 ): Tensor {
-  if (isOptions(bias)) return bilinear(input1, input2, weight, bias.bias ?? null);
+  if (isOptions(bias)) return bilinear(input1, input2, weight, withDefaults('bilinear', BIAS, bias).bias);
   const lead = input1.shape.slice(0, -1);
   if (
     lead.join() !== input2.shape.slice(0, -1).join() ||

@@ -39,6 +39,14 @@ export interface RunningOptions {
   readonly runningMean?: Tensor | null;
   readonly runningVar?: Tensor | null;
 }
+const affineAndRest = <Options extends AffineOptions>({ weight = null, bias = null, ...rest }: Options) =>
+  [weight, bias, rest] as const;
+const statisticsAndRest = <Options extends AffineOptions & RunningOptions>({
+  runningMean = null,
+  runningVar = null,
+  ...rest
+}: Options) => [runningMean, runningVar, ...affineAndRest(rest)] as const;
+
 /** Normalises over the last dimensions, which have the shape `normalizedShape` (Ba et al. 2016). */
 export function layerNorm(
   input: Tensor,
@@ -48,7 +56,7 @@ export function layerNorm(
   options: EpsOptions = {},
 ): Tensor {
   const { eps } = withDefaults('layerNorm', { eps: 1e-5 }, options);
-  if (isOptions(weight)) return layerNorm(input, normalizedShape, weight.weight ?? null, weight.bias ?? null, weight);
+  if (isOptions(weight)) return layerNorm(input, normalizedShape, ...affineAndRest(weight));
   const shape = typeof normalizedShape === 'number' ? [normalizedShape] : normalizedShape;
   if (shape.length === 0 || input.shape.slice(input.ndim - shape.length).join() !== shape.join()) {
     throw new ProjError('shape-mismatch', `the input does not end in [${shape.join(', ')}]`, {
@@ -75,7 +83,7 @@ export function groupNorm(
   options: EpsOptions = {},
 ): Tensor {
   const { eps } = withDefaults('groupNorm', { eps: 1e-5 }, options);
-  if (isOptions(weight)) return groupNorm(input, numGroups, weight.weight ?? null, weight.bias ?? null, weight);
+  if (isOptions(weight)) return groupNorm(input, numGroups, ...affineAndRest(weight));
   if (input.ndim < 2)
     throw new ProjError('shape-mismatch', 'an input [N, C, ...] is needed', { op: 'groupNorm', shapes: [input.shape] });
   const [batch, channels, ...spatial] = input.shape;
@@ -108,13 +116,6 @@ function updateRunning(running: Tensor | null, observed: Tensor, momentum: numbe
   );
 }
 
-const statisticsOf = ({
-  runningMean = null,
-  runningVar = null,
-  weight = null,
-  bias = null,
-}: AffineOptions & RunningOptions) => [runningMean, runningVar, weight, bias] as const;
-
 /** Normalises each channel (dimension 1) over batch and positions (Ioffe and Szegedy 2015). */
 export function batchNorm(
   input: Tensor,
@@ -125,7 +126,7 @@ export function batchNorm(
   options: BatchNormOptions = {},
 ): Tensor {
   const { training, momentum, eps } = withDefaults('batchNorm', { training: false, momentum: 0.1, eps: 1e-5 }, options);
-  if (isOptions(runningMean)) return batchNorm(input, ...statisticsOf(runningMean), runningMean);
+  if (isOptions(runningMean)) return batchNorm(input, ...statisticsAndRest(runningMean));
   if (input.ndim < 2)
     throw new ProjError('shape-mismatch', 'an input [N, C, ...] is needed', { op: 'batchNorm', shapes: [input.shape] });
   const channels = input.shape[1];
@@ -174,7 +175,7 @@ export function instanceNorm(
     { useInputStats: true, momentum: 0.1, eps: 1e-5 },
     options,
   );
-  if (isOptions(runningMean)) return instanceNorm(input, ...statisticsOf(runningMean), runningMean);
+  if (isOptions(runningMean)) return instanceNorm(input, ...statisticsAndRest(runningMean));
   if (input.ndim < 3)
     throw new ProjError('shape-mismatch', 'an input [N, C, ...] with positions is needed', {
       op: 'instanceNorm',

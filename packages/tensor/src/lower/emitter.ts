@@ -352,7 +352,9 @@ export class Emitter {
   #load(node: AnyNode, position: Position, mask: Value | null, start = 0): Value | null {
     const { b, environment } = this;
     const full = offsetIndex(expandWithin(flatten(position, node.shape)), start);
-    const hoisted = full.constant > 0 && full.terms.every(([s, c]) => c > 0 && s.min >= 0) ? full.constant : 0;
+    // What a mask keeps from being read may lie behind the memory as a whole.
+    const isInside = full.constant > 0 && full.constant < start + elementCount(node.shape);
+    const hoisted = isInside && full.terms.every(([s, c]) => c > 0 && s.min >= 0) ? full.constant : 0;
     const memory = environment.memoryOf(node, hoisted, position);
     if (memory === null) return null;
     const e = offsetIndex(full, -hoisted);

@@ -94,7 +94,9 @@ export function binary(e: Emitter, op: BinaryOp, type: ValueType, x: string, y: 
       return e.define(`${INTEGER_INSTRUCTION[op]} ${spelled} ${x}, ${y}`);
     case 'div':
     case 'rem':
-      return float ? e.define(`f${op} ${spelled} ${x}, ${y}`) : divide(e, op, type, x, y, divisor);
+      return float
+        ? e.define(`f${op} ${spelled} ${x}, ${behindFence(e, type, y, divisor)}`)
+        : divide(e, op, type, x, y, divisor);
     case 'min':
     case 'max': {
       if (float) {
@@ -114,6 +116,16 @@ export function binary(e: Emitter, op: BinaryOp, type: ValueType, x: string, y: 
     default:
       return op satisfies never;
   }
+}
+
+/**
+ * The divisors of a vector where LLVM cannot see which of them are zero: it takes the quotient of two zeros for zero (`SimplifyDemandedVectorElts`), and leaves
+ * out the selection that would put something else in place of the NaN. No instruction comes of it.
+ */
+function behindFence(e: Emitter, type: ValueType, y: string, divisor: Value): string {
+  if (type.lanes === 1 || divisor.op === 'const') return y;
+  const spelled = llvmType(type);
+  return e.call(spelled, `llvm.arithmetic.fence.${mangled(spelled)}`, [[spelled, y]]);
 }
 
 /** Division by zero, or of the least number by -1, would stop the process: such lanes divide by 1 instead. */

@@ -4,7 +4,7 @@
  */
 import { type DeviceFeatures, KernelBuilder, type Value } from '@proj/kernel';
 import { type AnyNode, elementCount, operandsOf, type Shape } from '../graph/node.ts';
-import { type Attributes, TRANSCENDENTAL } from '../graph/primitives.ts';
+import { type Attributes, type Primitive, TRANSCENDENTAL } from '../graph/primitives.ts';
 import { computeScalar, Emitter } from './emitter.ts';
 import type { Read } from './environment.ts';
 import {
@@ -141,6 +141,18 @@ const lastSymbol = (dims: readonly Dimension[]): IndexSymbol | null => dims.at(-
 
 const MAX_SPILL_ELEMENTS = 8192;
 
+/** Operations that read their operands at the position of their result. */
+const READ_IN_PLACE: ReadonlySet<Primitive> = new Set([
+  'unary',
+  'binary',
+  'where',
+  'cast',
+  'bitcast',
+  'contiguous',
+  'detach',
+  'leaf',
+]);
+
 /** Expensive full-size values that more than one phase needs. */
 export function spillable(group: LoopGroup, phaseOf: (node: AnyNode) => number): AnyNode[] {
   if (group.reductions.length < 2 && !group.stores.some((s) => s.level === 'full')) return [];
@@ -161,7 +173,8 @@ export function spillable(group: LoopGroup, phaseOf: (node: AnyNode) => number):
       phasesOfNode.add(phase);
       usedIn.set(node, phasesOfNode);
     }
-    for (const source of operandsOf(node)) visit(source, phase, seen);
+    // Behind a movement values are read elsewhere, and need not be known where the rows stand.
+    if (READ_IN_PLACE.has(node.op)) for (const source of operandsOf(node)) visit(source, phase, seen);
   };
   const perPhase = new Map<number, Set<AnyNode>>();
   const seenIn = (phase: number): Set<AnyNode> => {

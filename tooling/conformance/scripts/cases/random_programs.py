@@ -311,6 +311,57 @@ class Maker:
             return self.call(F + "conv1d", v, weight, None, r.choice([1, 2]), r.choice([0, 1]))
         return self.call(F + kind, v, width, r.choice([1, 2]))
 
+    def pictured(self):
+        v = self.pick(3)
+        if v is None or min(v.value.shape[-2:]) < 3 or v.value.numel() > MOST_ELEMENTS:
+            return None
+        r = self.random
+        image = self.call("torch.reshape", v, [-1, v.value.shape[-3], *v.value.shape[-2:]])
+        c = image.value.shape[1]
+        kind = r.choice(["conv2d", "conv2d", "avg_pool2d", "max_pool2d", "conv_transpose2d", "interpolate", "unfold", "batch_norm"])
+        if kind in ("conv2d", "conv_transpose2d"):
+            if c > 20:
+                return None
+            size = r.choice([1, 2, 3])
+            shape = (5, c, size, size) if kind == "conv2d" else (c, 5, size, size)
+            weight = torch.sin(torch.arange(5.0 * c * size * size)).mul(1e4).round().div(1e4).reshape(shape)
+            return self.call(F + kind, image, weight, None, r.choice([1, 2]), r.choice([0, 1]) if size > 1 else 0)
+        if kind == "interpolate":
+            return self.call(F + kind, image, scale_factor=2.0, mode="nearest")
+        if kind == "unfold":
+            return self.call(F + kind, image, r.choice([2, 3]), padding=r.choice([0, 1]))
+        if kind == "batch_norm":
+            return self.call(F + kind, image, None, None, None, None, True, eps=0.1)
+        return self.call(F + kind, image, r.choice([2, 3]), r.choice([1, 2]))
+
+    def embedded(self):
+        v = self.pick(2)
+        if v is None or v.value.dim() != 2 or v.value.shape[1] > 200:
+            return None
+        places = [self.random.randrange(v.value.shape[0]) for _ in range(self.random.randint(1, 8))]
+        return self.call(F + "embedding", torch.tensor(places), v)
+
+    def counted(self):
+        """Whole numbers on the way: positions of extremes, sums of truths, remainders."""
+        v = self.pick(1)
+        if v is None:
+            return None
+        r, d = self.random, self.dim(v)
+        kind = r.choice(["argmax", "truths", "whole", "any"])
+        if kind == "argmax":
+            place = self.call("torch." + r.choice(["argmax", "argmin"]), v, d, keepdim=True)
+            return self.call("torch.gather", v, d, place)
+        if kind == "truths":
+            count = self.call("torch.sum", self.call("torch.gt", v, 0.1), d, keepdim=True)
+            return self.call("torch.div", v, self.call("torch.add", count, 1))
+        if kind == "any":
+            truth = self.call("torch." + r.choice(["any", "all"]), self.call("torch.gt", v, 0.3), d, keepdim=True)
+            return self.call("torch.where", truth, v, self.call("torch.cos", v))
+        whole = self.call("Tensor.long", self.call("torch.clamp", self.call("torch.mul", v, 4), -50, 50))
+        whole = self.call("torch." + r.choice(["remainder", "bitwise_and", "floor_divide", "fmod"]), whole, r.choice([3, 5]))
+        whole = self.call("torch.cumsum", whole, d) if r.random() < 0.5 else whole
+        return self.call("torch.mul", self.call("torch.cos", v), whole)
+
     def normed(self):
         v = self.pick(2)
         if v is None or v.value.shape[-1] < 3:
@@ -369,7 +420,7 @@ class Maker:
     MAKERS = (
         "unary unary non_negative functional binary binary binary scalar scalar divide choose mask as_numbers reduce reduce spread "
         "product per_row extreme order gathered view view view view index scatter joined padded triangle repeated matmul matmul "
-        "convolved normed written written cut widened"
+        "convolved pictured pictured embedded counted counted normed written written cut widened"
     ).split()
 
     def step(self):

@@ -15,12 +15,8 @@ const WANTED_BYTES = 16 * 2 ** 20;
 
 type Engine = Pick<typeof import('node:v8'), 'setFlagsFromString' | 'getHeapSpaceStatistics'>;
 
-/** The first calls, of a process that may end with its first result: finding the engine takes as long as the kernel of that. */
-const FREE_CALLS = 8;
-
 let engine: Engine | null | undefined;
 let growth = 0;
-let calls = 0;
 
 function findEngine(): Engine | null {
   const { process } = globalThis;
@@ -36,7 +32,8 @@ function findEngine(): Engine | null {
 
 /** To be called now and then: V8 also shrinks the young generation, after a pause or a collection of everything. */
 export function steadyYoungGeneration(): void {
-  if (engine === null || calls++ < FREE_CALLS) return;
+  if (engine === null) return;
+  // At the first call, while the heap is still small: V8 of Node 22.3 fails when these change under a collection that is going on.
   if (engine === undefined) {
     engine = findEngine();
     engine?.setFlagsFromString('--no-allocation-site-pretenuring');

@@ -13,6 +13,9 @@
 /** Bytes of both halves: some twenty steps of a small network. */
 const WANTED_BYTES = 16 * 2 ** 20;
 
+/** The first version of V8 that may be told to mark at once: that of Node 24. */
+const MARKS_AT_ONCE = 13;
+
 type Engine = Pick<typeof import('node:v8'), 'setFlagsFromString' | 'getHeapSpaceStatistics'>;
 
 let engine: Engine | null | undefined;
@@ -33,12 +36,13 @@ function findEngine(): Engine | null {
 /** To be called now and then: V8 also shrinks the young generation, after a pause or a collection of everything. */
 export function steadyYoungGeneration(): void {
   if (engine === null) return;
-  // At the first call, while the heap is still small: V8 of Node 22.3 fails when these change under a collection that is going on.
   if (engine === undefined) {
     engine = findEngine();
     engine?.setFlagsFromString('--no-allocation-site-pretenuring');
     engine?.setFlagsFromString('--no-concurrent-array-buffer-sweeping');
-    engine?.setFlagsFromString('--no-incremental-marking');
+    // V8 of Node 22 ends the process where both of these change while a heap is at work.
+    if (Number.parseInt(globalThis.process?.versions?.['v8'] ?? '', 10) >= MARKS_AT_ONCE)
+      engine?.setFlagsFromString('--no-incremental-marking');
   }
   const size = engine?.getHeapSpaceStatistics().find(({ space_name }) => space_name === 'new_space')?.space_size;
   if (engine === null || size === undefined) return;

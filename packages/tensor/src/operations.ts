@@ -370,17 +370,21 @@ export {
 } from './ops/ordering.ts';
 export { bmm, dot, matmul, mm, mv } from './ops/products.ts';
 export {
+  defaultGenerator,
+  Generator,
+  getRngState,
+  initialSeed,
+  manualSeed,
+  seed,
+  setRngState,
+} from './ops/generator.ts';
+export {
   bernoulli,
   bernoulli_,
   cauchy_,
-  defaultGenerator,
   exponential_,
-  Generator,
   geometric_,
-  getRngState,
-  initialSeed,
   logNormal_,
-  manualSeed,
   multinomial,
   normal,
   normal_,
@@ -393,8 +397,6 @@ export {
   randnLike,
   random_,
   randperm,
-  seed,
-  setRngState,
   uniform_,
   type MultinomialOptions,
   type RandomOptions,

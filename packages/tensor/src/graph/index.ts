@@ -52,4 +52,4 @@ export { type OpRow, row, type RowOptions, type Sample, type SampleMaker } from 
 export { isFloatingPoint, isIntegral, isScalar, toFloat } from '../promotion.ts';
 export { evaluateAlongside } from '../evaluate.ts';
 export { observeWork, type WorkObserver } from '../schedule/launch-times.ts';
-export { type DrawTape, withDraws } from '../ops/random.ts';
+export { type DrawTape, withDraws } from '../ops/generator.ts';

@@ -1,6 +1,6 @@
 /** Sample calls of random numbers (seeded, so that every device draws the same) and of special functions. */
 import type { DType } from '@proj/kernel';
-import { manualSeed } from '../ops/random.ts';
+import { manualSeed } from '../ops/generator.ts';
 import type { FloatOptions } from './maker.ts';
 import {
   type Accuracy,

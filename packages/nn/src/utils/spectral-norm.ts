@@ -1,10 +1,9 @@
 /** Weights divided by their largest singular value, as torch.nn.utils.spectral_norm; `parametrizations` has the newer form. */
-import { type Defaults, ProjError, withDefaults } from '@proj/kernel';
-import { noGrad } from '@proj/autograd';
+import type { Defaults } from '@proj/kernel';
 import type { Tensor } from '@proj/tensor';
-import { defineDerived, type DerivedField, derivedFields, type Module, removeField } from '../module.ts';
-import { Parameter } from '../parameter.ts';
-import { findField, type NameOptions, requireParameter, siblingField, withName } from './fields.ts';
+import { defineDerived, type DerivedField, type Module, removeField } from '../module.ts';
+import { type NameOptions, requireParameter, siblingField, withName } from './fields.ts';
+import { makePlain } from './plain-parameter.ts';
 import {
   asMatrix,
   dividedBySpectralNorm,
@@ -78,17 +77,12 @@ export function spectralNorm<M extends Module>(
 
 /** Makes the weight a plain parameter with its present value. Errors: it has no spectral norm. */
 export function removeSpectralNorm<M extends Module>(module: M, name: string | NameOptions = {}): M {
-  const op = 'removeSpectralNorm';
-  const { name: wanted } = withDefaults(op, { name: 'weight' }, withName(name, {}));
-  const key = findField(module, wanted);
-  const field = key === undefined ? undefined : derivedFields(module).get(key);
-  if (key === undefined || !(field instanceof SpectralNorm))
-    throw new ProjError('invalid-argument', `"${wanted}" of ${module.constructor.name} has no spectral norm`, {
-      op,
-      cure: 'Name the parameter that was given to spectralNorm',
-    });
-  const weight = noGrad(() => field.compute(module));
-  for (const gone of [key, field.original, field.left, field.right]) removeField(module, gone);
-  module.registerParameter(key, new Parameter(weight));
+  makePlain(
+    { op: 'removeSpectralNorm', made: 'spectral norm', by: 'spectralNorm' },
+    module,
+    name,
+    SpectralNorm,
+    ({ original, left, right }) => [original, left, right],
+  );
   return module;
 }

@@ -1,11 +1,12 @@
 /** Weights as a length and a direction (Salimans and Kingma 2016). */
-import { type Defaults, ProjError, withDefaults } from '@proj/kernel';
+import { type Defaults, withDefaults } from '@proj/kernel';
 import { noGrad } from '@proj/autograd';
 import type { Tensor } from '@proj/tensor';
 import { normalizeDim } from '@proj/tensor/graph';
-import { defineDerived, type DerivedField, derivedFields, type Module, removeField } from '../module.ts';
+import { defineDerived, type DerivedField, type Module, removeField } from '../module.ts';
 import { Parameter } from '../parameter.ts';
-import { findField, type NameOptions, requireParameter, siblingField, withName } from './fields.ts';
+import { type NameOptions, requireParameter, siblingField, withName } from './fields.ts';
+import { makePlain } from './plain-parameter.ts';
 
 export interface WeightNormOptions extends NameOptions {
   /** The dimension that keeps a length for each of its places (default 0); null (or -1) for one length of the whole tensor. */
@@ -63,17 +64,12 @@ export function weightNorm<M extends Module>(
 
 /** Makes the weight a plain parameter with its present value. Errors: it has no weight norm. */
 export function removeWeightNorm<M extends Module>(module: M, name: string | NameOptions = {}): M {
-  const op = 'removeWeightNorm';
-  const { name: wanted } = withDefaults(op, { name: 'weight' }, withName(name, {}));
-  const key = findField(module, wanted);
-  const field = key === undefined ? undefined : derivedFields(module).get(key);
-  if (key === undefined || !(field instanceof WeightNorm))
-    throw new ProjError('invalid-argument', `"${wanted}" of ${module.constructor.name} has no weight norm`, {
-      op,
-      cure: 'Name the parameter that was given to weightNorm',
-    });
-  const weight = noGrad(() => field.compute(module));
-  for (const gone of [key, field.gain, field.direction]) removeField(module, gone);
-  module.registerParameter(key, new Parameter(weight));
+  makePlain(
+    { op: 'removeWeightNorm', made: 'weight norm', by: 'weightNorm' },
+    module,
+    name,
+    WeightNorm,
+    ({ gain, direction }) => [gain, direction],
+  );
   return module;
 }

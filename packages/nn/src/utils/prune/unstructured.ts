@@ -22,28 +22,29 @@ function withoutSmallest(scores: Tensor, mask: Tensor, count: number): Tensor {
     .indexFill(0, indices, 0)
     .reshape([...mask.shape]);
 }
-/** Removes elements at random. */
-export class RandomUnstructured extends BasePruningMethod {
+/** Removes an amount of elements: those of the smallest scores. */
+abstract class ByScore extends BasePruningMethod {
   readonly pruningType = 'unstructured';
   readonly amount: Amount;
   constructor(amount: Amount) {
     super();
     this.amount = requireAmount(amount);
   }
+  protected abstract scores(t: Tensor): Tensor;
   override computeMask(t: Tensor, defaultMask: Tensor): Tensor {
-    return withoutSmallest(randLike(t), defaultMask, countOf(this.amount, t.numel()));
+    return withoutSmallest(this.scores(t), defaultMask, countOf(this.amount, t.numel()));
+  }
+}
+/** Removes elements at random. */
+export class RandomUnstructured extends ByScore {
+  protected scores(t: Tensor): Tensor {
+    return randLike(t);
   }
 }
 /** Removes the elements of smallest magnitude. */
-export class L1Unstructured extends BasePruningMethod {
-  readonly pruningType = 'unstructured';
-  readonly amount: Amount;
-  constructor(amount: Amount) {
-    super();
-    this.amount = requireAmount(amount);
-  }
-  override computeMask(t: Tensor, defaultMask: Tensor): Tensor {
-    return withoutSmallest(t.abs(), defaultMask, countOf(this.amount, t.numel()));
+export class L1Unstructured extends ByScore {
+  protected scores(t: Tensor): Tensor {
+    return t.abs();
   }
 }
 /** Keeps what a given mask keeps. */

@@ -282,6 +282,9 @@ describe('parametrize', () => {
     parametrize.registerParametrization(norm, 'running_mean', new Doubled());
     expect([...norm.namedBuffers()].map(([name]) => name)).toContain('parametrizations.running_mean.original');
   });
+  it('refuses an async function in cached, which is over before the function is', () => {
+    expect(() => parametrize.cached(async () => undefined)).toThrow(/cached: the function is async/);
+  });
   it('computes once inside cached', () => {
     const layer = new Linear(2, 2);
     const doubled = new Doubled();

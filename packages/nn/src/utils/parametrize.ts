@@ -1,5 +1,5 @@
 /** Parameters that are computed from others by modules, as torch.nn.utils.parametrize. */
-import { ProjError, withDefaults } from '@proj/kernel';
+import { ProjError, runSynchronously, withDefaults } from '@proj/kernel';
 import { noGrad } from '@proj/autograd';
 import type { Tensor } from '@proj/tensor';
 import { defineDerived, type DerivedField, type Module, removeField } from '../module.ts';
@@ -29,11 +29,11 @@ export interface RegisterParametrizationOptions {
 
 let caching = 0;
 const cache = new Map<ParametrizationList, Tensor>();
-/** Runs `body`, in which each parametrised field is computed once, when it is first read. The function must not be async. */
+/** Runs `body`, in which each parametrised field is computed once, when it is first read. Errors: `body` is async. */
 export function cached<T>(body: () => T): T {
   caching++;
   try {
-    return body();
+    return runSynchronously('cached', body, 'Await before, and compute inside with the value');
   } finally {
     caching--;
     if (caching === 0) cache.clear();

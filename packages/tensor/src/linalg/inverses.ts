@@ -234,6 +234,12 @@ export function matrixPower(A: Tensor, n: number): Tensor {
   }
   return wrap((result as Tensor).node);
 }
+/** Of the Taylor polynomial of exp that serves norms up to 1 in float64. */
+const EXP_DEGREE = 18;
+/** Powers that its terms are grouped by (Paterson and Stockmeyer 1973), for seven products of matrices instead of 18. */
+const EXP_POWERS = 6;
+const EXP_SQUARINGS = 14;
+
 /** exp of square matrices: a Taylor polynomial of the matrix scaled below norm 1, squared back. */
 export function matrixExp(A: Tensor): Tensor {
   requireMatrix('matrixExp', A, true);
@@ -241,12 +247,20 @@ export function matrixExp(A: Tensor): Tensor {
   const n = rowsOf(A);
   const x = isComplexDType(A.dtype) ? A.cdouble() : A.double();
   const norm = x.detach().abs().sum(-2).amax(-1, { keepdim: true }).unsqueeze(-1);
-  const halvings = norm.log2().ceil().clamp(0, 14);
-  const scaled = x.mul(halvings.neg().exp2());
-  const unit = identityOf(x, n);
-  let sum = unit.expand(x.shape);
-  for (let k = 18; k >= 1; k--) sum = matmul(scaled, sum).div(k).add(unit);
-  for (let i = 0; i < 14; i++) sum = where(halvings.gt(i), matmul(sum, sum), sum);
+  const halvings = norm.log2().ceil().clamp(0, EXP_SQUARINGS);
+  const powers = [identityOf(x, n).expand(x.shape), x.mul(halvings.neg().exp2())];
+  for (let k = 2; k <= EXP_POWERS; k++) powers.push(matmul(powers[k >> 1], powers[k - (k >> 1)]));
+  const coefficients = [1];
+  for (let k = 1; k <= EXP_DEGREE; k++) coefficients.push(coefficients[k - 1] / k);
+  const terms = (from: number, count: number): Tensor =>
+    coefficients
+      .slice(from, from + count)
+      .map((c, j) => powers[j].mul(c))
+      .reduceRight((sum, term) => sum.add(term));
+  let sum = terms(EXP_DEGREE - EXP_POWERS, EXP_POWERS + 1);
+  for (let from = EXP_DEGREE - 2 * EXP_POWERS; from >= 0; from -= EXP_POWERS)
+    sum = matmul(powers[EXP_POWERS], sum).add(terms(from, EXP_POWERS));
+  for (let i = 0; i < EXP_SQUARINGS; i++) sum = where(halvings.gt(i), matmul(sum, sum), sum);
   return wrap(castNode(sum.node, A.dtype));
 }
 /** Product of matrices in the cheapest order; the first and last may be vectors. */

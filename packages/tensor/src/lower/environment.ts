@@ -4,27 +4,27 @@ import type { AnyNode } from '../graph/node.ts';
 import { computeScalar, type Emitter, type Environment, type Position, scalarOfDType } from './emitter.ts';
 import type { IndexExpression } from './index-expression.ts';
 
-/** What a kernel parameter is bound to. */
-export type KernelArgument =
+/** What a kernel parameter is bound to. `N`: a node, or what stands for one. */
+export type KernelArgument<N = AnyNode> =
   /** The memory of a node, from element `offset` on. */
-  | { readonly kind: 'node'; readonly node: AnyNode; readonly offset: number }
-  | { readonly kind: 'constant'; readonly node: AnyNode }
+  | { readonly kind: 'node'; readonly node: N; readonly offset: number }
+  | { readonly kind: 'constant'; readonly node: N }
   | { readonly kind: 'status' }
   /** Scratch memory of the group, from byte `offset` on. */
   | { readonly kind: 'workspace'; readonly offset: number };
 
-export interface LoweredKernel {
+export interface LoweredKernel<N = AnyNode> {
   readonly kernel: Kernel;
   /** One for each parameter of the kernel. */
-  readonly args: readonly KernelArgument[];
+  readonly args: readonly KernelArgument<N>[];
   readonly begin: number;
   readonly end: number;
   readonly grain: number;
   readonly align: number;
   /** Nodes whose indices are checked, by slot of the status buffer. */
-  readonly checks: readonly AnyNode[];
+  readonly checks: readonly N[];
   /** Nodes that are read only at the position being written, before it is written: a result may take their memory. */
-  readonly inPlace: readonly AnyNode[];
+  readonly inPlace: readonly N[];
 }
 
 export interface Read {

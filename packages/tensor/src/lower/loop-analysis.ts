@@ -86,6 +86,25 @@ export function analyse(group: LoopGroup): Analysis {
   };
 }
 
+/** What fusion asks about a group. `N`: a node, or what stands for one. */
+export interface Facts<N = AnyNode> {
+  /** What it reads, and whether only at the position that it is computing. */
+  readonly reads: readonly { readonly node: N; readonly inPlace: boolean }[];
+  readonly operations: number;
+}
+
+export function factsOf(group: LoopGroup): Facts {
+  const { reads, it, operations } = analyse(group);
+  const full = flatten([...it.keptPosition, ...it.reducedPosition], [...group.kept, ...group.reduced]);
+  const row = flatten(it.keptPosition, group.kept);
+  const inPlace = new Map<AnyNode, boolean>();
+  for (const { node, position } of reads) {
+    const at = flatten(position, node.shape);
+    inPlace.set(node, (inPlace.get(node) ?? true) && (sameIndex(at, full) || sameIndex(at, row)));
+  }
+  return { reads: [...inPlace].map(([node, here]) => ({ node, inPlace: here })), operations };
+}
+
 /** Runs of dimensions that every access treats as one: coefficient of the outer = coefficient of the inner × its size. */
 export function mergeDimensions(dims: readonly Dimension[], accesses: readonly IndexExpression[]): number[] {
   const sizes: number[] = [];

@@ -28,11 +28,11 @@ import { lowerLoops } from './loop-nest.ts';
 import { operandOf, stridedMemory } from './operand.ts';
 import { lowerArgsort } from './sort.ts';
 
-export interface Lowered {
-  readonly kernels: readonly LoweredKernel[];
+export interface Lowered<N = AnyNode> {
+  readonly kernels: readonly LoweredKernel<N>[];
   readonly workspaceBytes: number;
   /** How many of the first kernels only rearrange a constant operand into the workspace, and the memory that they read: they run once if the workspace is kept. */
-  readonly prepacked?: { readonly count: number; readonly source: AnyNode };
+  readonly prepacked?: { readonly count: number; readonly source: N };
 }
 
 interface Context {

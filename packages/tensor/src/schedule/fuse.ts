@@ -12,9 +12,10 @@ import {
   sameIndex,
   symbolIndex,
 } from '../lower/index-expression.ts';
-import { analyse, type Analysis } from '../lower/loop-analysis.ts';
+import { type Facts, factsOf } from '../lower/loop-analysis.ts';
 import { type LoopGroup, NotFusable, realStores, type Reduction, type StoredNode } from '../lower/loop-group.ts';
 import { fitsStore } from '../lower/opaque.ts';
+import { Answers, describe } from './alike.ts';
 import type { ContractGroup, Graph, Group, LoopsGroup } from './group.ts';
 import { memoryOwner } from './group.ts';
 
@@ -22,6 +23,12 @@ import { memoryOwner } from './group.ts';
 const MAX_BUFFERS = 24;
 /** Operations that a fused kernel may have: an expression that was cut for its size stays cut. */
 const MAX_OPERATIONS = 1500;
+
+/** Between looks at the engine's heap. */
+const HEAP_CHECK_GROUPS = 16;
+
+/** About groups that are alike; null: they are no nest. */
+const facts = new Answers<Facts<number> | null>(4096);
 
 export const nodesOf = (group: Group): readonly AnyNode[] =>
   group.kind === 'loops'
@@ -74,7 +81,7 @@ export class Fusion {
   #readers = new Map<AnyNode, Set<Group>>();
   /** A group has a higher level than all that it reads from. */
   #levels = new Map<Group, number>();
-  #analyses = new Map<Group, Analysis | null>();
+  #facts = new Map<Group, Facts | null>();
 
   constructor(graph: Graph) {
     this.#graph = graph;
@@ -87,7 +94,7 @@ export class Fusion {
   run(): Group[] {
     for (let i = 0; i < this.#groups.length; i++) {
       // Planning makes more garbage than all that follows, which must not set the size of the young generation.
-      steadyYoungGeneration();
+      if (i % HEAP_CHECK_GROUPS === 0) steadyYoungGeneration();
       let group = this.#groups[i];
       for (let changed = true; changed;) {
         changed = false;
@@ -134,15 +141,15 @@ export class Fusion {
     }
   }
 
-  #replace(old: readonly Group[], merged: Group): void {
-    const at = Math.max(...old.map((group) => this.#groups.indexOf(group)));
-    this.#groups[at] = merged;
-    this.#groups = this.#groups.filter((group) => !old.includes(group));
+  #replace(old: readonly [Group, Group], merged: Group): void {
+    const [first, last] = old.map((group) => this.#groups.indexOf(group)).sort((a, b) => a - b);
+    this.#groups[last] = merged;
+    this.#groups.splice(first, 1);
     for (const group of old) {
       for (const node of this.#readsOf(group)) this.#readers.get(node)?.delete(group);
       this.#reads.delete(group);
       this.#levels.delete(group);
-      this.#analyses.delete(group);
+      this.#facts.delete(group);
     }
     this.#register(merged);
   }
@@ -161,20 +168,24 @@ export class Fusion {
     return [...producers].sort((a, b) => Number(b.kind === 'contract') - Number(a.kind === 'contract'));
   }
 
-  #analysis(group: LoopsGroup): Analysis | null {
-    let analysis = this.#analyses.get(group);
-    if (analysis === undefined) this.#analyses.set(group, (analysis = this.#attempt(group)));
-    return analysis;
+  #factsOf(group: LoopsGroup): Facts | null {
+    let known = this.#facts.get(group);
+    if (known === undefined) this.#facts.set(group, (known = this.#attempt(group)));
+    return known;
   }
 
-  #attempt(group: LoopsGroup): Analysis | null {
+  /** Null where the group cannot be one nest. */
+  #attempt(group: LoopsGroup): Facts | null {
     if (group.stores.some((s) => elementCount(s.node.shape) === 0)) return null;
-    try {
-      return analyse(loopGroup(group, this.#graph.stored));
-    } catch (error) {
-      if (error instanceof NotFusable) return null;
-      throw error;
-    }
+    const { stored } = this.#graph;
+    const { key, nodes, placeOf } = describe(group, (node) => node.data !== null || stored.has(node));
+    const known = facts.get(key);
+    if (known !== undefined)
+      return known && { ...known, reads: known.reads.map((read) => ({ ...read, node: nodes[read.node] })) };
+    const found = tryFacts(loopGroup(group, stored));
+    const placed = found?.reads.map((read) => ({ ...read, node: placeOf(read.node) }));
+    facts.set(key, found && { ...found, reads: placed ?? [] });
+    return found;
   }
 
   #tryMerge(producer: Group, consumer: Group): Group | null {
@@ -183,14 +194,13 @@ export class Fusion {
       producer.kind === 'contract' ? this.#intoProduct(producer, consumer) : this.#joinLoops(producer, consumer);
     if (merged === null || this.#hasOtherPath(producer, consumer)) return null;
     if (merged.kind === 'loops') {
-      const analysis = this.#attempt(merged);
+      const known = this.#factsOf(merged);
       if (
-        analysis === null ||
-        analysis.operations > MAX_OPERATIONS ||
-        new Set(analysis.reads.map((r) => r.node)).size + merged.stores.length > MAX_BUFFERS
+        known === null ||
+        known.operations > MAX_OPERATIONS ||
+        known.reads.length + merged.stores.length > MAX_BUFFERS
       )
         return null;
-      this.#analyses.set(merged, analysis);
     }
     return merged;
   }
@@ -198,11 +208,10 @@ export class Fusion {
   #intoProduct(producer: ContractGroup, consumer: LoopsGroup): ContractGroup | null {
     if (consumer.reductions.length > 0 || elementCount(consumer.kept) !== elementCount(producer.anchor.shape))
       return null;
-    const analysis = this.#analysis(consumer);
-    if (analysis === null || !this.#readsInPlace(producer, consumer, analysis)) return null;
+    const known = this.#factsOf(consumer);
+    if (known === null || !readsInPlace(producer, known)) return null;
     if (!consumer.stores.every(({ node }) => survivesReshape(producer.anchor.shape, node.shape))) return null;
-    if (new Set(analysis.reads.map((r) => r.node)).size + producer.stores.length + consumer.stores.length > 10)
-      return null;
+    if (known.reads.length + producer.stores.length + consumer.stores.length > 10) return null;
     const stores = [...producer.stores, ...consumer.stores];
     // Chains of reshapes, as complex values make them, may hide a position from itself.
     if (this.#hasParts && !fitsStore(producer.anchor, stores, (node) => this.#inMemory(node, producer.anchor)))
@@ -214,25 +223,12 @@ export class Fusion {
     return node.data !== null || (this.#graph.stored.has(node) && node !== product);
   }
 
-  /** Every read of the producer's results is at the position that the consumer is computing. */
-  #readsInPlace(producer: Group, consumer: LoopsGroup, analysis: Analysis): boolean {
-    const made = new Set(nodesOf(producer));
-    const { it } = analysis;
-    const full = flatten([...it.keptPosition, ...it.reducedPosition], [...consumer.kept, ...consumer.reduced]);
-    const row = flatten(it.keptPosition, consumer.kept);
-    return analysis.reads.every(({ node, position }) => {
-      if (!made.has(node)) return true;
-      const at = flatten(position, node.shape);
-      return sameIndex(at, full) || sameIndex(at, row);
-    });
-  }
-
   #joinLoops(producer: LoopsGroup, consumer: LoopsGroup): LoopsGroup | null {
     const producerRows = producer.reductions.length > 0;
     const consumerRows = consumer.reductions.length > 0;
-    const analysis = this.#analysis(consumer);
-    if (analysis === null) return null;
-    if (!producerRows && !this.#readsInPlace(producer, consumer, analysis)) return null;
+    const known = this.#factsOf(consumer);
+    if (known === null) return null;
+    if (!producerRows && !readsInPlace(producer, known)) return null;
     const count = elementCount(consumer.kept);
     const stores = (list: readonly StoredNode[], level: 'row' | 'full'): StoredNode[] =>
       list.map((s) => ({ ...s, level }));
@@ -292,6 +288,7 @@ export class Fusion {
   /** Reductions over the same memory and of the same form share one pass over it. */
   #mergeSiblings(): void {
     for (let i = 0; i < this.#groups.length; i++) {
+      if (!hasRows(this.#groups[i])) continue;
       for (let j = i + 1; j < this.#groups.length; j++) {
         const pair = [this.#groups[i], this.#groups[j]] as const;
         const merged = this.#siblings(...pair);
@@ -307,36 +304,36 @@ export class Fusion {
   /** Both in one, or null where they have too little in common or cannot be one. */
   #siblings(a: Group, b: Group): LoopsGroup | null {
     if (
-      a.kind !== 'loops' ||
-      b.kind !== 'loops' ||
-      a.reductions.length === 0 ||
-      b.reductions.length === 0 ||
+      !hasRows(a) ||
+      !hasRows(b) ||
       !sameSizes(a.kept, b.kept) ||
       !sameSizes(a.reduced, b.reduced) ||
       trailing(a) !== trailing(b)
     )
       return null;
-    const readByB = this.#readsOf(b);
-    const shared = [...this.#readsOf(a)].some((node) => readByB.has(node) && elementCount(node.shape) > 256);
-    if (!shared || this.#dependsOn(a, b) || this.#dependsOn(b, a)) return null;
+    const [readByA, readByB] = [this.#readsOf(a), this.#readsOf(b)];
+    const common = [...readByA].filter((node) => readByB.has(node));
+    if (!common.some((node) => elementCount(node.shape) > 256)) return null;
+    const reads = readByA.size + readByB.size - common.length;
+    if (reads + a.stores.length + b.stores.length > MAX_BUFFERS) return null;
+    if (this.#dependsOn(a, b) || this.#dependsOn(b, a)) return null;
     const merged: LoopsGroup = {
       ...a,
       reductions: byId([...a.reductions, ...b.reductions]),
       stores: [...a.stores, ...b.stores],
     };
-    const analysis = this.#attempt(merged);
-    return analysis === null ||
-      analysis.operations > 400 ||
-      new Set(analysis.reads.map((r) => r.node)).size + merged.stores.length > MAX_BUFFERS
-      ? null
-      : merged;
+    const known = this.#factsOf(merged);
+    return known === null || known.operations > 400 ? null : merged;
   }
 
   /** Results that nobody outside the group reads need no memory. */
   #dropUnread(group: Group): Group {
-    const readElsewhere = (node: AnyNode): boolean =>
-      this.#roots.has(node) || this.#groups.some((other) => other !== group && this.#readsOf(other).has(node));
     if (group.kind === 'opaque') return group;
+    const readElsewhere = (node: AnyNode): boolean => {
+      if (this.#roots.has(node)) return true;
+      for (const reader of this.#readers.get(node) ?? []) if (reader !== group) return true;
+      return false;
+    };
     const stores = group.stores.filter((s) => s.region !== undefined || readElsewhere(s.node));
     if (stores.length === group.stores.length) return group;
     for (const { node } of group.stores) if (!stores.some((s) => s.node === node)) this.#graph.stored.delete(node);
@@ -352,17 +349,34 @@ export class Fusion {
       ]),
     );
     const age = (group: Group): number => ages.get(group) ?? 0;
-    const waiting = new Map(this.#groups.map((group) => [group, new Set(this.#producersOf(group))]));
-    const result: Group[] = [];
-    while (waiting.size > 0) {
-      let next: Group | null = null;
-      for (const [group, producers] of waiting)
-        if (producers.size === 0 && (next === null || age(group) < age(next))) next = group;
-      if (next === null) throw new Error('unreachable: fused groups form a cycle');
-      waiting.delete(next);
-      result.push(next);
-      for (const producers of waiting.values()) producers.delete(next);
+    const readers = new Map<Group, Group[]>(this.#groups.map((group) => [group, []]));
+    const missing = new Map<Group, number>();
+    const ready: Group[] = [];
+    for (const group of this.#groups) {
+      const producers = this.#producersOf(group);
+      for (const producer of producers) readers.get(producer)?.push(group);
+      missing.set(group, producers.length);
+      if (producers.length === 0) ready.push(group);
     }
+    ready.sort((a, b) => age(b) - age(a));
+    const result: Group[] = [];
+    for (let next = ready.pop(); next !== undefined; next = ready.pop()) {
+      result.push(next);
+      for (const reader of readers.get(next) ?? []) {
+        const left = (missing.get(reader) ?? 0) - 1;
+        missing.set(reader, left);
+        if (left > 0) continue;
+        // The youngest stand first.
+        let [low, high] = [0, ready.length];
+        while (low < high) {
+          const middle = (low + high) >>> 1;
+          if (age(ready[middle]) > age(reader)) low = middle + 1;
+          else high = middle;
+        }
+        ready.splice(low, 0, reader);
+      }
+    }
+    if (result.length < this.#groups.length) throw new Error('unreachable: fused groups form a cycle');
     return result;
   }
 
@@ -372,6 +386,21 @@ export class Fusion {
   }
 }
 
+function tryFacts(group: LoopGroup): Facts | null {
+  try {
+    return factsOf(group);
+  } catch (error) {
+    if (error instanceof NotFusable) return null;
+    throw error;
+  }
+}
+
+/** Every read of the producer's results is at the position that the consumer is computing. */
+function readsInPlace(producer: Group, { reads }: Facts): boolean {
+  const made = new Set(nodesOf(producer));
+  return reads.every(({ node, inPlace }) => inPlace || !made.has(node));
+}
+
 /** Whether a position of `from`, seen as one of `to`, is recognised as itself when it is seen as one of `from` again. */
 function survivesReshape(from: readonly number[], to: readonly number[]): boolean {
   const position = from.map((size) => (size === 1 ? constantIndex(0) : symbolIndex(loopSymbol(size))));
@@ -379,6 +408,7 @@ function survivesReshape(from: readonly number[], to: readonly number[]): boolea
   return back.every((e, i) => sameIndex(e, position[i]));
 }
 
+const hasRows = (group: Group): group is LoopsGroup => group.kind === 'loops' && group.reductions.length > 0;
 const sameSizes = (a: readonly number[], b: readonly number[]): boolean =>
   a.length === b.length && a.every((size, i) => size === b[i]);
 const byId = (reductions: readonly Reduction[]): Reduction[] => [...new Set(reductions)].sort((a, b) => a.id - b.id);

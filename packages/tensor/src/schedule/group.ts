@@ -264,9 +264,10 @@ function finestShape(node: AnyNode): Shape {
 function mergeOutputs(groups: readonly Group[]): Group[] {
   const result: Group[] = [];
   for (const group of groups) {
-    const twin = result.findIndex(
-      (other) => group.kind === 'opaque' && other.kind === 'opaque' && isTwin(group.anchor, other.anchor),
-    );
+    const twin =
+      group.kind === 'opaque' && group.anchor.op === 'custom'
+        ? result.findIndex((other) => other.kind === 'opaque' && isTwin(group.anchor, other.anchor))
+        : -1;
     const other = result[twin];
     if (other !== undefined && other.kind === 'opaque')
       result[twin] = { ...other, stores: [...other.stores, ...group.stores] };

@@ -19,8 +19,17 @@ import { type AnyNode, elementCount } from '../graph/node.ts';
 import type { KernelArgument, LoweredKernel } from '../lower/environment.ts';
 import { lowerLoops } from '../lower/loop-nest.ts';
 import { lowerContract, type Lowered, lowerOpaque } from '../lower/opaque.ts';
+import { Answers, describe, rebind } from './alike.ts';
 import { Fusion, loopGroup, nodesOf } from './fuse.ts';
-import { buildGraph, type Graph, type Group, memoryOwner, topologicalOrder } from './group.ts';
+import {
+  buildGraph,
+  type ContractGroup,
+  type Graph,
+  type Group,
+  type LoopsGroup,
+  memoryOwner,
+  topologicalOrder,
+} from './group.ts';
 import { planArena } from './memory.ts';
 
 /** Bindings of every program: the arena and the status buffer; then the leaves, then the outputs. */
@@ -256,30 +265,51 @@ function memoryUses(
   };
 }
 
+/** Kernels of groups that are alike, for each device. */
+const lowered = new WeakMap<Device, Answers<Lowered<number>>>();
+const MOST_LOWERED = 256;
+
 const bytesOf = (node: AnyNode): number => elementCount(node.shape) * DTYPES[node.dtype].bytes;
 
 function lowerGroups(graph: Graph, device: Device, constants: ReadonlySet<AnyNode>): Step[] {
   const fusion = new Fusion(graph);
   const { stored } = graph;
+  const { features } = device;
   const context = {
-    features: device.features,
+    features,
     inMemory: (node: AnyNode): boolean => node.data !== null || stored.has(node),
     isConstant: (node: AnyNode): boolean => constants.has(node),
     owner: (node: AnyNode): AnyNode => memoryOwner(node, stored),
   };
+  let known = lowered.get(device);
+  if (known === undefined) lowered.set(device, (known = new Answers(MOST_LOWERED)));
+  const answers = known;
+  /** What `lower` gives for a group, or gave for one that is alike. */
+  const once = (group: LoopsGroup | ContractGroup, lower: () => Lowered): Lowered => {
+    const { key, nodes, placeOf } = describe(group, context.inMemory, context.isConstant);
+    const full = `${features.threads} ${key}`;
+    const found = answers.get(full);
+    if (found !== undefined) return rebind(found, (place) => nodes[place]);
+    const made = lower();
+    answers.set(full, rebind(made, placeOf));
+    return made;
+  };
   return fusion.run().map((group): Step => {
     steadyYoungGeneration();
     switch (group.kind) {
-      case 'loops': {
+      case 'loops':
         if (group.stores.length === 0 || group.stores.every((s) => elementCount(s.node.shape) === 0))
           return { group, kernels: [], workspaceBytes: 0 };
-        const loops = loopGroup(group, stored, nameOf(group));
-        return { group, kernels: [lowerLoops(loops, device.features)], workspaceBytes: 0 };
-      }
-      case 'contract': {
+        return {
+          group,
+          ...once(group, () => ({
+            kernels: [lowerLoops(loopGroup(group, stored, nameOf(group)), features)],
+            workspaceBytes: 0,
+          })),
+        };
+      case 'contract':
         if (elementCount(group.anchor.shape) === 0) return { group, kernels: [], workspaceBytes: 0 };
-        return { group, ...lowerContract(group.anchor, group.stores, context) };
-      }
+        return { group, ...once(group, () => lowerContract(group.anchor, group.stores, context)) };
       case 'opaque':
         return { group, ...lowerOpaque(group.anchor, nodesOf(group), context) };
       default:

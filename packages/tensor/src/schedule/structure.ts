@@ -24,7 +24,7 @@ function pushText(words: number[], text: string): void {
   for (let i = 0; i < text.length; i++) words.push(text.charCodeAt(i));
 }
 
-function pushNumbers(words: number[], numbers: readonly number[]): void {
+export function pushNumbers(words: number[], numbers: readonly number[]): void {
   words.push(numbers.length);
   for (let i = 0; i < numbers.length; i++) words.push(numbers[i]);
 }
@@ -50,7 +50,14 @@ function pushAttribute(words: number[], value: unknown): void {
     for (const key in value) pushAttribute(words, (value as Record<string, unknown>)[key]);
 }
 
-function pushNode(words: number[], node: AnyNode): void {
+/** A node that is read from memory, whatever made it. */
+export function pushMemory(words: number[], node: AnyNode, constant: boolean): void {
+  words.push(IN_MEMORY, Number(constant), codeOf(node.dtype));
+  pushNumbers(words, node.shape);
+}
+
+/** What a node computes from its sources. */
+export function pushNode(words: number[], node: AnyNode): void {
   if (node.data !== null) words.push(IN_MEMORY);
   else {
     words.push(codeOf(node.op));

@@ -4,14 +4,7 @@
  */
 import { steadyYoungGeneration } from '@proj/kernel';
 import { type AnyNode, elementCount, operandsOf } from '../graph/node.ts';
-import {
-  constantIndex,
-  flatten,
-  loopSymbol,
-  reshapePosition,
-  sameIndex,
-  symbolIndex,
-} from '../lower/index-expression.ts';
+import { constantIndex, loopSymbol, reshapePosition, sameIndex, symbolIndex } from '../lower/index-expression.ts';
 import { type Facts, factsOf } from '../lower/loop-analysis.ts';
 import { type LoopGroup, NotFusable, realStores, type Reduction, type StoredNode } from '../lower/loop-group.ts';
 import { fitsStore } from '../lower/opaque.ts';

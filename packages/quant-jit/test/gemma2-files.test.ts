@@ -88,7 +88,13 @@ describe('a folder', () => {
   });
 
   it('may be in several files, and is then the same', () => {
-    expect(logitsOf(loadGemma2(sharded('shards')))).toEqual(logitsOf(model));
+    const folder = sharded('shards');
+    expect(logitsOf(loadGemma2(folder))).toEqual(logitsOf(model));
+    // A whole file comes first, as in the reference.
+    const other = tinyTeacher({ slidingWindow: 3 });
+    saveHuggingFace(folder, other);
+    unlinkSync(join(folder, 'model-00002-of-00003.safetensors'));
+    expect(logitsOf(loadGemma2(folder))).toEqual(logitsOf(other));
   });
 
   it('is read tensor by tensor, and row by row', () => {
@@ -180,6 +186,11 @@ describe('a broken folder is refused, and the message says what is broken', () =
     expect(() => openHuggingFace(folder)).toThrow(/11 tensors are missing: model\.layers\.3\./);
     change({ num_hidden_layers: 2, layer_types: undefined });
     expect(() => openHuggingFace(folder)).toThrow(/the weights have 3 layers, num_hidden_layers is 2/);
+    const biased = tinyTeacher({ attentionBias: true });
+    saveHuggingFace(folder, biased);
+    expect(logitsOf(loadGemma2(folder))).toEqual(logitsOf(biased));
+    change({ attention_bias: false });
+    expect(() => openHuggingFace(folder)).toThrow(/12 biases.*"model\.layers\.0\.self_attn\.q_proj\.bias"/);
   });
 
   it('weights that are not numbers, on request', () => {
@@ -212,7 +223,30 @@ describe('a broken folder is refused, and the message says what is broken', () =
     writeFileSync(join(folder, 'tokenizer.json'), '{}');
     expect(() => GemmaTokenizer.fromFolder(folder)).toThrow(/tokenizer\.json has no "model"/);
     writeFileSync(join(folder, 'tokenizer.json'), '{"model": {"type": "Unheard"}}');
-    expect(() => GemmaTokenizer.fromFolder(folder)).toThrow(/cannot be built/);
+    expect(() => GemmaTokenizer.fromFolder(folder)).toThrow(/tokens\/tokenizer\.json: the tokenizer cannot be built/);
+    const { json } = byteTokenizer() as { readonly json: { readonly model: { readonly vocab: object } } };
+    const write = (fields: object): void =>
+      writeFileSync(join(folder, 'tokenizer.json'), JSON.stringify({ ...json, ...fields }));
+    // The library looks at these when the first text comes.
+    write({ post_processor: { type: 'TemplateProcessing', single: 7, pair: [], special_tokens: {} } });
+    expect(() => GemmaTokenizer.fromFolder(folder)).toThrow(/tokenizer\.json: the tokenizer cannot be built/);
+    write({ model: { ...json.model, vocab: { ...json.model.vocab, '<0x41>': 7 } } });
+    expect(() => GemmaTokenizer.fromFolder(folder)).toThrow(
+      /tokenizer\.json: token "<0x41>" has the id 7, which is th/,
+    );
+    for (const [id, message] of [
+      [1e9, /token "<eos>" has the id 1000000000\./],
+      [260, /token "<eos>" has the ids 257 and 260/],
+    ] as const) {
+      write({ added_tokens: [{ id, content: '<eos>', special: true }] });
+      expect(() => GemmaTokenizer.fromFolder(folder)).toThrow(message);
+    }
+    const few = { ...json.model, vocab: { '<pad>': 0, x: 1 }, byte_fallback: false };
+    write({ model: few, added_tokens: [], post_processor: null, decoder: null });
+    expect(GemmaTokenizer.fromFolder(folder).encode('axa')).toEqual([1]);
+    write({});
+    writeFileSync(join(folder, 'tokenizer_config.json'), 'null');
+    expect(() => GemmaTokenizer.fromFolder(folder)).toThrow(/tokenizer_config\.json is not a JSON object/);
   });
 });
 
@@ -241,6 +275,7 @@ describe('a configuration', () => {
     expect(parseGemma2Config({ ...good, rope_parameters: { rope_type: 'default', rope_theta: 77 } }).ropeTheta).toBe(
       77,
     );
+    expect(parseGemma2Config({ ...good, sliding_window: null, max_position_embeddings: 99 }).slidingWindow).toBe(99);
     expect(parseGemma2Config({ ...good, eos_token_id: [1, 9] }).eosTokenIds).toEqual([1, 9]);
   });
 
@@ -267,6 +302,13 @@ describe('a configuration', () => {
     ['rms_norm_eps', { rms_norm_eps: -1 }, /"rms_norm_eps" is -1/],
     ['hidden_activation', { hidden_activation: 'silu' }, /"hidden_activation" is "silu".*gelu_pytorch_tanh/],
     ['rope_scaling', { rope_scaling: { type: 'linear', factor: 2 } }, /"rope_scaling" asks for "linear"/],
+    ['rope_scaling', { rope_scaling: 'dynamic' }, /"rope_scaling" is "dynamic"/],
+    ['rope_scaling', { rope_scaling: { factor: 8 } }, /"rope_scaling" asks for "a factor"/],
+    [
+      'rope_parameters',
+      { rope_parameters: { full_attention: { rope_type: 'yarn' } } },
+      /"rope_parameters" asks for "y/,
+    ],
     ['layer_types', { layer_types: ['full_attention'] }, /"layer_types" does not have 3 entries/],
     ['layer_types', { layer_types: ['full_attention', 'a', 'b'] }, /"layer_types" holds "a"/],
     ['bos_token_id', { bos_token_id: 37 }, /"bos_token_id" is 37.*below vocab_size \(37\)/],

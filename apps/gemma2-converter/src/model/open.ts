@@ -48,7 +48,11 @@ export function describe(path: string): Description {
 /** The tokenizer inside a converted file. @throws ProjError `serialization` for a file without one. */
 export function tokenizerOf({ file }: Pick<Description, 'file'>): GemmaTokenizer {
   const json = (name: string): unknown => JSON.parse(readTextAttachment(file, name));
-  return new GemmaTokenizer(json('tokenizer.json') as object, json('tokenizer_config.json') as TokenizerConfig);
+  return new GemmaTokenizer(
+    json('tokenizer.json') as object,
+    json('tokenizer_config.json') as TokenizerConfig,
+    file.path,
+  );
 }
 
 /** How a file was converted. @throws ProjError `serialization` for a file of other origin. */

@@ -143,19 +143,22 @@ function checkModelType({ where, json }: Fields): void {
     throw wrong(where, 'architectures', `is ${JSON.stringify(architecture)}`, cure);
 }
 
+const isJson = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value);
+
 function ropeTheta(fields: Fields): number {
   // transformers 5 moved the base into `rope_parameters`, for all layers or by their type.
-  const parameters = fields.json.rope_parameters as Json | null | undefined;
-  const nested = parameters === undefined || parameters === null ? [] : [parameters, ...Object.values(parameters)];
-  const found = nested.filter((value): value is Json => typeof value === 'object' && value !== null);
-  for (const group of [fields.json.rope_scaling as Json | null | undefined, ...found]) {
-    const kind = group?.rope_type ?? group?.type;
-    if (kind !== undefined && kind !== 'default')
-      throw fields.fail(
-        'rope_scaling',
-        `asks for ${JSON.stringify(kind)}`,
-        'Gemma 2 has plain rotary embeddings: remove the field or use another model',
-      );
+  const found: Json[] = [];
+  for (const field of ['rope_scaling', 'rope_parameters']) {
+    const value = fields.json[field] ?? null;
+    if (value === null) continue;
+    const plain = 'Gemma 2 has plain rotary embeddings: remove the field or use another model';
+    if (!isJson(value)) throw fields.fail(field, `is ${JSON.stringify(value)}`, plain);
+    const groups = [value, ...Object.values(value).filter(isJson)];
+    for (const group of groups) {
+      const kind = group.rope_type ?? group.type ?? (group.factor === undefined ? 'default' : 'a factor');
+      if (kind !== 'default') throw fields.fail(field, `asks for ${JSON.stringify(kind)}`, plain);
+    }
+    found.push(...groups);
   }
   const bases = new Set(found.flatMap(({ rope_theta: base }) => (base === undefined ? [] : [base])));
   if (bases.size > 1)
@@ -214,6 +217,7 @@ export function parseGemma2Config(json: unknown, where = 'config.json'): Gemma2C
     );
   if (headDim % 2 !== 0)
     throw fields.fail('head_dim', `is ${headDim}`, 'Rotary embeddings turn pairs: give an even number');
+  const maxPositionEmbeddings = fields.size('max_position_embeddings', 8192);
   const dropout = fields.json.attention_dropout ?? 0;
   if (typeof dropout !== 'number' || !(dropout >= 0 && dropout < 1))
     throw fields.fail('attention_dropout', `is ${JSON.stringify(dropout)}`, 'Give a number from 0 to below 1');
@@ -226,8 +230,9 @@ export function parseGemma2Config(json: unknown, where = 'config.json'): Gemma2C
     numKeyValueHeads,
     headDim,
     queryPreAttnScalar: fields.positive('query_pre_attn_scalar', 256),
-    maxPositionEmbeddings: fields.size('max_position_embeddings', 8192),
-    slidingWindow: fields.size('sliding_window', 4096),
+    maxPositionEmbeddings,
+    // Null: no window, which is one over all positions.
+    slidingWindow: fields.json.sliding_window === null ? maxPositionEmbeddings : fields.size('sliding_window', 4096),
     layerTypes: layerTypes(fields, numHiddenLayers),
     attnLogitSoftcapping: fields.cap('attn_logit_softcapping', 50),
     finalLogitSoftcapping: fields.cap('final_logit_softcapping', 30),

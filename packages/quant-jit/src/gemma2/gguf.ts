@@ -21,7 +21,7 @@ import {
   widen,
 } from './tensor-source.ts';
 import type { GemmaTokenizer } from './tokenizer.ts';
-import { sentencePieceTokenizer } from './tokenizer-files.ts';
+import { sentencePieceTokenizer, type SentencePieceVocabulary } from './tokenizer-files.ts';
 
 const OP = 'openGguf';
 
@@ -251,7 +251,7 @@ function readTokenizer(path: string, metadata: Metadata): GemmaTokenizer {
     return value === undefined ? null : Number(value);
   };
   const template = metadata['tokenizer.chat_template'];
-  return sentencePieceTokenizer({
+  const vocabulary: SentencePieceVocabulary = {
     tokens: tokens as string[],
     scores: scores as number[],
     types: types as number[],
@@ -261,7 +261,8 @@ function readTokenizer(path: string, metadata: Metadata): GemmaTokenizer {
     unknownId: id('unknown'),
     addBos: get('add_bos_token') !== false,
     chatTemplate: typeof template === 'string' ? template : null,
-  });
+  };
+  return sentencePieceTokenizer(vocabulary, path);
 }
 
 /**

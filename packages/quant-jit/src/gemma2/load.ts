@@ -99,6 +99,8 @@ class SafetensorsSource implements TensorSource {
 
 /** Names of the weight files of a folder, and which tensors each must have where an index says so. */
 function shards(folder: string): Map<string, string[]> {
+  // As the reference does: a whole file comes before an index.
+  if (existsSync(join(folder, 'model.safetensors'))) return new Map([['model.safetensors', []]]);
   const index = join(folder, 'model.safetensors.index.json');
   if (existsSync(index)) {
     const { weight_map: map } = (readJson(index) ?? {}) as { weight_map?: unknown };
@@ -112,7 +114,6 @@ function shards(folder: string): Map<string, string[]> {
       files.set(file, [...(files.get(file) ?? []), name]);
     return files;
   }
-  if (existsSync(join(folder, 'model.safetensors'))) return new Map([['model.safetensors', []]]);
   const others = readdirSync(folder);
   const found = others.filter((name) => name.endsWith('.safetensors'));
   if (found.length > 1)
@@ -210,6 +211,8 @@ export function expectedTensors(config: Gemma2Config): Map<string, readonly numb
   return shapes;
 }
 
+const PROJECTION_BIAS = /^model\.layers\.\d+\.(self_attn|mlp)\.\w+_proj\.bias$/;
+
 /** Checks names and shapes of a source against a configuration. Errors (`serialization`): what is missing, what has another shape. */
 export function checkTensors(config: Gemma2Config, source: TensorSource, where: string): void {
   const names = new Set(source.names);
@@ -228,6 +231,9 @@ export function checkTensors(config: Gemma2Config, source: TensorSource, where: 
         `"${name}" in ${basename(file)} is [${found.join(', ')}], config.json makes it [${shape.join(', ')}]`,
       );
   }
+  const biases = [...names].filter((name) => PROJECTION_BIAS.test(name) && !expected.has(name));
+  if (biases.length > 0)
+    problems.push(`there are ${biases.length} biases, which the configuration does not have: "${biases[0]}", …`);
   const layers = [...names].flatMap((name) => /^model\.layers\.(\d+)\./.exec(name)?.[1] ?? []).map(Number);
   const deepest = layers.reduce((most, layer) => Math.max(most, layer + 1), 0);
   if (deepest > config.numHiddenLayers)

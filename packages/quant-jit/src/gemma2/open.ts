@@ -49,7 +49,7 @@ export async function openCheckpoint(path: string): Promise<OpenedCheckpoint> {
   );
 }
 
-/** Tokens that end a text: those of the configuration and of `generation_config.json`, and <end_of_turn> where the tokenizer has it. */
+/** Tokens that end a text: those of the configuration and of `generation_config.json`, as far as the model has them, and <end_of_turn> where the tokenizer has it. */
 export function stopTokens(
   { path, config }: { readonly path: string; readonly config: Gemma2Config },
   tokenizer: GemmaTokenizer | null,
@@ -58,7 +58,8 @@ export function stopTokens(
   const generation = join(path, 'generation_config.json');
   if (existsSync(generation)) {
     const { eos_token_id: more } = (readJson(generation) ?? {}) as { readonly eos_token_id?: unknown };
-    for (const id of Array.isArray(more) ? more : [more]) if (Number.isInteger(id)) ids.add(id as number);
+    for (const id of (Array.isArray(more) ? more : [more]) as unknown[])
+      if (typeof id === 'number' && Number.isInteger(id) && id >= 0 && id < config.vocabSize) ids.add(id);
   }
   for (const id of [tokenizer?.eosId, tokenizer?.idOf('<end_of_turn>')]) if (typeof id === 'number') ids.add(id);
   return [...ids].sort((a, b) => a - b);

@@ -135,18 +135,22 @@ function mergesOf(tokens: readonly string[], scores: readonly number[], types: r
   return merges.sort((a, b) => b.score - a.score).map(({ left, right }) => `${left} ${right}`);
 }
 
-/** A tokenizer from a sentencepiece vocabulary. Errors: lists of unequal length; a vocabulary without the 256 byte tokens. */
-export function sentencePieceTokenizer(vocabulary: SentencePieceVocabulary): GemmaTokenizer {
+/** A tokenizer from a sentencepiece vocabulary, that of the file `where`. Errors: lists of unequal length; a vocabulary without the 256 byte tokens. */
+export function sentencePieceTokenizer(vocabulary: SentencePieceVocabulary, where: string): GemmaTokenizer {
   const { tokens, scores, types, bosId, eosId, padId, unknownId, addBos, chatTemplate } = vocabulary;
   const op = 'sentencePieceTokenizer';
   if (scores.length !== tokens.length || types.length !== tokens.length)
-    throw new ProjError('serialization', `${tokens.length} tokens, ${scores.length} scores and ${types.length} kinds`, {
-      op,
-      cure: 'The file is damaged: fetch it again',
-    });
+    throw new ProjError(
+      'serialization',
+      `${where}: ${tokens.length} tokens, ${scores.length} scores and ${types.length} kinds`,
+      {
+        op,
+        cure: 'The file is damaged: fetch it again',
+      },
+    );
   const known = new Set(tokens);
   if (Array.from({ length: 256 }, (_, byte) => byteToken(byte)).some((token) => !known.has(token)))
-    throw new ProjError('not-implemented', 'the vocabulary has no byte tokens (<0x00> … <0xFF>)', {
+    throw new ProjError('not-implemented', `${where}: the vocabulary has no byte tokens (<0x00> … <0xFF>)`, {
       op,
       cure: "Put the model's tokenizer.json beside the file: it is used instead",
     });
@@ -170,5 +174,6 @@ export function sentencePieceTokenizer(vocabulary: SentencePieceVocabulary): Gem
   return new GemmaTokenizer(
     tokenizerJson(ids, mergesOf(tokens, scores, types), special, bos, nameOf(unknownId), true),
     config,
+    where,
   );
 }

@@ -55,16 +55,48 @@ function templateText(template: unknown): string | null {
   return typeof chosen?.template === 'string' ? chosen.template : null;
 }
 
-/** The library makes a list of tokens by id: an id that is none would leave its token out. */
-function checkIds(json: { readonly model?: { readonly vocab?: unknown } }): void {
+/** Ids end below this: the library makes lists as long as the largest. The largest vocabularies have some 300,000 tokens. */
+const MOST_TOKENS = 1 << 22;
+
+/**
+ * Every token has an id of its own. The library makes a list of tokens by id: an id that is none, or that of another token, would leave a token out. Vocabularies
+ * that are not maps are the library's to judge.
+ */
+function checkIds(
+  json: { readonly model?: { readonly vocab?: unknown } | null; readonly added_tokens?: unknown },
+  where: string,
+): void {
+  const ids = new Map<string, number>();
+  const owners = new Map<number, string>();
+  const check = (token: string, id: unknown): void => {
+    const damaged = (problem: string): ProjError =>
+      new ProjError('serialization', `${where}: token ${JSON.stringify(token)} has ${problem}`, {
+        op: OP,
+        cure: 'The file is damaged: fetch it again',
+      });
+    if (typeof id !== 'number' || !Number.isInteger(id) || id < 0 || id >= MOST_TOKENS)
+      throw damaged(`the id ${JSON.stringify(id)}`);
+    const known = ids.get(token);
+    if (known !== undefined && known !== id) throw damaged(`the ids ${known} and ${id}`);
+    const owner = owners.get(id);
+    if (owner !== undefined && owner !== token)
+      throw damaged(`the id ${id}, which is that of ${JSON.stringify(owner)} too`);
+    ids.set(token, id);
+    owners.set(id, token);
+  };
   const vocabulary = json.model?.vocab;
   if (typeof vocabulary !== 'object' || vocabulary === null || Array.isArray(vocabulary)) return;
-  for (const [token, id] of Object.entries(vocabulary as Readonly<Record<string, unknown>>))
-    if (!Number.isSafeInteger(id) || (id as number) < 0)
-      throw new ProjError('serialization', `token ${JSON.stringify(token)} has the id ${JSON.stringify(id)}`, {
-        op: OP,
-        cure: 'tokenizer.json is damaged: fetch it again',
-      });
+  for (const [token, id] of Object.entries(vocabulary as Readonly<Record<string, unknown>>)) check(token, id);
+  if (!Array.isArray(json.added_tokens)) return;
+  for (const added of json.added_tokens as readonly unknown[]) {
+    const { content, id } = (added ?? {}) as { readonly content?: unknown; readonly id?: unknown };
+    check(String(content), id);
+  }
+}
+
+function tokenizerConfig(json: unknown, path: string): TokenizerConfig {
+  if (typeof json === 'object' && json !== null && !Array.isArray(json)) return json as TokenizerConfig;
+  throw new ProjError('serialization', `${path} is not a JSON object`, { op: OP, cure: 'Fetch it again' });
 }
 
 /** A tokenizer of a Gemma 2 model. */
@@ -84,16 +116,20 @@ export class GemmaTokenizer {
   readonly #chatTemplate: string | null;
   #template: Template | null = null;
 
-  constructor(json: object, config: TokenizerConfig = {}) {
+  /** `where` is the file that the tokenizer is of, for messages. */
+  constructor(json: object, config: TokenizerConfig = {}, where = 'tokenizer.json') {
     this.json = json;
     this.config = config;
-    checkIds(json);
+    checkIds(json, where);
     try {
       this.#tokenizer = new Tokenizer(json, config);
+      // Some of its parts are looked at when the first text comes. Small vocabularies may have no token for it.
+      const { ids } = this.#tokenizer.encode('A text.');
+      if (ids.length > 0) this.#tokenizer.decode(ids);
     } catch (error) {
-      throw new ProjError('serialization', `the tokenizer cannot be built (${(error as Error).message})`, {
+      throw new ProjError('serialization', `${where}: the tokenizer cannot be built (${(error as Error).message})`, {
         op: OP,
-        cure: 'tokenizer.json is damaged or of a kind that @huggingface/tokenizers does not know',
+        cure: 'The file is damaged, or of a kind that @huggingface/tokenizers does not know',
         cause: error,
       });
     }
@@ -121,12 +157,12 @@ export class GemmaTokenizer {
     }
     const json = readJson(path);
     const configPath = join(folder, 'tokenizer_config.json');
-    let config = (existsSync(configPath) ? readJson(configPath) : {}) as TokenizerConfig;
+    let config = existsSync(configPath) ? tokenizerConfig(readJson(configPath), configPath) : {};
     const templatePath = join(folder, 'chat_template.jinja');
     if (existsSync(templatePath)) config = { ...config, chat_template: readFileSync(templatePath, 'utf8') };
     if (typeof json !== 'object' || json === null || !('model' in json))
       throw new ProjError('serialization', `${path} has no "model"`, { op: OP, cure: 'Fetch tokenizer.json again' });
-    return new GemmaTokenizer(json, config);
+    return new GemmaTokenizer(json, config, path);
   }
 
   /** Ids of a text; with the tokens that every input begins with (<bos>) unless `addSpecialTokens` is false. */

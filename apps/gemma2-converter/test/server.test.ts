@@ -12,6 +12,8 @@ const { path, remove } = temporaryFolder();
 let model: OpenedModel;
 let server: ModelServer;
 let base: string;
+/** The server's log. */
+const said: string[] = [];
 const JSON_TYPE = { 'content-type': 'application/json' };
 
 beforeAll(async () => {
@@ -30,6 +32,12 @@ beforeAll(async () => {
     group: model.loaded.group,
     queue: 4,
     maxBody: 20_000,
+    readingTimeout: 50,
+    log: (line) => said.push(line),
+  });
+  // As if nobody read what is written.
+  server.http.prependListener('request', (request, response) => {
+    if (request.headers['x-reads'] === 'nothing') Object.defineProperty(response, 'writableLength', { value: 1 << 30 });
   });
   base = `http://127.0.0.1:${await server.listen('127.0.0.1', 0)}`;
 }, 60_000);
@@ -129,6 +137,36 @@ describe('answers', { timeout: 60_000 }, () => {
     const stops = new StopStrings(['END', 'xy']);
     expect(['a', 'E', 'N', 'x', 'x', 'EN', 'D!'].map((piece) => stops.push(piece)).join('|')).toBe('a|||EN|x|x|');
     expect(stops.stopped).toBe(true);
+  });
+
+  it('come to all the ways of saying the same', async () => {
+    const request = { prompt: 'abc', max_tokens: 6, temperature: 0 };
+    const textOf = async (body: object): Promise<string> => {
+      const response = await post('/v1/completions', body);
+      expect(response.status).toBe(200);
+      return ((await response.json()) as Completion).choices[0].text;
+    };
+    const expected = await textOf(request);
+    const ids = tokenizerOf(model).encode('abc');
+    for (const prompt of [['abc'], ids, [ids]]) expect(await textOf({ ...request, prompt })).toBe(expected);
+    const neutral = { n: 1, best_of: 1, logprobs: null, echo: false, suffix: '', logit_bias: {}, seed: -1, user: 'me' };
+    expect(await textOf({ ...request, ...neutral, presence_penalty: 0, stream_options: null })).toBe(expected);
+
+    const messages = [
+      { role: 'user', content: 'a' },
+      // What a client was given, with all the fields of OpenAI's answers.
+      { role: 'assistant', content: 'b', refusal: null, tool_calls: null, function_call: null, annotations: [] },
+      { role: 'user', content: 'c', name: null },
+    ];
+    const more = {
+      tools: [],
+      tool_choice: 'auto',
+      parallel_tool_calls: true,
+      service_tier: 'auto',
+      modalities: ['text'],
+    };
+    const chat = await post('/v1/chat/completions', { messages, ...more, max_completion_tokens: 2, max_tokens: null });
+    expect(await chat.json()).toMatchObject({ usage: { completion_tokens: 2 } });
   });
 
   it('say how the server is', async () => {
@@ -257,6 +295,25 @@ describe('a client that leaves', { timeout: 60_000 }, () => {
     await until(() => server.scheduler.load.active === 0);
     expect(await (await fetch(`${base}/metrics`)).text()).toMatch(/^gemma2_cancelled_total [1-9]/m);
   });
+
+  it('or reads nothing frees it too, and one that leaves while it asks is no error', async () => {
+    const headers = { ...JSON_TYPE, 'x-reads': 'nothing' };
+    const request = { prompt: 'z', max_tokens: 240, stream: true, temperature: 2 };
+    const stuck = await post('/v1/completions', request, { headers });
+    await expect(stuck.text()).rejects.toThrow();
+    await until(() => server.scheduler.load.active === 0);
+
+    const socket = connect(Number(new URL(base).port), '127.0.0.1');
+    const head =
+      'POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n';
+    const before = said.length;
+    socket.write(`${head}{"prompt":`, () => setTimeout(() => socket.destroy(), 20));
+    const counted = /status="499"} [1-9]/;
+    for (let tries = 0; tries < 400 && !counted.test(server.metrics.text()); tries++)
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(server.metrics.text()).toMatch(counted);
+    expect(said.slice(before)).toEqual([]);
+  });
 });
 
 describe('requests that make no sense', { timeout: 60_000 }, () => {
@@ -286,6 +343,18 @@ describe('requests that make no sense', { timeout: 60_000 }, () => {
     const { error } = (await response.json()) as Failure;
     expect(error.message).toMatch(message);
     expect(error.param).toBe(param);
+  });
+
+  it('are refused with all that hangs on them', async () => {
+    const deep = `${'['.repeat(9000)}${']'.repeat(9000)}`;
+    const nested = await post('/v1/completions', `{"prompt":"a","logit_bias":${deep}}`);
+    expect(nested.status).toBe(400);
+    expect(((await nested.json()) as Failure).error.param).toBe('logit_bias');
+    const messages = Array.from({ length: 400 }, () => ({ role: 'user', content: '' }));
+    const many = await post('/v1/chat/completions', { messages });
+    expect(((await many.json()) as Failure).error.message).toMatch(/400 messages, the context holds 256/);
+    const packed = { headers: { ...JSON_TYPE, 'content-encoding': 'gzip' } };
+    expect((await post('/v1/completions', { prompt: 'a' }, packed)).status).toBe(415);
   });
 
   it('in conversations, paths, methods and types too', async () => {

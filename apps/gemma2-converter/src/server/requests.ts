@@ -1,4 +1,5 @@
 /** The bodies of requests: what OpenAI's interface allows, as far as this server does it, and what is wrong with the others. */
+import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 
 /** A request that is answered with an error, in OpenAI's form. */
@@ -31,18 +32,14 @@ export class RequestError extends Error {
 
 const MOST_STOPS = 4;
 const optional = <T extends z.ZodType>(schema: T) => schema.nullish();
-/** What OpenAI has and this server does not: only the value that means "without" is taken. */
+/** What OpenAI has and this server does not: only values that mean "without" are taken. */
 const without = (...values: unknown[]) =>
   z
     .unknown()
     .optional()
-    .refine(
-      (value) =>
-        value === undefined || value === null || values.some((each) => JSON.stringify(each) === JSON.stringify(value)),
-      {
-        message: 'not supported by this server: leave it out',
-      },
-    );
+    .refine((value) => value === undefined || value === null || values.some((each) => isDeepStrictEqual(each, value)), {
+      message: 'not supported by this server: leave it out',
+    });
 
 const common = {
   model: optional(z.string()),
@@ -51,14 +48,16 @@ const common = {
   top_p: optional(z.number().gt(0).max(1)),
   top_k: optional(z.int().min(0)),
   repetition_penalty: optional(z.number().positive()),
-  seed: optional(z.int().min(0)),
+  seed: optional(z.int()),
   stop: optional(
     z.union([z.string().min(1), z.array(z.string().min(1)).max(MOST_STOPS)], {
       error: `Give one text, or a list of up to ${MOST_STOPS}, none of them empty`,
     }),
   ),
   stream: optional(z.boolean()),
-  stream_options: optional(z.strictObject({ include_usage: z.boolean().optional() })),
+  stream_options: optional(
+    z.strictObject({ include_usage: optional(z.boolean()), include_obfuscation: optional(z.boolean()) }),
+  ),
   user: optional(z.string()),
   n: without(1),
   logprobs: without(false),
@@ -67,14 +66,16 @@ const common = {
   frequency_penalty: without(0),
 } as const;
 
+const promptSchema = z.union([z.string(), z.array(z.int().min(0)).min(1)]);
+
 const completionSchema = z.strictObject({
   ...common,
-  prompt: z.union([z.string(), z.array(z.int().min(0)).min(1)], {
+  prompt: z.union([promptSchema, z.tuple([promptSchema])], {
     error: 'Give one text, or one list of token ids',
   }),
   echo: without(false),
   best_of: without(1),
-  suffix: without(),
+  suffix: without(''),
 });
 
 const contentSchema = z.union(
@@ -82,18 +83,40 @@ const contentSchema = z.union(
   { error: 'Give a text, or a list of parts of type "text"' },
 );
 
+/** Clients send back the messages that they were given, with all the fields that OpenAI's have. */
+const messageSchema = z.strictObject({
+  role: z.string().min(1),
+  content: contentSchema,
+  name: optional(z.string()),
+  refusal: without(),
+  tool_calls: without([]),
+  function_call: without(),
+  audio: without(),
+  annotations: without([]),
+});
+
 const chatSchema = z.strictObject({
   ...common,
   max_completion_tokens: optional(z.int().min(1)),
-  messages: z
-    .array(z.strictObject({ role: z.string().min(1), content: contentSchema, name: z.string().optional() }))
-    .min(1),
+  messages: z.array(messageSchema).min(1),
   top_logprobs: without(0),
   tools: without([]),
   tool_choice: without('none', 'auto'),
+  parallel_tool_calls: without(true, false),
+  functions: without([]),
+  function_call: without('none', 'auto'),
   response_format: without({ type: 'text' }),
+  modalities: without(['text']),
+  audio: without(),
+  prediction: without(),
+  reasoning_effort: without('none'),
+  verbosity: without('medium'),
+  web_search_options: without(),
+  service_tier: without('auto', 'default'),
   metadata: optional(z.record(z.string(), z.unknown())),
   store: without(false),
+  prompt_cache_key: optional(z.string()),
+  safety_identifier: optional(z.string()),
 });
 
 type CompletionBody = z.infer<typeof completionSchema>;
@@ -129,6 +152,12 @@ function parse<T>(schema: z.ZodType<T>, body: unknown): T {
   throw new RequestError(400, 'invalid_parameter', `${param}: ${issue.message}`, { param });
 }
 
+/** Seeds below 0 are seeds too. */
+function seedOf(seed: number | null | undefined): number | null {
+  if (seed === null || seed === undefined) return null;
+  return seed < 0 ? seed + 2 ** 53 : seed;
+}
+
 function shared(body: CompletionBody | ChatBody): Omit<TextRequest, 'prompt' | 'messages' | 'maxTokens'> {
   const { stop, stream, stream_options: streamOptions } = body;
   return {
@@ -137,7 +166,7 @@ function shared(body: CompletionBody | ChatBody): Omit<TextRequest, 'prompt' | '
     topP: body.top_p ?? 1,
     topK: body.top_k ?? 0,
     repetitionPenalty: body.repetition_penalty ?? 1,
-    seed: body.seed ?? null,
+    seed: seedOf(body.seed),
     stop: stop === null || stop === undefined ? [] : typeof stop === 'string' ? [stop] : stop,
     stream: stream === true,
     includeUsage: streamOptions?.include_usage === true,
@@ -147,7 +176,9 @@ function shared(body: CompletionBody | ChatBody): Omit<TextRequest, 'prompt' | '
 /** The body of `/v1/completions`. @throws RequestError 400 that names the parameter. */
 export function parseCompletion(json: unknown): TextRequest {
   const body = parse(completionSchema, json);
-  return { ...shared(body), prompt: body.prompt, messages: null, maxTokens: body.max_tokens ?? 16 };
+  const [only] = typeof body.prompt === 'string' ? [body.prompt] : body.prompt;
+  const prompt = typeof only === 'number' ? (body.prompt as readonly number[]) : only;
+  return { ...shared(body), prompt, messages: null, maxTokens: body.max_tokens ?? 16 };
 }
 
 /** The body of `/v1/chat/completions`. @throws RequestError 400 that names the parameter. */

@@ -20,12 +20,15 @@ export interface ServerSettings {
   readonly queue: number;
   /** Largest body of a request, in bytes. */
   readonly maxBody: number;
+  /** Milliseconds after which a client that reads nothing is given up (default: a minute). */
+  readonly readingTimeout?: number;
   readonly log?: (line: string) => void;
 }
 
 /** Bytes that may wait for a reader before its job misses turns. */
 const MOST_UNREAD = 1 << 18;
-/** How long a request may take to arrive, in milliseconds. */
+/** How long a reader may leave that unread, and how long a request may take to arrive, in milliseconds. */
+const READING_TIMEOUT = 60_000;
 const REQUEST_TIMEOUT = 30_000;
 const RETRY_SECONDS = 1;
 const MODEL_PATH = '/v1/models/';
@@ -123,7 +126,7 @@ export class ModelServer {
     const path = (request.url ?? '/').split('?', 1)[0];
     // Whatever clients make up, there are as many labels as paths.
     const label = this.#routes.has(path) ? path : path.startsWith(MODEL_PATH) ? `${MODEL_PATH}{model}` : 'other';
-    response.on('close', () => this.metrics.requests.add(1, { path: label, status: String(response.statusCode) }));
+    response.on('close', () => this.metrics.requests.add(1, { path: label, status: statusOf(response) }));
     try {
       await this.#route(path, request)(request, response);
     } catch (error) {
@@ -149,6 +152,8 @@ export class ModelServer {
   }
 
   #fail(response: ServerResponse, error: unknown): void {
+    // Whoever left in the middle of a request hears no answer.
+    if (response.closed) return;
     const known =
       error instanceof RequestError ? error : new RequestError(500, 'internal_error', toProjError(error).message);
     if (known.status >= 500) this.#settings.log?.(`error: ${known.message}`);
@@ -211,12 +216,22 @@ export class ModelServer {
       includeUsage: wanted.includeUsage,
       promptTokens: prompt.length,
     });
-    const { tokenizer, stopTokens, log } = this.#settings;
+    const { tokenizer, stopTokens, readingTimeout = READING_TIMEOUT, log } = this.#settings;
     const { metrics } = this;
     const stream = new TextStream(tokenizer);
     const stops = new StopStrings(wanted.stop);
     let made = 0;
     let ended = false;
+    let unreadSince: number | null = null;
+    const ready = (): boolean => {
+      if (response.writableLength < MOST_UNREAD) {
+        unreadSince = null;
+        return true;
+      }
+      unreadSince ??= performance.now();
+      if (performance.now() - unreadSince > readingTimeout) response.destroy();
+      return false;
+    };
     const ticket: Ticket | null = this.scheduler.submit({
       prompt,
       maxNewTokens: Math.min(wanted.maxTokens ?? room, room),
@@ -226,7 +241,7 @@ export class ModelServer {
       topK: wanted.topK,
       repetitionPenalty: wanted.repetitionPenalty,
       seed: wanted.seed ?? this.#seed++,
-      ready: () => response.writableLength < MOST_UNREAD,
+      ready,
       onToken: (id) => {
         if (made++ === 0) metrics.firstToken.observe((performance.now() - arrived) / 1000);
         metrics.generatedTokens.add();
@@ -289,21 +304,29 @@ export class ModelServer {
 
   #encode(prompt: TextRequest['prompt'], messages: TextRequest['messages']): readonly number[] {
     const { tokenizer } = this.#settings;
-    // A text that cannot fit is not tokenised: that would keep all others waiting.
-    const characters = messages?.reduce((sum, { content }) => sum + content.length, 0) ?? prompt?.length ?? 0;
-    const fewest = typeof prompt === 'string' || messages !== null ? Math.ceil(characters / this.#longestToken) : 0;
-    if (fewest > this.scheduler.maxLength)
-      throw this.#tooLong(`at least ${fewest} tokens`, messages === null ? 'prompt' : 'messages');
-    if (messages !== null) {
-      try {
-        return tokenizer.encodeChat(messages);
-      } catch (error) {
-        throw new RequestError(400, 'invalid_messages', toProjError(error).message, { param: 'messages' });
-      }
+    if (messages === null) return typeof prompt === 'string' ? this.#tokens(prompt, 'prompt', true) : (prompt ?? []);
+    const longest = this.scheduler.maxLength;
+    if (messages.length > longest) throw this.#tooLong(`${messages.length} messages`, 'messages');
+    let text: string;
+    try {
+      text = tokenizer.renderChat(messages);
+    } catch (error) {
+      throw new RequestError(400, 'invalid_messages', toProjError(error).message, { param: 'messages' });
     }
-    return typeof prompt === 'string' ? tokenizer.encode(prompt) : (prompt ?? []);
+    // The template writes <bos> itself.
+    return this.#tokens(text, 'messages', false);
+  }
+
+  /** The tokens of a text. One that cannot fit is not tokenised: that would keep all others waiting. */
+  #tokens(text: string, param: string, addSpecialTokens: boolean): readonly number[] {
+    const fewest = Math.ceil(text.length / this.#longestToken);
+    if (fewest > this.scheduler.maxLength) throw this.#tooLong(`at least ${fewest} tokens`, param);
+    return this.#settings.tokenizer.encode(text, { addSpecialTokens });
   }
 }
+
+/** What was answered; 499, as others have it, where the client left before. */
+const statusOf = ({ headersSent, statusCode }: ServerResponse): string => (headersSent ? String(statusCode) : '499');
 
 /** Characters of the longest token. */
 function longestToken(tokenizer: GemmaTokenizer): number {
@@ -325,6 +348,8 @@ async function readJson(request: IncomingMessage, most: number): Promise<unknown
   const type = request.headers['content-type'] ?? '';
   if (!/^application\/json\b/i.test(type))
     throw new RequestError(415, 'unsupported_media_type', 'send JSON with "content-type: application/json"');
+  if (!/^(identity)?$/i.test(request.headers['content-encoding'] ?? ''))
+    throw new RequestError(415, 'unsupported_encoding', 'send the body as it is, without "content-encoding"');
   const tooLarge = (): RequestError => new RequestError(413, 'body_too_large', `the body is larger than ${most} bytes`);
   if (Number(request.headers['content-length'] ?? 0) > most) throw tooLarge();
   const parts: Buffer[] = [];

@@ -5,6 +5,7 @@ import type { Tensor } from '@proj/tensor';
 import * as special from '@proj/tensor/special';
 import { grad } from '@proj/autograd';
 import * as F from '@proj/nn/functional';
+import { BatchNorm1d } from '@proj/nn';
 
 const leaf = (values: number[] | number[][]): Tensor => t.tensor(values, { dtype: 'float32', requiresGrad: true });
 const gradients = (fn: (...inputs: Tensor[]) => Tensor, ...inputs: Tensor[]): (number[] | undefined)[] =>
@@ -43,6 +44,47 @@ describe('gradients at ties', () => {
       .requiresGrad_();
     expect(Array.from(t.logdet(batch).toFlatArray())).toEqual([0, NaN]);
     expect(gradients((x) => t.logdet(x), batch)).toEqual([[1, 0, 0, 1, 0, 0, 0, 0]]);
+  });
+});
+
+describe('activations in place', () => {
+  it.each([
+    'relu',
+    'relu6',
+    'leakyRelu',
+    'hardtanh',
+    'hardsigmoid',
+    'hardswish',
+    'elu',
+    'celu',
+    'selu',
+    'silu',
+    'mish',
+  ] as const)('%s: values and gradients are those out of place', (name) => {
+    const numbers = [-4, -2.5, -0.5, 0.25, 2, 7];
+    const run = (inplace: boolean): unknown[] => {
+      const x = leaf(numbers);
+      const y = F[name](x.mul(1.5), { inplace });
+      return [y.toFlatArray(), gradients(() => y.square(), x)];
+    };
+    expect(run(true)).toEqual(run(false));
+  });
+  it('hardswish: x (x + 3) / 6 between -3 and 3', () => {
+    const [x, x0] = [leaf([-4, 1.5, 4]), leaf([0, 0, 0])];
+    expect(gradients((a, b) => F.hardswish(a.add(b), { inplace: true }), x, x0)).toEqual([
+      [0, 1, 1],
+      [0, 1, 1],
+    ]);
+  });
+});
+
+describe('running statistics without a momentum', () => {
+  it('are averages over the batches, also in a captured function', () => {
+    const norm = new BatchNorm1d(1, { momentum: null });
+    const step = t.compile((x: Tensor) => norm.call(x).sum());
+    for (const mean of [1, 4, 10, 5]) step(t.tensor([[mean - 1], [mean + 1]], { dtype: 'float32' }));
+    expect(norm.runningMean?.toFlatArray()).toEqual([5]);
+    expect(norm.numBatchesTracked?.item()).toBe(4);
   });
 });
 

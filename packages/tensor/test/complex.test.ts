@@ -132,6 +132,11 @@ describe('values', () => {
     expect(String(z)).toBe('tensor([1.-2.j, 1.-2.j])');
     expect(where(tensor([true, false]), z, 0).toArray()).toEqual([c(1, -2), c(0, 0)]);
   });
+  it('have parts that are read, and used again', () => {
+    const part = full([2], c(1, -2)).imag();
+    expect(part.toFlatArray()).toEqual([-2, -2]);
+    expect(part.add(1).toFlatArray()).toEqual([-1, -1]);
+  });
   it('of random numbers share their variance between both parts', () => {
     const z = randn([4000], { dtype: 'complex64' });
     expect(z.real().square().mean().item()).toBeCloseTo(0.5, 1);

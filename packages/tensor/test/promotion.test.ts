@@ -125,6 +125,12 @@ describe('promotion', () => {
     expect(() => ones(2, { dtype: 'bool' }).add_(1)).toThrow(/cannot be stored/);
   });
 
+  it('the factor of a sum is multiplied in the dtype of the sum', () => {
+    const bytes = tensor([3, 200], { dtype: 'uint8' });
+    expect(ones(2).add(bytes, { alpha: -1 }).toFlatArray()).toEqual([-2, -199]);
+    expect(ones(2, { dtype: 'int64' }).sub(bytes, { alpha: 300 }).toFlatArray()).toEqual([-899, -59999]);
+  });
+
   it('numbers beyond 32 bits stay exact in int64, and throw where JavaScript cannot hold them', () => {
     const big = tensor([2n ** 62n, -(2n ** 53n) - 1n]);
     expect(Array.from(big.add(1).toTypedArray() as BigInt64Array)).toEqual([2n ** 62n + 1n, -(2n ** 53n)]);

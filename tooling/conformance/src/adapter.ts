@@ -473,6 +473,12 @@ export class ProjLibrary implements Library {
     set(enabled);
   }
 
+  capture(fn: (...tensors: unknown[]) => unknown): (...tensors: unknown[]) => unknown {
+    const compile = this.#modules.get('@proj/tensor')?.compile;
+    if (!isFunction(compile)) throw new MissingOperation('compile does not exist');
+    return compile(fn) as (...tensors: unknown[]) => unknown;
+  }
+
   evaluate(tensors: readonly unknown[]): void {
     const module = this.#modules.get('@proj/tensor');
     const evaluate = [module?.evaluate, module?.evaluateAll, module?.realize].find(isFunction);

@@ -43,6 +43,8 @@ export interface Library extends Reader {
   /** Gradients of outputs with given cotangents; null where an input does not take part. */
   grad(outputs: readonly unknown[], inputs: readonly unknown[], cotangents: readonly unknown[]): unknown[];
   setGradEnabled(enabled: boolean): void;
+  /** The function as one that is captured and replayed; it takes and gives tensors. */
+  capture(fn: (...tensors: unknown[]) => unknown): (...tensors: unknown[]) => unknown;
   /** Computes many tensors at once; a hint, reading computes too. */
   evaluate(tensors: readonly unknown[]): void;
   stateDict(module: object): [string, unknown][];

@@ -69,6 +69,7 @@ export class FakeLibrary implements Library {
     name === 'requires_grad' ? as(object).requiresGrad : (object as Record<string, unknown>)[name];
   gradEnabled = true;
   setGradEnabled = (enabled: boolean): void => void (this.gradEnabled = enabled);
+  capture = (fn: (...tensors: unknown[]) => unknown): ((...tensors: unknown[]) => unknown) => fn;
   evaluate = (): void => undefined;
   collect = (): void => undefined;
   #no = (what: string): never => {

@@ -15,12 +15,12 @@ const constant = scalarLike;
 /** max(0, x). */
 export function relu(input: Tensor, options: InplaceOptions = {}): Tensor {
   const { inplace } = withDefaults('relu', { inplace: false }, options);
-  return placed(input, wrap(unaryNode('relu', input.node)), inplace, 'relu');
+  return placed(input, () => wrap(unaryNode('relu', input.node)), inplace, 'relu');
 }
 /** x limited to [0, 6]. */
 export function relu6(input: Tensor, options: InplaceOptions = {}): Tensor {
   const { inplace } = withDefaults('relu6', { inplace: false }, options);
-  return placed(input, hardtanh(input, { minVal: 0, maxVal: 6 }), inplace, 'relu6');
+  return placed(input, () => hardtanh(input, { minVal: 0, maxVal: 6 }), inplace, 'relu6');
 }
 export interface LeakyReluOptions extends InplaceOptions {
   readonly negativeSlope?: number;
@@ -28,13 +28,23 @@ export interface LeakyReluOptions extends InplaceOptions {
 /** x where it is positive, negativeSlope · x elsewhere. */
 export function leakyRelu(input: Tensor, options: LeakyReluOptions = {}): Tensor {
   const { negativeSlope, inplace } = withDefaults('leakyRelu', { negativeSlope: 0.01, inplace: false }, options);
-  return placed(input, where(input.gt(0), input, input.mul(constant(input, negativeSlope))), inplace, 'leakyRelu');
+  return placed(
+    input,
+    () => where(input.gt(0), input, input.mul(constant(input, negativeSlope))),
+    inplace,
+    'leakyRelu',
+  );
 }
 export interface ThresholdOptions extends InplaceOptions {}
 /** input where it exceeds `threshold`, `value` elsewhere. */
 export function threshold(input: Tensor, threshold: number, value: number, options: ThresholdOptions = {}): Tensor {
   const { inplace } = withDefaults('threshold', { inplace: false }, options);
-  return placed(input, where(input.le(threshold), filledLike(input, input.shape, value), input), inplace, 'threshold');
+  return placed(
+    input,
+    () => where(input.le(threshold), filledLike(input, input.shape, value), input),
+    inplace,
+    'threshold',
+  );
 }
 export interface HardtanhOptions extends InplaceOptions {
   readonly minVal?: number;
@@ -46,18 +56,21 @@ export function hardtanh(input: Tensor, options: HardtanhOptions = {}): Tensor {
   if (input.dtype === 'bool') throw new ProjError('dtype', 'bool inputs are not supported', { op: 'hardtanh' });
   const low = filledLike(input, input.shape, minVal);
   const high = filledLike(input, input.shape, maxVal);
-  const raised = where(input.le(low), low, input);
-  return placed(input, where(raised.ge(high), high, raised), inplace, 'hardtanh');
+  const limited = (): Tensor => {
+    const raised = where(input.le(low), low, input);
+    return where(raised.ge(high), high, raised);
+  };
+  return placed(input, limited, inplace, 'hardtanh');
 }
 /** (x + 3) / 6, limited to [0, 1]. */
 export function hardsigmoid(input: Tensor, options: InplaceOptions = {}): Tensor {
   const { inplace } = withDefaults('hardsigmoid', { inplace: false }, options);
-  return placed(input, hardtanh(input.add(3), { minVal: 0, maxVal: 6 }).div(6), inplace, 'hardsigmoid');
+  return placed(input, () => hardtanh(input.add(3), { minVal: 0, maxVal: 6 }).div(6), inplace, 'hardsigmoid');
 }
 /** x · hardsigmoid(x) (Howard et al. 2019). */
 export function hardswish(input: Tensor, options: InplaceOptions = {}): Tensor {
   const { inplace } = withDefaults('hardswish', { inplace: false }, options);
-  return placed(input, input.mul(hardtanh(input.add(3), { minVal: 0, maxVal: 6 })).div(6), inplace, 'hardswish');
+  return placed(input, () => input.mul(hardtanh(input.add(3), { minVal: 0, maxVal: 6 })).div(6), inplace, 'hardswish');
 }
 /** scale·x for x > 0 and scale·alpha·(exp(x·inputScale) - 1) elsewhere. */
 function exponentialUnit(input: Tensor, alpha: number, scale: number, inputScale: number): Tensor {
@@ -74,13 +87,13 @@ export interface AlphaOptions extends InplaceOptions {
 /** x where it is positive, alpha · (e^x - 1) elsewhere (Clevert et al. 2016). */
 export function elu(input: Tensor, options: AlphaOptions = {}): Tensor {
   const { alpha, inplace } = withDefaults('elu', { alpha: 1, inplace: false }, options);
-  return placed(input, exponentialUnit(input, alpha, 1, 1), inplace, 'elu');
+  return placed(input, () => exponentialUnit(input, alpha, 1, 1), inplace, 'elu');
 }
 /** max(0, x) + min(0, alpha · (e^(x/alpha) - 1)). */
 export function celu(input: Tensor, options: AlphaOptions = {}): Tensor {
   const { alpha, inplace } = withDefaults('celu', { alpha: 1, inplace: false }, options);
   if (alpha === 0) throw new ProjError('invalid-argument', 'alpha cannot be 0', { op: 'celu' });
-  return placed(input, exponentialUnit(input, alpha, 1, 1 / alpha), inplace, 'celu');
+  return placed(input, () => exponentialUnit(input, alpha, 1, 1 / alpha), inplace, 'celu');
 }
 // Klambauer et al. 2017.
 const SELU_ALPHA = 1.6732632423543772;
@@ -88,7 +101,7 @@ const SELU_SCALE = 1.0507009873554805;
 /** Scaled {@link elu} that keeps mean and variance (Klambauer et al. 2017). */
 export function selu(input: Tensor, options: InplaceOptions = {}): Tensor {
   const { inplace } = withDefaults('selu', { inplace: false }, options);
-  return placed(input, exponentialUnit(input, SELU_ALPHA, SELU_SCALE, 1), inplace, 'selu');
+  return placed(input, () => exponentialUnit(input, SELU_ALPHA, SELU_SCALE, 1), inplace, 'selu');
 }
 export interface GeluOptions {
   /** 'tanh' for the approximation by tanh. */
@@ -120,12 +133,12 @@ export function gelu(input: Tensor, options: GeluOptions = {}): Tensor {
 /** x · sigmoid(x). */
 export function silu(input: Tensor, options: InplaceOptions = {}): Tensor {
   const { inplace } = withDefaults('silu', { inplace: false }, options);
-  return placed(input, input.mul(input.sigmoid()), inplace, 'silu');
+  return placed(input, () => input.mul(input.sigmoid()), inplace, 'silu');
 }
 /** x · tanh(softplus(x)). */
 export function mish(input: Tensor, options: InplaceOptions = {}): Tensor {
   const { inplace } = withDefaults('mish', { inplace: false }, options);
-  return placed(input, input.mul(softplus(input).tanh()), inplace, 'mish');
+  return placed(input, () => input.mul(softplus(input).tanh()), inplace, 'mish');
 }
 export interface SoftplusOptions {
   readonly beta?: number;

@@ -28,7 +28,7 @@ function dropped(input: Tensor, shape: readonly number[], p: number): Tensor {
 export function dropout(input: Tensor, options: DropoutOptions = {}): Tensor {
   const { p, training, inplace } = withDefaults('dropout', { p: 0.5, training: true, inplace: false }, options);
   checkProbability(p, 'dropout');
-  return training ? placed(input, dropped(input, input.shape, p), inplace, 'dropout') : input;
+  return training ? placed(input, () => dropped(input, input.shape, p), inplace, 'dropout') : input;
 }
 
 /** One decision for each channel of each case. */
@@ -39,11 +39,12 @@ function channelDropout(op: string, input: Tensor, batched: boolean, options: Dr
   const lead = batched ? 2 : 1;
   return placed(
     input,
-    dropped(
-      input,
-      input.shape.map((size, dim) => (dim < lead ? size : 1)),
-      p,
-    ),
+    () =>
+      dropped(
+        input,
+        input.shape.map((size, dim) => (dim < lead ? size : 1)),
+        p,
+      ),
     inplace,
     op,
   );
@@ -83,7 +84,7 @@ function alphaDropped(input: Tensor, shape: readonly number[], p: number): Tenso
 export function alphaDropout(input: Tensor, options: DropoutOptions = {}): Tensor {
   const { p, training, inplace } = withDefaults('alphaDropout', { p: 0.5, training: false, inplace: false }, options);
   checkProbability(p, 'alphaDropout');
-  return training ? placed(input, alphaDropped(input, input.shape, p), inplace, 'alphaDropout') : input;
+  return training ? placed(input, () => alphaDropped(input, input.shape, p), inplace, 'alphaDropout') : input;
 }
 /** {@link alphaDropout} of whole channels. */
 export function featureAlphaDropout(input: Tensor, options: DropoutOptions = {}): Tensor {
@@ -96,11 +97,12 @@ export function featureAlphaDropout(input: Tensor, options: DropoutOptions = {})
   if (!training) return input;
   return placed(
     input,
-    alphaDropped(
-      input,
-      input.shape.map((size, dim) => (dim < 2 ? size : 1)),
-      p,
-    ),
+    () =>
+      alphaDropped(
+        input,
+        input.shape.map((size, dim) => (dim < 2 ? size : 1)),
+        p,
+      ),
     inplace,
     'featureAlphaDropout',
   );
@@ -125,7 +127,7 @@ export function rrelu(input: Tensor, options: RreluOptions = {}): Tensor {
         .add(lower)
         .to(input.dtype)
     : scalarLike(input, (lower + upper) / 2);
-  return placed(input, where(input.gt(0), input, input.mul(slope)), inplace, 'rrelu');
+  return placed(input, () => where(input.gt(0), input, input.mul(slope)), inplace, 'rrelu');
 }
 /** {@link rrelu} in place. */
 export const rrelu_ = (input: Tensor, options: Omit<RreluOptions, 'inplace'> = {}): Tensor =>

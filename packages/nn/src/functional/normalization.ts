@@ -1,7 +1,7 @@
 /** Normalisation by statistics of the input. */
 import { ProjError, withDefaults } from '@proj/kernel';
 import { noGrad } from '@proj/autograd';
-import { type Tensor } from '@proj/tensor';
+import { Tensor } from '@proj/tensor';
 import { elementCount } from '@proj/tensor/graph';
 import { avgPool2d, avgPool3d } from './pooling.ts';
 import { pad } from './padding.ts';
@@ -101,19 +101,17 @@ export function groupNorm(
 export interface BatchNormOptions extends EpsOptions {
   /** Uses the statistics of the batch, and updates the running ones. */
   readonly training?: boolean;
-  /** Share of the new statistics in the running ones. */
-  readonly momentum?: number;
+  /** Share of the new statistics in the running ones; a tensor of one number where it is not known before a captured function runs. */
+  readonly momentum?: number | Tensor;
 }
 
 /** running ← (1 - momentum)·running + momentum·observed. */
-function updateRunning(running: Tensor | null, observed: Tensor, momentum: number): void {
+function updateRunning(running: Tensor | null, observed: Tensor, momentum: number | Tensor): void {
   if (running === null) return;
-  noGrad(() =>
-    running.assign(
-      running.mul(1 - momentum).add(observed.detach().reshape(running.shape).mul(momentum)).node,
-      'batchNorm',
-    ),
-  );
+  noGrad(() => {
+    const kept = momentum instanceof Tensor ? momentum.neg().add(1) : 1 - momentum;
+    running.assign(running.mul(kept).add(observed.detach().reshape(running.shape).mul(momentum)).node, 'batchNorm');
+  });
 }
 
 /** Normalises each channel (dimension 1) over batch and positions (Ioffe and Szegedy 2015). */

@@ -1,7 +1,7 @@
 /** What the functional forms share: reductions of losses, in-place forms, rows of the table. */
 import { describeValue, ProjError } from '@proj/kernel';
 import { Tensor } from '@proj/tensor';
-import { constantNode, type OpRow, row as tableRow, wrap } from '@proj/tensor/graph';
+import { constantNode, inPlaceOperation, nextNodeId, type OpRow, row as tableRow, wrap } from '@proj/tensor/graph';
 
 export type Reduction = 'none' | 'mean' | 'sum';
 export interface ReductionOptions {
@@ -33,9 +33,12 @@ export function reduceLoss(loss: Tensor, reduction: Reduction, op: string): Tens
   }
 }
 
-/** `result`, written into `input` where `inplace`. */
-export const placed = (input: Tensor, result: Tensor, inplace: boolean, op: string): Tensor =>
-  inplace ? input.assign(result.node, op) : result;
+/** What `compute` gives, written into `input` where `inplace`: all that it makes on the way may read the input as it was. */
+export function placed(input: Tensor, compute: () => Tensor, inplace: boolean, op: string): Tensor {
+  if (!inplace) return compute();
+  const since = nextNodeId();
+  return input.assign(inPlaceOperation(compute).node, op, since);
+}
 
 /** A number as a 0-dim tensor with the dtype and device of `like`. */
 export const scalarLike = (like: Tensor, value: number): Tensor =>

@@ -170,11 +170,11 @@ class BatchNorm extends ChannelNorm {
   }
   override forward(input: Tensor): Tensor {
     checkRank(input, this.ranks, this);
-    let momentum = this.momentum ?? 0;
+    let momentum: number | Tensor = this.momentum ?? 0;
     if (this.training && this.trackRunningStats && this.numBatchesTracked !== null) {
       const counter = this.numBatchesTracked;
       noGrad(() => counter.assign(counter.add(1).node, 'add_'));
-      if (this.momentum === null) momentum = 1 / counter.item();
+      if (this.momentum === null) momentum = counter.to('float32').reciprocal();
     }
     const useBatch = this.training || (this.runningMean === null && this.runningVar === null);
     const track = !this.training || this.trackRunningStats;

@@ -98,6 +98,8 @@ function complexOrigin(node: AnyNode): AnyNode {
 }
 
 function complexOperands(node: AnyNode): readonly AnyNode[] {
+  // What is in memory has let go of its sources.
+  if (node.sources.length === 0) return node.sources;
   if (node.op !== 'part') return node.sources.length > 2 ? node.sources.slice(0, 2) : node.sources;
   const origin = complexOrigin(node.sources[0]);
   return [origin.op === 'complex' && origin.data === null ? origin.sources[Number(node.attr.imaginary)] : origin];

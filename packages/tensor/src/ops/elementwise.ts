@@ -163,11 +163,16 @@ interface AlphaOptions {
   /** Factor of `other`. */
   readonly alpha?: Scalar;
 }
+/** alpha · other, in the dtype of the sum: in that of `other` alone the product might not fit. */
+const scaled = (input: TensorLike, other: TensorLike, alpha: Scalar): TensorLike =>
+  other instanceof Tensor
+    ? mul(wrap(castNode(other.node, promotedType(input, other))), alpha)
+    : scalarProduct(other, alpha);
 /** input + alpha · other. */
 export function add(input: TensorLike, other: TensorLike, options: AlphaOptions = {}): Tensor {
   const { alpha } = withDefaults('add', { alpha: 1 }, options);
   if (isOne(alpha)) return binaryOp('add', 'add')(input, other);
-  return binaryOp('add', 'add')(input, other instanceof Tensor ? mul(other, alpha) : scalarProduct(other, alpha));
+  return binaryOp('add', 'add')(input, scaled(input, other, alpha));
 }
 /** input - alpha · other. */
 export function sub(input: TensorLike, other: TensorLike, options: AlphaOptions = {}): Tensor {
@@ -178,7 +183,7 @@ export function sub(input: TensorLike, other: TensorLike, options: AlphaOptions 
       cure: 'Use logicalXor, or cast to an integer dtype',
     });
   if (isOne(alpha)) return binaryOp('sub', 'sub')(input, other);
-  return binaryOp('sub', 'sub')(input, other instanceof Tensor ? mul(other, alpha) : scalarProduct(other, alpha));
+  return binaryOp('sub', 'sub')(input, scaled(input, other, alpha));
 }
 /** other - alpha · input. */
 export function rsub(input: Tensor, other: TensorLike, options: AlphaOptions = {}): Tensor {

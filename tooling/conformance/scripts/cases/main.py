@@ -102,6 +102,22 @@ def main():
 
         records = list(random_programs.random_records(options.count, options.seed, log))
         write(os.path.join(options.out, "random"), "autograd/programs", records)
+    if "indices" in families:
+        import random_indices
+        import random_programs
+
+        records = list(random_programs.random_records(options.count, options.seed, log, random_indices.IndexMaker))
+        write(os.path.join(options.out, "indices"), "autograd/programs", records)
+    if "kinds" in families:
+        import random_kinds
+        import random_programs
+
+        records = list(random_programs.random_records(options.count, options.seed, log, random_kinds.KindMaker))
+        write(os.path.join(options.out, "kinds"), "autograd/programs", records)
+    if "training" in families:
+        import random_training
+
+        write(options.out, "nn/training", list(random_training.training_records(options.count, options.seed, log)))
     if "promotion" in families:
         import promotion
 

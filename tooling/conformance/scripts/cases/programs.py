@@ -7,7 +7,7 @@ import itertools
 
 import torch
 
-from encoding import deviation, encode, tensors_at
+from encoding import deviation, encode, tensors_at, widened
 from operations import resolve
 
 
@@ -29,14 +29,22 @@ PROPERTIES = ("grad", "is_leaf", "requires_grad", "shape", "dtype", "data", "_ve
 class Program:
     def __init__(self, name, double=False, **inputs):
         self.name, self.inputs, self.steps, self.double = name, {}, [], double
+        # The least precise numbers that occur: half, single or double.
+        self.precision = "double"
+        for value in inputs.values():
+            self.note(value)
         self.vars = {}
         for key, value in inputs.items():
             self.inputs[key] = encode(value)
-            if double and value.is_floating_point():
-                value = value.detach().double().requires_grad_(value.requires_grad)
-            else:
-                value = value.detach().clone().requires_grad_(value.requires_grad)
+            value = widened(value) if double else value.detach().clone().requires_grad_(value.requires_grad)
             self.vars[key] = Var(self, key, value)
+
+    def note(self, value):
+        if isinstance(value, torch.Tensor):
+            if value.dtype in (torch.float16, torch.bfloat16):
+                self.precision = "half"
+            elif value.dtype in (torch.float32, torch.complex64) and self.precision == "double":
+                self.precision = "single"
 
     def describe(self, value):
         if isinstance(value, Var):
@@ -52,7 +60,7 @@ class Program:
             return value.value
         if isinstance(value, (list, tuple)):
             return type(value)(self.unwrap(x) for x in value)
-        return value.double() if self.double and isinstance(value, torch.Tensor) and value.is_floating_point() else value
+        return widened(value) if self.double else value
 
     def call(self, name, *args, **kwargs):
         label = f"t{len(self.steps) + 1}"
@@ -70,6 +78,7 @@ class Program:
             result = getattr(values[0], name[7:])
         else:
             result = resolve(name)(*values, **options)
+        self.note(result)
         return Var(self, label, result)
 
 
@@ -86,7 +95,12 @@ def finished(build):
     _, again = build(True)
     pairs = [(a, b) for x, y in zip(results, again) for (_, a), (_, b) in zip(tensors_at(x.value, ""), tensors_at(y.value, ""))]
     record["dev"] = max([deviation(a, b) for a, b in pairs] or [0.0])
-    if record["dev"] > 1e-2:
+    half = program.precision == "half"
+    if half:
+        record["dev"] = max(record["dev"], 2e-3)
+    if program.precision == "double":
+        record["tolerance"] = 1e-9
+    if record["dev"] > (3e-2 if half else 1e-2):
         raise ValueError("float32 and float64 disagree")
     return record
 

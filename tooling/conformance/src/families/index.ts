@@ -12,6 +12,7 @@ import { startProgram } from './programs.ts';
 import { startPromotion } from './promotion.ts';
 import { startObserver } from './quant.ts';
 import { startModuleRandom, startRandom } from './random.ts';
+import { startTraining } from './training.ts';
 
 const skip: StartRecord = () => null;
 
@@ -35,6 +36,7 @@ const families: Readonly<Record<string, StartRecord>> = {
   'nn/losses': startModule,
   'nn/modules': startModule,
   'nn/random': startModuleRandom,
+  'nn/training': startTraining,
   'nn/utils': startUtils,
   'autograd/programs': startProgram,
   'sparse/programs': startProgram,

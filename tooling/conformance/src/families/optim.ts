@@ -130,7 +130,8 @@ function compareState(
   return null;
 }
 
-interface SchedulerCase {
+/** A scheduler of a record. */
+export interface SchedulerCase {
   readonly class: string;
   readonly args?: readonly Encoded[];
   readonly kwargs?: Readonly<Record<string, Encoded>>;
@@ -140,7 +141,8 @@ interface SchedulerCase {
   readonly milestones?: readonly number[];
 }
 
-function buildScheduler(scheduler: SchedulerCase, optimizer: object, library: Library): object {
+/** Builds a scheduler of `torch.optim.lr_scheduler`. */
+export function buildScheduler(scheduler: SchedulerCase, optimizer: object, library: Library): object {
   const name = `torch.optim.lr_scheduler.${scheduler.class}`;
   const kwargs = decodeValue(
     (scheduler.kwargs ?? {}) as Encoded,

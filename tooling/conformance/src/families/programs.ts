@@ -153,7 +153,8 @@ export function startProgram(record: CaseRecord, { library }: Context): Prepared
   const names = (record.ret as readonly string[] | undefined) ?? [];
   const expected = (record.out as readonly Encoded[] | undefined) ?? [];
   const results = names.map((name) => environment.get(name));
-  const tolerance = exactTolerance((differentiatesThrice(steps) ? 1e-4 : 1e-5) + 10 * dev);
+  const least = Number(record.tolerance ?? (differentiatesThrice(steps) ? 1e-4 : 1e-5));
+  const tolerance = exactTolerance(least + 10 * dev);
   return {
     pending: tensorsIn(results, (v) => library.isTensor(v)),
     check() {

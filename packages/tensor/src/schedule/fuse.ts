@@ -17,6 +17,8 @@ const MAX_BUFFERS = 24;
 /** Operations that a fused kernel may have: an expression that was cut for its size stays cut. */
 const MAX_OPERATIONS = 1500;
 
+/** Reading memory of so many elements twice costs next to nothing. */
+const FEW_ELEMENTS = 256;
 /** Between looks at the engine's heap. */
 const HEAP_CHECK_GROUPS = 16;
 
@@ -72,6 +74,8 @@ export class Fusion {
   #producer = new Map<AnyNode, Group>();
   #reads = new Map<Group, Set<AnyNode>>();
   #readers = new Map<AnyNode, Set<Group>>();
+  /** Of the groups that were asked about. */
+  #producers = new Map<Group, readonly Group[]>();
   /** A group has a higher level than all that it reads from. */
   #levels = new Map<Group, number>();
   #facts = new Map<Group, Facts | null>();
@@ -107,7 +111,10 @@ export class Fusion {
   }
 
   #register(group: Group): void {
-    for (const node of nodesOf(group)) this.#producer.set(node, group);
+    for (const node of nodesOf(group)) {
+      this.#producer.set(node, group);
+      for (const reader of this.#readers.get(node) ?? []) this.#producers.delete(reader);
+    }
     const reads = readsOf(group, this.#graph.stored);
     this.#reads.set(group, reads);
     for (const node of reads) {
@@ -141,6 +148,7 @@ export class Fusion {
     for (const group of old) {
       for (const node of this.#readsOf(group)) this.#readers.get(node)?.delete(group);
       this.#reads.delete(group);
+      this.#producers.delete(group);
       this.#levels.delete(group);
       this.#facts.delete(group);
     }
@@ -151,7 +159,13 @@ export class Fusion {
     return this.#reads.get(group) ?? new Set();
   }
 
-  #producersOf(group: Group): Group[] {
+  #producersOf(group: Group): readonly Group[] {
+    let found = this.#producers.get(group);
+    if (found === undefined) this.#producers.set(group, (found = this.#findProducers(group)));
+    return found;
+  }
+
+  #findProducers(group: Group): Group[] {
     const producers = new Set<Group>();
     for (const node of this.#readsOf(group)) {
       const producer = this.#producer.get(node);
@@ -262,15 +276,26 @@ export class Fusion {
 
   /** Whether `to` also depends on `from` through a third group, so that merging the two would make a cycle. */
   #hasOtherPath(from: Group, to: Group): boolean {
+    const isRead = nodesOf(from).some((node) => {
+      for (const reader of this.#readers.get(node) ?? []) if (reader !== to && reader !== from) return true;
+      return false;
+    });
+    if (!isRead) return false;
     const level = this.#levelOf(from);
     const seen = new Set<Group>([to]);
-    const stack = this.#producersOf(to).filter((group) => group !== from);
-    for (let group = stack.pop(); group !== undefined; group = stack.pop()) {
-      if (group === from) return true;
-      if (seen.has(group) || this.#levelOf(group) <= level) continue;
+    // The lowest first: they are the nearest to where the path would begin.
+    const open: Group[] = [];
+    const visit = (group: Group): void => {
+      if (seen.has(group) || this.#levelOf(group) <= level) return;
       seen.add(group);
-      stack.push(...this.#producersOf(group));
-    }
+      insertRanked(open, group, (other) => this.#levelOf(other));
+    };
+    for (const group of this.#producersOf(to)) if (group !== from) visit(group);
+    for (let group = open.pop(); group !== undefined; group = open.pop())
+      for (const producer of this.#producersOf(group)) {
+        if (producer === from) return true;
+        visit(producer);
+      }
     return false;
   }
 
@@ -281,17 +306,29 @@ export class Fusion {
   /** Reductions over the same memory and of the same form share one pass over it. */
   #mergeSiblings(): void {
     for (let i = 0; i < this.#groups.length; i++) {
-      if (!hasRows(this.#groups[i])) continue;
-      for (let j = i + 1; j < this.#groups.length; j++) {
-        const pair = [this.#groups[i], this.#groups[j]] as const;
+      const group = this.#groups[i];
+      for (const j of this.#placesOfKin(group)) {
+        if (j <= i) continue;
+        const pair = [group, this.#groups[j]] as const;
         const merged = this.#siblings(...pair);
         if (merged === null) continue;
         this.#replace(pair, merged);
         // Pairs without it have been tried: the search goes on with the first group that it fits, or where it was.
-        i = this.#groups.findIndex((group, at) => at >= i || this.#siblings(group, merged) !== null) - 1;
+        const earlier = this.#placesOfKin(merged).find((at) => this.#siblings(this.#groups[at], merged) !== null);
+        i = Math.min(i, earlier ?? i) - 1;
         break;
       }
     }
+  }
+
+  /** Where the groups stand, in order, that reduce what a group that reduces reads too. */
+  #placesOfKin(group: Group): number[] {
+    const kin = new Set<Group>();
+    if (!hasRows(group)) return [];
+    for (const node of this.#readsOf(group))
+      if (elementCount(node.shape) > FEW_ELEMENTS)
+        for (const reader of this.#readers.get(node) ?? []) if (reader !== group && hasRows(reader)) kin.add(reader);
+    return [...kin].map((other) => this.#groups.indexOf(other)).sort((a, b) => a - b);
   }
 
   /** Both in one, or null where they have too little in common or cannot be one. */
@@ -306,7 +343,7 @@ export class Fusion {
       return null;
     const [readByA, readByB] = [this.#readsOf(a), this.#readsOf(b)];
     const common = [...readByA].filter((node) => readByB.has(node));
-    if (!common.some((node) => elementCount(node.shape) > 256)) return null;
+    if (!common.some((node) => elementCount(node.shape) > FEW_ELEMENTS)) return null;
     const reads = readByA.size + readByB.size - common.length;
     if (reads + a.stores.length + b.stores.length > MAX_BUFFERS) return null;
     if (this.#dependsOn(a, b) || this.#dependsOn(b, a)) return null;
@@ -359,14 +396,7 @@ export class Fusion {
         const left = (missing.get(reader) ?? 0) - 1;
         missing.set(reader, left);
         if (left > 0) continue;
-        // The youngest stand first.
-        let [low, high] = [0, ready.length];
-        while (low < high) {
-          const middle = (low + high) >>> 1;
-          if (age(ready[middle]) > age(reader)) low = middle + 1;
-          else high = middle;
-        }
-        ready.splice(low, 0, reader);
+        insertRanked(ready, reader, age);
       }
     }
     if (result.length < this.#groups.length) throw new Error('unreachable: fused groups form a cycle');
@@ -399,6 +429,18 @@ function survivesReshape(from: readonly number[], to: readonly number[]): boolea
   const position = from.map((size) => (size === 1 ? constantIndex(0) : symbolIndex(loopSymbol(size))));
   const back = reshapePosition(reshapePosition(position, from, to), to, from);
   return back.every((e, i) => sameIndex(e, position[i]));
+}
+
+/** Puts an item into a list whose last has the lowest rank. */
+function insertRanked<T>(list: T[], item: T, rankOf: (item: T) => number): void {
+  const rank = rankOf(item);
+  let [low, high] = [0, list.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (rankOf(list[middle]) > rank) low = middle + 1;
+    else high = middle;
+  }
+  list.splice(low, 0, item);
 }
 
 const hasRows = (group: Group): group is LoopsGroup => group.kind === 'loops' && group.reductions.length > 0;

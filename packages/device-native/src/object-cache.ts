@@ -9,7 +9,6 @@
 import {
   homedir,
   join,
-  mkdirSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -18,7 +17,7 @@ import {
   utimesSync,
   writeFileSync,
 } from './node-modules.ts';
-import { hashText } from '@proj/kernel';
+import { hashText, makeFolder } from '@proj/kernel';
 import { messageOf } from './ffi.ts';
 
 /** `projobj1`, little-endian; then the length and two checksums of what follows, 4 bytes each, and 4 of padding. */
@@ -151,7 +150,7 @@ export class ObjectCache {
     const path = join(folder, `${key}${this.#suffix}`);
     const temporary = `${path}.${process.pid}.${Math.random().toString(36).slice(2)}.tmp`;
     try {
-      mkdirSync(folder, { recursive: true, mode: 0o700 });
+      makeFolder(folder, 0o700);
       writeFileSync(temporary, sealObject(object), { mode: 0o600 });
       renameSync(temporary, path);
     } catch (error) {

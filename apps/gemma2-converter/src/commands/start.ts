@@ -2,8 +2,9 @@
  * `start`, what happens without a command: nothing is downloaded. A small teacher learns the repository's own text in about a minute, is converted to 8, 4 and 1
  * bits (1 bit distilled and not), and the table says what was lost and won.
  */
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { makeFolder } from '@proj/kernel';
 import { byteTokenizer, saveHuggingFace } from '@proj/quant-jit/gemma2';
 import type { SchemeName } from '@proj/quant-jit/quantize';
 import { z } from 'zod';
@@ -65,7 +66,7 @@ export async function runStart(flags: Flags): Promise<number> {
   const text = options.text === undefined ? repositoryText() : readTextFile('--text', options.text);
   const { signal, release } = stopSignal('stopping; what is finished stays');
   try {
-    mkdirSync(folder, { recursive: true });
+    makeFolder(folder);
     // The configuration is written last: where it is, the teacher is whole.
     if (!options.retrain && existsSync(join(teacherFolder, 'config.json')))
       say(`the teacher of an earlier run is in ${teacherFolder}; --retrain trains another`);

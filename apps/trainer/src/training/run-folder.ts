@@ -1,7 +1,7 @@
 /** The folder of a run: which files of it are whose, and that only one process at a time writes into it. */
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ProjError } from '@proj/kernel';
+import { makeFolder, ProjError } from '@proj/kernel';
 import { fileError } from '@proj/tensor/io';
 
 export const CHECKPOINT_FILE = 'checkpoint.safetensors';
@@ -29,7 +29,7 @@ export function writerOf(folder: string): number | null {
 export function claimFolder(folder: string): void {
   const lock = join(folder, LOCK_FILE);
   try {
-    mkdirSync(folder, { recursive: true });
+    makeFolder(folder);
     if (writerOf(folder) === null) rmSync(lock, { force: true });
     writeFileSync(lock, String(process.pid), { flag: 'wx' });
   } catch (error) {

@@ -3,9 +3,10 @@
  * and header. An optimisation: when the folder cannot be used (or `PROJ_CACHE=off`), files are checked each time.
  */
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, realpathSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, realpathSync, statSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { makeFolder } from '@proj/kernel';
 
 function stampFolder(environment: NodeJS.ProcessEnv = process.env): string | null {
   if (environment['PROJ_CACHE'] === 'off') return null;
@@ -42,7 +43,7 @@ export function stamp(path: string, sha256: string): void {
   try {
     const file = stampPath(path, sha256);
     if (file === null) return;
-    mkdirSync(join(file, '..'), { recursive: true });
+    makeFolder(join(file, '..'));
     writeFileSync(file, `${path}\n`);
   } catch {
     // Without a stamp the file is checked again.

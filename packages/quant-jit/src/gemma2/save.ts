@@ -1,7 +1,6 @@
 /** Writing a model as a Hugging Face folder, which transformers and {@link openHuggingFace} read. */
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { DType } from '@proj/kernel';
+import { type DType, makeFolder } from '@proj/kernel';
 import { fileError, saveSafetensors, writeAtomically } from '@proj/tensor/io';
 import { gemma2ConfigJson } from './config.ts';
 import type { Gemma2ForCausalLM } from './model.ts';
@@ -25,7 +24,7 @@ export function saveHuggingFace(
       new TextEncoder().encode(`${JSON.stringify(content, null, 2)}\n`),
     ]);
   try {
-    mkdirSync(folder, { recursive: true });
+    makeFolder(folder);
   } catch (error) {
     throw fileError('saveHuggingFace', 'create', folder, error);
   }

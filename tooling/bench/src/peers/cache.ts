@@ -1,7 +1,7 @@
 /** Where peers that the bench installs itself, and models made for it, are kept: `PROJ_BENCH_CACHE`, or a folder of ours in the user's cache. */
-import { mkdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { makeFolder } from '@proj/kernel';
 
 function userCache(): string {
   if (process.platform === 'darwin') return join(homedir(), 'Library', 'Caches');
@@ -12,7 +12,7 @@ function userCache(): string {
 /** A folder of the cache, made when it is not there. */
 export function cacheFolder(...names: readonly string[]): string {
   const folder = join(process.env['PROJ_BENCH_CACHE'] ?? join(userCache(), 'proj-bench'), ...names);
-  mkdirSync(folder, { recursive: true });
+  makeFolder(folder);
   return folder;
 }
 

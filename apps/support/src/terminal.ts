@@ -13,9 +13,14 @@ export const userFolder = (): string => process.env['INIT_CWD'] || process.cwd()
 /** A path that counts from where the user stands. */
 export const userPath = (path: string): string => resolve(userFolder(), path);
 
-/** A signal that Ctrl-C (or SIGTERM) aborts; the second one ends the program. */
-export function stopSignal(message: string): { readonly signal: AbortSignal; release(): void } {
-  const controller = new AbortController();
+/**
+ * A signal that Ctrl-C (or SIGTERM) aborts; the second one ends the program. Both wait for what holds the thread: where that may be long and there is nothing
+ * to save yet, make it later, and hand out the controller's signal until then.
+ */
+export function stopSignal(
+  message: string,
+  controller = new AbortController(),
+): { readonly signal: AbortSignal; release(): void } {
   const stop = (signal: NodeJS.Signals): void => {
     if (controller.signal.aborted) process.exit(EXIT_INTERRUPTED);
     controller.abort();

@@ -20,11 +20,13 @@ import { type ConfigSources, readConfigFile, resolveConfig, type TrainConfig } f
 import type { PresetName } from './presets.ts';
 import { formatRate } from './reporting/progress.ts';
 import { createTask } from './tasks/index.ts';
+import type { Task } from './tasks/task.ts';
 import { createLanguageModel, generateText } from './tasks/language.ts';
 import { type Checkpoint, loadCheckpoint } from './training/checkpoint.ts';
 import { BEST_FILE, CHECKPOINT_FILE, formatMetrics, trainModel, useDevice } from './training/run.ts';
 import { writerOf } from './training/run-folder.ts';
 import { Trainer } from './training/step.ts';
+import { tooLarge } from './training/too-large.ts';
 
 type Flags = Readonly<Record<string, unknown>>;
 
@@ -97,12 +99,16 @@ export async function runTrain(flags: Flags): Promise<number> {
     config = configOf(flags, { ...earlier, resume: true, overwrite: false });
     requireSameModel(config, earlier);
   }
-  const { signal, release } = stopSignal('stopping after this step');
+  const controller = new AbortController();
+  const { signal } = controller;
+  let listening: ReturnType<typeof stopSignal> | undefined;
+  // Up to the first step kernels are compiled, which takes seconds for deep models, and nothing can be lost: Ctrl-C ends the process at once.
+  const onStep = (): void => void (listening ??= stopSignal('stopping after this step', controller));
   try {
-    const { ended } = await trainModel({ ...config, out: folder }, { folder, signal });
+    const { ended } = await trainModel({ ...config, out: folder }, { folder, signal, onStep });
     return ended === 'interrupted' ? EXIT_INTERRUPTED : 0;
   } finally {
-    release();
+    listening?.release();
   }
 }
 
@@ -170,13 +176,8 @@ export function runSample(flags: Flags): number {
   return 0;
 }
 
-/** `bench`: the time of a training step. */
-export async function runBench({ json, runs: asked, ...rest }: Flags): Promise<number> {
-  const config = configOf(rest);
-  const runs = option(count, { runs: asked }, 'runs', 30);
-  useDevice(config);
-  manualSeed(config.seed);
-  const task = createTask(config);
+/** Times of training steps, in milliseconds. */
+async function timeSteps(task: Task, config: TrainConfig, runs: number): Promise<number[]> {
   const trainer = new Trainer(task, config, runs + 3);
   trainer.warmUp();
   const batch = task.example();
@@ -187,6 +188,23 @@ export async function runBench({ json, runs: asked, ...rest }: Flags): Promise<n
     trainer.train(batch);
     times.push(performance.now() - began);
     await new Promise((done) => setImmediate(done));
+  }
+  return times;
+}
+
+/** `bench`: the time of a training step. */
+export async function runBench({ json, runs: asked, ...rest }: Flags): Promise<number> {
+  const config = configOf(rest);
+  const runs = option(count, { runs: asked }, 'runs', 30);
+  useDevice(config);
+  manualSeed(config.seed);
+  let task: Task;
+  let times: number[];
+  try {
+    task = createTask(config);
+    times = await timeSteps(task, config, runs);
+  } catch (error) {
+    throw tooLarge(error, config);
   }
   times.sort((a, b) => a - b);
   const medianMs = times[Math.floor(times.length / 2)];

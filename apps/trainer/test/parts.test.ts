@@ -2,6 +2,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { ProjError } from '@proj/kernel';
 import { afterAll, describe, expect, it } from 'vitest';
 import { readConfigFile, resolveConfig } from '../src/config.ts';
 import { documentationText } from '../src/corpus.ts';
@@ -10,6 +11,7 @@ import { terminalChart } from '../src/reporting/curves.ts';
 import { createProgress, formatSeconds } from '../src/reporting/progress.ts';
 import { EventMessage, TensorBoardWriter } from '../src/reporting/tensorboard.ts';
 import { learningRateFactor } from '../src/training/step.ts';
+import { tooLarge } from '../src/training/too-large.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'proj-trainer-parts-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -150,5 +152,22 @@ describe('the embedded text', () => {
     expect(text.length).toBeGreaterThan(50_000);
     expect(text).toMatch(/npm start/);
     expect(text).toMatch(/^[\n\x20-\x7e]*$/);
+  });
+});
+
+describe('runs that do not fit into memory', () => {
+  it('are told which settings to change', () => {
+    const lack = new ProjError('out-of-memory', 'no room for 27.2 GB: 28.1 MB are in use', {
+      op: 'allocate',
+      cure: 'Evaluate in smaller pieces',
+    });
+    expect(tooLarge(lack, resolveConfig({ flags: { batchSize: 10_000 } }))).toMatchObject({
+      code: 'out-of-memory',
+      message:
+        'train: the run does not fit into memory with --batch-size 10000, --context 64, --width 128, --layers 3 ' +
+        '(no room for 27.2 GB: 28.1 MB are in use). Make --batch-size or --context or --width or --layers smaller',
+    });
+    const other = new ProjError('io', 'cannot write');
+    expect(tooLarge(other, resolveConfig({}))).toBe(other);
   });
 });

@@ -113,6 +113,27 @@ describe('a run', { timeout: 120_000 }, () => {
     expect(loadCheckpoint(path(`stopped/${CHECKPOINT_FILE}`)).training.step).toBe(steps);
   });
 
+  it('ends at once on Ctrl-C before its first step, and leaves an earlier run as it was', async () => {
+    expect((await run(tiny('begun', '--steps', '5'))).status).toBe(0);
+    const files = ['config.json', 'summary.json', 'log.jsonl', CHECKPOINT_FILE];
+    const contents = (): string[] => files.map((name) => readFileSync(path(`begun/${name}`), 'latin1'));
+    const before = contents();
+    const again = start(tiny('begun', '--overwrite', '--layers', '60', '--steps', '5'));
+    while (!existsSync(path('begun/running.pid'))) await new Promise((resolve) => setTimeout(resolve, 5));
+    again.child.kill('SIGINT');
+    expect(await again.done).toMatchObject({ status: null, signal: 'SIGINT', output: '' });
+    expect(contents()).toEqual(before);
+    expect((await run(['eval', '--text', text, '--out', path('begun')])).status).toBe(0);
+  });
+
+  it.runIf(process.platform === 'linux')('refuses a folder that cannot be made', async () => {
+    const { status, errors } = await run([...tiny('unused'), '--out', '/proc/proj-run/deep']);
+    expect([status, unexpected(errors)]).toEqual([
+      1,
+      'error: cannot make the folder /proc/proj-run/deep: /proc takes no new folders. Give a folder on a disk that can be written\n',
+    ]);
+  });
+
   it('stops early when the validation loss no longer falls', async () => {
     const { status, output } = await run(tiny('early', '--steps', '500', '--patience', '2', '--min-delta', '100'));
     expect(status).toBe(0);

@@ -4,8 +4,9 @@
  * Disposed buffers go to a pool of size classes and are handed out again, because touching fresh pages costs more than most kernels.
  * (Size-keyed pools as in MLX.)
  */
-import { MemoryUse, ProjError, type Device, type DeviceBuffer } from '@proj/kernel';
+import { describeBytes, MemoryUse, ProjError, type Device, type DeviceBuffer } from '@proj/kernel';
 import { addressOf, cLibrary, type Address } from './ffi.ts';
+import { freemem } from './node-modules.ts';
 
 const ALIGNMENT = 64;
 const SMALLEST = 256;
@@ -21,6 +22,11 @@ const STAGGER_BYTES = 2 * PAGE_BYTES;
 /** The pool keeps at most this share of what is in use, and never less than the floor. */
 const POOL_FLOOR = 64 << 20;
 const MOST_BYTES = 2 ** 47;
+/** From this size on memory is asked for only where there is so much: the system promises more than it has, and ends a process that takes it. */
+const SPARSE_FROM = 2 ** 30;
+
+/** Bytes that the machine, or the container, has to give. */
+const freeMemory = (): number => Math.min(freemem(), process.constrainedMemory() || Infinity);
 
 /** The capacity that serves `bytes`: four classes to each power of two, so that at most a fifth is unused. */
 export function sizeClass(bytes: number): number {
@@ -135,13 +141,21 @@ export class BufferPool {
       return block;
     }
     try {
+      // What is in use may be garbage that nobody has collected yet.
+      if (capacity >= SPARSE_FROM && capacity > freeMemory() + this.used)
+        throw new RangeError('more memory than is free');
       return create(capacity, this.#created++);
     } catch (cause) {
       this.clear();
-      throw new ProjError('out-of-memory', `no room for ${bytes} bytes (${this.used} are in use)`, {
-        op: 'allocate',
-        cause,
-      });
+      throw new ProjError(
+        'out-of-memory',
+        `no room for ${describeBytes(bytes)}: ${describeBytes(this.used)} are in use, and ${describeBytes(freeMemory())} of memory free`,
+        {
+          op: 'allocate',
+          cure: 'Evaluate in smaller pieces (smaller batches), or give values back early with tidy() or dispose()',
+          cause,
+        },
+      );
     }
   }
 }

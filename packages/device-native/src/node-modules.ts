@@ -18,5 +18,5 @@ export const {
   writeFileSync,
 } = process.getBuiltinModule('node:fs');
 export const { createRequire } = process.getBuiltinModule('node:module');
-export const { availableParallelism, homedir } = process.getBuiltinModule('node:os');
+export const { availableParallelism, freemem, homedir } = process.getBuiltinModule('node:os');
 export const { basename, join } = process.getBuiltinModule('node:path');

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildKernel, ProjError, vectorLoop, type Kernel, type Launch } from '@proj/kernel';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { measurePeaks, NativeDevice } from '../src/index.ts';
 import { sealObject } from '../src/object-cache.ts';
 import { sizeClass } from '../src/buffers.ts';
@@ -308,6 +308,13 @@ describeNative('buffers and programs', () => {
     expect(codeOf(() => device.read(buffer, -1, 2))).toBe('index-out-of-range');
     expect(codeOf(() => device.allocate(-5))).toBe('invalid-argument');
     expect(codeOf(() => device.allocate(2 ** 50))).toBe('out-of-memory');
+  });
+  test('memory that the container does not have is refused before it is taken', () => {
+    const limit = vi.spyOn(process, 'constrainedMemory').mockReturnValue(2 ** 30);
+    onTestFinished(() => limit.mockRestore());
+    expect(() => device.allocate(2 ** 33)).toThrow(
+      /no room for 8\.59 GB: .* are in use, and 1\.07 GB of memory free\. /,
+    );
   });
 
   test('offsets reach into a buffer, other buffers are picked up, and wrong ones are refused', () => {

@@ -7,6 +7,7 @@ export {
   type ErrorDetails,
   type Result,
 } from './errors.ts';
+export { describeBytes } from './describe-bytes.ts';
 export { makeFolder } from './make-folder.ts';
 export { checkOptions, describeValue, nearest, unknownOption, withDefaults, type Defaults } from './options.ts';
 export { requireSynchronous, runSynchronously } from './synchronous.ts';

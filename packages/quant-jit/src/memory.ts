@@ -1,6 +1,5 @@
 /** Memory is asked for before any of it is taken, so that too little of it is an error with figures and not a process that ends. */
-import { ProjError } from '@proj/kernel';
-import { describeBytes } from './bytes.ts';
+import { describeBytes, ProjError } from '@proj/kernel';
 
 /** What memory is for (`weights`, `the caches of …`), and how many bytes. */
 export type MemoryParts = Readonly<Record<string, number>>;

@@ -1,7 +1,7 @@
 /** `bench`: how fast a converted model runs here, beside what memory can give. */
+import { describeBytes } from '@proj/kernel';
 import { measurePeaks } from '@proj/device-native';
 import { statSync } from 'node:fs';
-import { describeBytes } from '@proj/quant-jit/file';
 import { openConverted, prepare, tensorBytes } from '../model/open.ts';
 import { deviceShape, flag, type Flags, readOptions } from '../options.ts';
 import { table } from '../reporting/table.ts';

@@ -2,9 +2,8 @@
 import { basename } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { readText } from '@proj/data';
-import { ProjError, toProjError } from '@proj/kernel';
+import { describeBytes, ProjError, toProjError } from '@proj/kernel';
 import { z } from 'zod';
-import { describeBytes } from '@proj/quant-jit/file';
 import { convert, type ConversionResult } from '../conversion/convert.ts';
 import { flag, type Flags, readOptions, scheme } from '../options.ts';
 import { createProgress, type Progress } from '../reporting/progress.ts';

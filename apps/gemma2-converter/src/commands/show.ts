@@ -1,10 +1,9 @@
 /** `show`: what is in a converted file, the program of one layer before and after the passes, and the code that a product becomes. */
 import { NativeDevice } from '@proj/device-native';
-import { getDevice, type Kernel, printKernel, ProjError } from '@proj/kernel';
+import { describeBytes, getDevice, type Kernel, printKernel, ProjError } from '@proj/kernel';
 import { isActivation, optimise, printLayer, type Program, valueTypes } from '@proj/quant-jit/il';
 import { linearKernel } from '@proj/quant-jit/kernels';
 import { bitsPerWeight, type SchemeName, SCHEMES } from '@proj/quant-jit/quantize';
-import { describeBytes } from '@proj/quant-jit/file';
 import { unfusedProgram } from '../comparison/student.ts';
 import { describe, type Description, recordOf, tensorBytes } from '../model/open.ts';
 import { flag, type Flags, readOptions } from '../options.ts';

@@ -1,5 +1,5 @@
 /** A comparison for people: a table, bars for each layer, an SVG file. */
-import { describeBytes } from '@proj/quant-jit/file';
+import { describeBytes } from '@proj/kernel';
 import { figure, table } from '../reporting/table.ts';
 import type { Comparison, ModelFigures } from './compare.ts';
 

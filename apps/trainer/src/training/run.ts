@@ -15,6 +15,7 @@ import type { Metrics, Task } from '../tasks/task.ts';
 import { type Checkpoint, loadCheckpoint, type Progression, saveCheckpoint } from './checkpoint.ts';
 import { BEST_FILE, CHECKPOINT_FILE, claimFolder, releaseFolder, removeEarlierRun } from './run-folder.ts';
 import { Trainer } from './step.ts';
+import { tooLarge } from './too-large.ts';
 
 export { BEST_FILE, CHECKPOINT_FILE };
 
@@ -55,11 +56,14 @@ const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve)
 
 /** Trains until a reason to stop. Errors: see the packages below; `autograd` when the loss is no longer a number: the last good checkpoint stays. */
 export async function trainModel(config: TrainConfig, options: RunOptions): Promise<Summary> {
-  const run = new Run(config, options);
+  let run: Run | undefined;
   try {
+    run = new Run(config, options);
     return await run.train();
+  } catch (error) {
+    throw tooLarge(error, config);
   } finally {
-    run.release();
+    run?.release();
   }
 }
 
@@ -103,9 +107,11 @@ class Run {
     const earlier = config.resume ? this.#resume() : null;
     this.#earlierSeconds = earlier?.seconds ?? 0;
     this.#firstStep = this.#trainer.step;
-    this.#makeFolder();
+    claimFolder(folder);
+    process.once('exit', this.release);
     this.#trainer.warmUp();
     if (!config.resume) removeEarlierRun(folder);
+    this.#writeSettings();
     this.#log = new RunLog(join(folder, 'log.jsonl'), this.#firstStep);
     this.#board = new TensorBoardWriter(folder);
   }
@@ -128,9 +134,7 @@ class Run {
     });
   }
 
-  #makeFolder(): void {
-    claimFolder(this.#folder);
-    process.once('exit', this.release);
+  #writeSettings(): void {
     try {
       writeFileSync(this.#path('config.json'), `${JSON.stringify(usedSettings(this.#config), null, 2)}\n`);
     } catch (error) {

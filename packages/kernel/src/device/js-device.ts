@@ -1,4 +1,5 @@
 /** The `js` device: kernels as JavaScript functions over typed arrays, on the calling thread. Slow, everywhere, and the reference. */
+import { describeBytes } from '../describe-bytes.ts';
 import { ProjError } from '../errors.ts';
 import { coerce } from '../passes/fold.ts';
 import { hashKernel } from '../ir/hash.ts';
@@ -114,7 +115,7 @@ export class JsDevice implements Device {
     try {
       buffer = new JsBuffer(this, bytes);
     } catch (cause) {
-      throw new ProjError('out-of-memory', `no room for ${bytes} bytes`, { op: 'allocate', cause });
+      throw new ProjError('out-of-memory', `no room for ${describeBytes(bytes)}`, { op: 'allocate', cause });
     }
     this.#use.add(bytes);
     return buffer;

@@ -7,6 +7,7 @@
  * matrix products are 1.4 times as fast, but V8 13.6 computes wrong results for one in fifty random kernels with shuffles and
  * scatters, so it is for experiments. Both are flags of the whole process; nothing sets them unless asked to.
  */
+import { describeBytes } from '../describe-bytes.ts';
 import { ProjError, toProjError } from '../errors.ts';
 import { hashKernel } from '../ir/hash.ts';
 import { toHexadecimal } from '../ir/print.ts';
@@ -292,7 +293,9 @@ export class WasmDevice implements Device {
     try {
       copy = into?.subarray(0, bytes) ?? new Uint8Array(bytes);
     } catch (cause) {
-      throw new ProjError('out-of-memory', `no room for ${bytes} bytes outside the WebAssembly memory`, { cause });
+      throw new ProjError('out-of-memory', `no room for ${describeBytes(bytes)} outside the WebAssembly memory`, {
+        cause,
+      });
     }
     copy.set(this.#fresh().#bytes.subarray(address, address + bytes));
     return copy;
@@ -302,7 +305,7 @@ export class WasmDevice implements Device {
     const inUse = Math.round(this.#pool.used / 2 ** 20);
     throw new ProjError(
       'out-of-memory',
-      `no room for ${bytes} bytes: ${inUse} MiB of at most ${Math.round(this.#maximum / 2 ** 20)} MiB are in use`,
+      `no room for ${describeBytes(bytes)}: ${inUse} MiB of at most ${Math.round(this.#maximum / 2 ** 20)} MiB are in use`,
       {
         op: 'allocate',
         cure: 'What one evaluation reads and writes must fit: evaluate in smaller pieces (smaller batches, realize() in between), give values back early with tidy() or dispose(), or capture the step with compile(), which updates in place; the native device has no such limit',

@@ -1,5 +1,4 @@
 /** The file of a converted model: a resumable writer, a reader that distrusts what it reads. */
-export { describeBytes } from '../bytes.ts';
 export { type ModelFilePlan, type TensorPlan, VERSION } from './format.ts';
 export { createModelFile, type CreateOptions, type ModelFileWriter } from './writer.ts';
 export {

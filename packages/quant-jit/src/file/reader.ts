@@ -2,12 +2,11 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
-import { ProjError } from '@proj/kernel';
+import { describeBytes, ProjError } from '@proj/kernel';
 import { LINE_BYTES } from '../quantize/layout.ts';
 import { packedBytes } from '../quantize/pack.ts';
 import { type Scheme, SCHEMES } from '../quantize/scheme.ts';
 import { attachmentBlob, FORMAT, headerDigest, hex32, MAX_HEADER_BYTES, PREFIX_BYTES, VERSION } from './format.ts';
-import { describeBytes } from '../bytes.ts';
 import { ioError } from './io-error.ts';
 import { isStamped, stamp } from './stamps.ts';
 

@@ -9,7 +9,7 @@ import { createHash } from 'node:crypto';
 import { type FileHandle, open, readFile, rename, rm, stat, statfs, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { ProjError } from '@proj/kernel';
+import { describeBytes, ProjError } from '@proj/kernel';
 import { fileBehind } from '@proj/tensor/io';
 import {
   attachmentBlob,
@@ -22,7 +22,6 @@ import {
   PREFIX_BYTES,
   storedDigest,
 } from './format.ts';
-import { describeBytes } from '../bytes.ts';
 import { ioError } from './io-error.ts';
 import { checksumOf } from './reader.ts';
 import { stamp } from './stamps.ts';

@@ -6,12 +6,12 @@ import { closeSync, openSync, readSync } from 'node:fs';
 import {
   buildKernel,
   type CompiledKernel,
+  describeBytes,
   type Device,
   type DeviceBuffer,
   type Program,
   ProjError,
 } from '@proj/kernel';
-import { describeBytes } from '../bytes.ts';
 import type { ModelFile } from '../file/reader.ts';
 import type { ModelWeights, WeightPlace } from './weights.ts';
 

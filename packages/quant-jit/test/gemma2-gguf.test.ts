@@ -240,6 +240,7 @@ describe('a GGUF file is refused', () => {
 
   it.each([
     ['another architecture', { ...METADATA, 'general.architecture': 'llama' }, /"general\.architecture" is "llama"/],
+    ['a size in words', { ...METADATA, 'gemma2.block_count': '2' }, /"gemma2\.block_count" is "2", not a number/],
     ['a missing size', without('gemma2.block_count'), /no "gemma2\.block_count"/],
     [
       'sizes that do not go with the weights',
@@ -279,5 +280,8 @@ describe('a GGUF file is refused', () => {
     const { tokenizer, source } = await openGguf(write('gpt2', 'F32', { ...METADATA, 'tokenizer.ggml.model': 'gpt2' }));
     expect(tokenizer).toThrow(/kind "gpt2" is not read.*tokenizer\.json/);
     source.close();
+    const words = await openGguf(write('scores', 'F32', { ...METADATA, 'tokenizer.ggml.scores': ['-1', ...PIECES] }));
+    expect(words.tokenizer).toThrow(/scores\.gguf: "tokenizer\.ggml\.scores" has "-1" at 0, no number/);
+    words.source.close();
   });
 });

@@ -1,10 +1,10 @@
 /** A converted file, opened: what it says of itself, and sequences that share its weights. */
 import { availableParallelism } from 'node:os';
-import { type Device, defaultDevice, ProjError, setDefaultDevice } from '@proj/kernel';
+import { attempt, type Device, defaultDevice, ProjError, setDefaultDevice } from '@proj/kernel';
 import { type ModelFile, readModelHeader, readTextAttachment } from '@proj/quant-jit/file';
 import { type Gemma2Config, GemmaTokenizer, parseGemma2Config, type TokenizerConfig } from '@proj/quant-jit/gemma2';
-import { NativeCodeILNN } from '@proj/quant-jit/il';
-import { CompiledNativeILNN, type LoadedModel, openModel, type StepModel } from '@proj/quant-jit/jit';
+import type { NativeCodeILNN } from '@proj/quant-jit/il';
+import { CompiledNativeILNN, type LoadedModel, openModel, programOfFile, type StepModel } from '@proj/quant-jit/jit';
 import type { ConversionRecord } from '../conversion/convert.ts';
 
 /** What a converted file says of itself. */
@@ -42,12 +42,20 @@ export interface OpenSettings {
 /** The header of a converted file. */
 export function describe(path: string): Description {
   const file = readModelHeader(path);
-  return { file, config: parseGemma2Config(file.config, path), il: NativeCodeILNN.parse(file.il) };
+  return { file, config: parseGemma2Config(file.config, path), il: programOfFile(file) };
 }
 
 /** The tokenizer inside a converted file. @throws ProjError `serialization` for a file without one. */
 export function tokenizerOf({ file }: Pick<Description, 'file'>): GemmaTokenizer {
-  const json = (name: string): unknown => JSON.parse(readTextAttachment(file, name));
+  const json = (name: string): unknown => {
+    const read = attempt(() => JSON.parse(readTextAttachment(file, name)) as unknown);
+    if (read.ok && typeof read.value === 'object' && read.value !== null) return read.value;
+    throw new ProjError(
+      'serialization',
+      `${file.path}: "${name}" in it: ${read.ok ? 'not an object' : read.error.message}`,
+      { op: 'open', cure: 'Convert the model again' },
+    );
+  };
   return new GemmaTokenizer(
     json('tokenizer.json') as object,
     json('tokenizer_config.json') as TokenizerConfig,
@@ -57,13 +65,12 @@ export function tokenizerOf({ file }: Pick<Description, 'file'>): GemmaTokenizer
 
 /** How a file was converted. @throws ProjError `serialization` for a file of other origin. */
 export function recordOf({ file }: Pick<Description, 'file'>): ConversionRecord {
-  const { conversion } = file.metadata;
-  if (conversion === undefined)
-    throw new ProjError('serialization', `${file.path}: it does not say how it was converted`, {
-      op: 'open',
-      cure: 'Convert the model with this program',
-    });
-  return JSON.parse(conversion) as ConversionRecord;
+  const read = attempt(() => JSON.parse(file.metadata['conversion'] ?? 'null') as Partial<ConversionRecord> | null);
+  if (read.ok && Array.isArray(read.value?.stopTokens)) return read.value as ConversionRecord;
+  throw new ProjError('serialization', `${file.path}: it does not say how it was converted`, {
+    op: 'open',
+    cure: 'Convert the model with this program',
+  });
 }
 
 /** Makes the named device the default one of tensors, with the threads asked for. */

@@ -141,6 +141,8 @@ class GgufSource implements TensorSource {
 
 const truncated = (path: string, problem: string): ProjError =>
   new ProjError('serialization', `${path}: ${problem}`, { op: OP, cure: 'The file is incomplete: fetch it again' });
+const damaged = (path: string, problem: string): ProjError =>
+  new ProjError('serialization', `${path}: ${problem}`, { op: OP, cure: 'The file is damaged: fetch it again' });
 
 /** Bytes of `count` numbers of one row. */
 const storedBytes = (type: StoredType, count: number): number =>
@@ -189,12 +191,17 @@ function checkArchitecture(path: string, metadata: Metadata): void {
     );
 }
 
+/** A number of the metadata; undefined where there is none. Errors: it is something else. */
+function numberIn(path: string, metadata: Metadata, key: string): number | undefined {
+  const value = metadata[key];
+  if (value === undefined) return undefined;
+  if (typeof value === 'number' || typeof value === 'bigint') return Number(value);
+  throw damaged(path, `"${key}" is ${JSON.stringify(value)?.slice(0, 40)}, not a number`);
+}
+
 /** The fields of a `config.json` from a GGUF's metadata. */
 function configJson(path: string, metadata: Metadata, vocabulary: number, hasHead: boolean): Record<string, unknown> {
-  const number = (key: string): number | undefined => {
-    const value = metadata[`gemma2.${key}`];
-    return value === undefined ? undefined : Number(value);
-  };
+  const number = (key: string): number | undefined => numberIn(path, metadata, `gemma2.${key}`);
   const required = (key: string): number => {
     const value = number(key);
     if (value === undefined || !Number.isFinite(value))
@@ -209,10 +216,7 @@ function configJson(path: string, metadata: Metadata, vocabulary: number, hasHea
   const layers = required('block_count');
   const headDim = number('attention.key_length') ?? hiddenSize / heads;
   const scale = number('attention.scale');
-  const token = (name: string): number | null => {
-    const id = metadata[`tokenizer.ggml.${name}_token_id`];
-    return id === undefined ? null : Number(id);
-  };
+  const token = (name: string): number | null => numberIn(path, metadata, `tokenizer.ggml.${name}_token_id`) ?? null;
   return {
     model_type: 'gemma2',
     vocab_size: vocabulary,
@@ -246,10 +250,13 @@ function readTokenizer(path: string, metadata: Metadata): GemmaTokenizer {
       op: OP,
       cure: 'Gemma\'s is of the sentencepiece kind ("llama"); give the model\'s tokenizer.json instead',
     });
-  const id = (name: string): number | null => {
-    const value = get(`${name}_token_id`);
-    return value === undefined ? null : Number(value);
-  };
+  const lists = { tokens, scores, token_type: types };
+  for (const [name, list] of Object.entries(lists)) {
+    const kindOf = name === 'tokens' ? 'string' : 'number';
+    const at = list.findIndex((value: unknown) => typeof value !== kindOf || Number.isNaN(value));
+    if (at >= 0) throw damaged(path, `"tokenizer.ggml.${name}" has ${JSON.stringify(list[at])} at ${at}, no ${kindOf}`);
+  }
+  const id = (name: string): number | null => numberIn(path, metadata, `tokenizer.ggml.${name}_token_id`) ?? null;
   const template = metadata['tokenizer.chat_template'];
   const vocabulary: SentencePieceVocabulary = {
     tokens: tokens as string[],

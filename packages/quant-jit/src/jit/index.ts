@@ -5,7 +5,7 @@ export { compileWithConstants, embedWeights, MAX_EMBEDDED_BYTES } from './consta
 export type { CompileOptions, CompileReport } from './engine.ts';
 export type { NextToken, SequenceGroup } from './group.ts';
 export { fileConstants, InterpretedNativeILNN } from './interpreted.ts';
-export { LoadedModel, type LoadTimes, openModel, type OpenModelOptions } from './open.ts';
+export { LoadedModel, type LoadTimes, openModel, type OpenModelOptions, programOfFile } from './open.ts';
 export { type SequenceNeed, sequenceNeed } from './need.ts';
 export { FileWeights, type Residence } from './residence.ts';
 export { constantBytes, type ModelWeights, packConstant, packWeights, type WeightPlace } from './weights.ts';

@@ -1,5 +1,5 @@
 /** Opens a converted model: header, program, device, weights, code. */
-import { type Device, ProjError } from '@proj/kernel';
+import { attempt, type Device, ProjError } from '@proj/kernel';
 import { type ModelFile, openModelFile, type OpenOptions } from '../file/reader.ts';
 import { NativeCodeILNN } from '../il/native-code-ilnn.ts';
 import { typeText } from '../il/types.ts';
@@ -123,7 +123,7 @@ export async function openModel(path: string, options: OpenModelOptions = {}): P
   const file = await openModelFile(path, options);
   const opened = performance.now();
   let read: NativeCodeILNN | null = null;
-  const il = (): NativeCodeILNN => (read ??= shortened(programOf(file), positions));
+  const il = (): NativeCodeILNN => (read ??= shortened(programOfFile(file), positions));
   if (code === undefined) il();
   const facts = (count: number) => (): ProgramFacts => factsOf(il(), { sequences: count, maxTokens });
   const keptFor = (device: Device, count: number): KeptLowerings | undefined => {
@@ -166,9 +166,19 @@ export async function openModel(path: string, options: OpenModelOptions = {}): P
   });
 }
 
-/** The program of a file, with constants that are the tensors of the file: kernels read as many bytes as the program says. */
-function programOf({ path, il: text, tensors }: ModelFile): NativeCodeILNN {
-  const il = NativeCodeILNN.parse(text);
+/**
+ * The program of a file, with constants that are the tensors of the file: kernels read as many bytes as the program says.
+ *
+ * @throws ProjError `serialization` when the program cannot be read, or is not that of the tensors.
+ */
+export function programOfFile({ path, il: text, tensors }: ModelFile): NativeCodeILNN {
+  const parsed = attempt(() => NativeCodeILNN.parse(text));
+  if (!parsed.ok)
+    throw new ProjError('serialization', `${path}: the program in it: ${parsed.error.message}`, {
+      op: 'openModel',
+      cause: parsed.error,
+    });
+  const il = parsed.value;
   for (const { name, type } of il.constants) {
     const record = tensors.get(name);
     const shape = record?.rows === 1 && type.shape.length === 1 ? [record.columns] : [record?.rows, record?.columns];

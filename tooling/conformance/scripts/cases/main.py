@@ -4,7 +4,7 @@
 
 OUT is the folder that is written. INDEX is the `ops/index.json` of a case folder: it says by which name each entry of PyTorch's operator
 database is called. Kinds are dtypes, one letter each (operations.KINDS); `--most` bounds the samples of an operation, or the option sets of an
-optimizer, `--count` is how many programs are made by chance (family random). `--verbose` says what was left out and why.
+optimizer, `--count` is how many programs are made by chance (family random), or models (gemma2). `--verbose` says what was left out and why.
 """
 
 import argparse
@@ -118,6 +118,10 @@ def main():
         import random_training
 
         write(options.out, "nn/training", list(random_training.training_records(options.count, options.seed, log)))
+    if "gemma2" in families:
+        import random_gemma2
+
+        print(f"gemma2 {random_gemma2.write_models(os.path.join(options.out, 'gemma2'), options.count, options.seed, log)}")
     if "promotion" in families:
         import promotion
 

@@ -200,6 +200,16 @@ describe('show and bench', { timeout: 60_000 }, () => {
 });
 
 describe('start', { timeout: 120_000 }, () => {
+  it.each([
+    [['--width', '33'], /--width 33: 4 heads .*Give a multiple of 8/],
+    [['--heads', '3', '--width', '48'], /--heads 3: .*Give 1 or an even number/],
+    [['--context', '20'], /--context 20: .*Give a multiple of 8/],
+    [['--context', '4096'], /--text has \d+ bytes, and --context 4096 takes 20490: .*Give a longer text/],
+  ])('refuses %j before anything is begun', async (options, message) => {
+    const { status, errors } = await run(['--out', path('refused'), '--text', path('text.txt'), ...options]);
+    expect([status, errors]).toEqual([2, expect.stringMatching(message)]);
+    expect(existsSync(path('refused'))).toBe(false);
+  });
   it('trains a teacher, converts it and compares, without anything from elsewhere', async () => {
     const small = [
       '--steps',

@@ -46,5 +46,7 @@ export async function runProgram(main: (args: readonly string[]) => Promise<numb
     if (code !== 'EPIPE') process.stderr.write(`error: cannot write the output: ${message}\n`);
     if (!process.emit('SIGTERM', 'SIGTERM')) process.exit(code === 'EPIPE' ? EXIT_BROKEN_PIPE : 1);
   });
+  // What goes there is lost where nobody reads it (`2>&1 | head`), and ends nothing.
+  process.stderr.on('error', () => {});
   process.exitCode = await main(process.argv.slice(2));
 }

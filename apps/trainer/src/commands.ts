@@ -13,11 +13,12 @@ import {
   print,
   problemText,
   stopSignal,
+  tooLarge,
   userFolder,
   userPath,
 } from 'app-support';
 import { type ConfigSources, readConfigFile, resolveConfig, type TrainConfig } from './config.ts';
-import type { PresetName } from './presets.ts';
+import { type PresetName, PRESETS } from './presets.ts';
 import { formatRate } from './reporting/progress.ts';
 import { createTask } from './tasks/index.ts';
 import type { Task } from './tasks/task.ts';
@@ -25,8 +26,8 @@ import { createLanguageModel, generateText } from './tasks/language.ts';
 import { type Checkpoint, loadCheckpoint } from './training/checkpoint.ts';
 import { BEST_FILE, CHECKPOINT_FILE, formatMetrics, trainModel, useDevice } from './training/run.ts';
 import { writerOf } from './training/run-folder.ts';
+import { sizesOf } from './training/sizes.ts';
 import { Trainer } from './training/step.ts';
-import { tooLarge } from './training/too-large.ts';
 
 type Flags = Readonly<Record<string, unknown>>;
 
@@ -63,6 +64,10 @@ function folderOf({
 }
 
 function newestRun(preset?: PresetName): string {
+  if (preset !== undefined && !PRESETS.includes(preset))
+    throw new ProjError('invalid-argument', `--preset: there is no "${String(preset)}"`, {
+      cure: `Presets are ${PRESETS.join(', ')}`,
+    });
   const parent = join(userFolder(), 'runs');
   const runs = (existsSync(parent) ? readdirSync(parent) : [])
     .filter((name) => preset === undefined || name === preset || /^-\d+$/.test(name.replace(preset, '')))
@@ -204,7 +209,7 @@ export async function runBench({ json, runs: asked, ...rest }: Flags): Promise<n
     task = createTask(config);
     times = await timeSteps(task, config, runs);
   } catch (error) {
-    throw tooLarge(error, config);
+    throw tooLarge(error, 'bench', sizesOf(config));
   }
   times.sort((a, b) => a - b);
   const medianMs = times[Math.floor(times.length / 2)];

@@ -83,7 +83,9 @@ export function readConfigFile(path: string): Values {
   try {
     parsed = path.endsWith('.json') ? JSON.parse(text) : parseYaml(text);
   } catch (error) {
-    throw new ProjError('invalid-argument', `${path}: ${(error as Error).message}`, {
+    // Further lines of it show the file's, whatever is in them.
+    const [problem] = (error as Error).message.split('\n');
+    throw new ProjError('invalid-argument', `${path}: ${problem.slice(0, 200).replace(/:$/, '')}`, {
       cure: 'Write it as YAML or JSON, a field a line',
       cause: error,
     });

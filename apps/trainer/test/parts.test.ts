@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ProjError } from '@proj/kernel';
+import { tooLarge } from 'app-support';
 import { afterAll, describe, expect, it } from 'vitest';
 import { readConfigFile, resolveConfig } from '../src/config.ts';
 import { documentationText } from '../src/corpus.ts';
@@ -11,7 +12,7 @@ import { terminalChart } from '../src/reporting/curves.ts';
 import { createProgress, formatSeconds } from '../src/reporting/progress.ts';
 import { EventMessage, TensorBoardWriter } from '../src/reporting/tensorboard.ts';
 import { learningRateFactor } from '../src/training/step.ts';
-import { tooLarge } from '../src/training/too-large.ts';
+import { sizesOf } from '../src/training/sizes.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'proj-trainer-parts-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -161,13 +162,13 @@ describe('runs that do not fit into memory', () => {
       op: 'allocate',
       cure: 'Evaluate in smaller pieces',
     });
-    expect(tooLarge(lack, resolveConfig({ flags: { batchSize: 10_000 } }))).toMatchObject({
+    expect(tooLarge(lack, 'train', sizesOf(resolveConfig({ flags: { batchSize: 10_000 } })))).toMatchObject({
       code: 'out-of-memory',
       message:
-        'train: the run does not fit into memory with --batch-size 10000, --context 64, --width 128, --layers 3 ' +
+        'train: it does not fit into memory with --batch-size 10000, --context 64, --width 128, --layers 3 ' +
         '(no room for 27.2 GB: 28.1 MB are in use). Make --batch-size or --context or --width or --layers smaller',
     });
     const other = new ProjError('io', 'cannot write');
-    expect(tooLarge(other, resolveConfig({}))).toBe(other);
+    expect(tooLarge(other, 'train', {})).toBe(other);
   });
 });

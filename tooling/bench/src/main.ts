@@ -1,6 +1,7 @@
 /** `pnpm bench`: measures the chosen suites, prints as it goes, writes the rows. */
-import { renameSync, rmSync, writeFileSync } from 'node:fs';
-import { attempt } from '@proj/kernel';
+import { closeSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { attempt, attemptAsync, ProjError } from '@proj/kernel';
+import { fileError } from '@proj/tensor/io';
 import { Pool, measureCase } from './bench.ts';
 import type { Contender } from './bench.ts';
 import { CASES } from './cases.ts';
@@ -15,6 +16,10 @@ import type { RunnerId } from './registry.ts';
 import { caseText, machineText, summaryText } from './report.ts';
 import { withCeilings } from './rows.ts';
 import type { Row } from './rows.ts';
+
+/** As shells have them for processes that a signal ended. */
+const EXIT_INTERRUPTED = 130;
+const EXIT_BROKEN_PIPE = 141;
 
 function contendersFor(
   spec: CaseSpec,
@@ -67,6 +72,27 @@ function writeRows(path: string, rows: readonly Row[]): void {
   renameSync(`${path}.tmp`, path);
 }
 
+/** What would only be found when the first case, or all of them, has been measured. */
+function requirePossible(options: Options): void {
+  const { json, only, suites } = options;
+  const chosen = suites.flatMap((suite) => casesOf(suite, options));
+  if (!chosen.some(({ spec }) => chosenFor(spec, options).length > 0))
+    throw new ProjError(
+      'invalid-argument',
+      `no case of ${suites.join(', ')} is chosen by --only '${only}' and --runners`,
+      {
+        op: 'bench',
+        cure: `Cases are ${suites.flatMap((suite) => CASES[suite].map(({ name }) => name)).join(', ')}`,
+      },
+    );
+  try {
+    modelFolder();
+    if (json !== undefined) closeSync(openSync(json, 'a'));
+  } catch (error) {
+    throw fileError('bench', 'write', json ?? '', error);
+  }
+}
+
 async function run(options: Options): Promise<Row[]> {
   const rows: Row[] = [];
   const versions = new Map<string, string>();
@@ -102,20 +128,26 @@ async function run(options: Options): Promise<Row[]> {
   return rows;
 }
 
-const options = attempt(() => parseOptions(process.argv.slice(2)));
-if (!options.ok) {
-  console.error(options.error.message);
-  process.exitCode = 2;
-} else if (options.value.help) {
-  console.log(HELP);
-} else {
+async function main(options: Options): Promise<void> {
+  requirePossible(options);
   console.log(`${machineText(describeMachine())}\n`);
-  const { keep } = options.value;
   // Also when it is interrupted: the models are gigabytes.
-  process.once('exit', () => keep || rmSync(modelFolder(), { recursive: true, force: true }));
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
-  const rows = await run(options.value);
+  process.once('exit', () => options.keep || rmSync(modelFolder(), { recursive: true, force: true }));
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(EXIT_INTERRUPTED));
+  const rows = await run(options);
   console.log(summaryText(rows));
-  if (options.value.json !== undefined) writeRows(options.value.json, rows);
+  if (options.json !== undefined) writeRows(options.json, rows);
   if (rows.some(({ extra }) => extra['status'] === 'failed')) process.exitCode = 1;
+}
+
+// Nobody reads any more (`| head`).
+process.stdout.on('error', () => process.exit(EXIT_BROKEN_PIPE));
+const options = attempt(() => parseOptions(process.argv.slice(2)));
+if (options.ok && options.value.help) console.log(HELP);
+else {
+  const done = options.ok ? await attemptAsync(() => main(options.value)) : options;
+  if (!done.ok) {
+    console.error(done.error.message);
+    process.exitCode = done.error.code === 'invalid-argument' ? 2 : 1;
+  }
 }

@@ -1,5 +1,5 @@
 // `pnpm conformance PATH…`: case files recorded from PyTorch, run against our packages (see the README beside this folder).
-import { writeFileSync } from 'node:fs';
+import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { CaseFileError, findCaseFiles, readCaseFile } from './case-files.ts';
 import type { CaseLine } from './case-files.ts';
 import { familyOf } from './families/index.ts';
@@ -31,8 +31,12 @@ function planBatches(options: Options): Batch[] {
 
 function writeReport(path: string, { families }: Report): void {
   const sorted = Object.fromEntries([...families].sort(([a], [b]) => (a < b ? -1 : 1)));
+  writing(() => writeFileSync(path, `${JSON.stringify(sorted, null, 1)}\n`));
+}
+
+function writing(body: () => void): void {
   try {
-    writeFileSync(path, `${JSON.stringify(sorted, null, 1)}\n`);
+    body();
   } catch (error) {
     throw new UsageError(`--json: ${error instanceof Error ? error.message : String(error)}`);
   }
@@ -42,6 +46,9 @@ async function run(options: Options): Promise<number> {
   const report = new Report();
   const start = performance.now();
   const batches = planBatches(options);
+  const { json } = options;
+  // Better found now than when all has been run.
+  if (json !== undefined) writing(() => closeSync(openSync(json, 'a')));
   await runBatches(batches, {
     jobs: options.jobs,
     device: options.device,
@@ -53,10 +60,12 @@ async function run(options: Options): Promise<number> {
     `device ${options.device ?? 'default'}, ${options.lenient ? 'lenient' : 'strict'} tolerance, ${((performance.now() - start) / 1000).toFixed(1)} s`,
   );
   for (const line of report.lines(options.verbose)) console.log(line);
-  if (options.json !== undefined) writeReport(options.json, report);
+  if (json !== undefined) writeReport(json, report);
   return options.min !== undefined && report.share < options.min ? 1 : 0;
 }
 
+// Nobody reads any more (`| head`).
+process.stdout.on('error', () => process.exit(141));
 try {
   const options = parseOptions(process.argv.slice(2));
   if (options.help) console.log(usage);

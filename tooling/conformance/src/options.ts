@@ -47,6 +47,12 @@ function deviceOption(value: string | undefined): string | undefined {
   return value;
 }
 
+function wholeOption(name: string, value: string | undefined, fallback: number, least: number, most: number): number {
+  const number = numberOption(name, value, fallback, least, most);
+  if (!Number.isInteger(number)) throw new UsageError(`--${name} takes a whole number, not "${value}"`);
+  return number;
+}
+
 function numberOption(name: string, value: string | undefined, fallback: number, least: number, most: number): number {
   if (value === undefined) return fallback;
   const number = Number(value);
@@ -89,9 +95,9 @@ export function parseOptions(argv: readonly string[]): Options {
     verbose: values.verbose === true,
     lenient: values.lenient === true,
     min: values.min === undefined ? undefined : numberOption('min', values.min, 0, 0, 1),
-    jobs: numberOption('jobs', values.jobs, Math.min(8, availableParallelism()), 1, 256),
+    jobs: wholeOption('jobs', values.jobs, Math.min(8, availableParallelism()), 1, 256),
     timeout: numberOption('timeout', values.timeout, 60, 1, 3600),
-    batch: numberOption('batch', values.batch, 25, 1, 10_000),
+    batch: wholeOption('batch', values.batch, 25, 1, 10_000),
     help,
   };
 }

@@ -9,11 +9,13 @@ import {
   count,
   countOrZero,
   EXIT_INTERRUPTED,
+  outputFolder,
   positive,
   print,
   repositoryText,
   say,
   stopSignal,
+  tooLarge,
   userPath,
 } from 'app-support';
 
@@ -38,10 +40,11 @@ const DEFAULT_SECONDS = 60;
 
 export async function runDistill(teacherPath: string, flags: Flags): Promise<number> {
   const options = readOptions(shape, flags);
+  const folder = userPath(options.output);
+  outputFolder('distill', folder);
   useDevice(options);
   const teacher = await openTeacher(userPath(teacherPath));
   const text = options.text === undefined ? repositoryText() : readTextFile('--text', options.text);
-  const folder = userPath(options.output);
   const { signal, release } = stopSignal('stopping after this step');
   try {
     const { interrupted, steps, seconds } = await distilStudent({
@@ -71,6 +74,8 @@ export async function runDistill(teacherPath: string, flags: Flags): Promise<num
       `${folder}: ${steps} steps, ${seconds.toFixed(0)} s; convert it with --scheme ${options.scheme} --embedding-scheme ${options.embeddingScheme}`,
     );
     return 0;
+  } catch (error) {
+    throw tooLarge(error, 'distill', { batch: options.batch, window: options.window });
   } finally {
     release();
   }

@@ -4,7 +4,7 @@
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { makeFolder } from '@proj/kernel';
+import { ProjError } from '@proj/kernel';
 import { byteTokenizer, saveHuggingFace } from '@proj/quant-jit/gemma2';
 import type { SchemeName } from '@proj/quant-jit/quantize';
 import { z } from 'zod';
@@ -23,11 +23,13 @@ import {
   count,
   countOrZero,
   EXIT_INTERRUPTED,
+  outputFolder,
   positive,
   print,
   repositoryText,
   say,
   stopSignal,
+  tooLarge,
   userPath,
 } from 'app-support';
 
@@ -64,9 +66,10 @@ export async function runStart(flags: Flags): Promise<number> {
   const folder = userPath(options.out);
   const teacherFolder = join(folder, TEACHER);
   const text = options.text === undefined ? repositoryText() : readTextFile('--text', options.text);
+  requirePossible(options, text);
   const { signal, release } = stopSignal('stopping; what is finished stays');
   try {
-    makeFolder(folder);
+    outputFolder('start', folder);
     // The configuration is written last: where it is, the teacher is whole.
     if (!options.retrain && existsSync(join(teacherFolder, 'config.json')))
       say(`the teacher of an earlier run is in ${teacherFolder}; --retrain trains another`);
@@ -122,10 +125,30 @@ export async function runStart(flags: Flags): Promise<number> {
     return 0;
   } catch (error) {
     if (signal.aborted) return EXIT_INTERRUPTED;
-    throw error;
+    const { batch, context, width, layers } = options;
+    throw tooLarge(error, 'start', { batch, context, width, layers });
   } finally {
     release();
   }
+}
+
+/** Refuses what no teacher can be made of or trained on, before anything is begun. */
+function requirePossible({ width, heads, context }: TeacherSettings, text: string): void {
+  const refuse = (message: string, cure: string): never => {
+    throw new ProjError('invalid-argument', message, { op: 'start', cure });
+  };
+  if (heads > 1 && heads % 2 !== 0) refuse(`--heads ${heads}: two heads share their keys`, 'Give 1 or an even number');
+  if (width % (2 * heads) !== 0)
+    refuse(`--width ${width}: ${heads} heads of an even width do not add up to it`, `Give a multiple of ${2 * heads}`);
+  if (context < 16 || context % 8 !== 0)
+    refuse(`--context ${context}: its eighth is a window of the model`, 'Give a multiple of 8, 16 or more');
+  const needed = 10 * (context / 2 + 1);
+  const bytes = Buffer.byteLength(text);
+  if (bytes < needed)
+    refuse(
+      `--text has ${bytes} bytes, and --context ${context} takes ${needed}: the last tenth validates windows of half the context`,
+      'Give a longer text, or a smaller --context',
+    );
 }
 
 async function makeTeacher(

@@ -119,7 +119,7 @@ export async function trainTeacher(
     if (!Number.isFinite(loss))
       throw new ProjError('autograd', `the loss of step ${step} is ${loss}`, {
         op: 'trainTeacher',
-        cure: 'Lower the learning rate',
+        cure: 'Lower --lr',
       });
     scheduler.step();
     onStep?.(step, loss);

@@ -5,7 +5,7 @@ import { ProjError } from '@proj/kernel';
 import { defaultDevice, manualSeed, setDefaultDevice } from '@proj/tensor';
 import { fileError, writeAtomically } from '@proj/tensor/io';
 import { type TrainConfig, usedSettings } from '../config.ts';
-import { writeLinePlot } from 'app-support';
+import { tooLarge, writeLinePlot } from 'app-support';
 import { curves, lossSeries, terminalChart } from '../reporting/curves.ts';
 import { createProgress, formatRate, formatSeconds, type Progress } from '../reporting/progress.ts';
 import { type LogEntry, RunLog } from '../reporting/run-log.ts';
@@ -14,8 +14,8 @@ import { createTask } from '../tasks/index.ts';
 import type { Metrics, Task } from '../tasks/task.ts';
 import { type Checkpoint, loadCheckpoint, type Progression, saveCheckpoint } from './checkpoint.ts';
 import { BEST_FILE, CHECKPOINT_FILE, claimFolder, releaseFolder, removeEarlierRun } from './run-folder.ts';
+import { sizesOf } from './sizes.ts';
 import { Trainer } from './step.ts';
-import { tooLarge } from './too-large.ts';
 
 export { BEST_FILE, CHECKPOINT_FILE };
 
@@ -61,7 +61,7 @@ export async function trainModel(config: TrainConfig, options: RunOptions): Prom
     run = new Run(config, options);
     return await run.train();
   } catch (error) {
-    throw tooLarge(error, config);
+    throw tooLarge(error, 'train', sizesOf(config));
   } finally {
     run?.release();
   }

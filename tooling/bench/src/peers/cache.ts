@@ -1,7 +1,7 @@
 /** Where peers that the bench installs itself, and models made for it, are kept: `PROJ_BENCH_CACHE`, or a folder of ours in the user's cache. */
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { makeFolder } from '@proj/kernel';
+import { makeFolder, ProjError, toProjError } from '@proj/kernel';
 
 function userCache(): string {
   if (process.platform === 'darwin') return join(homedir(), 'Library', 'Caches');
@@ -12,7 +12,16 @@ function userCache(): string {
 /** A folder of the cache, made when it is not there. */
 export function cacheFolder(...names: readonly string[]): string {
   const folder = join(process.env['PROJ_BENCH_CACHE'] ?? join(userCache(), 'proj-bench'), ...names);
-  makeFolder(folder);
+  try {
+    makeFolder(folder);
+  } catch (error) {
+    const { message } = toProjError(error);
+    throw new ProjError('io', `the cache of the bench: ${message}`, {
+      op: 'bench',
+      cure: 'Set PROJ_BENCH_CACHE to a folder that can be written',
+      cause: error,
+    });
+  }
   return folder;
 }
 

@@ -240,6 +240,7 @@ describe('a GGUF file is refused', () => {
 
   it.each([
     ['another architecture', { ...METADATA, 'general.architecture': 'llama' }, /"general\.architecture" is "llama"/],
+    ['a part of a model', { ...METADATA, 'split.count': 3 }, /one of 3 files of a model\. Join them/],
     ['a size in words', { ...METADATA, 'gemma2.block_count': '2' }, /"gemma2\.block_count" is "2", not a number/],
     ['a missing size', without('gemma2.block_count'), /no "gemma2\.block_count"/],
     [

@@ -189,6 +189,12 @@ function checkArchitecture(path: string, metadata: Metadata): void {
         cure: 'Point at a GGUF file of a Gemma 2 model',
       },
     );
+  const parts = numberIn(path, metadata, 'split.count') ?? 1;
+  if (parts > 1)
+    throw new ProjError('not-implemented', `${path}: it is one of ${parts} files of a model`, {
+      op: OP,
+      cure: 'Join them to one file: llama-gguf-split --merge FIRST OUTPUT',
+    });
 }
 
 /** A number of the metadata; undefined where there is none. Errors: it is something else. */

@@ -6,6 +6,7 @@
  * that one machine tests the code of lesser ones.
  */
 import { ProjError } from '@proj/kernel';
+import { cLibrary } from './ffi.ts';
 import { closeSync, openSync, readSync } from './node-modules.ts';
 
 /** Classes of vector units that kernels are written for. */
@@ -28,6 +29,8 @@ export interface CpuTarget {
   readonly f32Lanes: number;
   /** Full vector registers there are. */
   readonly registers: number;
+  /** What `tileDot` has instructions for; see `DeviceFeatures`. */
+  readonly tiles: readonly ('bf16' | 'i8')[];
   has(feature: string): boolean;
 }
 
@@ -70,6 +73,9 @@ const X64_FEATURES: Readonly<Record<string, Feature>> = {
   avx512vpopcntdq: feature('avx512_vpopcntdq', 'avx512', 'avx512f'),
   avx512bf16: feature('avx512_bf16', 'avx512', 'avx512bw'),
   avx512fp16: feature('avx512_fp16', 'avx512', 'avx512bw', 'avx512dq', 'avx512vl'),
+  'amx-tile': feature('amx_tile', 'avx512', 'avx512f'),
+  'amx-bf16': feature('amx_bf16', 'avx512', 'amx-tile'),
+  'amx-int8': feature('amx_int8', 'avx512', 'amx-tile'),
 };
 
 const ARM64_FEATURES: Readonly<Record<string, Feature>> = {
@@ -172,10 +178,15 @@ export function hostCpu(llvmFeatures: () => string): HostCpu {
   if (architecture !== 'x64' && architecture !== 'arm64') {
     throw new ProjError('device-unavailable', `no code generator for ${architecture}`, { op: 'native device' });
   }
-  return process.platform === 'linux'
-    ? parseCpuInfo(readCpuInfo(), architecture)
-    : parseLlvmFeatures(llvmFeatures(), architecture);
+  if (process.platform !== 'linux') return withoutTiles(parseLlvmFeatures(llvmFeatures(), architecture));
+  const host = parseCpuInfo(readCpuInfo(), architecture);
+  return host.features.has('amx-tile') && !cLibrary().requestTiles() ? withoutTiles(host) : host;
 }
+
+const withoutTiles = (host: HostCpu): HostCpu => ({
+  ...host,
+  features: new Set([...host.features].filter((name) => !name.startsWith('amx'))),
+});
 
 /**
  * What code may use: the host less a mask. The mask is a comma-separated list: a level (`avx512`, `avx2`, `baseline`, `neon`) keeps what that
@@ -254,6 +265,7 @@ function describe({ architecture, vendor }: HostCpu, kept: ReadonlySet<string>):
     vectorBytes,
     f32Lanes: vectorBytes / 4,
     registers,
+    tiles: kept.has('amx-bf16') && kept.has('amx-int8') ? ['bf16', 'i8'] : [],
     has: (name) => kept.has(name),
   };
 }

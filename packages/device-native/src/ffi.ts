@@ -73,6 +73,10 @@ const MAP_SHARED = 0x01;
 const MAP_PRIVATE = 0x02;
 const MAP_ANONYMOUS = process.platform === 'darwin' ? 0x1000 : 0x20;
 const MADV_HUGEPAGE = 14;
+/** Of Linux on x86-64 (Documentation/arch/x86/xstate.rst). */
+const SYS_ARCH_PRCTL = 158;
+const ARCH_REQ_XCOMP_PERM = 0x1023;
+const XFEATURE_XTILEDATA = 18;
 
 /** The functions of the C library that the loader and the pools use. */
 export interface CLibrary {
@@ -87,6 +91,8 @@ export interface CLibrary {
   copyFrom(address: Address, bytes: number): Uint8Array<ArrayBuffer>;
   /** Asks for huge pages under a range; only ever a hint. */
   adviseHuge(address: Address, bytes: number): void;
+  /** Whether this process may use the tile registers of x86-64, whose state Linux keeps only for those who asked. */
+  requestTiles(): boolean;
   /** The address of a function of the C, mathematics, threads or compiler support library. */
   symbol(name: string): Address | undefined;
 }
@@ -144,6 +150,10 @@ export function cLibrary(): CLibrary {
       const first = Math.ceil(address / PAGE) * PAGE;
       const last = Math.floor((address + bytes) / PAGE) * PAGE;
       if (last > first) madvise?.(first, last - first, MADV_HUGEPAGE);
+    },
+    requestTiles() {
+      const call = process_.func('syscall', 'long', ['long', 'long', 'long']);
+      return Number(call(SYS_ARCH_PRCTL, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA)) === 0;
     },
     symbol(name) {
       if (!symbols.has(name)) symbols.set(name, findSymbol(ffi, name));

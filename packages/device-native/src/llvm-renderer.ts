@@ -11,8 +11,10 @@ import {
   isBinary,
   isComparison,
   isHorizontal,
+  isTile,
   isUnary,
   liveValues,
+  lowerTiles,
   ProjError,
   SCALARS,
   valueType,
@@ -39,6 +41,7 @@ import {
   unary,
   type Emitter,
 } from './llvm-operations.ts';
+import { TILE_CONFIGURATION, TileRegisters } from './llvm-tiles.ts';
 import { bytesLiteral, lanesOf, literal, llvmType, mangled, memoryType } from './llvm-types.ts';
 
 /** The symbol that every rendered module exports. */
@@ -51,7 +54,7 @@ export function functionAttributes(cpu: CpuTarget): string {
 
 /** The text of the module that holds `kernel`. */
 export function renderLlvm(kernel: Kernel, cpu: CpuTarget): string {
-  return new Renderer(kernel, cpu).module();
+  return new Renderer(cpu.tiles.length === 0 ? lowerTiles(kernel) : kernel, cpu).module();
 }
 
 class Renderer implements Emitter {
@@ -66,12 +69,17 @@ class Renderer implements Emitter {
   readonly #declarations = new Map<string, string>();
   readonly #lines: string[] = [];
   #count = 0;
+  readonly #tiles: TileRegisters;
+  /** The block of the kernel that is being written. */
+  #current: Block;
   /** The label of the LLVM block that is being written. */
   #label = 'entry';
 
   constructor(kernel: Kernel, cpu: CpuTarget) {
     this.#kernel = kernel;
     this.cpu = cpu;
+    this.#tiles = new TileRegisters(this, kernel);
+    this.#current = kernel.body;
     this.#live = liveValues(kernel);
     this.#absorbed = cpu.architecture === 'x64' ? absorbedLoads(this.#live) : new Set();
   }
@@ -80,7 +88,13 @@ class Renderer implements Emitter {
     const { parameters, locals, constants, body } = this.#kernel;
     for (const { position, element, length } of locals)
       this.line(`%local.${position} = alloca [${length} x ${memoryType(valueType(element))}], align 64`);
+    const tiles = this.#live.size > 0 && [...this.#live.keys()].some(({ type }) => isTile(type));
+    if (tiles) {
+      this.line(`%tiles = alloca [8192 x i8], align 64`);
+      this.call('void', 'llvm.x86.ldtilecfg', [['ptr', '@tiles']]);
+    }
     this.#block(body);
+    if (tiles) this.call('void', 'llvm.x86.tilerelease', []);
     this.line('ret void');
     const formal = parameters.map((p) =>
       p.kind === 'scalar'
@@ -88,6 +102,7 @@ class Renderer implements Emitter {
         : `ptr noalias ${p.access === 'read' ? 'readonly ' : ''}%p${p.position}`,
     );
     return [
+      ...(tiles ? [`@tiles = private constant [64 x i8] c"${bytesLiteral(TILE_CONFIGURATION)}", align 64`] : []),
       ...constants.map(
         ({ position, contents = new Uint8Array() }) =>
           `@constant.${position} = private constant [${contents.length} x i8] c"${bytesLiteral(contents)}", align 64`,
@@ -186,13 +201,17 @@ class Renderer implements Emitter {
   }
 
   #block(block: Block): void {
+    const outside = this.#current;
+    this.#current = block;
     for (const statement of block.statements) this.#statement(statement);
+    this.#current = outside;
   }
 
   #statement(s: Statement): void {
     switch (s.kind) {
       case 'let':
-        if (this.#live.has(s.value)) this.#names.set(s.value, this.#value(s.value));
+        if (isTile(s.value.type)) this.#tile(s.value);
+        else if (this.#live.has(s.value)) this.#names.set(s.value, this.#value(s.value));
         return;
       case 'store':
         return this.#store(s.memory, this.operand(s.index), s.value, s.mask);
@@ -228,10 +247,12 @@ class Renderer implements Emitter {
         this.line(`br i1 ${this.operand(s.condition)}, label %${then}, label %${otherwise}`);
         this.#start(then);
         this.#block(s.then);
+        this.#tiles.leave(s.then);
         this.line(`br label %${end}`);
         if (s.otherwise !== null) {
           this.#start(otherwise);
           this.#block(s.otherwise);
+          this.#tiles.leave(s.otherwise);
           this.line(`br label %${end}`);
         }
         this.#start(end);
@@ -244,7 +265,10 @@ class Renderer implements Emitter {
 
   /** A loop with its test at the bottom, behind a test whether it runs at all. */
   #loop(loop: Loop): void {
-    const carried = loop.carried.filter((c) => this.#live.has(c.result) || this.#live.has(c.inner));
+    const carried = loop.carried.filter(
+      (c) => !isTile(c.inner.type) && (this.#live.has(c.result) || this.#live.has(c.inner)),
+    );
+    this.#tiles.enter(loop, this.#current);
     const before = this.#label;
     const head = this.#fresh('loop');
     const end = this.#fresh('end');
@@ -268,6 +292,7 @@ class Renderer implements Emitter {
       );
     });
     this.#block(loop.body);
+    this.#tiles.next(loop);
     const following = carried.map((c) => this.operand(c.next));
     const latch = this.#label;
     for (let at = firstPhi; at <= firstPhi + carried.length; at++) {
@@ -278,6 +303,7 @@ class Renderer implements Emitter {
     this.line(`${next} = add nsw i64 ${variable}, ${loop.step}`);
     this.line(`br i1 ${this.define(`icmp slt i64 ${next}, ${limit}`)}, label %${head}, label %${end}`);
     this.#start(end);
+    this.#tiles.exit(loop);
     carried.forEach((c, position) => {
       this.#names.set(
         c.result,
@@ -337,9 +363,19 @@ class Renderer implements Emitter {
         return this.define(`select ${lanesOf('i1', type)} ${x}, ${llvmType(type)} ${y}, ${llvmType(type)} ${z}`);
       case 'dot4':
         return dot4(this, type, x, y, z);
+      case 'tileDot':
+        throw this.#broken('tileDot without a tile');
       default:
         return op satisfies never;
     }
+  }
+
+  /** Tiles have no names: they are in registers that we give out. */
+  #tile(value: Value): void {
+    const [index] = value.args;
+    if (value.op === 'tileDot') this.#tiles.dot(value);
+    else if (value.op === 'load' && value.memory !== undefined && index !== undefined)
+      this.#tiles.load(value, this.#pointer(value.memory, this.operand(index)));
   }
 
   // Memory
@@ -444,6 +480,7 @@ class Renderer implements Emitter {
   }
 
   #store(memory: Memory, index: string, value: Value, mask: Value | null): void {
+    if (isTile(value.type)) return this.#tiles.store(value, this.#pointer(memory, index), this.#current);
     const elements = memoryType(value.type);
     const align = SCALARS[memory.element].bytes;
     const stored = this.#toMemory(value);

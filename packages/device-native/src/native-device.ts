@@ -203,12 +203,13 @@ function describe(cpu: CpuTarget, llvm: LlvmSearch, runtime: Runtime): DeviceFea
   return {
     vectorBytes: cpu.vectorBytes,
     vectorRegisters: cpu.registers,
+    tiles: cpu.tiles,
     fused: fuses(cpu),
     get threads() {
       return runtime.threads;
     },
     get description() {
-      return `${cpu.architecture === 'x64' ? 'x86-64' : 'aarch64'} ${cpu.level}, ${runtime.threads} ${runtime.threads === 1 ? 'thread' : 'threads'}, ${compiler}`;
+      return `${cpu.architecture === 'x64' ? 'x86-64' : 'aarch64'} ${cpu.level}${cpu.tiles.length === 0 ? '' : ' with tiles'}, ${runtime.threads} ${runtime.threads === 1 ? 'thread' : 'threads'}, ${compiler}`;
     },
   };
 }

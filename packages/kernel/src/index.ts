@@ -15,6 +15,7 @@ export {
   isFloat,
   isInteger,
   isStorageOnly,
+  isTile,
   isUnsigned,
   SCALARS,
   typeName,
@@ -48,6 +49,7 @@ export { MAX_CONSTANT_BYTES, MAX_LOCAL_BYTES, verifyKernel } from './ir/verify.t
 export { liveValues } from './passes/dead-code.ts';
 export { embedConstants } from './passes/embed-constants.ts';
 export { castStorage, loadAsFloat } from './passes/lower-half.ts';
+export { lowerTiles } from './passes/lower-tiles.ts';
 export { coerce } from './passes/fold.ts';
 export type {
   Argument,

@@ -9,6 +9,8 @@ export interface DeviceFeatures {
   readonly vectorBytes: number;
   /** Vector registers, which bounds register tiles. */
   readonly vectorRegisters: number;
+  /** What `tileDot` has instructions for, and registers of its own: `bf16` with sums of floats, `i8` with sums of integers. */
+  readonly tiles: readonly ('bf16' | 'i8')[];
   /** Whether `mulAdd` is one rounded operation. */
   readonly fused: boolean;
   /** Threads that a launch is split over. */

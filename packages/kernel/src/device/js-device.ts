@@ -96,6 +96,7 @@ export class JsDevice implements Device {
   readonly features: DeviceFeatures = {
     vectorBytes: 4,
     vectorRegisters: 16,
+    tiles: [],
     fused: false,
     threads: 1,
     description: 'JavaScript, one thread',

@@ -155,6 +155,7 @@ export class WasmDevice implements Device {
     return {
       vectorBytes: 16,
       vectorRegisters: 16,
+      tiles: [],
       fused: this.#wasm.fused,
       threads: this.#threads,
       description: `WebAssembly SIMD128${extras.length === 0 ? '' : ` (${extras.join(', ')})`}, ${this.#threads} thread${this.#threads === 1 ? '' : 's'}`,

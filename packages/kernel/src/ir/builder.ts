@@ -22,7 +22,16 @@ import type {
   UnaryOp,
   Value,
 } from './ir.ts';
-import { isFloat, isStorageOnly, SCALARS, type ScalarType, type ValueType, typeName, valueType } from './types.ts';
+import {
+  isFloat,
+  isStorageOnly,
+  isTile,
+  SCALARS,
+  type ScalarType,
+  type ValueType,
+  typeName,
+  valueType,
+} from './types.ts';
 
 /** Anything that a builder method takes as an operand: a value, or a constant of the other operand's type. */
 export type Operand = Value | number | bigint | boolean;
@@ -315,6 +324,20 @@ export class KernelBuilder {
       `dot4 of ${typeName(acc.type)}, ${typeName(a.type)}, ${typeName(b.type)}`,
     );
     return this.#emit('dot4', acc.type, [acc, a, b]);
+  }
+
+  /**
+   * Matrices: acc + left · right, of tiles (see {@link isTile}). Floats: `acc` is f32 [16, 16], `left` bf16 [16, 32], `right` bf16 [16, 16, 2], depths in
+   * pairs; products are exact, in what order they are summed is the target's choice, and subnormal numbers may count as zero. Integers: `acc` is i32 [16, 16],
+   * `left` u8 [16, 64], `right` i8 [16, 16, 4]; exact in 32 bits.
+   */
+  tileDot(acc: Value, left: Value, right: Value): Value {
+    const [a, x, y] = [acc, left, right].map(({ type }) => (isTile(type) ? type.scalar : 'no tile'));
+    this.#require(
+      (a === 'f32' && x === 'bf16' && y === 'bf16') || (a === 'i32' && x === 'u8' && y === 'i8'),
+      `tileDot of ${typeName(acc.type)}, ${typeName(left.type)}, ${typeName(right.type)}`,
+    );
+    return this.#emit('tileDot', acc.type, [acc, left, right]);
   }
 
   // Memory

@@ -30,6 +30,7 @@ export type Op =
   | 'iota'
   | 'shuffle'
   | 'dot4'
+  | 'tileDot'
   | 'load'
   | 'gather';
 

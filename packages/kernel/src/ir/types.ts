@@ -36,6 +36,11 @@ export const SCALARS: Record<ScalarType, ScalarInfo> = {
   index: { bytes: 8, kind: 'signed' },
 };
 
+/** Rows of a tile, and columns of the one that holds sums. */
+export const TILE_ROWS = 16;
+/** Bytes of a tile. */
+export const TILE_BYTES = 1024;
+
 const interned = new Map<string, ValueType>();
 
 /** The (interned) type of `lanes` lanes of `scalar`: types can be compared with `===`. */
@@ -45,6 +50,12 @@ export function valueType(scalar: ScalarType, lanes = 1): ValueType {
   if (type === undefined) interned.set(key, (type = Object.freeze({ scalar, lanes })));
   return type;
 }
+
+/**
+ * Tiles are vectors of 1,024 bytes, 16 rows of 64: matrices for `tileDot`, which processors keep in registers of their own. They are loaded and
+ * stored whole, carried by loops and multiplied; zero is the only constant.
+ */
+export const isTile = ({ scalar, lanes }: ValueType): boolean => SCALARS[scalar].bytes * lanes === TILE_BYTES;
 
 export const isFloat = (scalar: ScalarType): boolean => SCALARS[scalar].kind === 'float';
 export const isInteger = (scalar: ScalarType): boolean =>

@@ -1,15 +1,18 @@
 /** The verifier: rejects code that is ill-typed or uses a value outside its scope, naming the kernel and the printed line. */
 import { ProjError } from '../errors.ts';
-import type { Block, Kernel, Memory, Statement, Value } from './ir.ts';
+import type { Block, Kernel, Memory, Op, Statement, Value } from './ir.ts';
 import { isBinary, isComparison, isGiven, isHorizontal, isUnary } from './operations.ts';
 import { printKernel } from './print.ts';
-import { isFloat, isInteger, isStorageOnly, SCALARS, typeName, valueType } from './types.ts';
+import { isFloat, isInteger, isStorageOnly, isTile, SCALARS, typeName, valueType } from './types.ts';
 
 /** Most bytes of locals that a kernel may have: they live on a thread's stack. */
 export const MAX_LOCAL_BYTES = 256 * 1024;
 
 /** Most bytes of constant memories that a kernel may have: they are compiled, and printed, with it. */
 export const MAX_CONSTANT_BYTES = 4 << 20;
+
+/** What gives tiles. */
+const TILE_OPS: ReadonlySet<Op> = new Set<Op>(['const', 'load', 'tileDot', 'carried', 'result']);
 
 /** Throws `kernel-verification`, with the kernel's name and the line of its printed form, when it is ill-typed or uses a value outside its scope. */
 export function verifyKernel(kernel: Kernel): void {
@@ -60,6 +63,9 @@ export function verifyKernel(kernel: Kernel): void {
       if (isStorageOnly(scalar)) fail(`${v.op} on ${scalar}: cast to f32 first`);
       sameAsArgs();
     };
+    if (isTile(v.type) && (!TILE_OPS.has(v.op) || (v.op === 'const' && v.constant !== 0) || v.args.length === 2))
+      fail(`${v.op} of the tile ${typeName(v.type)}`);
+    if (v.op !== 'tileDot' && v.args.some((arg) => isTile(arg.type))) fail(`${v.op} of a tile`);
     switch (v.op) {
       case 'const':
         if (v.constant === undefined) fail('a constant without a value');
@@ -177,6 +183,14 @@ export function verifyKernel(kernel: Kernel): void {
         requireType(v.args[1], `u8x${4 * lanes}`, v.args[1].type === valueType('u8', 4 * lanes));
         requireType(v.args[2], `i8x${4 * lanes}`, v.args[2].type === valueType('i8', 4 * lanes));
         break;
+      case 'tileDot': {
+        const [x, y] = scalar === 'i32' ? (['u8', 'i8'] as const) : (['bf16', 'bf16'] as const);
+        requireType(v, 'f32x256 or i32x256', isTile(v.type) && (scalar === 'i32' || scalar === 'f32'));
+        requireType(v.args[0], typeName(v.type), v.args[0].type === v.type);
+        requireType(v.args[1], `a tile of ${x}`, isTile(v.args[1].type) && v.args[1].type.scalar === x);
+        requireType(v.args[2], `a tile of ${y}`, isTile(v.args[2].type) && v.args[2].type.scalar === y);
+        break;
+      }
       case 'reduceAdd':
       case 'reduceMul':
       case 'reduceMin':
@@ -214,6 +228,7 @@ export function verifyKernel(kernel: Kernel): void {
         access(s.memory, s.index, 'write', 1);
         if (s.value.type.scalar !== s.memory.element)
           fail(`a store of ${typeName(s.value.type)} into ${s.memory.element}`);
+        if (s.mask !== null && isTile(s.value.type)) fail('a masked store of a tile');
         mask(s.mask, s.value.type.lanes);
         return;
       case 'scatter':
@@ -307,6 +322,7 @@ function operands({ op, args }: Value): number {
     case 'mulAdd':
     case 'select':
     case 'dot4':
+    case 'tileDot':
       return 3;
     case 'load':
     case 'gather':

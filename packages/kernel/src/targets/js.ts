@@ -21,6 +21,7 @@ import { isBinary, isComparison, isHorizontal, isUnary } from '../ir/operations.
 import { toHexadecimal } from '../ir/print.ts';
 import { isFloat, isStorageOnly, isUnsigned, SCALARS, type ScalarType } from '../ir/types.ts';
 import { liveValues } from '../passes/dead-code.ts';
+import { lowerTiles } from '../passes/lower-tiles.ts';
 import { JS_RUNTIME, type JsHelper } from './js-runtime.ts';
 
 export type JsTypedArray =
@@ -228,7 +229,7 @@ function literal(value: Value): string {
 
 /** Source text of a function body that returns the kernel's function; its free names are those of the runtime. */
 export function renderJs(kernel: Kernel, options: Partial<JsOptions> = {}): string {
-  return new JsRenderer(kernel, { ...DEFAULTS, ...options }).render();
+  return new JsRenderer(lowerTiles(kernel), { ...DEFAULTS, ...options }).render();
 }
 
 /** The kernel as a callable function. The kernel must have been verified. */
@@ -438,7 +439,8 @@ class JsRenderer {
       case 'loopVariable':
       case 'carried':
       case 'result':
-        throw new ProjError('kernel-compilation', `kernel ${this.#kernel.name}: ${op} outside a loop header`);
+      case 'tileDot':
+        throw new ProjError('kernel-compilation', `kernel ${this.#kernel.name}: ${op} has no place`);
       default:
         return op satisfies never;
     }

@@ -12,6 +12,7 @@ import type { Block, Kernel, Loop, Memory, Statement, Value } from '../ir/ir.ts'
 import { isBinary, isComparison, isGiven, isHorizontal, isUnary } from '../ir/operations.ts';
 import { verifyKernel } from '../ir/verify.ts';
 import { SCALARS, typeName } from '../ir/types.ts';
+import { lowerTiles } from '../passes/lower-tiles.ts';
 import { type Address, type AddressNode, isMemory } from './wasm-address.ts';
 import { encodeModule, FunctionBody, I32, V128 } from './wasm-bytes.ts';
 import { inLines, placeConstants, typedLanes } from './wasm-constants.ts';
@@ -62,10 +63,13 @@ export interface WasmOptions {
 }
 
 /** One module of all these kernels. */
-export function renderWasm(kernels: readonly Kernel[], options: WasmOptions): Uint8Array<ArrayBuffer> {
+export function renderWasm(sources: readonly Kernel[], options: WasmOptions): Uint8Array<ArrayBuffer> {
+  const kernels = sources.map((kernel) => {
+    verifyKernel(kernel);
+    return lowerTiles(kernel);
+  });
   const { places, bytes } = placeConstants(kernels, options.constantsStart ?? 0);
   const functions = kernels.map((kernel) => {
-    verifyKernel(kernel);
     try {
       return { type: 0, body: new Renderer(kernel, options.features, places).render(), name: '' };
     } catch (error) {
@@ -275,6 +279,7 @@ class Renderer implements MemoryEmitter {
         return loadScalar(this, v);
       case 'splat':
       case 'iota':
+      case 'tileDot':
         throw this.#misplaced(v);
       default:
         v.op satisfies never;
@@ -319,6 +324,7 @@ class Renderer implements MemoryEmitter {
       case 'extract':
       case 'shuffle':
       case 'gather':
+      case 'tileDot':
         throw this.#misplaced(v);
       default:
         v.op satisfies never;

@@ -332,7 +332,7 @@ class OuterBuilder {
       kind: 'packed',
       memory: this.#requireMemory(),
       stride,
-      at: b.sub(b.add(at, b.sub(firstRow(b, tile, this.#plan, rows), first)), b.mul(from, stride)),
+      at: b.sub(b.add(at, b.sub(firstRow(b, tile, this.#plan.tileRows, rows), first)), b.mul(from, stride)),
     });
   }
 

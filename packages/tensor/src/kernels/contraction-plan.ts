@@ -80,7 +80,16 @@ export interface InnerPlan {
   readonly partDepth: number;
 }
 
-export type ContractionPlan = OuterPlan | InnerPlan;
+/** Floats as three bfloat16, in tile registers; see contraction-split.ts. Tiles and panels are 32 wide. */
+export interface SplitPlan {
+  readonly kind: 'split';
+  readonly rowTiles: number;
+  readonly panels: number;
+  /** Panels of a group; the last group may have fewer. */
+  readonly group: number;
+}
+
+export type ContractionPlan = OuterPlan | InnerPlan | SplitPlan;
 
 const L1_BYTES = 32 * 1024;
 /** What a group of panels may take of the second-level cache, for each byte of a vector register: rows and results pass through it too. */
@@ -126,7 +135,36 @@ export function vectorsOfLastPanel({ panels, tileVectors, lanes, prefetch }: Out
 export function planContraction(shape: ContractionShape): ContractionPlan {
   const outer = planOuter(shape);
   const inner = planInner(shape);
-  return inner !== null && inner.cost < outer.cost ? inner.plan : outer.plan;
+  const best = inner !== null && inner.cost < outer.cost ? inner : outer;
+  const split = planSplit(shape);
+  return split !== null && split.cost < best.cost ? split.plan : best.plan;
+}
+
+const SPLIT_SIDE = 32;
+/** Cycles of a tile of 32 by 32 for 32 depths, of storing it, and of splitting an element of an operand (left, right). */
+const SPLIT_CYCLES = 520;
+const SPLIT_STORE_CYCLES = 200;
+const SPLIT_LEFT_CYCLES = 0.7;
+const SPLIT_RIGHT_CYCLES = 1.4;
+/** What a group of panels may take of the second-level cache, which holds 2 MiB in all processors that have tile registers. */
+const SPLIT_GROUP_BYTES = 1536 * 1024;
+const SPLIT_BYTES = 6;
+
+/** Cycles are those of multiply-adds that hit nothing, as the other plans count them. */
+function planSplit(shape: ContractionShape): { plan: SplitPlan; cost: number } | null {
+  const { element, batch, rows, columns, depth, features, left, right, prepackRight } = shape;
+  if (element !== 'f32' || !features.tiles.includes('bf16') || prepackRight || left === null || right === null)
+    return null;
+  if (rows < SPLIT_SIDE || columns < SPLIT_SIDE || depth < SPLIT_SIDE) return null;
+  const rowTiles = Math.ceil(rows / SPLIT_SIDE);
+  const panels = Math.ceil(columns / SPLIT_SIDE);
+  const steps = Math.ceil(depth / SPLIT_SIDE);
+  const most = Math.max(1, Math.floor(SPLIT_GROUP_BYTES / (steps * SPLIT_SIDE * SPLIT_SIDE * SPLIT_BYTES)));
+  const groups = Math.ceil(panels / most);
+  const cost =
+    rowTiles * panels * (steps * SPLIT_CYCLES + SPLIT_STORE_CYCLES) +
+    depth * (groups * rows * SPLIT_LEFT_CYCLES + columns * SPLIT_RIGHT_CYCLES);
+  return { plan: { kind: 'split', rowTiles, panels, group: Math.ceil(panels / groups) }, cost: cost * batch };
 }
 
 /** Parts of the depth when there are too few tiles to share out: a function of the shape alone. */

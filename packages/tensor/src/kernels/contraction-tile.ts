@@ -26,8 +26,8 @@ export interface TileRequest {
 }
 
 /** First row of tile `tile`: the last tile begins early, so that it is whole. */
-export const firstRow = (b: KernelBuilder, tile: Value, plan: OuterPlan, rows: number): Value =>
-  rows % plan.tileRows === 0 ? b.mul(tile, plan.tileRows) : b.min(b.mul(tile, plan.tileRows), rows - plan.tileRows);
+export const firstRow = (b: KernelBuilder, tile: Value, tileRows: number, rows: number): Value =>
+  rows % tileRows === 0 ? b.mul(tile, tileRows) : b.min(b.mul(tile, tileRows), rows - tileRows);
 
 /** First column of vector `v` of a panel. */
 const firstColumn = (b: KernelBuilder, panel: Value, v: number, { width, lanes }: OuterPlan, columns: number): Value =>
@@ -37,7 +37,7 @@ const firstColumn = (b: KernelBuilder, panel: Value, v: number, { width, lanes }
 export function multiplyTile(b: KernelBuilder, request: TileRequest, initial: readonly Value[]): Value[] {
   const { plan, columns, tile, panel, vectors: count, left, right, rows } = request;
   const { tileRows, width, lanes } = plan;
-  const row = firstRow(b, tile, plan, rows);
+  const row = firstRow(b, tile, tileRows, rows);
   // Where no vector has to begin early, the columns of a panel differ by constants, which addresses absorb.
   const whole = columns % width === 0;
   const starts = Array.from({ length: count }, (_, v) => firstColumn(b, panel, whole ? 0 : v, plan, columns));
@@ -113,9 +113,66 @@ export function storeTile(
   store: StoreSums,
   spill: Memory | null,
 ): void {
-  const { plan, rows, columns, tile, panel, vectors } = request;
+  const { plan, columns, vectors } = request;
   const { tileRows, lanes, width } = plan;
-  const row = firstRow(b, tile, plan, rows);
+  const { storeRow, storeVector, repeated, lastVector, panelColumn } = storesOf(b, { ...plan, ...request }, store);
+
+  if (spill === null) {
+    const storeRows = (put: typeof storeVector): void => {
+      for (let i = 0; i < tileRows; i++) {
+        storeRow(b.index(i), i < repeated, (at) => {
+          for (let v = 0; v < vectors; v++)
+            put(at, b.add(panelColumn, v * lanes), () => sums[i * vectors + v], v === lastVector);
+        });
+      }
+    };
+    const storeWhole = (): void => storeRows((at, column, value) => store(at, column, value()));
+    if (columns % width === 0) storeWhole();
+    else if (columns < width || plan.prefetchTiles === 1) storeRows(storeVector);
+    else b.if(b.le(panelColumn, columns - width), storeWhole, () => storeRows(storeVector));
+    return;
+  }
+  sums.forEach((sum, n) => b.store(spill, n * lanes, sum));
+  storeHeld(b, { ...plan, ...request }, store, (i, v) =>
+    b.load(spill, b.mul(b.add(b.mul(i, vectors), v), lanes), lanes),
+  );
+}
+
+/** A tile of the result and where it lies. */
+export interface TilePlace {
+  readonly rows: number;
+  readonly columns: number;
+  readonly tileRows: number;
+  readonly lanes: number;
+  /** Columns of a panel. */
+  readonly width: number;
+  /** Row tile and panel, and the vectors of the panel. */
+  readonly tile: Value;
+  readonly panel: Value;
+  readonly vectors: number;
+}
+
+/** As {@link storeTile}, of a tile that is in memory: `read` gives vector `v` of row `i`. */
+export function storeHeld(
+  b: KernelBuilder,
+  place: TilePlace,
+  store: StoreSums,
+  read: (i: Value, v: Value) => Value,
+): void {
+  const { storeRow, storeVector, repeated, panelColumn } = storesOf(b, place, store);
+  b.for(0, place.tileRows, 1, [], (i) => {
+    storeRow(i, repeated > 0, (at) => {
+      b.for(0, place.vectors, 1, [], (v) =>
+        storeVector(at, b.add(panelColumn, b.mul(v, place.lanes)), () => read(i, v), true),
+      );
+    });
+  });
+}
+
+/** What a row and a vector of a tile that may have begun early ask before they store. */
+function storesOf(b: KernelBuilder, place: TilePlace, store: StoreSums) {
+  const { rows, columns, tile, panel, tileRows, lanes, width } = place;
+  const row = firstRow(b, tile, tileRows, rows);
   const ownRow = b.mul(tile, tileRows);
   const repeated = rows % tileRows === 0 ? 0 : tileRows - (rows % tileRows);
   const rest = columns % lanes;
@@ -144,29 +201,5 @@ export function storeTile(
     if (mayRepeat) b.if(b.ge(at, ownRow), () => body(at));
     else body(at);
   };
-
-  if (spill === null) {
-    const storeRows = (put: typeof storeVector): void => {
-      for (let i = 0; i < tileRows; i++) {
-        storeRow(b.index(i), i < repeated, (at) => {
-          for (let v = 0; v < vectors; v++)
-            put(at, b.add(panelColumn, v * lanes), () => sums[i * vectors + v], v === lastVector);
-        });
-      }
-    };
-    const storeWhole = (): void => storeRows((at, column, value) => store(at, column, value()));
-    if (columns % width === 0) storeWhole();
-    else if (columns < width || plan.prefetchTiles === 1) storeRows(storeVector);
-    else b.if(b.le(panelColumn, columns - width), storeWhole, () => storeRows(storeVector));
-    return;
-  }
-  sums.forEach((sum, n) => b.store(spill, n * lanes, sum));
-  b.for(0, tileRows, 1, [], (i) => {
-    storeRow(i, repeated > 0, (at) => {
-      b.for(0, vectors, 1, [], (v) => {
-        const place = b.mul(b.add(b.mul(i, vectors), v), lanes);
-        storeVector(at, b.add(panelColumn, b.mul(v, lanes)), () => b.load(spill, place, lanes), true);
-      });
-    });
-  });
+  return { storeRow, storeVector, repeated, lastVector, panelColumn };
 }

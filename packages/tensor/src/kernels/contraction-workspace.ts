@@ -1,6 +1,7 @@
 /** The workspace of a contraction: what lies where in it. */
 import { SCALARS } from '@proj/kernel';
 import type { ContractionPlan, OuterPlan } from './contraction-plan.ts';
+import { splitWorkspace } from './contraction-split.ts';
 import type { ContractionSpec } from './contraction-types.ts';
 
 /** Elements of the workspace, region by region. */
@@ -37,6 +38,11 @@ export function rowStride({ rows, element }: ContractionSpec, plan: OuterPlan): 
 
 export function layoutWorkspace(spec: ContractionSpec, plan: ContractionPlan): Workspace {
   const { batch, rows, columns, depth, features } = spec;
+  if (plan.kind === 'split') {
+    const ownSize = aligned((splitWorkspace(plan, depth) * SCALARS.bf16.bytes) / SCALARS[spec.element].bytes);
+    const none = { right: 0, parts: -1, own: 0, ownPanels: 0, ownRows: 0, ownSums: 0 };
+    return { ...none, ownSize, total: ownSize * features.threads };
+  }
   let total = 0;
   const region = (elements: number): number => {
     const at = total;

@@ -10,7 +10,8 @@ import { innerKernel } from './contraction-inner.ts';
 import { outerKernel, packKernel } from './contraction-outer.ts';
 import { type ContractionPlan, type OperandLayout, planContraction } from './contraction-plan.ts';
 import type { BuiltContraction, ContractionLaunch, ContractionOperand, ContractionSpec } from './contraction-types.ts';
-import { layoutWorkspace } from './contraction-workspace.ts';
+import { splitKernel } from './contraction-split.ts';
+import { layoutWorkspace, type Workspace } from './contraction-workspace.ts';
 
 /** Floating-point operations that are worth waking a thread for, for each byte of a vector register. */
 const GRAIN_OPERATIONS = 12_000;
@@ -50,10 +51,10 @@ export function buildPlanned(spec: ContractionSpec, plan: ContractionPlan): Buil
     );
     prepackedLaunches = 1;
   }
-  const tiles = spec.batch * plan.parts * plan.rowTiles * (plan.kind === 'outer' ? plan.panels : plan.columnTiles);
-  const multiply = plan.kind === 'outer' ? outerKernel(spec, plan, workspace) : innerKernel(spec, plan, workspace);
+  const tiles = spec.batch * tilesOf(plan);
+  const multiply = multiplyKernel(spec, plan, workspace);
   launches.push({ ...launchOf(multiply, tiles, grainOf(tiles, operations)), align: alignment(spec, plan) });
-  if (workspace.parts >= 0) {
+  if (plan.kind !== 'split' && workspace.parts >= 0) {
     const combine = buildKernel(`${spec.name}_combine`, (b) => {
       const declared = spec.declare(b);
       combineParts(b, spec, declared.store, b.buffer('workspace', spec.element), workspace.parts, plan.parts);
@@ -69,6 +70,32 @@ export function buildPlanned(spec: ContractionSpec, plan: ContractionPlan): Buil
   return { launches, workspaceBytes: workspace.total * SCALARS[spec.element].bytes, prepackedLaunches };
 }
 
+function tilesOf(plan: ContractionPlan): number {
+  switch (plan.kind) {
+    case 'outer':
+      return plan.parts * plan.rowTiles * plan.panels;
+    case 'inner':
+      return plan.parts * plan.rowTiles * plan.columnTiles;
+    case 'split':
+      return plan.rowTiles * plan.panels;
+    default:
+      return plan satisfies never;
+  }
+}
+
+function multiplyKernel(spec: ContractionSpec, plan: ContractionPlan, workspace: Workspace): Kernel {
+  switch (plan.kind) {
+    case 'outer':
+      return outerKernel(spec, plan, workspace);
+    case 'inner':
+      return innerKernel(spec, plan, workspace);
+    case 'split':
+      return splitKernel(spec, plan);
+    default:
+      return plan satisfies never;
+  }
+}
+
 /** What the largest part of the range may have more than the others. */
 const UNEQUAL = 1.04;
 
@@ -77,8 +104,9 @@ const UNEQUAL = 1.04;
  * or reads them from main memory.
  */
 function alignment({ batch, features }: ContractionSpec, plan: ContractionPlan): number {
-  if (plan.kind === 'inner' || plan.right === 'direct') return 1;
-  const { parts, panels, group, rowTiles } = plan;
+  if (plan.kind === 'inner' || (plan.kind === 'outer' && plan.right === 'direct')) return 1;
+  const parts = plan.kind === 'split' ? 1 : plan.parts;
+  const { panels, group, rowTiles } = plan;
   const equal = panels % group === 0 || batch * parts === 1;
   const groups = batch * parts * Math.ceil(panels / group);
   const share = (Math.ceil(groups / features.threads) * features.threads) / groups;

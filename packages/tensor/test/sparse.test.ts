@@ -314,6 +314,39 @@ for (const { name, available } of deviceReport())
       expectTensor(c.toDense(), 'float32', [30, 20], a.toDense().mm(b.toDense()).toFlatArray());
       expect(sparse.mm(a.toSparseCsr(), b.toSparseCsr()).layout).toBe('sparse_csr');
     });
+    it('sparse times sparse adds up on every thread, whether rows of the result are full or nearly empty', () => {
+      // Whole numbers, so that every sum is exact. Some places occur twice.
+      const whole = (rows: number, columns: number, count: number, seed: number): SparseTensor => {
+        const x = scattered(rows, columns, count, seed);
+        return x.withValues(
+          floats(
+            Array.from({ length: count }, (_, k) => ((k * 7 + seed) % 9) - 4),
+            [count],
+          ),
+        );
+      };
+      for (const [depth, columns, count] of [
+        [400, 350, 6000],
+        [5000, 90_000, 4000],
+      ]) {
+        const [a, b] = [whole(300, depth, count, 1), whole(depth, columns, count, 5)];
+        const c = sparse.mm(a, b);
+        expect(c.isCoalesced()).toBe(true);
+        const expected = new Map<number, number>();
+        const byRow = new Map<number, [number, number][]>();
+        const triples = (x: SparseTensor): (readonly [number, number, number])[] => {
+          const [rows, cols] = x.pattern.coordinates;
+          return x.storedValues.toFlatArray().map((value, k) => [rows[k], cols[k], value] as const);
+        };
+        for (const [row, column, value] of triples(b)) byRow.set(row, [...(byRow.get(row) ?? []), [column, value]]);
+        for (const [row, middle, x] of triples(a))
+          for (const [column, y] of byRow.get(middle) ?? [])
+            expected.set(row * columns + column, (expected.get(row * columns + column) ?? 0) + x * y);
+        expect(triples(c).map(([row, column, value]) => [row * columns + column, value])).toEqual(
+          [...expected].sort(([p], [q]) => p - q),
+        );
+      }
+    });
     it('products at a pattern only', () => {
       const mask = scattered(6, 7, 9).coalesce();
       const [a, b] = [floats(numbers(30, 2), [6, 5]), floats(numbers(35, 4), [5, 7])];

@@ -18,9 +18,9 @@ import { fromArray, zeros } from '../ops/creation.ts';
 import { type Tensor, wrap } from '../tensor.ts';
 import type { Groups, Pattern } from './pattern.ts';
 
-const load = (b: KernelBuilder, memory: Memory, at: Operand): Value => b.cast(b.load(memory, at), 'index');
+export const load = (b: KernelBuilder, memory: Memory, at: Operand): Value => b.cast(b.load(memory, at), 'index');
 /** a·b + c, of integers too. */
-const multiplyAdd = (b: KernelBuilder, a: Value, x: Value, c: Value): Value =>
+export const multiplyAdd = (b: KernelBuilder, a: Value, x: Value, c: Value): Value =>
   c.type.scalar === 'f32' || c.type.scalar === 'f64' ? b.mulAdd(a, x, c) : b.add(b.mul(a, x), c);
 
 /** Calls `body` for runs of `width` columns that cover all: eight vectors at once, then one, then single elements. */
@@ -44,7 +44,7 @@ function acrossColumns(
 }
 
 /** How many results a thread takes at a time, so that it has some ten thousand sums to do. */
-const grainOf = (work: number, results: number): number =>
+export const grainOf = (work: number, results: number): number =>
   Math.max(1, Math.ceil(16384 / Math.max(1, work / Math.max(1, results))));
 const lanesOf = (dtype: DType, vectorBytes: number): number =>
   Math.max(1, Math.floor(vectorBytes / DTYPES[dtype].bytes));
@@ -93,7 +93,8 @@ const segmentSum = defineOp<SegmentOptions>({
   ],
 });
 
-const i32 = (values: Int32Array, { device }: Tensor): Tensor => fromArray(values, [values.length], 'int32', { device });
+export const i32 = (values: Int32Array, { device }: Tensor): Tensor =>
+  fromArray(values, [values.length], 'int32', { device });
 /** Real parts, dtypes whose sums need another, and sizes of zero, handled around a function that is linear in its values. */
 function linearly(values: Tensor, fn: (values: Tensor) => Tensor): Tensor {
   if (DTYPES[values.dtype].category === 'complex')
@@ -268,7 +269,7 @@ function sampled(left: Tensor, right: Tensor, tables: MatrixTables): Tensor {
 }
 
 /** Complex and narrow dtypes, around a function that is linear in both of its operands. */
-function bilinearly(a: Tensor, b: Tensor, fn: (a: Tensor, b: Tensor) => Tensor): Tensor {
+export function bilinearly(a: Tensor, b: Tensor, fn: (a: Tensor, b: Tensor) => Tensor): Tensor {
   if (DTYPES[a.dtype].category !== 'complex') {
     const wide = computeType(a.dtype);
     return fn(a.to(wide), b.to(wide)).to(a.dtype);

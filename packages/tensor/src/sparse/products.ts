@@ -1,11 +1,12 @@
-/** Matrix products with sparse operands (Gustavson 1978 for two of them). What is dense comes out dense, what is sparse takes memory for what is not zero. */
+/** Matrix products with sparse operands. What is dense comes out dense, what is sparse takes memory for what is not zero. */
 import { type Defaults, ProjError, withDefaults } from '@proj/kernel';
 import { promotedType } from '../ops/arguments.ts';
 import type { Scalar } from '../promotion.ts';
 import { Tensor } from '../tensor.ts';
 import { inLayoutOf } from './arithmetic.ts';
-import { productAtPattern, sparseTimesDense, sumGroups, takeRows } from './kernels.ts';
-import { type Coordinates, coordinates, mapped, Pattern, sortedOrder } from './pattern.ts';
+import { productAtPattern, sparseTimesDense } from './kernels.ts';
+import { mapped, Pattern } from './pattern.ts';
+import { Meeting, productOfSparse } from './sparse-product.ts';
 import { SparseTensor } from './sparse-tensor.ts';
 
 type Matrix = SparseTensor | Tensor;
@@ -31,136 +32,11 @@ function requireMatrices(a: Matrix, b: Matrix, op: string): void {
     });
 }
 
-/** The rows of a matrix that have values: `order` lists the values row by row, row r from `begin.get(r)` to `end.get(r)`. */
-function rowsOf({ coordinates: [rows], count }: Pattern): {
-  readonly order: Int32Array;
-  readonly begin: Map<number, number>;
-  readonly end: Map<number, number>;
-} {
-  const order = sortedOrder([rows], count);
-  const begin = new Map<number, number>();
-  const end = new Map<number, number>();
-  for (let at = 0; at < count; at++) {
-    const row = rows[order[at]];
-    if (at === 0 || row !== rows[order[at - 1]]) {
-      if (at > 0) end.set(rows[order[at - 1]], at);
-      begin.set(row, at);
-    }
-  }
-  if (count > 0) end.set(rows[order[count - 1]], count);
-  return { order, begin, end };
-}
-
-/** The distinct values of `axis`, ascending, and the place of each element among them. */
-function ranked(axis: Coordinates): { readonly distinct: Coordinates; readonly rank: Int32Array } {
-  const order = sortedOrder([axis], axis.length);
-  const rank = new Int32Array(axis.length);
-  let last = -1;
-  const firsts: number[] = [];
-  order.forEach((k, at) => {
-    if (at === 0 || axis[k] !== axis[order[at - 1]]) {
-      firsts.push(k);
-      last++;
-    }
-    rank[k] = last;
-  });
-  return { distinct: mapped(Int32Array.from(firsts), 2 ** 53, (k) => axis[k]), rank };
-}
-
-/** Small numbers, each once, to be had in order: bits where they are many, a sorted list where they are few. */
-class SmallNumbers {
-  readonly #bits: Int32Array;
-  readonly #list: Int32Array;
-  #count = 0;
-
-  constructor(limit: number) {
-    this.#bits = new Int32Array(Math.ceil(limit / 32));
-    this.#list = new Int32Array(limit);
-  }
-  /** Adds a number that is not there. */
-  add(number: number): void {
-    this.#bits[number >>> 5] |= 1 << (number & 31);
-    this.#list[this.#count++] = number;
-  }
-  /** The numbers, ascending; afterwards there are none. */
-  take(): Int32Array {
-    const numbers = this.#list.subarray(0, this.#count);
-    if (16 * this.#count < this.#bits.length) {
-      for (const number of numbers) this.#bits[number >>> 5] = 0;
-      numbers.sort();
-    } else this.#scan();
-    this.#count = 0;
-    return numbers;
-  }
-  #scan(): void {
-    let at = 0;
-    for (let word = 0; word < this.#bits.length; word++) {
-      for (let bits = this.#bits[word]; bits !== 0; bits &= bits - 1)
-        this.#list[at++] = 32 * word + 31 - Math.clz32(bits & -bits);
-      this.#bits[word] = 0;
-    }
-  }
-}
-
-/**
- * Which places multiply to which: those of `a` and `b` for every product, result by result, and where the products of each result begin. A row of the result
- * takes two passes over its products: one finds its columns, one puts each product where its column is (Gustavson 1978).
- */
-function productPlaces(
-  a: Pattern,
-  b: Pattern,
-): { left: Int32Array; right: Int32Array; pointers: Int32Array; pattern: Pattern } {
-  const ofA = rowsOf(a);
-  const ofB = rowsOf(b);
-  const { distinct, rank } = ranked(b.coordinates[1]);
-  // Of each value of b, row by row: its place and the rank of its column. Of each value of a: the row of b that it meets.
-  const ranks = ofB.order.map((k) => rank[k]);
-  const starts = Int32Array.from(a.coordinates[1], (row) => ofB.begin.get(row) ?? 0);
-  const ends = Int32Array.from(a.coordinates[1], (row) => ofB.end.get(row) ?? 0);
-  const count = starts.reduce((total, start, i) => total + ends[i] - start, 0);
-  const left = new Int32Array(count);
-  const right = new Int32Array(count);
-  const pointers = new Int32Array(count + 1);
-  const sizes = [a.sizes[0], b.sizes[1]];
-  const [rows, columns] = sizes.map((size) => coordinates(count, size));
-  const found = new SmallNumbers(distinct.length);
-  // Of the columns of the row at hand: how many products each has, and then where the next of them goes.
-  const next = new Int32Array(distinct.length);
-  let results = 0;
-  for (const [row, begin] of ofA.begin) {
-    const end = ofA.end.get(row) ?? begin;
-    for (let at = begin; at < end; at++) {
-      const i = ofA.order[at];
-      for (let k = starts[i]; k < ends[i]; k++) if (next[ranks[k]]++ === 0) found.add(ranks[k]);
-    }
-    const inOrder = found.take();
-    for (const column of inOrder) {
-      const first = pointers[results];
-      rows[results] = row;
-      columns[results++] = distinct[column];
-      pointers[results] = first + next[column];
-      next[column] = first;
-    }
-    for (let at = begin; at < end; at++) {
-      const i = ofA.order[at];
-      for (let k = starts[i]; k < ends[i]; k++) {
-        const place = next[ranks[k]]++;
-        left[place] = i;
-        right[place] = ofB.order[k];
-      }
-    }
-    for (const column of inOrder) next[column] = 0;
-  }
-  const pattern = new Pattern(sizes, [rows.slice(0, results), columns.slice(0, results)], results);
-  return { left, right, pointers: pointers.slice(0, results + 1), pattern };
-}
-
 function sparseTimesSparse(a: SparseTensor, b: SparseTensor): SparseTensor {
   const [x, y] = [a.toSparse(), b.toSparse()];
-  const { left, right, pointers, pattern } = productPlaces(x.pattern, y.pattern);
-  const products = takeRows(x.storedValues, left).mul(takeRows(y.storedValues, right));
-  const values = sumGroups(products, { pointers, order: left.map((_, k) => k) });
-  return inLayoutOf(a, new SparseTensor(pattern, values, { coalesced: true }));
+  const meeting = new Meeting(x.pattern, y.pattern);
+  const values = productOfSparse(x.storedValues, y.storedValues, meeting);
+  return inLayoutOf(a, new SparseTensor(meeting.pattern, values, { coalesced: true }));
 }
 
 /** A sparse matrix times a sparse one: sparse. */
@@ -168,8 +44,8 @@ export function mm(input: SparseTensor, mat2: SparseTensor): SparseTensor;
 /** A sparse matrix times a dense one, or the reverse: dense. */
 export function mm(input: Matrix, mat2: Matrix): Tensor;
 /**
- * The matrix product [M, K] · [K, N]. Sparse times dense and dense times sparse are dense; sparse times sparse is sparse and coalesced, in the layout of `input`,
- * and takes memory for every product of two values. PyTorch: `torch.mm`, `torch.sparse.mm`. Errors: shapes or dtypes that do not fit.
+ * The matrix product [M, K] · [K, N]. Sparse times dense and dense times sparse are dense; sparse times sparse is sparse and coalesced, in the layout of `input`.
+ * PyTorch: `torch.mm`, `torch.sparse.mm`. Errors: shapes or dtypes that do not fit.
  */
 export function mm(input: Matrix, mat2: Matrix): Matrix {
   requireMatrices(input, mat2, 'mm');

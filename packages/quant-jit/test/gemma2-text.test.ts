@@ -62,6 +62,7 @@ describe('chat', () => {
       bos_token: '<bos>',
       chat_template: [
         { name: 'tool', template: 't' },
+        null,
         { name: 'default', template: 'd' },
       ],
     };

@@ -50,8 +50,8 @@ function templateText(template: unknown): string | null {
   if (typeof template === 'string') return template;
   // Several templates by name: the one called default.
   if (!Array.isArray(template)) return null;
-  const named = template as readonly { readonly name?: unknown; readonly template?: unknown }[];
-  const chosen = named.find(({ name }) => name === 'default') ?? named[0];
+  const named = template as readonly ({ readonly name?: unknown; readonly template?: unknown } | null)[];
+  const chosen = named.find((each) => each?.name === 'default') ?? named[0];
   return typeof chosen?.template === 'string' ? chosen.template : null;
 }
 

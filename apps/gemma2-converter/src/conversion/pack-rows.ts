@@ -118,7 +118,9 @@ export async function packConstantByRows(
       packed = new Uint8Array(floats.buffer, floats.byteOffset, floats.byteLength);
     } else {
       const matrices = band.parts.map(({ tensor, begin, end }, i) =>
-        named(tensor, () => quantizer(tensor, values[i], end - begin, columns, begin)),
+        named(`tensor "${tensor}" in ${source.info(tensor).file}`, () =>
+          quantizer(tensor, values[i], end - begin, columns, begin),
+        ),
       );
       packed = packMatrix(storeMatrix(joinMatrices(matrices), declaration.layout));
     }
@@ -133,12 +135,12 @@ export async function packConstantByRows(
   return whole;
 }
 
-/** An error with the name of the tensor. */
-function named<T>(tensor: string, act: () => T): T {
+/** An error with what it is about before it. */
+function named<T>(subject: string, act: () => T): T {
   try {
     return act();
   } catch (error) {
     const { code, message } = toProjError(error);
-    throw new ProjError(code, `tensor "${tensor}": ${message}`, { cause: error });
+    throw new ProjError(code, `${subject}: ${message}`, { cause: error });
   }
 }

@@ -312,6 +312,7 @@ describe('a configuration', () => {
     ['layer_types', { layer_types: ['full_attention'] }, /"layer_types" does not have 3 entries/],
     ['layer_types', { layer_types: ['full_attention', 'a', 'b'] }, /"layer_types" holds "a"/],
     ['bos_token_id', { bos_token_id: 37 }, /"bos_token_id" is 37.*below vocab_size \(37\)/],
+    ['use_bidirectional_attention', { use_bidirectional_attention: true }, /"use_bidirectional_attention" is true/],
     ['attention_bias', { attention_bias: 1 }, /"attention_bias" is 1.*true or false/],
     ['sliding_window', { sliding_window: 0 }, /"sliding_window" is 0/],
     ['num_hidden_layers', { num_hidden_layers: 1e9 }, /"num_hidden_layers" is 1000000000.*at most 10000/],

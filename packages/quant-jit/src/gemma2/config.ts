@@ -202,6 +202,12 @@ export function parseGemma2Config(json: unknown, where = 'config.json'): Gemma2C
   const fields = new Fields(where, json as Json);
   checkModelType(fields);
   checkActivation(fields);
+  if (fields.flag('use_bidirectional_attention', false))
+    throw fields.fail(
+      'use_bidirectional_attention',
+      'is true',
+      'Use a model that writes texts: it sees what came before',
+    );
   const vocabSize = fields.size('vocab_size');
   const numHiddenLayers = fields.size('num_hidden_layers');
   if (numHiddenLayers > MOST_LAYERS)

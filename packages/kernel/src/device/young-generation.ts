@@ -19,7 +19,6 @@ const MARKS_AT_ONCE = 13;
 type Engine = Pick<typeof import('node:v8'), 'setFlagsFromString' | 'getHeapSpaceStatistics'>;
 
 let engine: Engine | null | undefined;
-let growth = 0;
 
 function findEngine(): Engine | null {
   const { process } = globalThis;
@@ -47,7 +46,6 @@ export function steadyYoungGeneration(): void {
   const size = engine?.getHeapSpaceStatistics().find(({ space_name }) => space_name === 'new_space')?.space_size;
   if (engine === null || size === undefined) return;
   const factor = Math.max(1, Math.floor(WANTED_BYTES / size));
-  if (factor === growth) return;
-  growth = factor;
+  // Each time: V8 of Node 22 puts it back to 2 for all heaps of the process where a thread gets one of its own.
   engine.setFlagsFromString(`--semi-space-growth-factor=${factor}`);
 }

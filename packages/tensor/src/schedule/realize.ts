@@ -88,7 +88,7 @@ export function checkStatus(plan: Pick<Plan, 'checks'>, device: Device, status: 
 
 let runs = 0;
 /** Between looks at the engine's heap. */
-const HEAP_CHECK_RUNS = 32;
+const HEAP_CHECK_RUNS = 8;
 
 /** Runs a plan's program, timed launch by launch where `PROJ_DEBUG` or a profiler asks for it. */
 export function runProgram(plan: Plan, buffers: readonly DeviceBuffer[], scalars: readonly (number | bigint)[]): void {

@@ -7,6 +7,7 @@ import { evaluate, type Tensor } from '@proj/tensor';
 import {
   type AnyNode,
   castNode,
+  constantNode,
   type GradientHook,
   gradientHooks,
   isComplexType,
@@ -16,6 +17,7 @@ import {
   retainedTensors,
   sameShape,
   setGradEnabled,
+  whereNode,
   wrap,
 } from '@proj/tensor/graph';
 import { accumulate, type ConcatMemo } from './accumulate.ts';
@@ -143,6 +145,10 @@ function applyHooks(hooks: ReadonlySet<GradientHook> | undefined, gradient: AnyN
   return current;
 }
 
+/** `value` as something that depends on `node`, with a gradient of zero: what PyTorch gives for the second derivatives of ReLU and its like. */
+const withZeroGradient = (value: AnyNode, node: AnyNode): AnyNode =>
+  whereNode(constantNode(node.device, 'bool', node.shape, false), castNode(node, value.dtype), value);
+
 /** Adds to `.grad`, in place unless the gradients are recorded. */
 export function accumulateInto(tensor: Tensor, gradient: AnyNode, createGraph: boolean): void {
   if (tensor.grad === null) tensor.grad = wrap(gradient);
@@ -173,6 +179,8 @@ class BackwardPass {
   readonly #memo: ConcatMemo = new Map();
   readonly #found = new Map<AnyNode, AnyNode>();
   readonly #isNeeded: (node: AnyNode) => boolean;
+  /** Whether a function with kinks was passed, whose second derivative is zero rather than none. */
+  #kinked = false;
 
   constructor(options: PassOptions) {
     this.#options = options;
@@ -210,8 +218,11 @@ class BackwardPass {
       gradient = applyHooks(gradientHooks.get(leaf ?? node), gradient);
       const retained = retainedTensors.get(node);
       if (retained !== undefined && wanted === null) retained.grad = wrap(gradient);
-      if (wanted !== null && wanted.has(node)) this.#found.set(node, gradient);
-      if (wanted === null && leaf !== undefined) accumulateInto(leaf, gradient, createGraph);
+      if (wanted?.has(node) === true || (wanted === null && leaf !== undefined)) {
+        if (createGraph && this.#kinked && !gradient.requiresGrad) gradient = withZeroGradient(gradient, node);
+        if (wanted !== null) this.#found.set(node, gradient);
+        else if (leaf !== undefined) accumulateInto(leaf, gradient, createGraph);
+      }
     }
     const link = linkOf(node);
     if (link !== undefined) this.#visitLink(link, node, gradient);
@@ -220,6 +231,7 @@ class BackwardPass {
 
   #visitPrimitive(node: AnyNode, gradient: AnyNode): void {
     if (node.sources.length === 0) throw freed(node.op);
+    this.#kinked ||= node.op === 'where' || (node.op === 'unary' && node.attr.fn === 'relu');
     // The table is total: the rule of a node's primitive takes that node.
     const thunks = (RULES[node.op] as GradientRule<Primitive>)(gradient, node, savedOf(node));
     thunks.forEach((thunk, i) => {

@@ -88,6 +88,25 @@ describe('backward', () => {
   });
 });
 
+describe('the second derivative of a function with kinks', () => {
+  it.each([
+    ['relu', (x: Tensor) => x.relu()],
+    ['leakyRelu', (x: Tensor) => t.where(x.gt(0), x, x.mul(0.1))],
+    ['abs', (x: Tensor) => x.abs()],
+  ])('%s: zeros, not none', (_, fn) => {
+    const x = leaf([-1.5, 2]);
+    const [first] = grad([fn(x).sum()], [x], { createGraph: true });
+    expect(grad([first.square().sum()], [x]).map((g) => g.toArray())).toEqual([[0, 0]]);
+    backward([fn(x).sum()], [null], { createGraph: true });
+    expect(x.grad?.requiresGrad).toBe(true);
+  });
+  it('of a sum there is none', () => {
+    const x = leaf([-1.5, 2]);
+    const [first] = grad([x.sum()], [x], { createGraph: true });
+    expect(first.requiresGrad).toBe(false);
+  });
+});
+
 describe('values changed in place', () => {
   it('a saved input that was overwritten is an error', () => {
     const x = leaf([1, 2]);

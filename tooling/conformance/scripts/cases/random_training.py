@@ -132,6 +132,9 @@ class Net:
             return self.layer(f"ConvTranspose{d}d", c, groups * r.choice([1, 2]), per([2, 3]), bias=r.random() < 0.7, **options, after=[v])
         if kind == "max":
             options = {"stride": r.choice([None, 1, 2]), "padding": r.choice([0, 1]), "dilation": r.choice([1, 1, 2]), "ceil_mode": r.random() < 0.5}
+            # PyTorch 1.13 reads and writes beyond its memory where a dilated window lies outside.
+            options["ceil_mode"] = options["ceil_mode"] and options["dilation"] == 1
+            options["dilation"] = options["dilation"] if least > 2 else 1
             return self.layer(f"MaxPool{d}d", per([2, 3]), **options, after=[v])
         if kind == "avg":
             options = {"stride": r.choice([None, 1, 2]), "padding": r.choice([0, 1]), "ceil_mode": r.random() < 0.5, "count_include_pad": r.random() < 0.5}

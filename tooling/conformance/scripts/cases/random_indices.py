@@ -16,8 +16,10 @@ class CarefulMaker(Maker):
         self.seed, self.failed, self.attempt = seed, failed, 0
         super().__init__(seed, double)
 
+    most = 6000
+
     def fits(self, value):
-        return value.is_floating_point()
+        return value.is_floating_point() and value.numel() <= self.most
 
     def tells(self, gradient):
         """None and zeros are the same to us: what is overwritten as a whole, or only compared, is forgotten."""
@@ -38,7 +40,7 @@ class CarefulMaker(Maker):
             self.failed.add(self.attempt)
             del self.p.steps[before:]
             return
-        if made is None or made.value.numel() == 0 or made.value.numel() > 6000 or not self.fits(made.value):
+        if made is None or made.value.numel() == 0 or not self.fits(made.value):
             return
         self.pool.append(made)
 

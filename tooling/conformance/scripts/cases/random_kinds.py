@@ -47,6 +47,8 @@ class KindMaker(CarefulMaker):
                 shape = [1 if r.random() < 0.3 else n for n in shape][r.randint(0, len(shape)) :]
             value = self.made(shape, r.choice(self.kinds))
             self.given(name, value)
+        if r.random() < 0.2:
+            self.spacious()
 
     def given(self, name, value):
         from encoding import encode, widened
@@ -61,11 +63,28 @@ class KindMaker(CarefulMaker):
         if value.requires_grad:
             self.leaves.append(v)
 
+    most = 60000
+
     def large(self):
         pass
 
+    def spacious(self):
+        """Two tensors of many elements that take no room in the file."""
+        shape = self.shape(self.most)
+        n = torch.Size(shape).numel()
+        for kind in self.random.sample(self.kinds, 2):
+            t = self.call("torch.remainder", self.call("torch.arange", 0.0, float(n), dtype=torch.float64), float(self.random.choice([97, 61])))
+            t = self.call("torch.sin", self.call("torch.mul", t, 0.37))
+            if kind.is_complex:
+                t = self.call("torch.complex", t, self.call("torch.cos", t))
+            elif kind == torch.bool:
+                t = self.call("torch.gt", t, 0.1)
+            elif not kind.is_floating_point:
+                t = self.call("torch.mul", self.call("torch.abs", t) if kind == torch.uint8 else t, 9)
+            self.pool.append(self.call("torch.reshape", self.call("Tensor.to", t, kind), shape))
+
     def fits(self, value):
-        return True
+        return value.numel() <= self.most
 
     def made(self, shape, kind):
         if kind == torch.bool:
@@ -412,6 +431,8 @@ class KindMaker(CarefulMaker):
         if v is None:
             return None
         d = self.dim(v)
+        if v.value.numel() > 2000:
+            return None
         n = v.value.shape[d]
         form = list(v.value.shape)
         places = torch.tensor([self.random.randrange(n) for _ in range(torch.Size(form).numel())]).reshape(form)
@@ -449,6 +470,12 @@ class KindMaker(CarefulMaker):
     def small(self, v):
         if v.value.numel() <= 400:
             return v
+        if v.value.numel() > 4000 and v.value.dtype != torch.bool:
+            rows = self.call("torch.reshape", v, [1, -1])
+            if self.is_whole(v):
+                return self.call("torch.sum", rows, [1])
+            rows = self.call("Tensor.to", rows, torch.complex128 if v.value.dtype.is_complex else torch.float64)
+            return self.call("torch.mean", rows, [1])
         return self.call("Tensor.__getitem__", self.call("torch.reshape", v, [-1]), (slice(0, 400),))
 
     def finish(self):

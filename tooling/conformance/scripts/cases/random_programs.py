@@ -8,6 +8,7 @@ import random
 
 import torch
 
+from encoding import Unencodable
 from programs import F, Program, finished, rounded
 
 MOST_ELEMENTS = 3000
@@ -496,7 +497,7 @@ def random_records(count, seed, log=print, kind=Maker):
         number += 1
         try:
             record = finished(build_of(number, kind))
-        except (RuntimeError, ValueError, IndexError, TypeError) as error:
+        except (RuntimeError, ValueError, IndexError, TypeError, Unencodable) as error:
             log(f"random/{number}: {error!r}"[:200])
             continue
         made += 1

@@ -37,6 +37,8 @@ class Net:
         self.random = random.Random(seed)
         torch.manual_seed(seed)
         self.modules, self.layers, self.steps, self.values = {}, {}, [], {}
+        # The input whose gradient is part of the loss.
+        self.input = None
         self.batches = [{}, {}]
 
     # --- recording ---
@@ -61,7 +63,11 @@ class Net:
             for p in module.parameters():
                 p.copy_((p * 1e4).round() / 1e4 if p.numel() < 3000 else p)
         self.layers[name], self.modules[name] = layer, module
-        return self.call("module:" + name, *after, **(more or {}))
+        out = self.call("module:" + name, *after, **(more or {}))
+        # The same weights once more.
+        if len(after) == 1 and self.random.random() < 0.12 and isinstance(self.values[out], torch.Tensor) and self.shape(out) == self.shape(after[0]):
+            out = self.call("module:" + name, self.call("torch.mul", out, 0.75))
+        return out
 
     def shape(self, v):
         return list(self.values[v].shape)
@@ -271,6 +277,9 @@ class Net:
                 "sequence": [b, r.choice([3, 4, 5]), r.choice([3, 4, 6])],
             }[kind]
             v = self.given("x", lambda: rounded(*shape))
+            if r.random() < 0.25:
+                v = self.call("Tensor.requires_grad_", self.call("torch.mul", v, 1.0))
+                self.input = v
         image = kind.startswith("image")
         for _ in range(r.randint(1, 4)):
             rank = len(self.shape(v))
@@ -288,6 +297,12 @@ class Net:
             n = self.shape(v)[-1]
             v = self.layer("Linear", n, 3, after=[v])
         return v
+
+    def penalised(self, loss, v):
+        """The loss with the square of the output's gradient by the input."""
+        first = self.call("torch.autograd.grad", self.call("torch.sum", self.call("torch.sin", v)), [self.input], create_graph=True)
+        square = self.call("torch.mean", self.call("torch.square", self.call("item", first, 0)))
+        return self.call("torch.add", loss, square)
 
     def loss(self, v):
         r = self.random
@@ -437,6 +452,8 @@ class Plan:
         self.backwards = r.choice([1, 1, 1, 2]) if self.optimizer != "LBFGS" else 1
         self.set_to_none = r.random() < 0.5
         names = [f"{m}.{name}" for m, module in net.modules.items() for name, _ in module.named_parameters()]
+        self.frozen = [name for name in names if r.random() < 0.4] if r.random() < 0.2 else []
+        names = [name for name in names if name not in self.frozen]
         self.groups = [{"params": names}]
         if len(names) > 1 and r.random() < 0.4 and self.optimizer != "LBFGS":
             cut = r.randint(1, len(names) - 1)
@@ -455,6 +472,8 @@ def train(net, plan, state, double):
 
     def optimizer_of(modules):
         named = {f"{m}.{n}": p for m, module in modules.items() for n, p in module.named_parameters()}
+        for name in plan.frozen:
+            named.pop(name).requires_grad_(False)
         groups = [{**g, "params": [named[n] for n in g["params"]]} for g in plan.groups]
         optimizer = getattr(torch.optim, plan.optimizer)(groups, **plan.options)
         if plan.schedule is None:
@@ -510,8 +529,7 @@ def train(net, plan, state, double):
     after = {f"{m}.{n}": v.clone() for m, module in modules.items() for n, v in module.state_dict().items()}
     for module in modules.values():
         module.eval()
-    with torch.no_grad():
-        out = forward(modules, batches[0])[net.out_name]
+    out = forward(modules, batches[0])[net.out_name].detach()
     rates = [g["lr"] for g in optimizer.param_groups]
     return losses, gradients, after, out, rates
 
@@ -530,6 +548,8 @@ def record_of(number):
     net = Net(number)
     net.out_name = net.body()
     net.loss_name = net.loss(net.out_name)
+    if net.input is not None:
+        net.loss_name = net.penalised(net.loss_name, net.out_name)
     if not net.values[net.loss_name].requires_grad:
         raise ValueError("nothing is trained")
     # Building ran the layers once: their buffers begin anew.
@@ -551,6 +571,8 @@ def record_of(number):
     if dev > (1e-6 if plan.optimizer == "LBFGS" else 3e-3):
         raise ValueError("float32 and float64 disagree")
     losses, gradients, after, out, rates = one
+    if plan.optimizer == "Rprop" and any(g is not None and g.abs().min() < 1e-5 for g in gradients.values()):
+        raise ValueError("a sign is left to chance")
     return {
         "id": f"training/{number}",
         "modules": {name: layer.encoded() for name, layer in net.layers.items()},
@@ -566,6 +588,7 @@ def record_of(number):
         "kwargs": encode(plan.options),
         "groups": [{k: (v if k == "params" else encode(v)) for k, v in g.items()} for g in plan.groups],
         "scheduler": plan.schedule and {"class": plan.schedule[0], "kwargs": encode(plan.schedule[1])},
+        "frozen": plan.frozen,
         "training": plan.training,
         "reload": plan.reload,
         "clip": encode(plan.clip),

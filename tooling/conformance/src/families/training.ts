@@ -28,6 +28,8 @@ interface TrainingRecord {
   readonly kwargs: Encoded;
   readonly groups: readonly Bag[];
   readonly scheduler: SchedulerCase | null;
+  /** Parameters that are not trained. */
+  readonly frozen: readonly string[];
   /** Whether the modules are in training mode, by round. */
   readonly training: readonly boolean[];
   /** Before which round everything is saved and loaded into new objects. */
@@ -64,11 +66,13 @@ class Training {
     this.modules = new Map(
       Object.entries(record.modules).map(([name, ctor]) => [name, buildModule(ctor.cls, ctor, library)]),
     );
-    this.parameters = new Map(
-      [...this.modules].flatMap(([name, module]) =>
-        library.namedParameters(module).map(([key, value]) => [`${name}.${key}`, value] as const),
-      ),
+    const named = [...this.modules].flatMap(([name, module]) =>
+      library.namedParameters(module).map(([key, value]) => [`${name}.${key}`, value] as const),
     );
+    for (const [name, value] of named)
+      if (record.frozen.includes(name))
+        library.call({ name: 'Tensor.requires_grad_', args: [value, false], kwargs: {} });
+    this.parameters = new Map(named.filter(([name]) => !record.frozen.includes(name)));
     const plain = tensorDecoder(library, new Map(), false);
     const groups = record.groups.map((group) => ({
       ...Object.fromEntries(

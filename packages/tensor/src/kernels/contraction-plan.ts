@@ -6,7 +6,8 @@
  * each row tile staying in the first-level cache for all panels of the group. Panels, packing and the outer-product tile in registers follow
  * Goto and van de Geijn, "Anatomy of high-performance matrix multiplication".
  *
- * All numbers depend on the shape, the operands' layout and the vector registers, never on the number of threads.
+ * All numbers depend on the shape, the operands' layout and the vector registers, never on the number of threads; but for the groups of products
+ * in tile registers, which change no sum.
  */
 import { type DeviceFeatures, SCALARS, type ScalarType } from '@proj/kernel';
 
@@ -143,9 +144,11 @@ export function planContraction(shape: ContractionShape): ContractionPlan {
 const SPLIT_SIDE = 32;
 /** Cycles of a tile of 32 by 32 for 32 depths, of storing it, and of splitting an element of an operand (left, right). */
 const SPLIT_CYCLES = 520;
-const SPLIT_STORE_CYCLES = 200;
+const SPLIT_STORE_CYCLES = 400;
 const SPLIT_LEFT_CYCLES = 0.7;
 const SPLIT_RIGHT_CYCLES = 1.4;
+/** What part of the work packing panels may be for threads to share them. */
+const SPLIT_SHARED = 0.2;
 /** What a group of panels may take of the second-level cache, which holds 2 MiB in all processors that have tile registers. */
 const SPLIT_GROUP_BYTES = 1536 * 1024;
 const SPLIT_BYTES = 6;
@@ -160,10 +163,15 @@ function planSplit(shape: ContractionShape): { plan: SplitPlan; cost: number } |
   const panels = Math.ceil(columns / SPLIT_SIDE);
   const steps = Math.ceil(depth / SPLIT_SIDE);
   const most = Math.max(1, Math.floor(SPLIT_GROUP_BYTES / (steps * SPLIT_SIDE * SPLIT_SIDE * SPLIT_BYTES)));
-  const groups = Math.ceil(panels / most);
-  const cost =
-    rowTiles * panels * (steps * SPLIT_CYCLES + SPLIT_STORE_CYCLES) +
-    depth * (groups * rows * SPLIT_LEFT_CYCLES + columns * SPLIT_RIGHT_CYCLES);
+  const leftCost = rows * depth * SPLIT_LEFT_CYCLES;
+  const rightCost = columns * depth * SPLIT_RIGHT_CYCLES;
+  const tilesCost = rowTiles * panels * (steps * SPLIT_CYCLES + SPLIT_STORE_CYCLES);
+  // Threads that share a group all pack it. Where that costs much, each gets groups of its own, and packs all rows.
+  const apart =
+    rightCost > SPLIT_SHARED * (tilesCost + rightCost) && leftCost < rightCost && panels >= features.threads;
+  const share = apart ? features.threads : 1;
+  const groups = Math.ceil(panels / most / share) * share;
+  const cost = tilesCost + Math.ceil(panels / most) * leftCost + rightCost;
   return { plan: { kind: 'split', rowTiles, panels, group: Math.ceil(panels / groups) }, cost: cost * batch };
 }
 

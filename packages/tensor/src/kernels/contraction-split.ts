@@ -10,7 +10,7 @@ import { fetch, forGroups, type OperandAt, operandAt } from './contraction-opera
 import { vectorStart } from './contraction-pack.ts';
 import type { SplitPlan } from './contraction-plan.ts';
 import { DEPTH_STEP, packStrip, SIDE, STEP, STRIP, type StripRange, TILE, tileAt } from './contraction-split-pack.ts';
-import { firstRow, storeHeld } from './contraction-tile.ts';
+import { firstRow, storeHeld, type TilePlace } from './contraction-tile.ts';
 import type { ContractionSpec } from './contraction-types.ts';
 
 /** Pairs of pieces (left, right), the smallest products first; each shares a piece with the one before, which is loaded once. */
@@ -29,6 +29,12 @@ const LEAST_PRODUCT = 2 ** -86;
 const MOST = 2 ** 120;
 const MOST_PRODUCT = 2 ** 100;
 
+/**
+ * Panels whose tiles are stored together, a row of them at a time: rows of results lie apart, often by a multiple of 4 KiB, where the processor takes reading one
+ * for reading what was just written to another.
+ */
+const RUN = 12;
+
 /** Rows that the product of floats does at once. */
 const PLAIN_ROWS = 4;
 
@@ -45,7 +51,7 @@ export function splitKernel(spec: ContractionSpec, plan: SplitPlan): Kernel {
   return buildKernel(`${spec.name}_split`, (b) => {
     const { left, right, store } = spec.declare(b);
     const packed = b.buffer('workspace', 'bf16', 'readwrite');
-    const sums = b.local('tile', 'f32', STRIP * STRIP);
+    const sums = b.local('tiles', 'f32', RUN * STRIP * STRIP);
     const ranges = b.local('ranges', 'f32', 2 * group);
     const panelsAt = b.mul(b.thread, splitWorkspace(plan, depth));
     const rowsAt = b.add(panelsAt, group * strip);
@@ -79,15 +85,27 @@ export function splitKernel(spec: ContractionSpec, plan: SplitPlan): Kernel {
             target: packed,
             at: rowsAt,
           });
-          b.for(begin, end, 1, [], (n) => {
-            const panel = b.add(first, n);
-            const range = { least: b.load(ranges, b.mul(n, 2)), most: b.load(ranges, b.add(b.mul(n, 2), 1)) };
-            b.if(
-              isExact(b, own, range),
-              () => multiply(b, packed, rowsAt, b.add(panelsAt, b.mul(n, strip)), stepsOf(depth), sums),
-              () => multiplyPlain(b, leftAt, rightAt, row, b.mul(panel, STRIP), spec, sums),
-            );
-            const place = { rows, columns, tileRows: STRIP, lanes: SIDE, width: STRIP, tile, panel, vectors: 2 };
+          b.for(begin, end, RUN, [], (start) => {
+            const stop = b.min(b.add(start, RUN), end);
+            b.for(start, stop, 1, [], (n) => {
+              const range = { least: b.load(ranges, b.mul(n, 2)), most: b.load(ranges, b.add(b.mul(n, 2), 1)) };
+              const sumsAt = b.mul(b.sub(n, start), STRIP * STRIP);
+              b.if(
+                isExact(b, own, range),
+                () => multiply(b, packed, rowsAt, b.add(panelsAt, b.mul(n, strip)), stepsOf(depth), sums, sumsAt),
+                () => multiplyPlain(b, leftAt, rightAt, row, b.mul(b.add(first, n), STRIP), spec, sums, sumsAt),
+              );
+            });
+            const place: TilePlace = {
+              rows,
+              columns,
+              tileRows: STRIP,
+              lanes: SIDE,
+              width: STRIP,
+              tile,
+              panel: b.add(first, start),
+              vectors: b.mul(b.sub(stop, start), 2),
+            };
             storeHeld(
               b,
               place,
@@ -101,9 +119,12 @@ export function splitKernel(spec: ContractionSpec, plan: SplitPlan): Kernel {
   });
 }
 
-/** Where vector `v` of row `i` of a tile of 32 by 32 lies: four tiles of 16 by 16, row by row. */
-const sumAt = (b: KernelBuilder, i: Value, v: Value): Value =>
-  b.mul(b.add(b.mul(b.add(b.mul(b.div(i, SIDE), 2), v), SIDE), b.rem(i, SIDE)), SIDE);
+/** Where vector `v` of row `i` of a run lies: four tiles of 16 by 16 for each panel, row by row. */
+function sumAt(b: KernelBuilder, i: Value, v: Value): Value {
+  const panel = b.mul(b.div(v, 2), STRIP * STRIP);
+  const tile = b.mul(b.add(b.mul(b.div(i, SIDE), 2), b.rem(v, 2)), SIDE * SIDE);
+  return b.add(b.add(panel, tile), b.mul(b.rem(i, SIDE), SIDE));
+}
 
 /** Comparisons with NaN are false. */
 function isExact(b: KernelBuilder, rows: StripRange, columns: StripRange): Value {
@@ -115,7 +136,15 @@ function isExact(b: KernelBuilder, rows: StripRange, columns: StripRange): Value
   return conditions.reduce((all, condition) => b.and(all, condition));
 }
 
-function multiply(b: KernelBuilder, packed: Memory, rowsAt: Value, panelAt: Value, steps: number, sums: Memory): void {
+function multiply(
+  b: KernelBuilder,
+  packed: Memory,
+  rowsAt: Value,
+  panelAt: Value,
+  steps: number,
+  sums: Memory,
+  sumsAt: Value,
+): void {
   const zero = b.constant(0, valueType('f32', SIDE * SIDE));
   const results = b.for(0, steps, 1, [zero, zero, zero, zero], (step, ...entering) => {
     const at = b.mul(step, STEP);
@@ -131,7 +160,7 @@ function multiply(b: KernelBuilder, packed: Memory, rowsAt: Value, panelAt: Valu
     });
     return tiles;
   });
-  results.forEach((tile, i) => b.store(sums, i * SIDE * SIDE, tile));
+  results.forEach((tile, i) => b.store(sums, b.add(sumsAt, i * SIDE * SIDE), tile));
 }
 
 /** The same tile as floats. */
@@ -143,6 +172,7 @@ function multiplyPlain(
   column: Value,
   { columns, depth }: ContractionSpec,
   sums: Memory,
+  sumsAt: Value,
 ): void {
   const starts = [0, 1].map((half) => vectorStart(b, b.add(column, half * SIDE), SIDE, columns, columns % STRIP === 0));
   const zero = b.splat(b.constant(0, 'f32'), SIDE);
@@ -154,6 +184,6 @@ function multiplyPlain(
         b.mulAdd(fetch(b, left, b.add(b.add(row, i), n >> 1), k, 'depth', 1), across[n & 1], sum),
       );
     });
-    results.forEach((sum, n) => b.store(sums, sumAt(b, b.add(i, n >> 1), b.index(n & 1)), sum));
+    results.forEach((sum, n) => b.store(sums, b.add(sumsAt, sumAt(b, b.add(i, n >> 1), b.index(n & 1))), sum));
   });
 }

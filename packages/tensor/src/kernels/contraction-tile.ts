@@ -149,7 +149,7 @@ export interface TilePlace {
   /** Row tile and panel, and the vectors of the panel. */
   readonly tile: Value;
   readonly panel: Value;
-  readonly vectors: number;
+  readonly vectors: number | Value;
 }
 
 /** As {@link storeTile}, of a tile that is in memory: `read` gives vector `v` of row `i`. */

@@ -105,8 +105,9 @@ const UNEQUAL = 1.04;
  */
 function alignment({ batch, features }: ContractionSpec, plan: ContractionPlan): number {
   if (plan.kind === 'inner' || (plan.kind === 'outer' && plan.right === 'direct')) return 1;
-  const parts = plan.kind === 'split' ? 1 : plan.parts;
   const { panels, group, rowTiles } = plan;
+  if (plan.kind === 'split') return Math.ceil(panels / group) % features.threads === 0 ? group * rowTiles : 1;
+  const { parts } = plan;
   const equal = panels % group === 0 || batch * parts === 1;
   const groups = batch * parts * Math.ceil(panels / group);
   const share = (Math.ceil(groups / features.threads) * features.threads) / groups;

@@ -1,5 +1,5 @@
 /**
- * A few programs made by chance of each later kind (`scripts/cases/random_kinds.py`, `random_indices.py`, `random_training.py`), recorded from PyTorch 1.13.1:
+ * A few programs made by chance of each later kind (`scripts/cases/random_indices.py` and its neighbours), recorded from PyTorch 1.13.1:
  * as the runner runs them, and captured. On JavaScript alone, where they take no compiler; `pnpm conformance` runs thousands on any device.
  */
 import { fileURLToPath } from 'node:url';

@@ -4,7 +4,7 @@
 
 OUT is the folder that is written. INDEX is the `ops/index.json` of a case folder: it says by which name each entry of PyTorch's operator
 database is called. Kinds are dtypes, one letter each (operations.KINDS); `--most` bounds the samples of an operation, or the option sets of an
-optimizer, `--count` is how many programs are made by chance (families random, indices, kinds and training), or models (gemma2). `--verbose` says what was left out and why.
+optimizer, `--count` is how many programs are made by chance (families random, indices, kinds, tangents and training), or models (gemma2). `--verbose` says what was left out and why.
 """
 
 import argparse
@@ -114,6 +114,12 @@ def main():
 
         records = list(random_programs.random_records(options.count, options.seed, log, random_kinds.KindMaker))
         write(os.path.join(options.out, "kinds"), "autograd/programs", records)
+    if "tangents" in families:
+        import random_programs
+        import random_tangents
+
+        records = list(random_programs.random_records(options.count, options.seed, log, random_tangents.TangentMaker))
+        write(os.path.join(options.out, "tangents"), "autograd/programs", records)
     if "training" in families:
         import random_training
 

@@ -499,6 +499,8 @@ def random_records(count, seed, log=print, kind=Maker):
             record = finished(build_of(number, kind))
         except (RuntimeError, ValueError, IndexError, TypeError, Unencodable) as error:
             log(f"random/{number}: {error!r}"[:200])
+            while torch.autograd.forward_ad._current_level >= 0:
+                torch.autograd.forward_ad.exit_dual_level()
             continue
         made += 1
         yield record

@@ -568,7 +568,7 @@ def record_of(number):
         if not torch.isfinite(t).all() or t.abs().max() > 1e4:
             raise ValueError("numbers grow large")
     dev = max(deviation(a, b) for a, b in zip(tensors(one), tensors(two)))
-    if dev > (1e-6 if plan.optimizer == "LBFGS" else 3e-3):
+    if dev > (1e-6 if plan.optimizer == "LBFGS" else 1e-4):
         raise ValueError("float32 and float64 disagree")
     losses, gradients, after, out, rates = one
     if plan.optimizer == "Rprop" and any(g is not None and g.abs().min() < 1e-5 for g in gradients.values()):

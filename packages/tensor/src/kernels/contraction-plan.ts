@@ -138,10 +138,12 @@ export function planContraction(shape: ContractionShape): ContractionPlan {
   const inner = planInner(shape);
   const best = inner !== null && inner.cost < outer.cost ? inner : outer;
   const split = planSplit(shape);
-  return split !== null && split.cost < best.cost ? split.plan : best.plan;
+  return split !== null && split.cost < SPLIT_WORTH * best.cost ? split.plan : best.plan;
 }
 
 const SPLIT_SIDE = 32;
+/** What it has to cost at most of the best other plan. */
+const SPLIT_WORTH = 0.9;
 /** Cycles of a tile of 32 by 32 for 32 depths, of storing it, and of splitting an element of an operand (left, right). */
 const SPLIT_CYCLES = 520;
 const SPLIT_STORE_CYCLES = 400;
@@ -153,7 +155,7 @@ const SPLIT_SHARED = 0.2;
 const SPLIT_GROUP_BYTES = 1536 * 1024;
 const SPLIT_BYTES = 6;
 
-/** Cycles are those of multiply-adds that hit nothing, as the other plans count them. */
+/** Cycles are those of multiply-adds that hit nothing, as the other plans count them; two threads, whatever they share, pack one operand twice. */
 function planSplit(shape: ContractionShape): { plan: SplitPlan; cost: number } | null {
   const { element, batch, rows, columns, depth, features, left, right, prepackRight } = shape;
   if (element !== 'f32' || !features.tiles.includes('bf16') || prepackRight || left === null || right === null)
@@ -171,7 +173,7 @@ function planSplit(shape: ContractionShape): { plan: SplitPlan; cost: number } |
     rightCost > SPLIT_SHARED * (tilesCost + rightCost) && leftCost < rightCost && panels >= features.threads;
   const share = apart ? features.threads : 1;
   const groups = Math.ceil(panels / most / share) * share;
-  const cost = tilesCost + Math.ceil(panels / most) * leftCost + rightCost;
+  const cost = tilesCost + Math.ceil(panels / most) * leftCost + rightCost + Math.min(leftCost, rightCost);
   return { plan: { kind: 'split', rowTiles, panels, group: Math.ceil(panels / groups) }, cost: cost * batch };
 }
 

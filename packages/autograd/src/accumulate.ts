@@ -89,11 +89,11 @@ function sumPartial(parts: readonly PartialGradient[], base: AnyNode | null, sha
 /** Concatenations made in this pass: gate gradients of a recurrent net are wanted side by side more than once. */
 export type ConcatMemo = Map<string, AnyNode>;
 function sideBySide(parts: readonly AnyNode[], dim: number, memo: ConcatMemo): AnyNode {
-  // Parts [1, rows, columns] that are reshaped matrices are joined as matrices.
+  // Parts [1, rows, columns] that are matrices [rows, columns] are joined as those.
   const matrices =
     dim === 1
       ? parts.flatMap((part) =>
-          part.op === 'reshape' && part.shape.length === 3 && part.shape[0] === 1 && part.sources[0]?.shape.length === 2
+          part.op === 'reshape' && part.sources.length > 0 && sameShape(part.shape, [1, ...part.sources[0].shape])
             ? [part.sources[0]]
             : [],
         )

@@ -81,7 +81,8 @@ export function unpackDual(tensor: Tensor): UnpackedDual {
     const [tangent] = gradOrNull(
       used.map((one) => one.gradient),
       cotangent,
-      { gradOutputs: used.map((one) => one.tangent), allowUnused: true },
+      // Other values of this level are unpacked from the same graph.
+      { gradOutputs: used.map((one) => one.tangent), allowUnused: true, retainGraph: true },
     );
     return { primal, tangent };
   });

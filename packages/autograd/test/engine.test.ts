@@ -107,6 +107,35 @@ describe('the second derivative of a function with kinks', () => {
   });
 });
 
+describe('forward mode', () => {
+  it('unpacks a value and then another one made of it', () => {
+    const [x, ones] = [t.tensor([0.5, 1]), t.tensor([1, 1], { dtype: 'float32' })];
+    dualLevel(() => {
+      // checkpoint is one of the functions that are computed again for their gradients.
+      const y = checkpoint((a: Tensor) => a.square(), makeDual(x, ones)) as Tensor;
+      const z = y.mul(y).tanh();
+      expect(unpackDual(z).tangent?.toFlatArray()[1]).toBeCloseTo(4 * (1 - Math.tanh(1) ** 2), 6);
+      expect(unpackDual(z.mul(2)).tangent?.toFlatArray()[1]).toBeCloseTo(8 * (1 - Math.tanh(1) ** 2), 6);
+    });
+  });
+});
+
+describe('gradients of slices', () => {
+  it('are put side by side in their own shapes, whatever they were reshaped from', () => {
+    const x = t.arange(1, 7, { dtype: 'float32' }).reshape([1, 3, 2]);
+    dualLevel(() => {
+      const product = makeDual(x, t.ones([1, 3, 2])).prod(2);
+      const { tangent } = unpackDual(t.stack([product, product], 1));
+      expect(tangent?.toArray()).toEqual([
+        [
+          [3, 7, 11],
+          [3, 7, 11],
+        ],
+      ]);
+    });
+  });
+});
+
 describe('values changed in place', () => {
   it('a saved input that was overwritten is an error', () => {
     const x = leaf([1, 2]);

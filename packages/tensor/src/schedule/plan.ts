@@ -284,8 +284,10 @@ function lowerGroups(graph: Graph, device: Device, constants: ReadonlySet<AnyNod
   let known = lowered.get(device);
   if (known === undefined) lowered.set(device, (known = new Answers(MOST_LOWERED)));
   const answers = known;
+  const groups = fusion.run();
   /** What `lower` gives for a group, or gave for one that is alike. */
   const once = (group: LoopsGroup | ContractGroup, lower: () => Lowered): Lowered => {
+    if (groups.length === 1) return lower();
     const { key, nodes, placeOf } = describe(group, context.inMemory, context.isConstant);
     const full = `${features.threads} ${key}`;
     const found = answers.get(full);
@@ -294,7 +296,7 @@ function lowerGroups(graph: Graph, device: Device, constants: ReadonlySet<AnyNod
     answers.set(full, rebind(made, placeOf));
     return made;
   };
-  return fusion.run().map((group): Step => {
+  return groups.map((group): Step => {
     steadyYoungGeneration();
     switch (group.kind) {
       case 'loops':

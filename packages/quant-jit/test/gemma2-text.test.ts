@@ -60,11 +60,7 @@ describe('chat', () => {
     expect(() => gemma.renderChat([{ role: 'system', content: 'x' }])).toThrow(/refuses: System role not supported/);
     const named = {
       bos_token: '<bos>',
-      chat_template: [
-        { name: 'tool', template: 't' },
-        null,
-        { name: 'default', template: 'd' },
-      ],
+      chat_template: [{ name: 'tool', template: 't' }, null, { name: 'default', template: 'd' }],
     };
     expect(new GemmaTokenizer(byteTokenizer().json, named).renderChat([])).toBe('d');
   });

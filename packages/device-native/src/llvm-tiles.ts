@@ -1,8 +1,8 @@
 /**
  * Tiles in the matrix registers of x86-64 (AMX): 8 registers of 16 rows of 64 bytes.
  *
- * They are given out here. LLVM would do so too, but where it runs out it moves tiles through memory, and gets that wrong (19 and before reload
- * such a tile with a stride of zero). Ours move through memory as well where a tile is wanted in two places, which no kernel of speed does.
+ * They are given out here. LLVM would do so too, but where it runs out it moves tiles through memory, and gets that wrong (19 reloads such a
+ * tile with a stride of zero). Ours move through memory as well where a tile is wanted in two places, which no kernel of speed does.
  */
 import { isTile, ProjError, type Block, type Carried, type Kernel, type Loop, type Value } from '@proj/kernel';
 import type { Emitter } from './llvm-operations.ts';

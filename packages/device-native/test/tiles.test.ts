@@ -141,8 +141,7 @@ describeNative('tiles', () => {
       );
     });
 
-    test('more than there are registers for is an error that says so', ({ skip }) => {
-      skip(device.features.tiles.length === 0, 'no tile registers');
+    test('more than there are registers for is an error that says so, where tiles have registers', () => {
       const kernel = kernelOf('nine', ({ b, left, right, sum, put }) => {
         const tiles = [0, 1, 2].map(sum);
         const lefts = [0, 1, 2, 3, 4, 5].map(left);
@@ -153,7 +152,9 @@ describeNative('tiles', () => {
           ),
         );
       });
-      expect(() => device.compile([kernel])).toThrow(/holds more than 8 tiles at once/);
+      const compile = (): unknown => device.compile([kernel]);
+      if (device.features.tiles.length > 0) expect(compile).toThrow(/holds more than 8 tiles at once/);
+      else expect(compile).not.toThrow();
     });
   });
 });

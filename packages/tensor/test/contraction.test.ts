@@ -426,6 +426,19 @@ describe('plans', () => {
     expect(plan === null ? 0 : buildPlanned(specOf(c, WIDE), plan).launches.length).toBe(2);
   });
 
+  it('take tile registers where they pay, never for a depth that would have to be packed in pieces', () => {
+    const tiles: DeviceFeatures = { ...WIDE, tiles: ['bf16'] };
+    const kindOf = (rows: number, columns: number, depth: number, features = tiles): string | undefined =>
+      planOf(specOf({ rows, columns, depth }, features))?.kind;
+    expect(kindOf(1024, 1024, 1024)).toBe('split');
+    expect(kindOf(1024, 1024, 1024, WIDE)).toBe('outer');
+    expect(kindOf(32, 4096, 1024)).toBe('outer');
+    expect(kindOf(64, 64, 1_000_000)).not.toBe('split');
+    expect(kindOf(1024, 1024, 4096)).toBe('outer');
+    const { workspaceBytes } = buildContraction(specOf({ rows: 1024, columns: 1024, depth: 4095 }, tiles));
+    expect(workspaceBytes).toBeLessThan(8 << 20);
+  });
+
   it('let row tiles take turns at pieces of packed panels that stay in the first-level cache, in few rows but more than wait for memory', () => {
     const planFor = (rows: number, features: DeviceFeatures): OuterPlan => {
       const plan = planOf(specOf({ rows, columns: 4096, depth: 4096, prepackRight: true }, features));

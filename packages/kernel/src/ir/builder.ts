@@ -32,11 +32,10 @@ import {
   typeName,
   valueType,
 } from './types.ts';
+import { type Attributes, safeDivisor, valueKey } from './value-key.ts';
 
 /** Anything that a builder method takes as an operand: a value, or a constant of the other operand's type. */
 export type Operand = Value | number | bigint | boolean;
-
-type Attributes = Pick<Value, 'constant' | 'parameter' | 'builtin' | 'memory' | 'lane' | 'pattern'>;
 
 const isValue = (operand: Operand): operand is Value => typeof operand === 'object';
 
@@ -554,22 +553,6 @@ export class KernelBuilder {
   #error(message: string): ProjError {
     return new ProjError('kernel-verification', `kernel ${this.name}: ${message}`);
   }
-}
-
-/** Whether an integer division by `value` can never fault. */
-const safeDivisor = (value: Value): boolean =>
-  value.op === 'const' && Number(value.constant) !== 0 && Number(value.constant) !== -1;
-
-function valueKey(op: Op, type: ValueType, args: readonly Value[], a: Attributes): string {
-  let key = `${op}:${type.scalar}:${type.lanes}`;
-  for (const arg of args) key += `,${arg.id}`;
-  if (a.constant !== undefined) key += `#${typeof a.constant}${Object.is(a.constant, -0) ? '-0' : a.constant}`;
-  if (a.parameter !== undefined) key += `p${a.parameter.position}`;
-  if (a.builtin !== undefined) key += a.builtin;
-  if (a.memory !== undefined) key += `${a.memory.kind}${a.memory.position}`;
-  if (a.lane !== undefined) key += `@${a.lane}`;
-  if (a.pattern !== undefined) key += `[${a.pattern}]`;
-  return key;
 }
 
 /** Builds a kernel: `body` declares its parameters and code through the builder. */

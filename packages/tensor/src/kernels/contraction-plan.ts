@@ -6,34 +6,15 @@
  * each row tile staying in the first-level cache for all panels of the group. Panels, packing and the outer-product tile in registers follow
  * Goto and van de Geijn, "Anatomy of high-performance matrix multiplication".
  *
- * All numbers depend on the shape, the operands' layout and the vector registers, never on the number of threads; but for the groups of products
- * in tile registers, which change no sum.
+ * All numbers depend on the shape, the operands' layout and the registers, never on the number of threads; but for the groups of products in
+ * tile registers (contraction-split-plan.ts), which change no sum.
  */
 import { type DeviceFeatures, SCALARS, type ScalarType } from '@proj/kernel';
+import { planSplit, type SplitPlan } from './contraction-split-plan.ts';
+import type { ContractionShape } from './contraction-types.ts';
 
 /** Where an operand is read from: in place, from a copy that the thread packs just before use, or from panels that an earlier launch packed. */
 export type OperandSource = 'direct' | 'local' | 'shared';
-
-/** What the planner knows of an operand: strides in elements, or null for one that is only reachable through its `load`. */
-export interface OperandLayout {
-  readonly outer: number;
-  readonly depth: number;
-  /** Whether every batch reads the same elements. */
-  readonly batchInvariant: boolean;
-}
-
-export interface ContractionShape {
-  readonly element: ScalarType;
-  readonly batch: number;
-  readonly rows: number;
-  readonly columns: number;
-  readonly depth: number;
-  readonly features: DeviceFeatures;
-  readonly left: OperandLayout | null;
-  readonly right: OperandLayout | null;
-  /** The caller keeps the packed right operand across runs. */
-  readonly prepackRight: boolean;
-}
 
 /** Outer products: lanes are columns, an element of the left operand is broadcast. */
 export interface OuterPlan {
@@ -79,15 +60,6 @@ export interface InnerPlan {
   readonly columnTiles: number;
   readonly parts: number;
   readonly partDepth: number;
-}
-
-/** Floats as three bfloat16, in tile registers; see contraction-split.ts. Tiles and panels are 32 wide. */
-export interface SplitPlan {
-  readonly kind: 'split';
-  readonly rowTiles: number;
-  readonly panels: number;
-  /** Panels of a group; the last group may have fewer. */
-  readonly group: number;
 }
 
 export type ContractionPlan = OuterPlan | InnerPlan | SplitPlan;
@@ -138,43 +110,7 @@ export function planContraction(shape: ContractionShape): ContractionPlan {
   const inner = planInner(shape);
   const best = inner !== null && inner.cost < outer.cost ? inner : outer;
   const split = planSplit(shape);
-  return split !== null && split.cost < SPLIT_WORTH * best.cost ? split.plan : best.plan;
-}
-
-const SPLIT_SIDE = 32;
-/** What it has to cost at most of the best other plan. */
-const SPLIT_WORTH = 0.9;
-/** Cycles of a tile of 32 by 32 for 32 depths, of storing it, and of splitting an element of an operand (left, right). */
-const SPLIT_CYCLES = 520;
-const SPLIT_STORE_CYCLES = 400;
-const SPLIT_LEFT_CYCLES = 0.7;
-const SPLIT_RIGHT_CYCLES = 1.4;
-/** What part of the work packing panels may be for threads to share them. */
-const SPLIT_SHARED = 0.2;
-/** What a group of panels may take of the second-level cache, which holds 2 MiB in all processors that have tile registers. */
-const SPLIT_GROUP_BYTES = 1536 * 1024;
-const SPLIT_BYTES = 6;
-
-/** Cycles are those of multiply-adds that hit nothing, as the other plans count them; two threads, whatever they share, pack one operand twice. */
-function planSplit(shape: ContractionShape): { plan: SplitPlan; cost: number } | null {
-  const { element, batch, rows, columns, depth, features, left, right, prepackRight } = shape;
-  if (element !== 'f32' || !features.tiles.includes('bf16') || prepackRight || left === null || right === null)
-    return null;
-  if (rows < SPLIT_SIDE || columns < SPLIT_SIDE || depth < SPLIT_SIDE) return null;
-  const rowTiles = Math.ceil(rows / SPLIT_SIDE);
-  const panels = Math.ceil(columns / SPLIT_SIDE);
-  const steps = Math.ceil(depth / SPLIT_SIDE);
-  const most = Math.max(1, Math.floor(SPLIT_GROUP_BYTES / (steps * SPLIT_SIDE * SPLIT_SIDE * SPLIT_BYTES)));
-  const leftCost = rows * depth * SPLIT_LEFT_CYCLES;
-  const rightCost = columns * depth * SPLIT_RIGHT_CYCLES;
-  const tilesCost = rowTiles * panels * (steps * SPLIT_CYCLES + SPLIT_STORE_CYCLES);
-  // Threads that share a group all pack it. Where that costs much, each gets groups of its own, and packs all rows.
-  const apart =
-    rightCost > SPLIT_SHARED * (tilesCost + rightCost) && leftCost < rightCost && panels >= features.threads;
-  const share = apart ? features.threads : 1;
-  const groups = Math.ceil(panels / most / share) * share;
-  const cost = tilesCost + Math.ceil(panels / most) * leftCost + rightCost + Math.min(leftCost, rightCost);
-  return { plan: { kind: 'split', rowTiles, panels, group: Math.ceil(panels / groups) }, cost: cost * batch };
+  return split !== null && split.cost < best.cost ? split.plan : best.plan;
 }
 
 /** Parts of the depth when there are too few tiles to share out: a function of the shape alone. */

@@ -5,7 +5,7 @@
  * The idea is from Henry, Tang and Heinecke, "Leveraging the bfloat16 artificial intelligence datatype for higher-precision computations" (2019).
  */
 import type { KernelBuilder, Memory, Value } from '@proj/kernel';
-import { type OperandAt, prefetchRow } from './contraction-operand.ts';
+import type { OperandAt } from './contraction-operand.ts';
 import { transpose, vectorStart } from './contraction-pack.ts';
 
 /** Rows of a tile, columns of a tile of sums, and lanes of all vectors here. */
@@ -41,9 +41,6 @@ export interface StripRequest {
   readonly target: Memory;
   readonly at: Value;
 }
-
-/** Depths ahead that are asked for where each is on another page, which the processor does not foresee. */
-const AHEAD = 2 * DEPTH_STEP;
 
 /** Rows whose vectors lie along depth that are packed together: their lines of a tile are neighbours. */
 const ROWS_AT_ONCE = 4;
@@ -135,13 +132,9 @@ function packAsRead(b: KernelBuilder, request: StripRequest): Value[] {
   if (lanes === 'outer') {
     const starts = [0, 1].map((half) => vectorStart(b, b.add(first, half * SIDE), SIDE, count, count % STRIP === 0));
     return overDepth(b, depth, 2, (k, step, most, end) =>
-      b.for(0, SIDE, 1, most, (row, ...entering) => {
-        for (const later of [0, SIDE])
-          prefetchRow(b, source, starts[0], b.add(k, row), { outer: 0, depth: AHEAD + later });
-        return entering.map((m, half) =>
-          b.max(m, put(starts[half], k, row, b.add(b.add(at, step), tileAt(0, half)), end)),
-        );
-      }),
+      b.for(0, SIDE, 1, most, (row, ...entering) =>
+        entering.map((m, half) => b.max(m, put(starts[half], k, row, b.add(b.add(at, step), tileAt(0, half)), end))),
+      ),
     );
   }
   const start = [b.constant(NONE, 'i32'), b.constant(0, 'i32')];
@@ -168,11 +161,11 @@ function packTurned(b: KernelBuilder, { source, lanes, count, depth, first, targ
         : b.add(first, half * SIDE);
     const [most] = overDepth(b, depth, 1, (k, step, [m], end) => {
       const squares = [0, SIDE].map((later) => {
-        const rows = Array.from({ length: SIDE }, (_, i) => {
-          if (other === 'depth') return read(b, source, b.add(start, i), b.add(k, later), other, end);
-          prefetchRow(b, source, start, k, { outer: 0, depth: AHEAD + later + i });
-          return read(b, source, start, b.add(k, later + i), other, end);
-        });
+        const rows = Array.from({ length: SIDE }, (_, i) =>
+          other === 'depth'
+            ? read(b, source, b.add(start, i), b.add(k, later), other, end)
+            : read(b, source, start, b.add(k, later + i), other, end),
+        );
         const turned = transpose(b, rows);
         return { turned, across: other === 'outer' ? rows : turned };
       });

@@ -8,8 +8,8 @@
 import { buildKernel, type Kernel, type KernelBuilder, type Memory, type Value, valueType } from '@proj/kernel';
 import { fetch, forGroups, type OperandAt, operandAt } from './contraction-operand.ts';
 import { vectorStart } from './contraction-pack.ts';
-import type { SplitPlan } from './contraction-plan.ts';
 import { DEPTH_STEP, packStrip, SIDE, STEP, STRIP, type StripRange, TILE, tileAt } from './contraction-split-pack.ts';
+import type { SplitPlan } from './contraction-split-plan.ts';
 import { firstRow, storeHeld, type TilePlace } from './contraction-tile.ts';
 import type { ContractionSpec } from './contraction-types.ts';
 

@@ -35,6 +35,27 @@ export interface ContractionWindows {
   readonly run: number;
 }
 
+/** What the planner knows of an operand: strides in elements, or null for one that is only reachable through its `load`. */
+export interface OperandLayout {
+  readonly outer: number;
+  readonly depth: number;
+  /** Whether every batch reads the same elements. */
+  readonly batchInvariant: boolean;
+}
+
+export interface ContractionShape {
+  readonly element: ScalarType;
+  readonly batch: number;
+  readonly rows: number;
+  readonly columns: number;
+  readonly depth: number;
+  readonly features: DeviceFeatures;
+  readonly left: OperandLayout | null;
+  readonly right: OperandLayout | null;
+  /** The caller keeps the packed right operand across runs. */
+  readonly prepackRight: boolean;
+}
+
 export interface ContractionSpec {
   readonly name: string;
   readonly element: ScalarType;

@@ -8,8 +8,14 @@ import { buildKernel, type Kernel, KernelBuilder, SCALARS } from '@proj/kernel';
 import { combineParts, zeroResult } from './contraction-combine.ts';
 import { innerKernel } from './contraction-inner.ts';
 import { outerKernel, packKernel } from './contraction-outer.ts';
-import { type ContractionPlan, type OperandLayout, planContraction } from './contraction-plan.ts';
-import type { BuiltContraction, ContractionLaunch, ContractionOperand, ContractionSpec } from './contraction-types.ts';
+import { type ContractionPlan, planContraction } from './contraction-plan.ts';
+import type {
+  BuiltContraction,
+  ContractionLaunch,
+  ContractionOperand,
+  ContractionSpec,
+  OperandLayout,
+} from './contraction-types.ts';
 import { splitKernel } from './contraction-split.ts';
 import { layoutWorkspace, type Workspace } from './contraction-workspace.ts';
 

@@ -3,14 +3,14 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { openCheckpoint } from '@proj/quant-jit/gemma2';
 import { openModelFile } from '@proj/quant-jit/file';
 import { type ConstantSource, NativeCodeILNN } from '@proj/quant-jit/il';
-import { packConstant } from '@proj/quant-jit/jit';
+import { packConstant, programOfFile } from '@proj/quant-jit/jit';
 import { bitsPerWeight, quantize, type SchemeName, SCHEMES } from '@proj/quant-jit/quantize';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { compareModels, type Comparison } from '../src/comparison/compare.ts';
 import { sampleText } from '../src/comparison/sample.ts';
 import { openTeacher } from '../src/commands/compare.ts';
 import { convert, type ConversionSettings } from '../src/conversion/convert.ts';
-import { openConverted } from '../src/model/open.ts';
+import { openConverted, recordOf } from '../src/model/open.ts';
 import { exampleText, run, SIZES, start, temporaryFolder, writeHollowTeacher, writeTeacher } from './support.ts';
 
 const { path, remove } = temporaryFolder();
@@ -130,12 +130,25 @@ describe('a conversion', { timeout: 60_000 }, () => {
     expect(students[0].kl ?? NaN).toBeLessThan(students[1].kl ?? NaN);
   });
 
-  it('refuses weights that are not finite, and names the tensor', async () => {
+  it('refuses weights that are not finite, and names the tensor and its file', async () => {
     writeHollowTeacher(path('nan'), {}, 'model.layers.1.mlp.up_proj.weight');
     await expect(convert(path('nan'), path('nan.out'), settings('q4g32'))).rejects.toThrow(
-      /tensor "model\.layers\.1\.mlp\.up_proj\.weight".* is NaN at \[80, 0\]/,
+      /tensor "model\.layers\.1\.mlp\.up_proj\.weight" in .*\.safetensors.* is NaN at \[80, 0\]/,
     );
     expect(existsSync(path('nan.out'))).toBe(false);
+  });
+
+  it('that is damaged inside is refused by the name of the file', async () => {
+    await convert(teacher, path('sound'), settings('q8'));
+    const file = await openModelFile(path('sound'));
+    expect(recordOf({ file }).stopTokens).toEqual([257]);
+    for (const conversion of ['{"stopTokens":', 'null', '{}'])
+      expect(() => recordOf({ file: { ...file, metadata: { ...file.metadata, conversion } } })).toThrow(
+        `${path('sound')}: it does not say how it was converted`,
+      );
+    expect(() => programOfFile({ ...file, il: file.il.slice(0, file.il.length / 2) })).toThrow(
+      `${path('sound')}: the program in it:`,
+    );
   });
 
   it('that was stopped goes on, and ends with the same bytes', async () => {

@@ -26,6 +26,7 @@ import {
   openHuggingFace,
   parseGemma2Config,
   saveHuggingFace,
+  stopTokens,
 } from '../src/gemma2/index.ts';
 import { ODD_SIZES, tinyTeacher } from './support/tiny-teacher.ts';
 
@@ -320,4 +321,16 @@ describe('a configuration', () => {
   ])('is refused by the name of the field: %s', (_, fields, message) => {
     expect(() => parseGemma2Config({ ...good, ...fields })).toThrow(message);
   });
+});
+
+it('tokens that end a text are those of both configurations that the vocabulary has', () => {
+  const path = join(root, 'stops');
+  saveHuggingFace(path, model);
+  const { config } = openHuggingFace(path);
+  const ids = [config.vocabSize - 1, config.vocabSize, -1, 2.5, '3', null];
+  writeFileSync(join(path, 'generation_config.json'), JSON.stringify({ eos_token_id: ids }));
+  const own = stopTokens({ path: root, config }, null);
+  expect(stopTokens({ path, config }, null)).toEqual(
+    [...new Set([...own, config.vocabSize - 1])].sort((a, b) => a - b),
+  );
 });
